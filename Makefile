@@ -1,0 +1,58 @@
+# make demo | test | test-slow | bench B=name | docs | lock      Needs Python 3.11 to 3.13 and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?=
+B ?= loop
+
+# Install a Debian package where that is allowed, otherwise say which command would.
+system_package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y $(1); } \
+  || { echo "The system package $(1) is missing. On Debian or Ubuntu: sudo apt-get install $(1)"; exit 2; }
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: demo test test-slow lint bench docs lock clean setup
+
+demo: $(READY)
+	$(BIN)/orita demo $(if $(DATA),--data "$(DATA)")
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.$(B)
+
+docs: $(READY)
+	$(BIN)/python docs/check.py
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Orita needs Python 3.11, 3.12 or 3.13; $(PYTHON) is another. Set PYTHON=/path/to/python3.11."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call system_package,python3-venv)
+	@ldconfig -p 2>/dev/null | grep -q libgomp.so.1 || $(call system_package,libgomp1)
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned dependencies (about 1.5 GB with PyTorch) …"
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+lock: pyproject.toml
+	$(BIN)/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra train --extra dev --output-file requirements.lock pyproject.toml
+	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' requirements.lock
+
+clean:
+	rm -rf $(VENV) .orita .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What everyone shares: errors, configuration, time, identifiers, files, the home of state."""

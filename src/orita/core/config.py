@@ -1,0 +1,183 @@
+"""Configuration: typed, frozen, from YAML; each value knows where it came from.
+
+A section is a `Section` subclass beside the code that owns it. A file is read into a section by `load`, which puts
+file, environment (``ORITA_<SECTION>__<KEY>``) and overrides (``section.key=value``) over the defaults, in this order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from orita.core.errors import UserError, closest
+
+__all__ = ["Loaded", "Section", "Setting", "load"]
+
+ENVIRONMENT_PREFIX = "ORITA_"
+_NESTED = "__"
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective value: its dotted key, and the file, variable or option it came from."""
+
+    key: str
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """A section with the origin of each of its values."""
+
+    value: S
+    settings: tuple[Setting, ...]
+
+
+def load(
+    section: type[S],
+    file: Path | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Loaded[S]:
+    """Read *section* from *file*, the environment and *overrides*; the later wins.
+
+    Args:
+        section: the typed root of the file.
+        file: a YAML file; None or an absent file means defaults only.
+        overrides: ``dotted.key=value`` items, values in YAML; only those whose first key is this section's are used.
+        environment: variables to read, by default those of the process.
+
+    Raises:
+        UserError: a key is unknown or a value is not allowed; the sentence names key, origin and what is allowed.
+    """
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None and file.exists():
+        _merge(tree, _read_yaml(file), str(file), origins)
+    for key, value, origin in _assignments(section, overrides, os.environ if environment is None else environment):
+        _assign(tree, key, value)
+        for known in [name for name in origins if name == key or name.startswith(f"{key}.")]:
+            del origins[known]
+        _merge({}, _nested(key, value), origin, origins)
+    try:
+        value = section.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_explain(error, section, origins, file)) from None
+    return Loaded(value, tuple(_settings(value, origins)))
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds a {type(content).__name__}, expected keys and values such as 'key: value'.")
+    return content
+
+
+def _assignments(
+    section: type[Section], overrides: Iterable[str], environment: Mapping[str, str]
+) -> list[tuple[str, Any, str]]:
+    found: list[tuple[str, Any, str]] = []
+    for name, text in sorted(environment.items()):
+        key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace(_NESTED, ".")
+        if name.startswith(ENVIRONMENT_PREFIX) and "." in key and key.partition(".")[0] in section.model_fields:
+            found.append((key, yaml.safe_load(text), f"environment {name}"))
+    for item in overrides:
+        key, separator, text = item.partition("=")
+        if not separator:
+            raise UserError(f"override {item!r} has no value: write key=value, such as training.epochs=5.")
+        if key.partition(".")[0] in section.model_fields:
+            found.append((key.strip(), yaml.safe_load(text), f"option --set {key.strip()}"))
+    return found
+
+
+def _nested(key: str, value: object) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any], origin: str, origins: dict[str, str], at: str = "") -> None:
+    for key, value in new.items():
+        path = f"{at}{key}"
+        if isinstance(value, Mapping) and value:
+            branch = into.setdefault(key, {})
+            _merge(branch, value, origin, origins, f"{path}.")
+        else:
+            into[key] = value
+            origins[path] = origin
+
+
+def _assign(tree: dict[str, Any], key: str, value: object) -> None:
+    *branches, leaf = key.split(".")
+    for branch in branches:
+        child = tree.get(branch)
+        if not isinstance(child, dict):
+            child = tree[branch] = {}
+        tree = child
+    tree[leaf] = value
+
+
+def _settings(value: Section, origins: Mapping[str, str], at: str = "") -> Iterable[Setting]:
+    for name in type(value).model_fields:
+        path, child = f"{at}{name}", getattr(value, name)
+        if isinstance(child, Section):
+            yield from _settings(child, origins, f"{path}.")
+            continue
+        shown = [c.model_dump() if isinstance(c, Section) else c for c in child] if isinstance(child, tuple) else child
+        origin = origins.get(path) or next((o for key, o in origins.items() if key.startswith(f"{path}.")), "default")
+        yield Setting(path, shown, origin)
+
+
+def _explain(error: ValidationError, section: type[Section], origins: Mapping[str, str], file: Path | None) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    origin = _origin(key, origins) or (str(file) if file else "the configuration")
+    if first["type"] == "extra_forbidden":
+        return f"{key!r} in {origin} is not a known key. {closest(key.rpartition('.')[2], _siblings(section, first))}"
+    allowed = str(first["msg"])
+    sentence = allowed[:1].lower() + allowed[1:]
+    return f"{key!r} in {origin} has the value {first['input']!r}: {sentence}."
+
+
+def _origin(key: str, origins: Mapping[str, str]) -> str | None:
+    if key in origins:
+        return origins[key]
+    return next(
+        (o for known, o in origins.items() if known.startswith(f"{key}.") or key.startswith(f"{known}.")),
+        None,
+    )
+
+
+def _siblings(section: type[Section], error: ErrorDetails) -> list[str]:
+    here: type[Section] = section
+    for part in error["loc"][:-1]:
+        field = here.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+            break
+        here = annotation
+    return list(here.model_fields)

@@ -1,0 +1,36 @@
+"""The errors Orita raises: one root, and a class for what its user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["MissingExtra", "NotFound", "OritaError", "UserError", "closest"]
+
+
+class OritaError(Exception):
+    """Root of every error that Orita raises on purpose."""
+
+
+class UserError(OritaError, ValueError):
+    """Something the caller gave is wrong; the sentence names the field, the value, what is allowed, what to do.
+
+    The command line prints the sentence and exits with 2; HTTP answers 4xx with it.
+    """
+
+
+class NotFound(UserError, LookupError):
+    """Something named does not exist; the sentence lists what does."""
+
+
+class MissingExtra(UserError, ImportError):
+    """An optional part is not installed; the sentence is the install line."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` when a known name is near *name*, else the list of known names."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"Known: {', '.join(names)}." if names else "None exist yet."

@@ -1,0 +1,123 @@
+"""Where state lives: one folder, the same layout on every machine, one place a tenant."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from orita.core.errors import UserError
+
+__all__ = ["DEFAULT_TENANT", "Home"]
+
+DEFAULT_TENANT = "default"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The state folder (``ORITA_HOME``, by default ``./.orita``) as one tenant sees it."""
+
+    root: Path
+    tenant: str = DEFAULT_TENANT
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.tenant):
+            raise UserError(
+                f"tenant {self.tenant!r} is not a name: use 1 to 63 lower-case letters, digits, '-' or '_', "
+                "starting with a letter or digit."
+            )
+
+    @classmethod
+    def default(cls, tenant: str = DEFAULT_TENANT) -> Home:
+        """Return the home that ``ORITA_HOME`` names, else ``.orita`` below the current folder."""
+        return cls(Path(os.environ.get("ORITA_HOME") or ".orita").absolute(), tenant)
+
+    def table(self, name: str) -> Path:
+        """Return the folder of lake table *name*."""
+        return self.root / "lake" / self.tenant / name
+
+    @property
+    def training_sets(self) -> Path:
+        """Split feature files, one folder a training set."""
+        return self.root / "training_sets" / self.tenant
+
+    @property
+    def online(self) -> Path:
+        """The online store."""
+        return self.root / "online" / self.tenant
+
+    @property
+    def packages(self) -> Path:
+        """The package store: ``<system>/<version>/``."""
+        return self.root / "packages" / self.tenant
+
+    @property
+    def predictions(self) -> Path:
+        """The prediction log."""
+        return self.root / "predictions" / self.tenant
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that failed validation, with their reason."""
+        return self.root / "quarantine" / self.tenant
+
+    @property
+    def reports(self) -> Path:
+        """Reports of evaluations, monitoring and runs."""
+        return self.root / "reports" / self.tenant
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training checkpoints, so that a killed job goes on where it was."""
+        return self.root / "checkpoints" / self.tenant
+
+    @property
+    def profiles(self) -> Path:
+        """What earlier data looked like."""
+        return self.root / "profiles" / self.tenant
+
+    @property
+    def generated(self) -> Path:
+        """Synthetic worlds, one folder a configuration."""
+        return self.root / "generated" / self.tenant
+
+    @property
+    def staging(self) -> Path:
+        """Work in progress; safe to delete when nothing runs."""
+        return self.root / "staging" / self.tenant
+
+    @property
+    def control_db(self) -> Path:
+        """Control state (SQLite), shared by tenants; every row carries its tenant."""
+        return self.root / "control.db"
+
+    @property
+    def mlflow_db(self) -> Path:
+        """MLflow's tracking store and registry (SQLite)."""
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.root / "artifacts"
+
+    def places(self) -> dict[str, Path]:
+        """Return every place of this home by name, for ``orita home``."""
+        return {
+            "lake": self.root / "lake" / self.tenant,
+            "training_sets": self.training_sets,
+            "online": self.online,
+            "packages": self.packages,
+            "predictions": self.predictions,
+            "quarantine": self.quarantine,
+            "reports": self.reports,
+            "checkpoints": self.checkpoints,
+            "profiles": self.profiles,
+            "generated": self.generated,
+            "staging": self.staging,
+            "control": self.control_db,
+            "mlflow": self.mlflow_db,
+            "artifacts": self.artifacts,
+        }

@@ -1,0 +1,285 @@
+"""From history to the online store: the state after the last event, written as one new generation.
+
+A generation is a folder of its own; readers go on with the one they have until ``CURRENT`` names the next. A killed
+publish leaves the old generation in place.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from orita.core.files import atomic_file, remove_leftovers
+from orita.core.ids import uuid7
+from orita.core.progress import SILENT, Progress
+from orita.features.declarations import Aggregate, Entity
+from orita.features.history import Relations, attribute_sql, quoted, staged_sql, value_sql
+from orita.features.keys import encode_rows
+from orita.features.plan import SLOTS, AggregateSlots, Plan, Record
+from orita.features.stores.lmdb import LmdbStore
+
+__all__ = ["Generation", "current_generation", "publish"]
+
+_POINTER = "CURRENT"
+_META = "generation.json"
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What one generation of online state holds.
+
+    Attributes:
+        name: its folder.
+        plan: version of the layout it was written for.
+        watermark: time of its latest event, microseconds since the Unix epoch, or None without events.
+        events: number of events in it.
+        records: number of records by kind.
+        string_ids: the entities whose ids are strings.
+        tables: lake version of every table it was computed from.
+    """
+
+    name: str
+    plan: str
+    watermark: int | None
+    events: int
+    records: dict[str, int]
+    string_ids: tuple[str, ...]
+    tables: dict[str, int]
+
+
+def current_generation(folder: Path) -> Generation | None:
+    """Return the generation that readers use, or None before the first."""
+    pointer = folder / _POINTER
+    if not pointer.exists():
+        return None
+    content = json.loads((folder / pointer.read_text().strip() / _META).read_text())
+    return Generation(**{**content, "string_ids": tuple(content["string_ids"])})
+
+
+def publish(
+    plan: Plan,
+    connection: duckdb.DuckDBPyConnection,
+    relations: Relations,
+    folder: Path,
+    *,
+    tables: dict[str, int],
+    progress: Progress = SILENT,
+) -> Generation:
+    """Write the state after every event in *relations* as the new generation in *folder*.
+
+    Args:
+        plan: what to keep.
+        connection: where *relations* can be read.
+        relations: SQL of each table.
+        folder: the online store of one system.
+        tables: lake versions, recorded for lineage.
+        progress: where to draw progress.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    previous = current_generation(folder)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE staged AS {staged_sql(plan, relations)}")
+    row = connection.execute("SELECT count(*), max(t) FROM staged").fetchone()
+    assert row is not None
+    events, watermark = row
+    generation = folder / f"gen-{uuid7()}"
+    written: dict[str, int] = {}
+    text_ids: set[str] = set()
+    with progress.bar("Publish online features", total=len(plan.records)) as bar:
+        store: LmdbStore | None = None
+        for number, record in enumerate(plan.records):
+            keys, state_NW = _state(record, plan, connection, relations)
+            columns = list(keys.values())
+            text_ids |= {name for name, column in keys.items() if column.dtype == object}
+            if store is None:
+                store = LmdbStore(generation, capacity=_capacity(plan, connection, relations))
+            written[record.name] = store.put_many(_records(bytes([number]), columns, state_NW))
+            bar.advance()
+        if store is not None:
+            store.close()
+    connection.execute("DROP TABLE staged")
+    made = Generation(generation.name, plan.version, watermark, events, written, tuple(sorted(text_ids)), tables)
+    generation.mkdir(exist_ok=True)
+    with atomic_file(generation / _META) as path:
+        path.write_text(json.dumps(asdict(made), indent=2))
+    with atomic_file(folder / _POINTER) as path:
+        path.write_text(generation.name)
+    _retire(folder, keep={generation.name} | ({previous.name} if previous else set()))
+    return made
+
+
+def _capacity(plan: Plan, connection: duckdb.DuckDBPyConnection, relations: Relations) -> int:
+    """Return an upper bound of the bytes that the records take in LMDB (16-byte keys, half-full pages)."""
+    row = connection.execute("SELECT count(*), count(DISTINCT user_id), count(DISTINCT item_id) FROM staged").fetchone()
+    assert row is not None
+    events, users, items = row
+    counts = {plan.system.user.name: users, plan.system.item.name: items}
+    total = 0
+    for record in plan.records:
+        rows = events if len(record.entities) == 2 else max([counts.get(e.name, 1) for e in record.entities] or [1])
+        for entity in record.entities:
+            if len(record.entities) == 1 and entity.table and relations.get(entity.table):
+                found = connection.execute(f"SELECT count(*) FROM {relations[entity.table]}").fetchone()
+                rows += found[0] if found else 0
+        total += rows * (record.width * 8 + 256)
+    return 2 * total + 64 * _MEBIBYTE
+
+
+def _retire(folder: Path, keep: set[str]) -> None:
+    """Delete older generations; the previous one stays, since readers may still have it open."""
+    remove_leftovers(folder)
+    for generation in folder.glob("gen-*"):
+        if generation.name not in keep:
+            shutil.rmtree(generation)
+
+
+def _state(
+    record: Record, plan: Plan, connection: duckdb.DuckDBPyConnection, relations: Relations
+) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float64]]:
+    """Return the ids of every key of one kind, and its slots."""
+    keys = [_id_column(entity, plan) for entity in record.entities]
+    _number_keys(record, keys, connection, relations)
+    ids = connection.execute(f"SELECT {', '.join(keys) or '0 AS k'} FROM positions ORDER BY position").fetchnumpy()
+    rows = len(next(iter(ids.values())))
+    state_NW = np.full((rows, record.width), np.nan)
+    for slots in record.aggregates:
+        state_NW[:, slots.start : slots.start + slots.width] = _empty(slots)
+    _fill_attributes(record, keys, state_NW, connection, relations)
+    join = " AND ".join(f"s.{key} = p.{key}" for key in keys) or "true"
+    _fill(
+        connection,
+        f"SELECT p.position, max(s.t) FROM staged s JOIN positions p ON {join} GROUP BY 1",
+        state_NW,
+        [0],
+    )
+    for slots in record.aggregates:
+        _fill_aggregate(slots, join, plan, state_NW, connection)
+    connection.execute("DROP TABLE positions")
+    typed = {entity.name: _ids(ids[key]) for entity, key in zip(record.entities, keys, strict=True)}
+    return typed, state_NW
+
+
+def _id_column(entity: Entity, plan: Plan) -> str:
+    return "user_id" if entity == plan.system.user else "item_id"
+
+
+def _ids(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    return column.astype(np.int64) if column.dtype.kind in "iu" else column.astype(object)
+
+
+def _number_keys(record: Record, keys: list[str], connection: duckdb.DuckDBPyConnection, relations: Relations) -> None:
+    """Number every key that has an event or a row of attributes, in the order of ids."""
+    if not keys:
+        connection.execute("CREATE TEMP TABLE positions AS SELECT 0 AS position")
+        return
+    distinct = f"SELECT DISTINCT {', '.join(keys)} FROM staged"
+    if len(record.entities) == 1:
+        entity = record.entities[0]
+        table = relations.get(entity.table or "")
+        if table:
+            distinct += f" UNION SELECT {quoted(entity.key)} FROM {table}"
+    order = ", ".join(keys)
+    connection.execute(
+        f"CREATE TEMP TABLE positions AS SELECT {order}, row_number() OVER (ORDER BY {order}) - 1 AS position "
+        f"FROM ({distinct})"
+    )
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection, query: str, state_NW: npt.NDArray[np.float64], slots: list[int]
+) -> None:
+    """Put the query's columns, after the position, into *slots*."""
+    position, *values = connection.execute(query).fetchnumpy().values()
+    for slot, value in zip(slots, values, strict=True):
+        state_NW[position, slot] = _floats(value)
+
+
+def _floats(value: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    if isinstance(value, np.ma.MaskedArray):
+        return np.ma.filled(value.astype(np.float64), np.nan)
+    return value.astype(np.float64)
+
+
+def _empty(slots: AggregateSlots) -> npt.NDArray[np.float64]:
+    zero = {"n": 0.0, "sum": 0.0, "days": 0.0}
+    return np.tile([zero.get(name, np.nan) for name in SLOTS[slots.aggregate.function]], slots.groups)
+
+
+def _fill_attributes(
+    record: Record,
+    keys: list[str],
+    state_NW: npt.NDArray[np.float64],
+    connection: duckdb.DuckDBPyConnection,
+    relations: Relations,
+) -> None:
+    for slots in record.attributes:
+        attribute = slots.attribute
+        table = relations.get(attribute.entity.table or "")
+        if not table:
+            continue
+        coded = f"SELECT {quoted(attribute.entity.key)} AS id, {attribute_sql(attribute)} AS code FROM {table}"
+        joined = f"SELECT p.position, c.code FROM ({coded}) c JOIN positions p ON p.{keys[0]} = c.id"
+        if attribute.many:
+            state_NW[:, slots.start : slots.start + slots.width] = 0
+            pairs = connection.execute(f"SELECT position, unnest(code) AS code FROM ({joined})").fetchnumpy()
+            state_NW[pairs["position"], slots.start + pairs["code"].astype(np.int64)] = 1
+        else:
+            _fill(connection, joined, state_NW, [slots.start])
+
+
+def _fill_aggregate(
+    slots: AggregateSlots,
+    join: str,
+    plan: Plan,
+    state_NW: npt.NDArray[np.float64],
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    aggregate = slots.aggregate
+    attribute = aggregate.attribute
+    columns = ", ".join(_slot_sql(aggregate, name, plan) for name in SLOTS[aggregate.function])
+    source = "staged"
+    group = "CAST(0 AS INTEGER)"
+    if attribute is not None:
+        group = "g"
+        name = quoted(attribute.name)
+        unnested = f"unnest({name})" if attribute.many else name
+        source = f"(SELECT *, {unnested} AS g FROM staged)"
+    query = f"SELECT p.position, {group} AS grp, {columns} FROM {source} s JOIN positions p ON {join} GROUP BY ALL"
+    if attribute is not None:
+        query = f"SELECT * FROM ({query}) WHERE grp IS NOT NULL"
+    position, found, *values = connection.execute(query).fetchnumpy().values()
+    width = len(SLOTS[aggregate.function])
+    for offset, value in enumerate(values):
+        state_NW[position, slots.start + found.astype(np.int64) * width + offset] = _floats(value)
+
+
+def _slot_sql(aggregate: Aggregate, slot: str, plan: Plan) -> str:
+    match slot:
+        case "n" if aggregate.function == "count":
+            return "count(*) AS n"
+        case "n":
+            return f"count({value_sql(aggregate, plan)}) AS n"
+        case "sum":
+            return f"coalesce(sum(CAST({value_sql(aggregate, plan)} AS DOUBLE)), 0) AS total"
+        case "last":
+            return "max(t) AS last"
+        case "first":
+            return "min(t) AS first"
+        case _:
+            return "count(DISTINCT t // 86400000000) AS days"
+
+
+def _records(
+    prefix: bytes, columns: list[npt.NDArray[np.generic]], state_NW: npt.NDArray[np.float64]
+) -> Iterator[tuple[bytes, bytes]]:
+    width = state_NW.shape[1] * 8
+    whole = state_NW.tobytes()
+    keys = encode_rows(prefix, columns, len(state_NW))
+    return ((key, whole[i * width : (i + 1) * width]) for i, key in enumerate(keys))

@@ -1,0 +1,1 @@
+"""Online stores, one a file; all keep the contract in `store`."""
