@@ -1,0 +1,1 @@
+"""Who gets what, who may, who pays: event-sourced control state."""

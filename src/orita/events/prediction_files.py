@@ -1,0 +1,135 @@
+"""Where predictions lie: the folder layout, how a segment becomes Parquet, and which parts there are now.
+
+Below ``home.predictions``: ``_wal/<segment>.wal``, written by servers, and ``date=<day>/<segment>.parquet``
+that each becomes. A segment's Parquet appears as a whole before its write-ahead file goes; so a reader that
+lists write-ahead files first and Parquet second sees every row, and drops by its name the part that it sees
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orita.core.errors import OritaError
+from orita.core.files import atomic_file, sync_directory
+from orita.core.home import Home
+from orita.events.prediction_segment import read_segment, segment_table
+
+__all__ = ["Part", "convert_segment", "prediction_days", "prediction_parts", "segment_folder"]
+
+_WAL = ".wal"
+_PARQUET = ".parquet"
+_DAY = "date="
+
+
+def segment_folder(home: Home) -> Path:
+    """Return the folder of the segments that are not Parquet yet; its name hides it from Parquet readers."""
+    return home.predictions / "_wal"
+
+
+def convert_segment(home: Home, segment: Path) -> Path | None:
+    """Turn a segment that nobody writes any more into Parquet; return its path, None if it held no row.
+
+    It may be killed at any point and run again: the same segment gives the same file.
+
+    Raises:
+        OritaError: the segment's header is damaged.
+    """
+    content = read_segment(segment)
+    target = None
+    if content is None:
+        raise OritaError(f"{segment} has a damaged header: its rows cannot be read, and it is kept as it is.")
+    if content.requests:
+        header = content.header
+        target = _parquet_path(home, header.name, header.day)
+        rows = segment_table(header, content.requests)
+        if not header.features:
+            rows = rows.drop_columns(["features"])  # Parquet has no struct without fields
+        with atomic_file(target) as partial:
+            pq.write_table(rows, partial, compression="zstd", use_dictionary=_repetitive(rows))
+        sync_directory(home.predictions)
+    segment.unlink(missing_ok=True)
+    sync_directory(segment.parent)
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One segment as it is now: rows that were read from its write-ahead file, or a Parquet file."""
+
+    name: str
+    day: date
+    source: pa.Table | Path
+    model_version: str | None = None
+
+    def read(self, names: Sequence[str], wanted: pc.Expression | None = None) -> pa.Table:
+        """Return the columns *names* of the rows that are *wanted*, by default all."""
+        needed = list(dict.fromkeys([*names, "timestamp", "model_version", "system"]))
+        if isinstance(self.source, Path):
+            with pq.ParquetFile(self.source) as file:
+                there = [name for name in needed if name in file.schema_arrow.names]
+                rows = file.read(columns=there)
+        else:
+            rows = self.source
+        if wanted is not None:
+            rows = rows.filter(wanted)
+        if "features" in names and "features" not in rows.column_names:
+            empty = pa.nulls(len(rows), pa.struct([]))
+            rows = rows.append_column("features", empty)
+        return rows.select(list(names))
+
+
+def prediction_parts(home: Home, start: datetime | None = None, end: datetime | None = None) -> list[Part]:
+    """Return the parts of the log that may have rows in [*start*, *end*), each once, in order of time."""
+    open_parts = list(_open_parts(home))
+    closed = {path.stem: path for path in _parquet_files(home)}
+    found = [Part(name, _day_of(path), path) for name, path in closed.items()]
+    found += [part for part in open_parts if part.name not in closed]
+    first = _day(start) if start is not None else date.min
+    last = _day(end) if end is not None else date.max
+    return sorted((part for part in found if first <= part.day <= last), key=lambda part: part.name)
+
+
+def _open_parts(home: Home) -> Iterator[Part]:
+    for path in sorted(segment_folder(home).glob(f"*{_WAL}")):
+        try:
+            content = read_segment(path)
+        except FileNotFoundError:
+            continue  # it became Parquet after it was listed; the Parquet is listed later
+        if content is not None and content.requests:
+            header = content.header
+            rows = segment_table(header, content.requests)
+            yield Part(header.name, header.day, rows, header.model_version)
+
+
+def _parquet_files(home: Home) -> Iterable[Path]:
+    return (path for path in home.predictions.glob(f"{_DAY}*/*{_PARQUET}") if not path.name.startswith("."))
+
+
+def _parquet_path(home: Home, name: str, day: date) -> Path:
+    return home.predictions / f"{_DAY}{day.isoformat()}" / f"{name}{_PARQUET}"
+
+
+def _day_of(parquet: Path) -> date:
+    return date.fromisoformat(parquet.parent.name.removeprefix(_DAY))
+
+
+def _day(at: datetime) -> date:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).date()
+
+
+def prediction_days(home: Home) -> list[date]:
+    """Return the UTC days that have predictions, oldest first."""
+    return sorted({part.day for part in prediction_parts(home)})
+
+
+def _repetitive(rows: pa.Table) -> list[str]:
+    unique = ("prediction_id", "score")
+    return [name for name in rows.column_names if name not in unique and name != "features"]

@@ -1,0 +1,235 @@
+"""How predictions lie on disk before they are Parquet: one append-only file a segment, one frame a request.
+
+A segment is ``<name>.wal``: a magic word, then frames of length, CRC-32 and MessagePack. The first frame is
+the `SegmentHeader`, each other one a `ScoredRequest`. All rows of a segment have one day, one system, one
+model version and one list of features. A frame that a kill cut short ends the segment: what follows was never
+acknowledged.
+
+Legend: N items of one request, F features, R requests, M rows of a segment.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = [
+    "MAX_ROWS",
+    "ScoredRequest",
+    "Segment",
+    "SegmentHeader",
+    "encode_frame",
+    "encode_header",
+    "prediction_schema",
+    "read_segment",
+    "segment_table",
+]
+
+_MAGIC = b"ORITAPL1"
+_FRAME = struct.Struct("<II")
+
+MAX_ROWS = 4096
+"""Most rows one request may have: the row's number is 12 bits of its prediction id."""
+
+
+class SegmentHeader(msgspec.Struct, array_like=True, frozen=True):
+    """What all rows of a segment share.
+
+    Attributes:
+        name: the segment's name; the Parquet file that it becomes has the same.
+        day: the UTC day of every ``timestamp`` in it.
+        system: whose predictions.
+        model_version: which version scored.
+        features: names of the columns of ``features``, in order.
+    """
+
+    name: str
+    day: date
+    system: str
+    model_version: str
+    features: tuple[str, ...]
+
+
+class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One answered request, columnar; items in the order of the request.
+
+    Attributes:
+        at_micros: when it was answered, microseconds since the Unix epoch.
+        as_of_micros: the time the features were computed for, likewise.
+        request_id: joins feedback to this answer.
+        salt: 62 random bits that make the prediction ids unique.
+        user_id: as in the request.
+        item_ids: N ids as in the request.
+        latency_ms: of the whole request inside the server.
+        scores: ``scores_N``, float32, as bytes.
+        ranks: ``ranks_N``, int32 from 1, as bytes.
+        features: ``x_NF``, float32, row by row, NaN where missing, as bytes.
+    """
+
+    at_micros: int
+    as_of_micros: int
+    request_id: str
+    salt: int
+    user_id: int | str
+    item_ids: list[int | str]
+    latency_ms: float
+    scores: bytes
+    ranks: bytes
+    features: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a segment file holds: its header, its whole frames, and how many bytes those take."""
+
+    header: SegmentHeader
+    requests: tuple[ScoredRequest, ...]
+    length: int
+
+
+def encode_frame(record: SegmentHeader | ScoredRequest) -> bytes:
+    """Return *record* as a frame."""
+    payload = msgspec.msgpack.encode(record)
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def encode_header(header: SegmentHeader) -> bytes:
+    """Return the beginning of a segment file: the magic word and the header's frame."""
+    return _MAGIC + encode_frame(header)
+
+
+def read_segment(path: Path) -> Segment | None:
+    """Return what segment file *path* holds up to its last whole frame; None if not even its header is whole.
+
+    Raises:
+        FileNotFoundError: it became Parquet meanwhile.
+    """
+    content = memoryview(path.read_bytes())
+    if content[: len(_MAGIC)] != _MAGIC:
+        return None
+    payload, position = _next_frame(content, len(_MAGIC))
+    if payload is None:
+        return None
+    header = msgspec.msgpack.decode(payload, type=SegmentHeader)
+    decode = msgspec.msgpack.Decoder(ScoredRequest).decode
+    requests: list[ScoredRequest] = []
+    while (frame := _next_frame(content, position))[0] is not None:
+        payload, position = frame
+        assert payload is not None
+        requests.append(decode(payload))
+    return Segment(header, tuple(requests), position)
+
+
+def _next_frame(content: memoryview, position: int) -> tuple[memoryview | None, int]:
+    start = position + _FRAME.size
+    if start > len(content):
+        return None, position
+    length, checksum = _FRAME.unpack_from(content, position)
+    payload = content[start : start + length]
+    if len(payload) < length or zlib.crc32(payload) != checksum:
+        return None, position
+    return payload, start + length
+
+
+def prediction_schema(features: Sequence[str]) -> pa.Schema:
+    """Return the columns of the prediction log, ``features`` being a struct of float32 by name.
+
+    Ids are text, an integer id its decimal digits, so that one type holds the ids of any table.
+    """
+    micros = pa.timestamp("us", tz="UTC")
+    return pa.schema(
+        [
+            ("prediction_id", pa.string()),
+            ("timestamp", micros),
+            ("user_id", pa.string()),
+            ("item_id", pa.string()),
+            ("score", pa.float32()),
+            ("rank", pa.int32()),
+            ("model_version", pa.string()),
+            ("latency_ms", pa.float32()),
+            ("features", pa.struct([(name, pa.float32()) for name in features])),
+            ("request_id", pa.string()),
+            ("position", pa.int32()),
+            ("propensity", pa.float32()),
+            ("as_of", micros),
+            ("system", pa.string()),
+        ]
+    )
+
+
+def segment_table(header: SegmentHeader, requests: Sequence[ScoredRequest]) -> pa.Table:
+    """Return *requests* as rows of the prediction log, one an item, in the order of the requests."""
+    counts_R = np.array([len(request.item_ids) for request in requests], dtype=np.int64)
+    request_M = np.repeat(np.arange(len(requests)), counts_R)
+    rows = len(request_M)
+    ranks = pa.array(_joined([r.ranks for r in requests], np.int32))
+
+    def spread(values: list[object], kind: pa.DataType) -> pa.Array:
+        return pa.array(values, kind).take(pa.array(request_M))
+
+    columns = {
+        "prediction_id": _prediction_ids(requests, counts_R, request_M),
+        "timestamp": spread([r.at_micros for r in requests], pa.int64()),
+        "user_id": _text([r.user_id for r in requests]).take(pa.array(request_M)),
+        "item_id": _text([item for r in requests for item in r.item_ids]),
+        "score": pa.array(_joined([r.scores for r in requests], np.float32)),
+        "rank": ranks,
+        "model_version": pa.repeat(header.model_version, rows),
+        "latency_ms": spread([r.latency_ms for r in requests], pa.float32()),
+        "features": _features(header.features, requests, rows),
+        "request_id": spread([r.request_id for r in requests], pa.string()),
+        "position": ranks,
+        "propensity": pa.repeat(pa.scalar(1.0, pa.float32()), rows),
+        "as_of": spread([r.as_of_micros for r in requests], pa.int64()),
+        "system": pa.repeat(header.system, rows),
+    }
+    schema = prediction_schema(header.features)
+    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+def _joined(parts: list[bytes], kind: type[np.generic]) -> npt.NDArray[np.generic]:
+    return np.frombuffer(b"".join(parts), dtype=kind)
+
+
+def _text(ids: list[int | str]) -> pa.Array:
+    kinds = set(map(type, ids))
+    if kinds == {int}:
+        return pa.array(ids, pa.int64()).cast(pa.string())
+    return pa.array(ids if kinds == {str} else [str(each) for each in ids], pa.string())
+
+
+def _features(names: Sequence[str], requests: Sequence[ScoredRequest], rows: int) -> pa.Array:
+    x_MF = _joined([r.features for r in requests], np.float32).reshape(rows, len(names))
+    missing_MF = np.isnan(x_MF)
+    fields = [pa.field(name, pa.float32()) for name in names]
+    if not fields:
+        return pa.array([{}] * rows, pa.struct([]))
+    columns = [pa.array(x_MF[:, f], mask=missing_MF[:, f]) for f in range(len(names))]
+    return pa.StructArray.from_arrays(columns, fields=fields)
+
+
+def _prediction_ids(
+    requests: Sequence[ScoredRequest], counts_R: npt.NDArray[np.int64], request_M: npt.NDArray[np.intp]
+) -> pa.Array:
+    # UUIDv7 (RFC 9562, method 1): milliseconds, the row's number in its request as counter, random bits.
+    millis = [f"{r.at_micros // 1000:012x}" for r in requests]
+    salts = [f"{0b10 << 62 | r.salt:016x}" for r in requests]
+    first_M = np.repeat(np.cumsum(counts_R) - counts_R, counts_R)
+    counters = pa.array([f"{row:03x}" for row in range(MAX_ROWS)])
+    each = pa.array(request_M)
+    return pc.binary_join_element_wise(
+        pa.array([f"{text[:8]}-{text[8:]}-7" for text in millis], pa.string()).take(each),
+        counters.take(pa.array(np.arange(len(request_M)) - first_M)),
+        pa.array([f"-{text[:4]}-{text[4:]}" for text in salts], pa.string()).take(each),
+        "",
+    )

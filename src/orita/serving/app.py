@@ -1,0 +1,144 @@
+"""The server as an ASGI application: the contract's four endpoints in a FastAPI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from orita.core.clock import Clock, SystemClock
+from orita.core.home import Home
+from orita.core.ids import uuid7
+from orita.models.package import load_package
+from orita.serving.config import ServingConfig
+from orita.serving.exposition import exposition, wants_exposition
+from orita.serving.openapi import describe
+from orita.serving.predict_route import PredictRoute
+from orita.serving.protocols import FeatureSource, PackageLoader
+from orita.serving.refusal import Refused, encode_error, no_model
+from orita.serving.requests import check_request_id
+from orita.serving.service import Service, build_service
+from orita.serving.status import config_answer, health_answer
+
+__all__ = ["create_app"]
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_CONFIG_HIDDEN = "GET /config is off: it tells internals; set serving.expose_config to true to answer it."
+
+
+def create_app(
+    home: Home,
+    system: str,
+    features: FeatureSource,
+    config: ServingConfig | None = None,
+    *,
+    clock: Clock | None = None,
+    load: PackageLoader = load_package,
+) -> FastAPI:
+    """Return the server of *system* as a FastAPI application.
+
+    Args:
+        home: where deployments, packages and the prediction log are.
+        system: whose champion answers.
+        features: where the features of a request come from.
+        config: what can be set.
+        clock: the time.
+        load: opens a package.
+
+    The parts start and stop with the application's lifespan; ``app.state.service`` holds them.
+    """
+    service = build_service(home, system, features, config or ServingConfig(), clock=clock or SystemClock(), load=load)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(title="Orita", summary=f"Ranks items: {system}.", lifespan=lifespan)
+    app.state.service = service
+    app.router.routes.insert(0, Route("/predict", PredictRoute(service), methods=["POST"]))
+    _add_status(app, service)
+    _add_errors(app)
+    _describe(app, service.config)
+    return app
+
+
+def _add_status(app: FastAPI, service: Service) -> None:
+    @app.get("/health", include_in_schema=False)
+    async def health(request: Request) -> Response:
+        answer = health_answer(service)
+        return _json(request, answer, 503 if answer.model_version is None else 200)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        if not wants_exposition(accept):
+            return _json(request, service.metrics.answer())
+        content, content_type = exposition(service, accept)
+        return Response(content, headers={"content-type": content_type, "x-request-id": _id_of(request)})
+
+    @app.get("/config", include_in_schema=False)
+    async def config(request: Request) -> Response:
+        if not service.config.expose_config:
+            return _error(request, Refused(404, "config_hidden", _CONFIG_HIDDEN))
+        champion = service.follower.champion
+        if champion is None:
+            return _error(request, no_model())
+        return _json(request, config_answer(champion))
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        message = f"{request.method} {request.url.path}: {error.detail}."
+        code = _CODES.get(error.status_code, "http_error")
+        answer = _error(request, Refused(error.status_code, code, message))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, _error_: Exception) -> Response:
+        message = "the request could not be answered; the server's log has the reason."
+        return _error(request, Refused(500, "internal_error", message))
+
+
+def _describe(app: FastAPI, config: ServingConfig) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            whole = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            ours = describe(config)
+            whole.setdefault("paths", {}).update(ours["paths"])
+            schemas = whole.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(ours["components"]["schemas"])
+            app.openapi_schema = whole
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _json(request: Request, answer: msgspec.Struct, status: int = 200) -> Response:
+    headers = {"x-request-id": _id_of(request)}
+    return Response(msgspec.json.encode(answer), status, headers, media_type="application/json")
+
+
+def _error(request: Request, refused: Refused) -> Response:
+    request_id = _id_of(request)
+    content = encode_error(refused.code, refused.message, request_id)
+    headers = {"x-request-id": request_id}
+    if refused.retry_after is not None:
+        headers["retry-after"] = str(refused.retry_after)
+    return Response(content, refused.status, headers, media_type="application/json")
+
+
+def _id_of(request: Request) -> str:
+    given = request.headers.get("x-request-id")
+    try:
+        return check_request_id(given.encode("latin-1")) if given is not None else uuid7()
+    except Refused:
+        return uuid7()

@@ -1,0 +1,57 @@
+"""What can be set about serving: the ``serving`` section."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orita.core.config import Section
+from orita.events.prediction_segment import MAX_ROWS
+
+__all__ = ["PredictionLogConfig", "ServingConfig"]
+
+
+class PredictionLogConfig(Section):
+    """How answers are logged.
+
+    Attributes:
+        flush_ms: milliseconds between two group commits; a killed server loses what came since the last.
+        max_pending_rows: rows that may wait for their commit.
+        when_full: what happens to a request past that: ``shed`` answers it with 503, ``drop`` answers it but
+            counts its rows instead of logging them.
+        segment_mib: a segment becomes Parquet past this size in MiB.
+        segment_seconds: or past this age.
+    """
+
+    flush_ms: Annotated[int, Field(ge=1, le=100)] = 50
+    max_pending_rows: Annotated[int, Field(ge=MAX_ROWS)] = 200_000
+    when_full: Literal["shed", "drop"] = "shed"
+    segment_mib: Annotated[float, Field(gt=0, le=1024)] = 64
+    segment_seconds: Annotated[float, Field(gt=0)] = 900
+
+
+class ServingConfig(Section):
+    """How a server answers.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        max_items: most items of one request.
+        max_body_bytes: longest request body.
+        devices: what ``context.device`` may say.
+        reload_seconds: seconds between two looks at the deployment.
+        expose_config: whether ``GET /config`` answers; it tells internals, so keep it off a public listener.
+        shutdown_seconds: how long an orderly stop waits for requests under way.
+        log: the prediction log.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    max_items: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    devices: tuple[str, ...] = ("mobile", "desktop", "tablet")
+    reload_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
+    expose_config: bool = False
+    shutdown_seconds: Annotated[int, Field(ge=0)] = 10
+    log: PredictionLogConfig = PredictionLogConfig()

@@ -1,0 +1,80 @@
+"""The server's counters as Prometheus and OpenMetrics read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from orita.serving.metrics import BUCKETS
+from orita.serving.service import Service
+
+__all__ = ["exposition", "wants_exposition"]
+
+
+def wants_exposition(accept: str) -> bool:
+    """Return whether a caller with this ``Accept`` header reads Prometheus' text rather than JSON."""
+    kinds = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
+    text = [kind for kind in kinds if kind in ("text/plain", "application/openmetrics-text")]
+    return bool(text) and ("application/json" not in kinds or kinds.index(text[0]) < kinds.index("application/json"))
+
+
+def exposition(service: Service, accept: str) -> tuple[bytes, str]:
+    """Return the counters in the newest format that *accept* names, and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_ServingCollector(service))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _ServingCollector(Collector):
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        metrics = self._service.metrics
+        requests = CounterMetricFamily("requests", "Requests to POST /predict.", labels=["status"])
+        for status, count in sorted(metrics.statuses.items()):
+            requests.add_metric([str(status)], count)
+        yield requests
+        yield CounterMetricFamily("predictions", "Items scored.", value=metrics.predictions_total)
+        failed = sum(count for status, count in metrics.statuses.items() if status >= 500)
+        yield CounterMetricFamily("prediction_errors", "Requests that the server failed (5xx).", value=failed)
+        latency = HistogramMetricFamily("prediction_latency", "Seconds from request to answer.")
+        latency.add_metric([], _cumulative(metrics.latency_counts), metrics.latency_sum)
+        yield latency
+        yield from self._gauges()
+
+    def _gauges(self) -> Iterator[Metric]:
+        log = self._service.log
+        yield GaugeMetricFamily("prediction_log_pending_rows", "Rows not durable yet.", value=log.pending_rows)
+        yield CounterMetricFamily("prediction_log_dropped_rows", "Rows never logged.", value=log.dropped_rows)
+        uptime = self._service.metrics.uptime_seconds
+        yield GaugeMetricFamily("uptime_seconds", "Seconds since the start.", value=uptime)
+        champion = self._service.follower.champion
+        if champion is None:
+            return
+        info = GaugeMetricFamily("model_info", "The model that answers.", labels=["system", "version", "type"])
+        metadata = champion.package.metadata
+        info.add_metric([champion.stream.system, metadata.model_version, metadata.model_type], 1)
+        yield info
+        if "accuracy" in metadata.metrics:
+            accuracy = metadata.metrics["accuracy"]
+            yield GaugeMetricFamily("model_accuracy", "Accuracy on the model's test rows.", value=accuracy)
+
+
+def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return buckets

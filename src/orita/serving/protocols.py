@@ -1,0 +1,120 @@
+"""What the predict path needs of others: features, a model, a log. It knows nothing else of them.
+
+Legend: N items of one request, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.events.prediction_segment import ScoredRequest
+from orita.features.schema import FeatureSchema
+from orita.models.metadata import ModelMetadata
+
+__all__ = [
+    "FeatureReader",
+    "FeatureSource",
+    "LogStream",
+    "PackageLoader",
+    "PredictionSink",
+    "ScoringPackage",
+]
+
+
+class FeatureReader(Protocol):
+    """Knows the features of one schema."""
+
+    def matrix(
+        self, user_id: int | str, item_ids: Sequence[int | str], context: Mapping[str, object], at: int, /
+    ) -> npt.NDArray[np.float32]:
+        """Return ``x_NF`` of *item_ids* for one user, as of *at* (microseconds since the Unix epoch).
+
+        Raises:
+            UserError: the request asks for what the store cannot know; it is answered with the sentence.
+        """
+        ...
+
+
+class FeatureSource(Protocol):
+    """Where feature readers come from; `orita.features.online.OnlineFeatures` is one."""
+
+    def reader(self, schema: FeatureSchema, /) -> FeatureReader:
+        """Return a reader for *schema*.
+
+        Raises:
+            UserError: a feature is not known.
+        """
+        ...
+
+    def refresh(self) -> bool:
+        """Take up what was published since; return whether there was any. Called off the request's path.
+
+        Raises:
+            UserError: there is nothing to read from.
+        """
+        ...
+
+
+class ScoringPackage(Protocol):
+    """A loaded model; `orita.models.package.Package` is one."""
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        ...
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The features it reads, in order."""
+        ...
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """The model's card."""
+        ...
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What its writer kept beside the card."""
+        ...
+
+    def score_user(
+        self, user_id: int | str, item_ids: Sequence[int | str], x_NF: npt.NDArray[np.float32], /
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N``, click probabilities in [0, 1]."""
+        ...
+
+    def check_sample(self) -> None:
+        """Raise `UserError` unless the package scores its own sample as it did when it was written."""
+        ...
+
+
+PackageLoader = Callable[[Path], ScoringPackage]
+"""Loads the package in a folder; raises `UserError` when it is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogStream:
+    """What the rows of one champion share in the prediction log."""
+
+    system: str
+    model_version: str
+    features: tuple[str, ...]
+
+
+class PredictionSink(Protocol):
+    """Takes what was answered; never blocks."""
+
+    def room(self, rows: int, /) -> bool:
+        """Return whether *rows* more rows may be logged now."""
+        ...
+
+    def append(self, stream: LogStream, request: ScoredRequest, /) -> None:
+        """Take one answered request."""
+        ...

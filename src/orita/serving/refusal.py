@@ -1,0 +1,51 @@
+"""How a request is refused: a status, a stable code, a sentence."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["ErrorAnswer", "Refused", "encode_error", "no_model"]
+
+
+class Refused(Exception):
+    """A request that gets no answer but an error.
+
+    Attributes:
+        status: the HTTP status.
+        code: stable, for machines: ``invalid_value``, ``no_model`` …
+        message: one sentence for people that names the field.
+        retry_after: seconds after which to try again, if that helps.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The body of every error.
+
+    Attributes:
+        status: always ``error``.
+        code: stable, for machines.
+        message: one sentence that says what was wrong with which field.
+        request_id: the request's id, as in the header ``X-Request-Id``.
+    """
+
+    status: str
+    code: str
+    message: str
+    request_id: str
+
+
+def encode_error(code: str, message: str, request_id: str) -> bytes:
+    """Return the JSON body of an error."""
+    return msgspec.json.encode(ErrorAnswer("error", code, message, request_id))
+
+
+def no_model() -> Refused:
+    """Return the refusal of a server that has no model."""
+    return Refused(503, "no_model", "no model is deployed and loaded yet: promote one, or wait.", retry_after=1)

@@ -1,0 +1,147 @@
+"""Checks that every `Ranker` must pass, yours too.
+
+Legend: N rows, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.core.progress import SILENT
+from orita.models.examples import Examples
+from orita.models.metadata import ModelMetadata
+from orita.models.package import load_package, write_package
+from orita.models.ranker import FitContext, Ranker
+
+__all__ = ["check_ranker"]
+
+_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    make: Callable[[], Ranker]
+    ranker: Ranker
+    train: Examples
+    val: Examples
+    folder: Path
+
+
+def check_ranker(make: Callable[[], Ranker], train: Examples, val: Examples, folder: Path) -> None:
+    """Fit a ranker and check all that the contract promises.
+
+    Args:
+        make: returns a new ranker that is not fitted, the same each time.
+        train, val: rows with both labels; some hundred are enough.
+        folder: an empty folder for packages.
+
+    Raises:
+        AssertionError: a promise is broken; the sentence says which.
+    """
+    before = [array.copy() for array in (train.x_NF, train.y_N, train.users_N, train.items_N)]
+    ranker = make()
+    report = ranker.fit(train, val, FitContext(SILENT, seed=7))
+    after = (train.x_NF, train.y_N, train.users_N, train.items_N)
+    unchanged = all(_same(a, b) for a, b in zip(before, after, strict=True))
+    assert unchanged, "fit changed the rows that it was given"
+    assert isinstance(report.params, dict), "fit must say what it was fitted with"
+    for check in _CHECKS:
+        check(_Case(make, ranker, train, val, folder))
+
+
+def _scores_are_probabilities(case: _Case) -> None:
+    scores_N = case.ranker.score(case.val)
+    assert scores_N.dtype == np.float32, f"scores are {scores_N.dtype}, not float32"
+    assert scores_N.shape == (len(case.val),), f"{scores_N.shape} scores for {len(case.val)} rows"
+    assert np.all((scores_N >= 0) & (scores_N <= 1)), "a score is not in [0, 1]"
+    assert len(case.ranker.score(case.val.take(slice(0, 0)))) == 0, "no rows must give no scores"
+
+
+def _labels_are_not_looked_at(case: _Case) -> None:
+    blind = replace(case.val, y_N=np.full_like(case.val.y_N, np.nan), time_N=np.zeros_like(case.val.time_N))
+    assert _near(case.ranker.score(case.val), case.ranker.score(blind)), "scores depend on labels or row times"
+
+
+def _many_equal_one_by_one(case: _Case) -> None:
+    rows = case.val.take(slice(0, 20))
+    alone = [case.ranker.score(rows.take(slice(i, i + 1)))[0] for i in range(len(rows))]
+    assert _near(case.ranker.score(rows), np.array(alone)), "a row's score depends on the rows beside it"
+    order = np.arange(len(rows))[::-1]
+    assert _near(case.ranker.score(rows)[order], case.ranker.score(rows.take(order))), "scores are not in row order"
+
+
+def _a_seed_fixes_the_model(case: _Case) -> None:
+    again = case.make()
+    again.fit(case.train, case.val, FitContext(SILENT, seed=7))
+    assert _near(case.ranker.score(case.val), again.score(case.val)), "the same seed gave another model"
+
+
+def _the_graph_scores_the_same(case: _Case) -> None:
+    rows = _hard_rows(case.val)
+    card = ModelMetadata("00000000-0000-7000-8000-000000000000", "v0.0.1", "1970-01-01T00:00:00Z", "", case.ranker.type)
+    written = write_package(case.folder / "package", case.ranker, card, case.train.schema, rows)
+    names = {path.name for path in written.folder.iterdir()}
+    strange = sorted(n for n in names if not n.endswith((".onnx", ".parquet", ".json")))
+    assert not strange, f"a package holds ONNX, Parquet and JSON only, not {strange}"
+    package = load_package(written.folder)
+    expected_N = case.ranker.score(rows)
+    assert np.all(np.isfinite(expected_N)), "unknown ids or missing features have no score"
+    scores_N = package.score(rows.users_N, rows.items_N, rows.x_NF)
+    worst = float(np.max(np.abs(scores_N - expected_N)))
+    assert worst <= _TOLERANCE, f"the graph scores {worst:.2g} away from the ranker, allowed is {_TOLERANCE:g}"
+    user = rows.users_N[0]
+    x_NF = rows.x_NF.copy()
+    shared = rows.schema.of_side("user", "context")
+    x_NF[:, shared] = x_NF[-1, shared]
+    same = replace(rows, users_N=_full(rows.users_N, user), x_NF=x_NF)
+    one_user_N = package.score_user(user if isinstance(user, str) else int(user), same.items_N, same.x_NF)
+    assert _near(one_user_N, case.ranker.score(same)), "score_user and score disagree"
+
+
+def _hard_rows(rows: Examples) -> Examples:
+    """Rows with every trouble at once: missing features, unknown ids, values far outside what training saw."""
+    random = np.random.default_rng(0)
+    hard = rows.take(random.integers(0, len(rows), 256))
+    x_NF = hard.x_NF.copy()
+    x_NF[random.random(x_NF.shape) < 0.2] = np.nan
+    wild_NF = random.random(x_NF.shape) < 0.05
+    x_NF[wild_NF] *= random.choice(np.array([-1e6, -1, 0, 3, 1e6], np.float32), int(wild_NF.sum()))
+    x_NF[0] = np.nan
+    return replace(
+        hard, x_NF=x_NF, users_N=_with_unknown(hard.users_N, random), items_N=_with_unknown(hard.items_N, random)
+    )
+
+
+def _with_unknown(ids_N: npt.NDArray[Any], random: np.random.Generator) -> Any:
+    mixed_N = ids_N.copy()
+    mixed_N[random.random(len(ids_N)) < 0.2] = "an unknown id" if ids_N.dtype == np.object_ else np.iinfo(np.int64).max
+    return mixed_N
+
+
+def _full(ids_N: npt.NDArray[Any], value: object) -> Any:
+    filled_N = ids_N.copy()
+    filled_N[:] = value
+    return filled_N
+
+
+def _near(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
+    return bool(np.allclose(a, b, rtol=0, atol=_TOLERANCE))
+
+
+def _same(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
+    return a.tobytes() == b.tobytes() if a.dtype != np.object_ else a.tolist() == b.tolist()
+
+
+_CHECKS: Sequence[Callable[[_Case], None]] = (
+    _scores_are_probabilities,
+    _labels_are_not_looked_at,
+    _many_equal_one_by_one,
+    _a_seed_fixes_the_model,
+    _the_graph_scores_the_same,
+)

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from orita.core.clock import to_micros
+from orita.core.home import Home
+from orita.core.ids import uuid7
+from orita.events.prediction_files import segment_folder
+from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame
+from orita.events.predictions import prediction_log
+from orita.serving.config import PredictionLogConfig
+from orita.serving.prediction_log import PredictionLog
+from orita.serving.protocols import LogStream
+from orita.serving.segment_file import SegmentFile, lock_abandoned
+
+AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
+STREAM = LogStream("feed", "v1.0.0", ("a", "b"))
+
+
+def scored(number: int, items: int = 3, at: datetime = AT) -> ScoredRequest:
+    """Return an answered request with the id ``r<number>``."""
+    scores_N = np.linspace(0.9, 0.1, items, dtype=np.float32)
+    return ScoredRequest(
+        at_micros=to_micros(at),
+        as_of_micros=to_micros(at),
+        request_id=f"r{number}",
+        salt=random.getrandbits(62),
+        user_id=number,
+        item_ids=list(range(items)),
+        latency_ms=1.0,
+        scores=scores_N.tobytes(),
+        ranks=np.arange(1, items + 1, dtype=np.int32).tobytes(),
+        features=np.zeros((items, 2), np.float32).tobytes(),
+    )
+
+
+def request_ids(home: Home) -> list[str]:
+    """Return the request ids of the log, one a row."""
+    ids: list[str] = prediction_log(home, columns=["request_id"])["request_id"].to_pylist()
+    return ids
+
+
+def segments(home: Home) -> list[Path]:
+    """Return the segments that are not Parquet."""
+    return sorted(segment_folder(home).glob("*"))
+
+
+def parquet(home: Home) -> list[Path]:
+    """Return the Parquet files of the log."""
+    return sorted(home.predictions.glob("date=*/*.parquet"))
+
+
+def test_an_orderly_stop_loses_nothing(home: Home) -> None:
+    """After close every row is Parquet, once, and no segment is left."""
+    log = PredictionLog(home)
+    log.start()
+    for number in range(500):
+        log.append(STREAM, scored(number))
+    log.close()
+    assert sorted(request_ids(home)) == sorted(f"r{number}" for number in range(500) for _ in range(3))
+    assert len(parquet(home)) == 1
+    assert segments(home) == []
+
+
+def test_rows_are_readable_before_they_are_parquet(home: Home) -> None:
+    """What was flushed can be read while the segment is still written, and grows."""
+    log = PredictionLog(home)
+    log.start()
+    try:
+        for number in range(3):
+            log.append(STREAM, scored(number, items=1))
+            assert log.flush()
+            assert request_ids(home) == [f"r{i}" for i in range(number + 1)]
+        assert parquet(home) == []
+        assert log.pending_rows == 0
+    finally:
+        log.close()
+
+
+def test_a_log_without_answers_leaves_nothing(home: Home) -> None:
+    """A server that answered nothing makes no file."""
+    log = PredictionLog(home)
+    log.start()
+    log.close()
+    assert segments(home) == []
+    assert parquet(home) == []
+
+
+def test_another_model_or_day_begins_another_segment(home: Home) -> None:
+    """All rows of a file have one day and one model version."""
+    log = PredictionLog(home)
+    log.start()
+    log.append(STREAM, scored(0))
+    log.append(LogStream("feed", "v2.0.0", ("b",)), _one_feature(scored(1)))
+    log.append(STREAM, scored(2, at=AT + timedelta(days=1)))
+    log.close()
+    assert [path.parent.name for path in parquet(home)] == [
+        "date=2024-11-15",
+        "date=2024-11-15",
+        "date=2024-11-16",
+    ]
+    versions = prediction_log(home, columns=["request_id", "model_version"])
+    pairs = set(zip(*(versions[name].to_pylist() for name in versions.column_names), strict=True))
+    assert pairs == {("r0", "v1.0.0"), ("r1", "v2.0.0"), ("r2", "v1.0.0")}
+
+
+def _one_feature(request: ScoredRequest) -> ScoredRequest:
+    values = {name: getattr(request, name) for name in request.__struct_fields__}
+    return ScoredRequest(**{**values, "features": np.zeros((3, 1), np.float32).tobytes()})
+
+
+def test_a_full_segment_becomes_parquet(home: Home) -> None:
+    """Past its size a segment is closed and the next begun; no row is lost between them."""
+    log = PredictionLog(home, PredictionLogConfig(segment_mib=0.01))
+    log.start()
+    for number in range(40):
+        log.append(STREAM, scored(number, items=50))
+        assert log.flush()
+    log.close()
+    assert len(parquet(home)) > 2
+    assert sorted(set(request_ids(home))) == sorted(f"r{number}" for number in range(40))
+    assert len(request_ids(home)) == 40 * 50
+
+
+def test_an_old_segment_becomes_parquet(home: Home) -> None:
+    """Past its age a segment becomes Parquet without a further request."""
+    log = PredictionLog(home, PredictionLogConfig(segment_seconds=0.01, flush_ms=1))
+    log.start()
+    try:
+        log.append(STREAM, scored(0))
+        waited = threading.Event()
+        while not parquet(home) or segments(home):
+            waited.wait(0.01)
+        assert request_ids(home) == ["r0"] * 3
+    finally:
+        log.close()
+
+
+def test_room(home: Home) -> None:
+    """There is room up to the bound; past it rows are shed, or dropped and counted, as configured."""
+    shed = PredictionLog(home, PredictionLogConfig(max_pending_rows=4096))
+    assert shed.room(4096)
+    assert not shed.room(4097)
+    shed.append(STREAM, scored(0, items=4000))
+    assert shed.room(96)
+    assert not shed.room(97)
+    drop = PredictionLog(home, PredictionLogConfig(max_pending_rows=4096, when_full="drop"))
+    drop.append(STREAM, scored(0, items=4000))
+    assert drop.room(97)
+    drop.append(STREAM, scored(1, items=97))
+    assert (drop.pending_rows, drop.dropped_rows) == (4000, 97)
+
+
+def test_the_flush_interval_is_bounded() -> None:
+    """Nobody can configure a log that loses more than 100 ms of answers."""
+    assert PredictionLogConfig().flush_ms <= 100
+    with pytest.raises(ValueError, match="less than or equal to 100"):
+        PredictionLogConfig(flush_ms=101)
+
+
+def test_a_disk_that_fails_and_recovers(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing can be written the rows wait and it is told once; then each is there once, torn writes too."""
+    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    sync, tries, broken = SegmentFile.sync, [0], threading.Event()
+
+    def failing(self: SegmentFile) -> None:
+        if broken.is_set():
+            tries[0] += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(self)
+
+    monkeypatch.setattr(SegmentFile, "sync", failing)
+    with capture_logs() as told:
+        log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+        log.start()
+        log.append(STREAM, scored(0))
+        assert log.flush()
+        broken.set()
+        log.append(STREAM, scored(1))
+        while tries[0] < 3:
+            threading.Event().wait(0.01)
+        assert log.pending_rows == 3
+        assert set(request_ids(home)) == {"r0"}
+        broken.clear()
+        assert log.flush()
+        log.close()
+    assert sorted(request_ids(home)) == ["r0"] * 3 + ["r1"] * 3
+    assert [entry["event"] for entry in told] == ["prediction_log_cannot_write"]
+    assert told[0]["alert"] is True
+
+
+def test_a_live_segment_is_left_alone(home: Home) -> None:
+    """A starting server converts what dead ones left, never what a living one writes."""
+    live = PredictionLog(home)
+    live.start()
+    live.append(STREAM, scored(0))
+    assert live.flush()
+    dead = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+    dead.append(encode_frame(scored(1)))
+    dead.sync()
+    dead.close()
+    other = PredictionLog(home)
+    other.start()
+    other.close()
+    assert len(parquet(home)) == 1
+    assert len(segments(home)) == 1
+    assert lock_abandoned(segments(home)[0]) is None
+    live.append(STREAM, scored(2))
+    live.close()
+    assert sorted(request_ids(home)) == ["r0"] * 3 + ["r1"] * 3 + ["r2"] * 3
+
+
+def _stream() -> tuple[str, str, tuple[str, ...]]:
+    return STREAM.system, STREAM.model_version, STREAM.features
+
+
+def test_what_cannot_be_converted_stays_readable(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Parquet cannot be written the rows stay in their segment, the next server converts them."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, capture_logs() as told:
+        patched.setattr("orita.serving.segment_converter.convert_segment", full)
+        log = PredictionLog(home)
+        log.start()
+        log.append(STREAM, scored(0))
+        log.close()
+    assert [entry["event"] for entry in told] == ["prediction_segment_not_converted"]
+    assert request_ids(home) == ["r0"] * 3
+    again = PredictionLog(home)
+    again.start()
+    again.close()
+    assert request_ids(home) == ["r0"] * 3
+    assert len(parquet(home)) == 1
+
+
+def test_what_was_killed_before_it_began_is_swept(home: Home) -> None:
+    """A segment file that never got its name is removed at the next start."""
+    folder = segment_folder(home)
+    folder.mkdir(parents=True)
+    (folder / ".new-2024-11-15-x").write_bytes(b"ORITA")
+    log = PredictionLog(home)
+    log.start()
+    log.close()
+    assert segments(home) == []
+
+
+_WRITER = """
+import sys, random
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_prediction_log import STREAM, scored
+from orita.core.home import Home
+from orita.serving.config import PredictionLogConfig
+from orita.serving.prediction_log import PredictionLog
+log = PredictionLog(Home(Path(sys.argv[1])), PredictionLogConfig(flush_ms=5, segment_mib=0.005))
+log.start()
+number = int(sys.argv[2])
+while True:
+    first = number
+    for _ in range(random.randint(1, 20)):
+        log.append(STREAM, scored(number))
+        number += 1
+    log.flush()
+    sys.stdout.write("".join(f"r{i}\\n" for i in range(first, number)))
+    sys.stdout.flush()
+"""
+
+
+def test_kills_lose_nothing_that_was_durable(home: Home) -> None:
+    """After kill -9, again and again, every acknowledged row is there, no row twice, no id twice."""
+    acknowledged: list[str] = []
+    random_pause = random.Random(7)
+    for run in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(home.root), str(run * 1_000_000), str(Path(__file__).parent)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        acknowledged += [child.stdout.readline().strip() for _ in range(random_pause.randint(50, 400))]
+        os.kill(child.pid, signal.SIGKILL)
+        acknowledged += [line.strip() for line in child.stdout if line.endswith("\n")]
+        child.stdout.close()
+        assert child.wait() == -signal.SIGKILL
+        _check(home, acknowledged)
+    log = PredictionLog(home)
+    log.start()
+    log.close()
+    _check(home, acknowledged)
+    assert segments(home) == []
+
+
+def _check(home: Home, acknowledged: list[str]) -> None:
+    rows = prediction_log(home, columns=["prediction_id", "request_id"])
+    there = rows["request_id"].to_pylist()
+    assert set(acknowledged) <= set(there)
+    assert len(there) == 3 * len(set(there))
+    assert len(set(rows["prediction_id"].to_pylist())) == len(there)
