@@ -1,0 +1,11 @@
+"""Orita: ranking and decisions end to end, from events to a served, watched, retrained model.
+
+The names here declare a system; everything else runs it: see ``orita --help``.
+"""
+
+from orita.core.version import VERSION as __version__
+from orita.events.schema import INTERACTION, Column, TableSchema
+from orita.features.declarations import Entity, Source
+from orita.features.system import System, system
+
+__all__ = ["INTERACTION", "Column", "Entity", "Source", "System", "TableSchema", "__version__", "system"]

@@ -1,0 +1,45 @@
+"""The command line of Orita."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from orita.core.errors import OritaError, UserError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one sentence and exit code 2."""
+    import structlog
+    from rich.console import Console
+
+    from orita.cli import data, demo, learn, serve, show, watch  # noqa: F401 - they register their commands
+    from orita.cli.app import app
+
+    _log_to_standard_error(structlog)
+    try:
+        app()
+    except OritaError as error:
+        console = Console(stderr=True, soft_wrap=True)
+        console.print("[bold red]error[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _log_to_standard_error(structlog: ModuleType) -> None:
+    """Standard output is for results; log lines go beside it, as JSON unless a person reads them."""
+    shown = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            shown,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,110 @@
+"""What a person or a program sees: tables and progress on a terminal, JSON where it was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from orita.core.progress import Bar
+
+__all__ = ["Screen", "figures", "print_json", "table"]
+
+_WORTH_A_LINE = 1.0
+
+
+class _RichBar:
+    def __init__(self, progress: RichProgress, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, by: float = 1.0) -> None:
+        self._progress.update(self._task, advance=by)
+
+    def describe(self, text: str) -> None:
+        self._progress.update(self._task, note=text)
+
+
+class _PlainBar:
+    def __init__(self) -> None:
+        self.note = ""
+
+    def advance(self, by: float = 1.0) -> None:
+        pass
+
+    def describe(self, text: str) -> None:
+        self.note = text
+
+
+class Screen:
+    """Draws progress on standard error: bars on a terminal, a line for each long step elsewhere."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True)
+        self._quiet = quiet
+
+    @contextmanager
+    def bar(self, title: str, total: float | None = None) -> Iterator[Bar]:
+        """Open a bar; see `orita.core.progress.Progress`."""
+        begun = time.monotonic()
+        if self.console.is_terminal and not self._quiet:
+            with _progress(self.console) as progress:
+                yield _RichBar(progress, progress.add_task(title, total=total, note=""))
+        else:
+            plain = _PlainBar()
+            yield plain
+        seconds = time.monotonic() - begun
+        if seconds >= _WORTH_A_LINE and not self._quiet:
+            self.console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]", highlight=False)
+
+
+def _progress(console: Console) -> RichProgress:
+    return RichProgress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=console,
+        transient=True,
+    )
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value, a line, on standard output."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table on standard output."""
+    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    Console().print(drawn)
+
+
+def figures(pairs: dict[str, object]) -> None:
+    """Print names and values, a line each, on standard output."""
+    console = Console()
+    width = max(len(name) for name in pairs) if pairs else 0
+    for name, value in pairs.items():
+        console.print(f"[dim]{name:<{width}}[/]  {value}", highlight=False, soft_wrap=True)

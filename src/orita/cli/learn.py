@@ -1,0 +1,189 @@
+"""Commands about learning: run, train, evaluate, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orita.cli.app import JsonOption, app, settings_of
+from orita.cli.console import figures, print_json, table
+from orita.cli.opening import project_of
+
+models_app = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back registered models.")
+app.add_typer(models_app, name="models")
+
+_SHOWN = ("auc", "log_loss", "precision_at_10", "ndcg_at_10")
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    pipeline: Annotated[
+        str, typer.Argument(help="etl, training, monitoring, retraining, or all (etl, training, promotion).")
+    ],
+    data: Annotated[Path | None, typer.Option(help="Ingest this instead of generating a world.")] = None,
+    force: Annotated[bool, typer.Option(help="Retrain even where no trigger asks for it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a pipeline end to end; what was done already on the same data is not done again."""
+    from orita.cli.data import recognised_system
+    from orita.pipelines.runs import run_pipeline
+
+    project = project_of(context, system=recognised_system(data) if data else None)
+    workspace = project.workspace(source=data, progress=settings_of(context).screen)
+    reports = run_pipeline(pipeline, workspace, force=force)
+    if as_json:
+        print_json({"runs": [report.to_dict() for report in reports]})
+        return
+    for report in reports:
+        rows = [[task.name, task.status, f"{task.seconds:.1f}", _summary(task.result)] for task in report.tasks]
+        table(f"{report.graph}  {report.seconds:.1f} s", ["task", "status", "seconds", "result"], rows)
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    type_: Annotated[str | None, typer.Option("--type", help="two_tower, deep_mlp, lightgbm or popularity.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on the latest training set, evaluate, and register the model as the challenger."""
+    from orita.pipelines.graph import run_graph
+    from orita.pipelines.training import training_graph
+
+    if type_ is not None:
+        settings_of(context).overrides += [f"model.type={type_}", "beside=[]"]
+    project = project_of(context)
+    report = run_graph(training_graph(), project.workspace(progress=settings_of(context).screen))
+    registered = report.results["register_model"]
+    if as_json:
+        print_json({**registered, "seconds": report.seconds})
+        return
+    figures({"version": registered["version"], "type": registered["type"], **_rounded(registered["metrics"])})
+    typer.echo(f"\nIt is the challenger. Next: orita models promote {registered['version']}")
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="A version, or the alias champion or challenger.")] = "champion",
+    part: Annotated[str, typer.Option(help="train, val or test")] = "test",
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a registered model on rows of the latest training set."""
+    from orita.pipelines.comparison import evaluate_version
+
+    workspace = project_of(context).workspace(progress=settings_of(context).screen)
+    judged = evaluate_version(workspace, version, part)
+    if as_json:
+        print_json(judged)
+        return
+    figures({"version": judged["version"], "rows": f"{judged['rows']:,} ({part})", **_rounded(judged["metrics"])})
+
+
+@models_app.command("list")
+def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List every registered model of the system, the newest first."""
+    project = project_of(context)
+    entries = _catalogue(context).versions(project.system.name)
+    if as_json:
+        print_json({"models": [_entry(entry) for entry in entries]})
+        return
+    if not entries:
+        typer.echo(f"No models of {project.system.name} yet. Next: orita run all")
+        return
+    rows = [
+        [
+            e.version,
+            e.type,
+            ", ".join(e.aliases),
+            *(_figure(e.metrics.get(name)) for name in _SHOWN),
+            f"{e.created_at:%Y-%m-%d %H:%M}",
+        ]
+        for e in entries
+    ]
+    table(f"Models of {project.system.name}", ["version", "type", "alias", *_SHOWN, "registered (UTC)"], rows)
+
+
+@models_app.command("show")
+def show_model(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="A version, or the alias champion or challenger.")] = "champion",
+    as_json: JsonOption = False,
+) -> None:
+    """Show one model: its card, metrics, lineage, and where its package is."""
+    project = project_of(context)
+    entry = _entry(_catalogue(context).get(project.system.name, version))
+    if as_json:
+        print_json(entry)
+        return
+    nested = {"metrics": _rounded(entry.pop("metrics")), "tags": entry.pop("tags")}
+    figures(entry)
+    for title, pairs in nested.items():
+        typer.echo(f"\n{title}")
+        figures(pairs)
+
+
+@models_app.command("promote")
+def promote_model(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="A version, or the alias challenger.")],
+    reason: ReasonOption = "promoted on the command line",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model the champion; servers take it up within a second, without a restart."""
+    from orita.project.opening import actor
+
+    project = project_of(context)
+    entry = _catalogue(context).promote(project.system.name, version, actor=actor(), reason=reason)
+    print_json(_entry(entry)) if as_json else typer.echo(f"{entry.version} ({entry.type}) is the champion.")
+
+
+@models_app.command("rollback")
+def rollback_model(
+    context: typer.Context,
+    reason: ReasonOption = "rolled back on the command line",
+    as_json: JsonOption = False,
+) -> None:
+    """Undo the latest promotion: the champion before it serves again."""
+    from orita.project.opening import actor
+
+    project = project_of(context)
+    entry = _catalogue(context).rollback(project.system.name, actor=actor(), reason=reason)
+    print_json(_entry(entry)) if as_json else typer.echo(f"{entry.version} ({entry.type}) is the champion again.")
+
+
+def _catalogue(context: typer.Context) -> Any:
+    from orita.registry.catalogue import Catalogue
+
+    return Catalogue(project_of(context).home)
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    return {
+        "version": entry.version,
+        "type": entry.type,
+        "aliases": list(entry.aliases),
+        "metrics": dict(entry.metrics),
+        "mlflow_run_id": entry.run_id,
+        "registered_at": entry.created_at.isoformat(),
+        "package": str(entry.package),
+        "tags": dict(entry.tags),
+    }
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _rounded(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in metrics.items()}
+
+
+def _summary(result: dict[str, Any]) -> str:
+    shown = {k: v for k, v in result.items() if isinstance(v, (str, int, float, bool)) and "/" not in str(v)}
+    return "  ".join(
+        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in shown.items()
+    )

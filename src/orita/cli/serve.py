@@ -1,0 +1,93 @@
+"""Commands about answering: serve, predict, simulate."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orita.cli.app import JsonOption, app, settings_of
+from orita.cli.console import figures, print_json, table
+from orita.cli.opening import project_of
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer POST /predict with the champion until stopped; a new champion is taken up without a restart."""
+    from orita.features.online import OnlineFeatures
+    from orita.features.plan import plan_of
+    from orita.serving.app import create_app
+    from orita.serving.server import serve as serve_app
+
+    settings = settings_of(context)
+    for key, value in (("host", host), ("port", port)):
+        if value is not None:
+            settings.overrides.append(f"serving.{key}={value}")
+    project = project_of(context)
+    name = project.system.name
+    features = OnlineFeatures(plan_of(project.system), project.home.online / name)
+    config = project.main.value.serving
+
+    def announce(address: str) -> None:
+        if as_json:
+            print_json({"address": address, "system": name})
+            sys.stdout.flush()
+        else:
+            settings.screen.console.print(
+                f"{name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C"
+            )
+
+    serve_app(create_app(project.home, name, features, config), config, announce=announce)
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    items: Annotated[list[str], typer.Argument(help="The items to rank.")],
+    device: Annotated[str | None, typer.Option(help="mobile, desktop or tablet")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="ISO 8601; by default now.")] = None,
+    server: Annotated[str | None, typer.Option(help="Ask this server instead, such as http://127.0.0.1:8080.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank ITEMS for USER with the champion, in process or by a server."""
+    from orita.cli.asking import ask_champion, ask_server
+
+    given = {name: value for name, value in (("device", device), ("timestamp", timestamp)) if value is not None}
+    request = {"user_id": _id(user), "item_ids": [_id(item) for item in items], "context": given}
+    answer = ask_server(server, request) if server else ask_champion(project_of(context), request)
+    if as_json:
+        print_json(answer)
+        return
+    rows = [[str(p["rank"]), str(p["item_id"]), f"{p['score']:.4f}"] for p in answer["predictions"]]
+    table(
+        f"user {answer['user_id']}  {answer['model_version']}  {answer['latency_ms']:.1f} ms",
+        ["rank", "item", "score"],
+        rows,
+    )
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    server: Annotated[str, typer.Argument(help="Where the server answers, such as http://127.0.0.1:8080.")],
+    requests: Annotated[int, typer.Option(min=1, help="How many feeds are asked for.")] = 1000,
+    items: Annotated[int, typer.Option(min=1, max=1000, help="Candidates of each.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed asks the same.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Let users of the synthetic world ask a server for feeds and react; their reactions are ingested as feedback."""
+    from orita.cli.traffic import simulated_traffic
+
+    report = simulated_traffic(project_of(context), server, requests, items, seed, settings_of(context).screen)
+    print_json(report) if as_json else figures(report)
+
+
+def _id(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text

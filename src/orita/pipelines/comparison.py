@@ -1,0 +1,115 @@
+"""Is a new model better than the one that serves? Both are scored on the same rows, which neither was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from orita.core.clock import to_micros
+from orita.core.errors import UserError
+from orita.features.schema import FeatureSchema
+from orita.features.training_set import SPLITS, latest_training_set
+from orita.models.evaluation import Comparison, compare, evaluate
+from orita.models.examples import Examples
+from orita.models.package import Package, load_package
+from orita.models.reading import read_examples
+from orita.pipelines.workspace import Workspace
+from orita.registry.catalogue import Catalogue, ModelVersion
+
+__all__ = ["Duel", "compare_versions", "evaluate_version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """Two models on the same rows.
+
+    Attributes:
+        challenger, champion: the versions.
+        rows: rows both were scored on: test rows later than every training row of either.
+        comparison: difference of AUC, challenger − champion, with its interval.
+    """
+
+    challenger: str
+    champion: str
+    rows: int
+    comparison: Comparison
+
+    @property
+    def better(self) -> bool:
+        """Whether the challenger surely is: the whole interval lies above 0."""
+        return self.comparison.better
+
+
+def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str, Any]:
+    """Judge one registered model on one part of the latest training set."""
+    if part not in SPLITS:
+        raise UserError(f"part {part!r} does not exist: use train, val or test.")
+    entry = Catalogue(workspace.home, workspace.clock).get(workspace.system.name, version)
+    package = load_package(entry.package)
+    rows = _rows(workspace, package.schema, part)
+    settings = workspace.model.evaluation
+    judged = evaluate(
+        _scores(package, rows),
+        rows,
+        metrics=settings.metrics,
+        slices=settings.slices,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=workspace.model.seed,
+    ).to_dict()
+    return {"version": entry.version, "part": part, "rows": len(rows), **judged}
+
+
+def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: ModelVersion) -> Duel:
+    """Compare two registered models on the latest test rows.
+
+    Raises:
+        UserError: no test row is later than the training rows of both.
+    """
+    packages = [load_package(entry.package) for entry in (challenger, champion)]
+    trained_to = max(_trained_to(package) for package in packages)
+    scores, kept = [], None
+    for package in packages:
+        rows = _rows(workspace, package.schema, "test")
+        fresh = np.flatnonzero(rows.time_N > trained_to)
+        if len(fresh) == 0:
+            raise UserError(
+                "no test row is later than the training rows of both models: ingest newer events, "
+                "then run 'orita run etl'."
+            )
+        kept = rows.take(fresh)
+        scores.append(_scores(package, kept))
+    assert kept is not None
+    settings = workspace.model.evaluation
+    comparison = compare(
+        scores[0],
+        scores[1],
+        kept,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=workspace.model.seed,
+    )
+    return Duel(challenger.version, champion.version, len(kept), comparison)
+
+
+def _trained_to(package: Package) -> int:
+    from datetime import datetime
+
+    return to_micros(datetime.fromisoformat(package.metadata.training_data_date_range["end"]))
+
+
+def _rows(workspace: Workspace, schema: FeatureSchema, part: str) -> Examples:
+    training_set = latest_training_set(workspace.home.training_sets, workspace.system.name)
+    missing = [name for name in schema.names if name not in training_set.schema.names]
+    if missing:
+        raise UserError(
+            f"the latest training set lacks the feature {missing[0]!r} that the model reads: select it in "
+            "feature_engineering and run 'orita run etl'."
+        )
+    return read_examples(training_set.file(part), schema)
+
+
+def _scores(package: Package, rows: Examples) -> Any:
+    return package.score(rows.users_N, rows.items_N, rows.x_NF)

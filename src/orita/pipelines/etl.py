@@ -1,0 +1,165 @@
+"""etl_and_feature_engineering: raw events to a lake table, split feature files, and online features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from orita.core.errors import UserError
+from orita.core.home import Home
+from orita.events.ingest import ingest
+from orita.events.world.config import WorldConfig
+from orita.events.world.generation import generate
+from orita.features.publish import Generation, current_generation, publish
+from orita.features.training_set import (
+    Split,
+    TrainingSet,
+    compute_rows,
+    cut_rows,
+    mark_latest,
+    open_training_set,
+    save_rows,
+    training_set_id,
+)
+from orita.pipelines.graph import Graph, Result, Task
+from orita.pipelines.workspace import Workspace
+
+__all__ = ["etl_graph", "generated_folder", "publish_online"]
+
+
+def etl_graph(workspace: Workspace) -> Graph:
+    """Return the graph; its first task generates data, or takes those that the workspace names."""
+    first = Task("ingest_data", ingest_data) if workspace.source else Task("generate_data", generate_data)
+    return Graph(
+        "etl_and_feature_engineering",
+        "0 2 * * *",
+        (
+            first,
+            Task("validate_data", validate_data),
+            Task("compute_features", compute_features),
+            Task("create_train_val_test_splits", create_splits),
+            Task("save_features", save_features),
+        ),
+    )
+
+
+def generated_folder(home: Home, config: WorldConfig) -> Path:
+    """Return where the world of *config* is generated; another configuration has another folder."""
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
+    return home.generated / digest
+
+
+def generate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Generate the synthetic world, unless it is there already: the same configuration gives the same bytes."""
+    config = workspace.data.data_generation
+    folder = generated_folder(workspace.home, config)
+    if not folder.exists():
+        generate(config, folder, progress=workspace.progress)
+    return {"folder": str(folder), "rows": config.num_interactions}
+
+
+def ingest_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Find the file or folder that the workspace names."""
+    source = workspace.source
+    if source is None or not source.exists():
+        raise UserError(f"{source} does not exist: give a file or folder that Orita can read with --data.")
+    return {"folder": str(source)}
+
+
+def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Judge every row; good rows are committed to the lake once, bad ones go to quarantine with their reason."""
+    found = results.get("generate_data") or results["ingest_data"]
+    report = ingest(
+        workspace.home,
+        Path(found["folder"]),
+        config=workspace.data.validation,
+        schemas=workspace.system.tables,
+        clock=workspace.clock,
+        progress=workspace.progress,
+    )
+    return report.to_dict()
+
+
+def compute_features(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Compute the features of every event as of its own time, unless this training set exists already."""
+    relations, tables = workspace.relations()
+    schema = workspace.schema
+    name = training_set_id(workspace.plan, schema, workspace.data.split, tables)
+    target = workspace.home.training_sets / workspace.system.name / name
+    if target.exists():
+        return {"training_set": name, "tables": tables, "cached": True}
+    workspace.workfile.unlink(missing_ok=True)
+    with workspace.progress.bar("Compute features") as bar, workspace.engine() as connection:
+        filled = compute_rows(workspace.plan, schema, connection, relations)
+        bar.advance()
+    return {"training_set": name, "tables": tables, "cached": False, "filled": filled}
+
+
+def create_splits(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Cut the rows in time: training before validation before test."""
+    computed = results["compute_features"]
+    if computed["cached"]:
+        training_set = _open(workspace, computed["training_set"])
+        return {"splits": {name: _plain(split) for name, split in training_set.splits.items()}}
+    with workspace.engine() as connection:
+        splits = cut_rows(connection, workspace.data.split)
+    return {"splits": {name: _plain(split) for name, split in splits.items()}}
+
+
+def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Write the split files, then publish the state after the last event to the online store."""
+    computed = results["compute_features"]
+    begun = workspace.clock.monotonic()
+    if computed["cached"]:
+        training_set = _open(workspace, computed["training_set"])
+        mark_latest(workspace.home.training_sets, workspace.system.name, training_set.id)
+    else:
+        with workspace.engine() as connection:
+            training_set = save_rows(
+                workspace.plan,
+                workspace.schema,
+                connection,
+                workspace.home.training_sets,
+                split=workspace.data.split,
+                splits={
+                    name: Split(**split) for name, split in results["create_train_val_test_splits"]["splits"].items()
+                },
+                filled=computed["filled"],
+                tables=computed["tables"],
+                progress=workspace.progress,
+            )
+    files_seconds = workspace.clock.monotonic() - begun
+    generation = publish_online(workspace)
+    workspace.workfile.unlink(missing_ok=True)
+    return {
+        "training_set": training_set.id,
+        "folder": str(training_set.folder),
+        "unfilled": training_set.unfilled,
+        "files_seconds": files_seconds,
+        "online": {"generation": generation.name, "records": generation.records, "events": generation.events},
+    }
+
+
+def publish_online(workspace: Workspace) -> Generation:
+    """Publish online features for the newest events; what is there already for them stays."""
+    relations, tables = workspace.relations()
+    folder = workspace.home.online / workspace.system.name
+    current = current_generation(folder)
+    if current and current.tables == tables and current.plan == workspace.plan.version:
+        return current
+    with workspace.engine() as connection:
+        return publish(workspace.plan, connection, relations, folder, tables=tables, progress=workspace.progress)
+
+
+def _open(workspace: Workspace, name: str) -> TrainingSet:
+    return open_training_set(workspace.home.training_sets, workspace.system.name, name)
+
+
+def _plain(split: Split) -> dict[str, object]:
+    return {
+        "rows": split.rows,
+        "positive_share": split.positive_share,
+        "start": split.start,
+        "end": split.end,
+    }

@@ -1,0 +1,107 @@
+"""What a pipeline is: named tasks in order, each with a result in plain JSON; and the runner that carries it out.
+
+Data pass between tasks on disk; what a task returns is small and says where they are. So a graph runs the same in one
+process and with a process for each task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orita.core.errors import OritaError
+from orita.core.files import atomic_file
+from orita.core.ids import uuid7
+from orita.pipelines.workspace import Workspace
+
+__all__ = ["Graph", "Result", "RunReport", "Task", "TaskReport", "run_graph"]
+
+Result = dict[str, Any]
+Body = Callable[[Workspace, Mapping[str, Result]], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One step: its name, and a function of the workspace and the results of the tasks before it."""
+
+    name: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A pipeline: its id, its schedule (cron, UTC; None: only on request), its tasks in order."""
+
+    id: str
+    schedule: str | None
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """What became of a task: ``success`` with its result, or ``failed`` with a sentence."""
+
+    name: str
+    status: str
+    seconds: float
+    result: Result = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What became of a run."""
+
+    run_id: str
+    graph: str
+    started_at: str
+    tasks: tuple[TaskReport, ...]
+
+    @property
+    def results(self) -> dict[str, Result]:
+        """The results of the tasks that succeeded, by name."""
+        return {task.name: task.result for task in self.tasks if task.status == "success"}
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all tasks."""
+        return sum(task.seconds for task in self.tasks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {**asdict(self), "seconds": self.seconds}
+
+
+def run_graph(graph: Graph, workspace: Workspace) -> RunReport:
+    """Carry out *graph* and return what became of each task; the report is kept among the home's reports.
+
+    Raises:
+        OritaError: a task failed; the report of the run up to it is kept too.
+    """
+    started = workspace.clock.now()
+    run_id = uuid7(workspace.clock)
+    done: list[TaskReport] = []
+    results: dict[str, Result] = {}
+    for task in graph.tasks:
+        begun = workspace.clock.monotonic()
+        try:
+            result = task.body(workspace, results)
+        except OritaError as error:
+            done.append(TaskReport(task.name, "failed", workspace.clock.monotonic() - begun, error=str(error)))
+            _keep(RunReport(run_id, graph.id, started.isoformat(), tuple(done)), workspace)
+            raise
+        results[task.name] = result
+        done.append(TaskReport(task.name, "success", workspace.clock.monotonic() - begun, result))
+    report = RunReport(run_id, graph.id, started.isoformat(), tuple(done))
+    _keep(report, workspace)
+    return report
+
+
+def _keep(report: RunReport, workspace: Workspace) -> Path:
+    path = workspace.home.reports / "runs" / report.graph / f"{report.run_id}.json"
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(report.to_dict(), indent=2, default=str))
+    return path

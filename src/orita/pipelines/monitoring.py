@@ -1,0 +1,218 @@
+"""monitoring_and_drift_detection: what was served against what was expected, and who is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import TypeAdapter
+
+from orita.core.errors import UserError
+from orita.events.lake import Lake
+from orita.events.predictions import prediction_log
+from orita.models.package import load_package
+from orita.monitoring.alerts import assess
+from orita.monitoring.dispatch import dispatch
+from orita.monitoring.drift import feature_drift, prediction_drift
+from orita.monitoring.findings import DriftReport
+from orita.monitoring.performance import PerformanceReport, online_performance
+from orita.monitoring.reference import Reference
+from orita.monitoring.report import MonitoringReport, report_paths, write_report
+from orita.monitoring.sample import RequestSample, sample_predictions
+from orita.monitoring.sinks import configured_sinks
+from orita.monitoring.triggers import decide
+from orita.pipelines.graph import Graph, Result, Task
+from orita.pipelines.training import reference_path
+from orita.pipelines.workspace import Workspace
+from orita.registry.catalogue import Catalogue, ModelVersion
+
+__all__ = ["latest_report", "monitoring_graph"]
+
+_DRIFT = TypeAdapter(DriftReport)
+_PERFORMANCE = TypeAdapter(PerformanceReport)
+
+
+def monitoring_graph() -> Graph:
+    """Return the graph."""
+    return Graph(
+        "monitoring_and_drift_detection",
+        "0 4 * * *",
+        (
+            Task("load_reference_data", load_reference_data),
+            Task("load_recent_predictions", load_recent_predictions),
+            Task("compute_feature_drift", compute_feature_drift),
+            Task("compute_prediction_drift", compute_prediction_drift),
+            Task("evaluate_online_performance", evaluate_online_performance),
+            Task("generate_alerts", generate_alerts),
+        ),
+    )
+
+
+def load_reference_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Find what the champion's features and scores looked like on its own test rows."""
+    champion = _champion(workspace)
+    path = reference_path(workspace, champion.version)
+    reference = Reference.load(path)
+    return {"version": champion.version, "reference": str(path), "requests": len(reference.sample)}
+
+
+def load_recent_predictions(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Find the champion's predictions of the last window before the latest one."""
+    version = results["load_reference_data"]["version"]
+    stamps = prediction_log(
+        workspace.home, system=workspace.system.name, model_version=version, columns=["timestamp"]
+    ).column("timestamp")
+    if len(stamps) == 0:
+        raise UserError(
+            f"{version} has answered no request yet, so there is nothing to watch: run 'orita serve' and send some."
+        )
+    end: datetime = pc.max(stamps).as_py()
+    start = end - timedelta(hours=workspace.monitoring.window_hours)
+    return {
+        "start": start.isoformat(),
+        "end": (end + timedelta(microseconds=1)).isoformat(),
+        "rows": len(stamps),
+    }
+
+
+def compute_feature_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Compare each feature as served with the reference."""
+    report = feature_drift(*_compared(workspace, results), workspace.monitoring.drift_detection)
+    return _plain(_DRIFT, report)
+
+
+def compute_prediction_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Compare the scores as served with the reference."""
+    report = prediction_drift(*_compared(workspace, results), workspace.monitoring.drift_detection)
+    return _plain(_DRIFT, report)
+
+
+def evaluate_online_performance(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Join feedback to predictions; judge quality by version, and latency."""
+    columns = ["timestamp", "request_id", "item_id", "score", "model_version", "latency_ms", "user_id"]
+    predictions = _recent(workspace, results, columns)
+    entries = Catalogue(workspace.home, workspace.clock).versions(workspace.system.name)
+    test_auc = {entry.version: entry.metrics["auc"] for entry in entries if "auc" in entry.metrics}
+    report = online_performance(
+        predictions,
+        _feedback(workspace, predictions),
+        workspace.monitoring.performance_monitoring,
+        test_auc=test_auc,
+    )
+    return _plain(_PERFORMANCE, report)
+
+
+def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Raise and lift alerts, tell the sinks, decide whether to retrain, and write the report."""
+    at = workspace.clock.now()
+    features, scores = (
+        _DRIFT.validate_python(results[name]) for name in ("compute_feature_drift", "compute_prediction_drift")
+    )
+    performance = _PERFORMANCE.validate_python(results["evaluate_online_performance"])
+    system, folder, window = workspace.system.name, _folder(workspace), results["load_recent_predictions"]
+    _, evidence = report_paths(folder, system, at)
+    assessment = assess(system, (features, scores), performance, evidence=evidence, at=at)
+    trained = datetime.fromisoformat(load_package(_champion(workspace).package).metadata.training_date)
+    decision = decide(
+        (features, scores),
+        performance,
+        workspace.monitoring.retraining_triggers,
+        last_training=trained,
+        now=at,
+    )
+    report = MonitoringReport(
+        system=system,
+        model_version=results["load_reference_data"]["version"],
+        at=at,
+        start=datetime.fromisoformat(window["start"]),
+        end=datetime.fromisoformat(window["end"]),
+        features=features,
+        predictions=scores,
+        performance=performance,
+        alerts=assessment.firing,
+        decision=decision,
+    )
+    # Written before anyone is told, so that the evidence an alert links to exists.
+    write_report(report, folder)
+    alerting = workspace.monitoring.alerting
+    ledger = Path(alerting.file) if alerting.file else workspace.home.reports / "alerts.jsonl"
+    sent = dispatch(
+        assessment,
+        configured_sinks(alerting),
+        ledger=ledger,
+        clock=workspace.clock,
+        cooldown=timedelta(hours=alerting.cooldown_hours),
+    )
+    write_report(replace(report, told=sent), folder)
+    return {
+        "report": str(evidence),
+        "alerts": [alert.to_dict() for alert in assessment.firing],
+        "new": sent.new,
+        "undelivered": [f"{delivery.sink}: {delivery.error}" for delivery in sent.failed],
+        "retrain": decision.retrain,
+        "reasons": list(decision.reasons),
+        "held": list(decision.held),
+        "ledger": str(ledger),
+    }
+
+
+def latest_report(workspace: Workspace) -> dict[str, Any] | None:
+    """Return the newest monitoring report as plain values, or None."""
+    found = sorted(_folder(workspace).glob(f"monitoring-{workspace.system.name}-*.json"))
+    return json.loads(found[-1].read_text()) if found else None
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.home.reports / "monitoring"
+
+
+def _champion(workspace: Workspace) -> ModelVersion:
+    champion = Catalogue(workspace.home, workspace.clock).champion(workspace.system.name)
+    if champion is None:
+        raise UserError(f"system {workspace.system.name!r} has no champion yet: run 'orita run all' first.")
+    return champion
+
+
+def _recent(workspace: Workspace, results: Mapping[str, Result], columns: list[str]) -> pa.Table:
+    window = results["load_recent_predictions"]
+    return prediction_log(
+        workspace.home,
+        start=datetime.fromisoformat(window["start"]),
+        end=datetime.fromisoformat(window["end"]),
+        system=workspace.system.name,
+        model_version=results["load_reference_data"]["version"],
+        columns=columns,
+    )
+
+
+def _compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Reference, RequestSample]:
+    reference = Reference.load(reference_path(workspace, results["load_reference_data"]["version"]))
+    predictions = _recent(workspace, results, ["request_id", "user_id", "item_id", "score", "features"])
+    config = workspace.monitoring.drift_detection
+    recent = sample_predictions(
+        reference.sample.schema, predictions, max_requests=config.max_requests, seed=config.seed
+    )
+    return reference, recent
+
+
+def _feedback(workspace: Workspace, predictions: pa.Table) -> pa.Table:
+    """Return the events that answer one of *predictions*, ids as text like those of the log."""
+    lake, source = Lake(workspace.home), workspace.system.source
+    with workspace.engine() as connection:
+        connection.register("answered", predictions.select(["request_id"]))
+        query = (
+            "SELECT request_id, CAST(item_id AS VARCHAR) AS item_id, click, timestamp "
+            f"FROM {lake.snapshot(source.name).sql} WHERE request_id IN (SELECT request_id FROM answered)"
+        )
+        return connection.sql(query).to_arrow_table()
+
+
+def _plain(adapter: TypeAdapter[Any], value: object) -> Result:
+    plain: Result = adapter.dump_python(value, mode="json")
+    return plain

@@ -1,0 +1,148 @@
+"""automated_retraining: when a trigger asks for it, train on fresh data and promote only what is surely better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from orita.core.errors import UserError
+from orita.events.lake import Lake
+from orita.models.package import load_package
+from orita.monitoring.triggers import decide
+from orita.pipelines.comparison import compare_versions
+from orita.pipelines.etl import etl_graph
+from orita.pipelines.graph import Graph, Result, Task, run_graph
+from orita.pipelines.monitoring import latest_report
+from orita.pipelines.training import training_graph
+from orita.pipelines.workspace import Workspace
+from orita.registry.catalogue import Catalogue
+
+__all__ = ["promote_if_better", "retraining_graph"]
+
+
+def retraining_graph(*, force: bool = False) -> Graph:
+    """Return the graph; *force* retrains whatever the triggers say."""
+
+    def check(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+        return check_trigger_conditions(workspace, results, force=force)
+
+    return Graph(
+        "automated_retraining",
+        "0 0 * * 0",
+        (
+            Task("check_trigger_conditions", check),
+            Task("fetch_recent_data", fetch_recent_data),
+            Task("trigger_etl_dag", trigger_etl),
+            Task("trigger_training_dag", trigger_training),
+            Task("evaluate_new_model", evaluate_new_model),
+            Task("compare_with_production", compare_with_production),
+            Task("promote_if_better", promote_if_better),
+        ),
+    )
+
+
+def check_trigger_conditions(workspace: Workspace, results: Mapping[str, Result], *, force: bool) -> Result:
+    """Decide from the latest monitoring report and the schedule whether a new model is due."""
+    champion = Catalogue(workspace.home, workspace.clock).champion(workspace.system.name)
+    trained = load_package(champion.package).metadata.training_date if champion else None
+    report = latest_report(workspace)
+    reasons = ["asked for with --force"] if force else []
+    watched = report.get("decision", {}) if report and champion and report["model_version"] == champion.version else {}
+    reasons += watched.get("reasons", [])
+    calendar = decide(
+        (),
+        None,
+        workspace.monitoring.retraining_triggers,
+        last_training=datetime.fromisoformat(trained) if trained else None,
+        now=workspace.clock.now(),
+    )
+    reasons += [reason for reason in calendar.reasons if reason not in reasons]
+    return {"retrain": bool(reasons), "reasons": reasons, "champion": champion.version if champion else None}
+
+
+def fetch_recent_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Say how much there is to learn from."""
+    if not results["check_trigger_conditions"]["retrain"]:
+        return {"skipped": "no trigger asks for a new model"}
+    lake = Lake(workspace.home)
+    if not lake.exists(workspace.system.source.name):
+        raise UserError("there are no events to learn from: run 'orita ingest FILE', or 'orita run all'.")
+    snapshot = lake.snapshot(workspace.system.source.name)
+    return {"table": snapshot.name, "version": snapshot.version, "rows": snapshot.rows}
+
+
+def trigger_etl(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Compute features of everything in the lake; nothing is generated or ingested here."""
+    if "skipped" in results["fetch_recent_data"]:
+        return results["fetch_recent_data"]
+    graph = etl_graph(workspace)
+    report = run_graph(Graph(graph.id, graph.schedule, graph.tasks[2:]), workspace)
+    return {"run": report.run_id, "training_set": report.results["save_features"]["training_set"]}
+
+
+def trigger_training(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Train on the fresh training set and register the best model."""
+    if "skipped" in results["fetch_recent_data"]:
+        return results["fetch_recent_data"]
+    report = run_graph(training_graph(), workspace)
+    return {"run": report.run_id, "version": report.results["register_model"]["version"]}
+
+
+def evaluate_new_model(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Return the new model's test metrics."""
+    if "skipped" in results["fetch_recent_data"]:
+        return results["fetch_recent_data"]
+    entry = Catalogue(workspace.home, workspace.clock).get(
+        workspace.system.name, results["trigger_training_dag"]["version"]
+    )
+    return {"version": entry.version, "type": entry.type, "metrics": dict(entry.metrics)}
+
+
+def compare_with_production(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Score challenger and champion on the same fresh rows; the difference comes with a bootstrap interval."""
+    if "skipped" in results["fetch_recent_data"]:
+        return results["fetch_recent_data"]
+    catalogue = Catalogue(workspace.home, workspace.clock)
+    challenger = catalogue.get(workspace.system.name, results["trigger_training_dag"]["version"])
+    champion = catalogue.champion(workspace.system.name)
+    if champion is None:
+        return {
+            "challenger": challenger.version,
+            "champion": None,
+            "better": True,
+            "why": "nothing serves yet",
+        }
+    if champion.version == challenger.version:
+        return {
+            "challenger": challenger.version,
+            "champion": champion.version,
+            "better": False,
+            "why": "it serves already",
+        }
+    duel = compare_versions(workspace, challenger, champion)
+    delta = duel.comparison
+    why = f"AUC {delta.delta:+.4f} ({delta.low:+.4f} to {delta.high:+.4f}) on {duel.rows:,} rows"
+    return {
+        "challenger": challenger.version,
+        "champion": champion.version,
+        "better": duel.better,
+        "why": why,
+        "rows": duel.rows,
+        "delta": delta.delta,
+        "low": delta.low,
+        "high": delta.high,
+    }
+
+
+def promote_if_better(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+    """Promote the challenger if the comparison says it is better; otherwise leave the champion."""
+    if "skipped" in results["fetch_recent_data"]:
+        return results["fetch_recent_data"]
+    verdict = results["compare_with_production"]
+    if not verdict["better"]:
+        return {"promoted": False, "champion": verdict["champion"], "why": verdict["why"]}
+    reason = f"better than {verdict['champion']}: {verdict['why']}" if verdict["champion"] else verdict["why"]
+    entry = Catalogue(workspace.home, workspace.clock).promote(
+        workspace.system.name, verdict["challenger"], actor=workspace.actor, reason=reason
+    )
+    return {"promoted": True, "champion": entry.version, "why": reason}

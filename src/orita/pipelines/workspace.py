@@ -1,0 +1,89 @@
+"""What every task is given: the home, the system, the configuration, the clock, and where to draw progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from orita.core.clock import Clock, SystemClock
+from orita.core.errors import UserError
+from orita.core.home import Home
+from orita.core.progress import SILENT, Progress
+from orita.events.lake import Lake
+from orita.features.plan import Plan, plan_of
+from orita.features.schema import FeatureSchema
+from orita.features.system import System
+from orita.monitoring.config import MonitoringConfig
+from orita.pipelines.config import DataConfig, ModelConfig
+
+__all__ = ["Workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The surroundings of a run.
+
+    Attributes:
+        home: where state lives.
+        system: what is trained and watched.
+        data, model, monitoring: the three configuration files.
+        source: a file or folder to ingest; None: the synthetic world is generated.
+        actor: who runs this, for the audit trail.
+        clock: tells the time.
+        progress: where to draw progress.
+    """
+
+    home: Home
+    system: System
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
+    source: Path | None = None
+    actor: str = "orita"
+    clock: Clock = field(default_factory=SystemClock)
+    progress: Progress = SILENT
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the system's features."""
+        return plan_of(self.system)
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The features that a model is given."""
+        return self.system.schema(self.data.feature_engineering.selected)
+
+    def relations(self) -> tuple[dict[str, str], dict[str, int]]:
+        """Return SQL and version of every lake table that the system reads.
+
+        Raises:
+            UserError: there are no events yet.
+        """
+        lake = Lake(self.home)
+        if not lake.exists(self.system.source.name):
+            raise UserError(
+                f"the table {self.system.source.name!r} has no rows yet: run 'orita ingest FILE', or 'orita run etl'."
+            )
+        snapshots = [lake.snapshot(name) for name in self.system.tables if lake.exists(name)]
+        return {s.name: s.sql for s in snapshots}, {s.name: s.version for s in snapshots}
+
+    @property
+    def workfile(self) -> Path:
+        """The DuckDB file in which one task of the ETL leaves rows for the next."""
+        return self.home.staging / f"etl-{self.system.name}.duckdb"
+
+    @contextmanager
+    def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the ETL's DuckDB file; what does not fit in memory spills beside it."""
+        self.home.staging.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(self.workfile, config={"temp_directory": str(self.home.staging / "spill")})
+        try:
+            connection.execute("SET enable_progress_bar = false")
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()

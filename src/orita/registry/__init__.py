@@ -1,0 +1,1 @@
+"""What is kept: runs, versions, aliases, packages; MLflow underneath."""
