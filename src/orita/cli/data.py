@@ -93,7 +93,7 @@ def validate(context: typer.Context, source: SourceArgument, as_json: JsonOption
 def datasets(
     context: typer.Context,
     fetch: Annotated[str | None, typer.Option(help="Download this one.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("data"),
+    folder: Annotated[Path | None, typer.Option(help="Where to put it; by default data/NAME.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the public data sets that Orita knows: where they come from, under which licence; fetch one."""
@@ -101,7 +101,7 @@ def datasets(
     from orita.events.datasets import fetch as fetch_dataset
 
     if fetch is not None:
-        path = fetch_dataset(fetch, folder, progress=settings_of(context).screen)
+        path = fetch_dataset(fetch, folder or Path("data") / fetch, progress=settings_of(context).screen)
         print_json({"folder": str(path)}) if as_json else typer.echo(f"{path}\n\nNext: orita run all --data {path}")
         return
     known = DATASETS.values()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orita.events.engine import literal, quoted
 from orita.features.declarations import (
     MICROS_PER_DAY,
     Aggregate,
@@ -24,7 +25,7 @@ from orita.features.declarations import (
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 
-__all__ = ["Relations", "attribute_sql", "features_sql", "quoted", "staged_sql", "value_sql"]
+__all__ = ["Relations", "attribute_sql", "features_sql", "staged_sql", "value_sql"]
 
 Relations = Mapping[str, str]
 """For each table name, SQL that can stand behind FROM; an absent entity table has no attributes yet."""
@@ -133,7 +134,7 @@ def attribute_sql(attribute: Attribute) -> str:
         return f"epoch_us({column})"
     if not attribute.categorical:
         return f"CAST({column} AS DOUBLE)"
-    choices = "[" + ", ".join(_text(value) for value in attribute.values) + "]"
+    choices = "[" + ", ".join(literal(value) for value in attribute.values) + "]"
     if attribute.many:
         position = f"list_position({choices}, CAST(x AS VARCHAR))"
         return f"list_sort(list_distinct([{position} - 1 FOR x IN {column} IF {position} > 0]))"
@@ -143,15 +144,6 @@ def attribute_sql(attribute: Attribute) -> str:
 def _absent(attribute: Attribute) -> str:
     kind = "INTEGER[]" if attribute.many else "BIGINT" if attribute.column.type == "time" else "DOUBLE"
     return f"CAST(NULL AS {'INTEGER' if attribute.categorical and not attribute.many else kind})"
-
-
-def quoted(name: str) -> str:
-    """Return an SQL identifier for any name."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _partition(aggregate: Aggregate, plan: Plan) -> list[str]:
@@ -273,7 +265,8 @@ def _expression(feature: str, expression: Expression, plan: Plan) -> dict[str, s
         case OneHot():
             column = quoted(f"v_{expression.column.column.name}")
             return {
-                f"{feature}_{v}": f"coalesce(CAST({column} AS VARCHAR) = {_text(v)}, false)" for v in expression.values
+                f"{feature}_{v}": f"coalesce(CAST({column} AS VARCHAR) = {literal(v)}, false)"
+                for v in expression.values
             }
         case Attribute() if expression.many:
             codes = f"coalesce({quoted(expression.name)}, [])"

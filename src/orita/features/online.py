@@ -64,7 +64,7 @@ class OnlineFeatures:
         self.plan = plan
         self.folder = folder
         self._open: tuple[Generation, OnlineStore] | None = None
-        self._retired: OnlineStore | None = None
+        self._retired: tuple[Generation, OnlineStore] | None = None
 
     def refresh(self) -> bool:
         """Switch to the newest generation; return whether there was a newer one. Not on the request's path.
@@ -82,12 +82,14 @@ class OnlineFeatures:
                 f"the online features of {self.plan.system.name!r} were published for other declarations "
                 f"({newest.plan}, now {self.plan.version}): run 'orita run etl' to publish them anew."
             )
+        if self._retired and self._retired[0].name == newest.name:  # LMDB opens a store once in a process
+            self._open, self._retired = self._retired, self._open
+            return True
         store = LmdbStore(self.folder / newest.name, readonly=True)
         # A request may still read the one before; the one before that has had a whole generation's time to finish.
         if self._retired:
-            self._retired.close()
-        self._retired = self._open[1] if self._open else None
-        self._open = newest, store
+            self._retired[1].close()
+        self._retired, self._open = self._open, (newest, store)
         return True
 
     def current(self) -> tuple[Generation, OnlineStore]:
@@ -190,7 +192,8 @@ def _refuse_the_past(state: Mapping[str, Array], at: int) -> None:
         latest = int(np.nanmax(rows[:, 0]))
         raise UserError(
             f"timestamp {from_micros(at).isoformat()} is not after the latest event of this request's "
-            f"{name.replace('_', '-')} ({from_micros(latest).isoformat()}): send a later timestamp, or none for the present."
+            f"{name.replace('_', '-')} ({from_micros(latest).isoformat()}): "
+            "send a later timestamp, or none for the present."
         )
 
 
@@ -331,7 +334,8 @@ def _value(aggregate: Aggregate, state_NS: Array) -> Array:
             return np.asarray((state_NS[:, 1] + prior.mean * prior.weight) / (state_NS[:, 0] + prior.weight))
         case "mean":
             count = state_NS[:, 0]
-            return np.divide(state_NS[:, 1], count, out=np.full(len(state_NS), np.nan), where=count > 0)
+            missing = np.full(len(state_NS), np.nan)
+            return np.asarray(np.divide(state_NS[:, 1], count, out=missing, where=count > 0))
         case "sum":
             return state_NS[:, 1]
         case _:

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from orita.core.files import atomic_file, remove_leftovers
 from orita.core.ids import uuid7
 from orita.core.progress import SILENT, Progress
+from orita.events.engine import quoted
 from orita.features.declarations import Aggregate, Entity
-from orita.features.history import Relations, attribute_sql, quoted, staged_sql, value_sql
+from orita.features.history import Relations, attribute_sql, staged_sql, value_sql
 from orita.features.keys import encode_rows
 from orita.features.plan import SLOTS, AggregateSlots, Plan, Record
 from orita.features.stores.lmdb import LmdbStore

@@ -15,8 +15,9 @@ import duckdb
 from orita.core.errors import NotFound, UserError
 from orita.core.files import atomic_directory, atomic_file, remove_leftovers
 from orita.core.progress import SILENT, Progress
+from orita.events.engine import quoted
 from orita.features.config import SplitSection
-from orita.features.history import Relations, features_sql, quoted
+from orita.features.history import Relations, features_sql
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from orita.control.deployments import Deployments
+from orita.control.deployments import Deployment, Deployments
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.files import atomic_directory
@@ -199,7 +199,9 @@ class Catalogue:
         Raises:
             UserError: there is no earlier champion.
         """
-        self.reconcile(system)
+        finished = self.reconcile(system)
+        if finished and finished.kind == "rollback":  # this one was asked for before, and cut short
+            return self.get(system, finished.version)
         previous = self._deployments.previous(system)
         if previous is None:
             raise UserError(
@@ -211,15 +213,15 @@ class Catalogue:
         self._point(entry, actor=actor, reason=reason)
         return self.get(system, entry.version)
 
-    def reconcile(self, system: str) -> bool:
-        """Point serving at the alias ``champion`` where it does not already; return whether it had to."""
+    def reconcile(self, system: str) -> Deployment | None:
+        """Point serving at the alias ``champion``; return the deployment that took, None where it did already."""
         entry = self.champion(system)
         deployed = self._deployments.current(system)
         if entry is None or (deployed and deployed.version == entry.version):
-            return False
+            return None
         self._publish(entry)
         self._point(entry, actor="orita", reason="the alias champion in the registry names it")
-        return True
+        return self._deployments.current(system)
 
     def _publish(self, entry: ModelVersion) -> None:
         """Copy a package, once it has proved whole, into the package store."""

@@ -25,9 +25,9 @@ def mlflow_client(home: Home) -> MlflowClient:
         MissingExtra: MLflow is not installed.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     tracking = require("mlflow.tracking", extra="train")
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):  # MLflow sets its own levels as it is imported
+        logging.getLogger(name).setLevel(logging.WARNING)
     address = f"sqlite:///{home.mlflow_db}"
     with _made_once(home):
         client: MlflowClient = tracking.MlflowClient(address, address)
