@@ -1,0 +1,223 @@
+"""The command line as a new user meets it: the whole loop on a small world, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL = (
+    "data_generation.num_users=300",
+    "data_generation.num_items=400",
+    "data_generation.num_interactions=20000",
+    "training.epochs=2",
+    "training.batch_size=2048",
+    "model.user_tower_dims=[32]",
+    "model.item_tower_dims=[32]",
+    "model.embedding_dim=16",
+)
+SETTINGS = [part for item in SMALL for part in ("--set", item)]
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of ``orita`` on the small world."""
+    return [sys.executable, "-m", "orita", "--quiet", *SETTINGS, *arguments]
+
+
+def orita(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run a command in *folder*, check its exit code, and return what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORITA_")}
+    done = subprocess.run(
+        command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stderr
+
+
+def orita_json(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run a command with ``--json`` and return its result."""
+    found: dict[str, Any] = json.loads(orita(folder, *arguments, "--json").splitlines()[-1])
+    return found
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a server in *folder* and yield its address and its process."""
+    process = subprocess.Popen(command("serve", "--port", "0", "--json"), cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["address"], process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the whole loop ran once on a small world."""
+    folder = tmp_path_factory.mktemp("loop")
+    runs = orita_json(folder, "run", "all")["runs"]
+    assert [run["graph"] for run in runs] == ["etl_and_feature_engineering", "model_training", "promotion"]
+    assert runs[-1]["tasks"][-1]["result"]["promoted"]
+    return folder
+
+
+def test_the_loop_closes(loop: Path) -> None:
+    """A served champion answers users, their feedback is ingested once, monitoring reads both, and a retrained model
+    that is not better is not promoted."""
+    before = orita_json(loop, "status")
+    with serving(loop) as (address, _):
+        traffic = orita_json(loop, "simulate", address, "--requests", "40", "--items", "50")
+        assert (traffic["requests"], traffic["failures"]) == (40, 0)
+        answer = orita_json(loop, "predict", "7", "1", "2", "3", "--device", "mobile", "--server", address)
+        assert [p["rank"] for p in answer["predictions"]] == [1, 2, 3]
+    after = orita_json(loop, "status")
+    assert after["events"] == before["events"] + traffic["ingested"] == before["events"] + traffic["shown"]
+    assert after["predictions"] == before["predictions"] + 40 * 50 + 3
+    told = orita_json(loop, "monitor")
+    assert Path(told["report"]).exists()
+    skipped = orita_json(loop, "run", "retraining")["runs"][0]["tasks"]
+    assert skipped[-1]["result"]["skipped"]
+    retrained = orita_json(loop, "run", "retraining", "--force")["runs"][0]["tasks"]
+    verdict = retrained[-2]["result"]
+    assert verdict["low"] <= verdict["delta"] <= verdict["high"]
+    assert retrained[-1]["result"]["promoted"] == (verdict["low"] > 0)
+
+
+def test_running_again_does_nothing_twice(loop: Path) -> None:
+    """The same run on the same data adds no event, no model and no promotion."""
+    models = orita_json(loop, "models", "list")["models"]
+    runs = orita_json(loop, "run", "all")["runs"]
+    tasks = {task["name"]: task["result"] for run in runs for task in run["tasks"]}
+    assert tasks["validate_data"]["tables"]["interactions"]["rows_new"] == 0
+    assert orita_json(loop, "status")["events"] >= 20_000
+    if tasks["compute_features"]["cached"]:
+        assert orita_json(loop, "models", "list")["models"] == models
+
+
+def test_a_new_champion_is_taken_up_and_a_rollback_undoes_it(loop: Path) -> None:
+    """A running server answers with a promoted model within seconds, and with the earlier one after a rollback."""
+    champion = orita_json(loop, "models", "show")["version"]
+    other = orita_json(loop, "train", "--type", "popularity")["version"]
+    with serving(loop) as (address, _):
+        assert health(address)["model_version"] == champion
+        orita(loop, "models", "promote", other, "--reason", "a test")
+        assert eventually(lambda: health(address)["model_version"] == other)
+        orita(loop, "models", "rollback")
+        assert eventually(lambda: health(address)["model_version"] == champion)
+
+
+def test_a_killed_server_loses_no_committed_prediction(loop: Path) -> None:
+    """After ``kill -9`` a new server starts, and every prediction older than 100 ms is in the log once."""
+    before = orita_json(loop, "status")["predictions"]
+    with serving(loop) as (address, process):
+        for user in range(20):
+            orita_free_predict(address, user)
+        time.sleep(0.3)
+        process.kill()
+        process.wait(10)
+    with serving(loop) as (address, _):
+        orita_free_predict(address, 1)
+    assert orita_json(loop, "status")["predictions"] == before + 21 * 2
+
+
+def orita_free_predict(address: str, user: int) -> None:
+    """Ask for two items, without starting a process."""
+    body = json.dumps({"user_id": user, "item_ids": [1, 2], "context": {"device": "mobile"}}).encode()
+    request = urllib.request.Request(f"{address}/predict", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert len(json.load(answer)["predictions"]) == 2
+
+
+def health(address: str) -> dict[str, Any]:
+    """Return what the server says of itself."""
+    with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def eventually(holds: Any) -> bool:
+    """Tell whether something comes true within 20 seconds."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ingest", "absent.csv"], "absent.csv"),
+        (["ingest", "empty.csv"], "empty.csv"),
+        (["ingest", "wrong.csv"], "interaction_id"),
+        (["run", "everything"], "'everything'"),
+        (["--set", "training.epoch=5", "config"], "epochs"),
+        (["--set", "trainin.epochs=5", "config"], "training"),
+        (["--system", "fed", "status"], "'feed'"),
+        (["models", "show"], "orita"),
+        (["train"], "orita run etl"),
+        (["predict", "1", "2"], "orita run all"),
+        (["monitor"], "orita run all"),
+        (["predict", "1", "2", "--server", "http://127.0.0.1:9"], "orita serve"),
+        (["datasets", "--fetch", "movilens"], "movielens-100k"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], says: str) -> None:
+    """Every mistake of a user gets one sentence that says what to do, exit code 2, and changes nothing."""
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+    told = orita(tmp_path, *arguments, code=2)
+    assert says in told
+    assert "Traceback" not in told
+
+
+def test_a_project_is_made_and_used(tmp_path: Path) -> None:
+    """``orita init`` writes files that a user can change; the changed value is in force, and says where it is from."""
+    made = orita_json(tmp_path, "init", "shop")["files"]
+    assert sorted(Path(path).name for path in made) == [
+        "data_config.yaml",
+        "features.py",
+        "model_config.yaml",
+        "monitoring_config.yaml",
+        "orita.yaml",
+    ]
+    file = tmp_path / "shop" / "model_config.yaml"
+    file.write_text(file.read_text().replace("patience: 2", "patience: 7"))
+    shown = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "orita", "config", "training.early_stopping.patience", "--json"],
+            cwd=tmp_path / "shop",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+    assert shown["model_config.yaml"] == [
+        {"key": "training.early_stopping.patience", "value": 7, "origin": str(file)}
+    ]
+    assert "exists already" in orita(tmp_path, "init", "shop", code=2)
+    assert not (tmp_path / "shop" / ".orita").exists()
+
+
+def test_home_and_datasets_only_look(tmp_path: Path) -> None:
+    """Commands that look leave nothing behind."""
+    orita(tmp_path, "home")
+    orita(tmp_path, "config")
+    names = [dataset["name"] for dataset in orita_json(tmp_path, "datasets")["datasets"]]
+    assert "movielens-100k" in names
+    assert list(tmp_path.iterdir()) == []
