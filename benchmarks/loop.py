@@ -72,9 +72,7 @@ def main() -> None:
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
             found = measure(Path(folder), seed, options.overrides)
-        print(
-            f"protocol: world of seed {seed}, rows {found['rows']}, split by time; test rows choose nothing."
-        )
+        print(f"protocol: world of seed {seed}, rows {found['rows']}, split by time; test rows choose nothing.")
         for name, value in found.items():
             print(f"  {name}: {value}")
         keys = ("etl_seconds", "train_seconds", "lift_share", "log_loss", "precision_at_10")

@@ -3,9 +3,11 @@
 The names here declare a system; everything else runs it: see ``orita --help``.
 """
 
-from orita.core.version import VERSION as __version__
+from orita.core.version import VERSION
 from orita.events.schema import INTERACTION, Column, TableSchema
 from orita.features.declarations import Entity, Source
 from orita.features.system import System, system
+
+__version__ = VERSION
 
 __all__ = ["INTERACTION", "Column", "Entity", "Source", "System", "TableSchema", "__version__", "system"]

@@ -34,7 +34,7 @@ SHOWN = Source("interactions", INTERACTION)
         (lambda: SHOWN.last_time().decay("3 days"), "such as '3d'"),
         (lambda: SHOWN.context.device.one_hot("moble"), "allowed are"),
         (lambda: SHOWN.context.browser, "no column 'browser'"),
-        (lambda: USER["age"].age(), "needs a 'time' attribute"),
+        (USER["age"].age, "needs a 'time' attribute"),
         (lambda: ITEM["made"].age(SHOWN.count()), "first_time"),
         (lambda: SHOWN.click - SHOWN.mean("click"), "smoothed mean"),
         (lambda: system("s", label=SHOWN.dwell_time, rank=ITEM, for_=USER), "a flag"),
@@ -55,7 +55,7 @@ def test_a_feature_of_another_entity_is_refused() -> None:
     declared.features(x=SHOWN.count())
     with pytest.raises(UserError, match="declared twice"):
         declared.features(x=SHOWN.count())
-    with pytest.raises(NotFound, match="Did you mean 'x'|Known: x"):
+    with pytest.raises(NotFound, match=r"Did you mean 'x'|Known: x"):
         declared.schema(["xx"])
 
 
@@ -95,7 +95,16 @@ def test_a_changed_declaration_has_another_plan_version() -> None:
 
 def test_keys_cannot_collide() -> None:
     """Ids are self-delimiting: neighbours, types and long names never share a key."""
-    pairs = [(1, 11), (11, 1), ("a", "bc"), ("ab", "c"), ("1", "1"), (1, 1), ("x" * 300, "y"), ("x" * 301, "y")]
+    pairs: list[tuple[int | str, int | str]] = [
+        (1, 11),
+        (11, 1),
+        ("a", "bc"),
+        ("ab", "c"),
+        ("1", "1"),
+        (1, 1),
+        ("x" * 300, "y"),
+        ("x" * 301, "y"),
+    ]
     keys = {b"".join(encode_ids(list(pair))) for pair in pairs}
     assert len(keys) == len(pairs)
     assert max(map(len, keys)) < 255

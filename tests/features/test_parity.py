@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import DAY, Oracle
+from tests.features.oracle import DAY, Oracle
 
 from orita import INTERACTION, Column, Entity, Source, System, system
 from orita.core.clock import to_micros

@@ -3,7 +3,7 @@
 One declaration for training and for serving. A feature as of a request sees the events before it, never its own.
 """
 
-from orita import Column, Entity, INTERACTION, Source, system
+from orita import INTERACTION, Column, Entity, Source, system
 
 TOPICS = tuple(str(topic) for topic in range(64))
 

@@ -4,16 +4,16 @@ Beside plain rates, residuals: how far a viewer's ratings lie above what their f
 films that share a genre with the candidate, and how far a film's ratings lie above what its viewers usually give.
 """
 
-from orita import Column, Entity, INTERACTION, Source, system
+from orita import INTERACTION, Column, Entity, Source, system
 
 GENRES = (
     "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
     "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western", "unknown",
 )  # fmt: skip
 OCCUPATIONS = (  # as the users are labelled
-    "administrator", "artist", "doctor", "educator", "engineer", "entertainment", "executive", "healthcare", "homemaker",
-    "lawyer", "librarian", "marketing", "none", "other", "programmer", "retired", "salesman", "scientist", "student",
-    "technician", "writer",
+    "administrator", "artist", "doctor", "educator", "engineer", "entertainment", "executive", "healthcare",
+    "homemaker", "lawyer", "librarian", "marketing", "none", "other", "programmer", "retired", "salesman",
+    "scientist", "student", "technician", "writer",
 )  # fmt: skip
 
 viewer = Entity(

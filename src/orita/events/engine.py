@@ -1,0 +1,41 @@
+"""The query engine of the data path: DuckDB, bounded in memory, in UTC, spilling into a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+__all__ = ["literal", "one_row", "open_engine", "quoted"]
+
+
+@contextmanager
+def open_engine(folder: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection that holds at most *memory_mb* MiB and spills the rest into *folder*."""
+    connection = duckdb.connect(
+        config={"memory_limit": f"{memory_mb}MiB", "temp_directory": str(folder / "spill")},
+    )
+    try:
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        yield connection
+    finally:
+        connection.close()
+
+
+def quoted(name: str) -> str:
+    """Return *name* as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return *text* as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """Run *sql* and return its only row."""
+    (row,) = connection.execute(sql).fetchall()
+    return tuple(row)

@@ -1,0 +1,235 @@
+"""How data comes in: found, opened, judged row by row, then stored in one commit a table, or not at all.
+
+Running the same ingest again adds nothing. A run that was killed leaves the tables as they were before it or as they
+are after it; the next run clears what it left and ends where an unbroken run would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from orita.core.clock import Clock, SystemClock
+from orita.core.errors import UserError
+from orita.core.home import Home
+from orita.core.progress import SILENT, Progress
+from orita.core.version import VERSION
+from orita.events.config import ValidationConfig
+from orita.events.datasets import recognise
+from orita.events.engine import open_engine
+from orita.events.judging import Judged, decide_id_types, examples, judge_source
+from orita.events.lake import Lake
+from orita.events.profile import TableProfile, measure, read_profile, write_profile
+from orita.events.quarantine import write_quarantine
+from orita.events.report import IngestReport, TableReport
+from orita.events.schema import TableSchema
+from orita.events.sources.find import find_sources, open_source
+from orita.events.sources.opened import Opened
+from orita.events.staging import one_writer, sweep_staging, work_folder
+from orita.events.surprises import surprises
+from orita.events.writing import Change, apply_change, count_change
+
+__all__ = ["ingest", "validate"]
+
+
+def ingest(
+    home: Home,
+    path: Path,
+    *,
+    dataset: str | None = None,
+    config: ValidationConfig | None = None,
+    schemas: Mapping[str, TableSchema] | None = None,
+    clock: Clock | None = None,
+    progress: Progress = SILENT,
+) -> IngestReport:
+    """Bring the data at *path* into the lake of *home*.
+
+    Args:
+        home: where tables, quarantine and profiles are kept.
+        path: a file, a folder with interactions, users or items, or a data set that is known by its files.
+        dataset: the name of the data set that *path* must be; None: whatever it is.
+        config: how strictly rows are judged.
+        schemas: by table name, what rows must look like; a table left out has the data set's own, else the contract's.
+        clock: tells what the future is.
+        progress: where to draw progress.
+
+    Raises:
+        UserError: a file is broken, or too many rows are; the tables are as they were.
+    """
+    config, clock = config or ValidationConfig(), clock or SystemClock()
+    started = clock.monotonic()
+    named = recognise(path, dataset)
+    lake = Lake(home)
+    with one_writer(home, config.lock_wait_seconds):
+        if sweep_staging(home):
+            for table in lake.tables():
+                lake.sweep(table)
+        with _run(home, path, config, schemas, clock, progress) as run:
+            for judged in run.judged:
+                run.quarantine(judged)
+            for judged in run.judged:
+                judged.refuse_bad_share(config.max_bad_share, run.kept[judged.opened.table], run.examples(judged))
+            tables = {judged.opened.table: run.store(judged, progress) for judged in run.judged}
+    return IngestReport(str(path), named, tables, clock.monotonic() - started)
+
+
+def validate(
+    home: Home,
+    path: Path,
+    *,
+    dataset: str | None = None,
+    config: ValidationConfig | None = None,
+    schemas: Mapping[str, TableSchema] | None = None,
+    clock: Clock | None = None,
+    progress: Progress = SILENT,
+) -> IngestReport:
+    """Judge the data at *path* as `ingest` would, and store nothing: no table, no quarantine, no profile.
+
+    Raises:
+        UserError: a file is broken, or too many rows are.
+    """
+    config, clock = config or ValidationConfig(), clock or SystemClock()
+    started = clock.monotonic()
+    named = recognise(path, dataset)
+    with _run(home, path, config, schemas, clock, progress) as run:
+        for judged in run.judged:
+            judged.refuse_bad_share(config.max_bad_share, None, run.examples(judged))
+        tables = {judged.opened.table: run.report(judged) for judged in run.judged}
+    return IngestReport(str(path), named, tables, clock.monotonic() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One path under way: its judged sources, and what it takes to store them."""
+
+    connection: duckdb.DuckDBPyConnection
+    home: Home
+    lake: Lake
+    config: ValidationConfig
+    judged: tuple[Judged, ...]
+    profiles: Mapping[str, TableProfile | None]
+    stamps: Mapping[Path, tuple[int, int]]
+    kept: dict[str, str | None]
+
+    def examples(self, judged: Judged) -> str:
+        """Return the most frequent reasons with an example each."""
+        return examples(self.connection, judged)
+
+    def quarantine(self, judged: Judged) -> None:
+        """Keep the bad rows of a source."""
+        path = write_quarantine(self.connection, self.home, judged.opened, judged.judge, judged.bad, judged.bad_rows)
+        self.kept[judged.opened.table] = str(path) if path else None
+
+    def store(self, judged: Judged, progress: Progress) -> TableReport:
+        """Commit the sound rows of a source and learn its profile."""
+        opened = judged.opened
+        if _stamp(opened.file) != self.stamps[opened.file]:
+            raise UserError(f"{opened.file} was changed while it was read: ingest it again once it is complete.")
+        properties = {"created_by": f"orita {VERSION}", "source": opened.file.name, "source_sha256": opened.digest}
+        change = apply_change(self.connection, self.lake, judged, properties, progress)
+        if change.version is None:
+            self._keep_remade(opened.table)
+            return self._table_report(judged, change, None, self.kept[opened.table])
+        batch = self._learn(judged, change)
+        return self._table_report(judged, change, batch, self.kept[opened.table])
+
+    def report(self, judged: Judged) -> TableReport:
+        """Return what `store` would report."""
+        change = count_change(self.connection, self.lake, judged)
+        schema = judged.opened.schema
+        batch = measure(self.connection, change.sql, schema, -1) if change.new or change.updated else None
+        return self._table_report(judged, change, batch, None)
+
+    def _learn(self, judged: Judged, change: Change) -> TableProfile:
+        """Measure what was stored and keep the table's profile; return the batch's own."""
+        schema = judged.opened.schema
+        assert change.version is not None
+        batch = measure(self.connection, change.sql, schema, change.version)
+        before = self.profiles[schema.name]
+        # A table of entities is measured whole, as its rows are replaced and not added.
+        whole = batch if before is None or schema.time is None else before.merged(batch)
+        write_profile(self.home, whole)
+        return batch
+
+    def _keep_remade(self, table: str) -> None:
+        """Keep the profile that had to be made again from its table, where nothing is added to it."""
+        profile = self.profiles[table]
+        if profile is not None and profile != read_profile(self.home, table):
+            write_profile(self.home, profile)
+
+    def _table_report(
+        self, judged: Judged, change: Change, batch: TableProfile | None, quarantined: str | None
+    ) -> TableReport:
+        schema, before = judged.opened.schema, self.profiles[judged.opened.table]
+        unusual = surprises(before, batch, schema, self.config) if batch else ()
+        return TableReport(
+            rows_read=judged.rows,
+            rows_new=change.new,
+            rows_updated=change.updated,
+            rows_duplicate=judged.rows - judged.bad_rows - change.new - change.updated,
+            rows_quarantined=judged.bad_rows,
+            reasons=judged.reasons,
+            quarantine_path=quarantined,
+            version=change.version,
+            warnings=(*_dropped(judged.opened), *unusual),
+        )
+
+
+@contextmanager
+def _run(
+    home: Home,
+    path: Path,
+    config: ValidationConfig,
+    schemas: Mapping[str, TableSchema] | None,
+    clock: Clock,
+    progress: Progress,
+) -> Iterator[_Run]:
+    """Open and judge every source of *path*; its staged work is gone afterwards."""
+    lake = Lake(home)
+    found = find_sources(path)
+    stamps = {source.file: _stamp(source.file) for source in found}
+    with (
+        work_folder(home) as folder,
+        open_engine(folder, config.memory_mb) as connection,
+        progress.bar("reading and judging", 2 * len(found)) as bar,
+    ):
+        sources = []
+        for source in found:
+            bar.describe(f"reading {source.file.name}")
+            sources.append(open_source(connection, source, folder, config, (schemas or {}).get(source.table)))
+            bar.advance()
+        id_types = decide_id_types(connection, lake, sources, config)
+        profiles = {opened.table: _profile(connection, home, lake, opened.schema) for opened in sources}
+        judged = []
+        for opened in sources:
+            bar.describe(f"judging {opened.file.name}")
+            judged.append(judge_source(connection, opened, id_types, profiles[opened.table], config, clock))
+            bar.advance()
+        yield _Run(connection, home, lake, config, tuple(judged), profiles, stamps, {})
+
+
+def _profile(connection: duckdb.DuckDBPyConnection, home: Home, lake: Lake, schema: TableSchema) -> TableProfile | None:
+    """Return the profile of a table as it is; one that a killed run left behind is made again from the table."""
+    if not lake.exists(schema.name):
+        return None
+    snapshot = lake.snapshot(schema.name)
+    kept = read_profile(home, schema.name)
+    if kept is not None and kept.version == snapshot.version:
+        return kept
+    return measure(connection, snapshot.sql, schema, snapshot.version)
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _dropped(opened: Opened) -> tuple[str, ...]:
+    if not opened.undeclared:
+        return ()
+    names = ", ".join(opened.undeclared)
+    return (f"{opened.file.name} has columns that table {opened.table!r} does not declare, dropped: {names}.",)

@@ -1,0 +1,167 @@
+"""What a source holds once it is judged: how many rows, which of them are sound, and SQL that reads those typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from orita.core.clock import Clock
+from orita.core.errors import UserError
+from orita.events.config import ValidationConfig
+from orita.events.engine import one_row, quoted
+from orita.events.lake import Lake
+from orita.events.profile import TableProfile
+from orita.events.quality import SQL_TYPES, IdType, Judge, compile_judge, whole_id
+from orita.events.quarantine import collect_bad_rows
+from orita.events.sources.opened import ROW, Opened
+
+__all__ = ["Judged", "decide_id_types", "examples", "judge_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A source whose rows are judged.
+
+    Attributes:
+        opened: the source.
+        judge: the rules it was judged by.
+        rows: how many rows it has, broken ones included.
+        bad_rows: how many break a rule.
+        bad: name of the table of those rows, see `collect_bad_rows`.
+        reasons: bad rows by ``column.rule``, the most frequent first.
+        sound: SQL that stands behind FROM: the sound rows, typed, one column each declared column, with `ROW`;
+            of rows with one key only the first.
+        sound_rows: how many those are.
+    """
+
+    opened: Opened
+    judge: Judge
+    rows: int
+    bad_rows: int
+    bad: str
+    reasons: Mapping[str, int]
+    sound: str
+    sound_rows: int
+
+    def refuse_bad_share(self, allowed: float, quarantined: str | None, examples: str) -> None:
+        """Stop when more than the share *allowed* of the rows is bad.
+
+        Raises:
+            UserError: it is; the sentence has the figures, the top reasons and where the rows are.
+        """
+        if self.bad_rows <= allowed * self.rows:
+            return
+        where = f"; the rows are in {quarantined}" if quarantined else ""
+        share = self.bad_rows / self.rows
+        raise UserError(
+            f"{self.bad_rows:,} of {self.rows:,} rows of {self.opened.file} break a rule ({share:.1%}, "
+            f"validation.max_bad_share allows {allowed:.1%}), nothing was stored: {examples}{where}. "
+            "Mend the source, or allow a larger share."
+        )
+
+
+def decide_id_types(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Sequence[Opened], config: ValidationConfig
+) -> dict[str, IdType]:
+    """Return the stored type of each id column: as tables that exist have it, else as the sources suggest."""
+    types: dict[str, IdType] = {}
+    for table in lake.tables():
+        for field in lake.snapshot(table).schema:
+            types.setdefault(field.name, "BIGINT" if pa.types.is_integer(field.type) else "VARCHAR")
+    counts: dict[str, tuple[int, int]] = {}
+    for opened in sources:
+        columns = [opened.schema.column(name) for name in opened.declared]
+        for name in (column.name for column in columns if column.type == "id" and column.name not in types):
+            whole_sql = whole_id(quoted(name), opened.columns[name])
+            known, whole = one_row(
+                connection,
+                f"SELECT count(*), count(*) FILTER ({whole_sql}) FROM {opened.sql} WHERE {quoted(name)} IS NOT NULL",
+            )
+            before = counts.get(name, (0, 0))
+            counts[name] = (before[0] + known, before[1] + whole)
+    for name, (known, whole) in counts.items():
+        types[name] = "BIGINT" if whole >= config.id_integer_share * known else "VARCHAR"
+    return types
+
+
+def judge_source(
+    connection: duckdb.DuckDBPyConnection,
+    opened: Opened,
+    id_types: Mapping[str, IdType],
+    profile: TableProfile | None,
+    config: ValidationConfig,
+    clock: Clock,
+) -> Judged:
+    """Judge every row of a source.
+
+    Raises:
+        UserError: the source has no rows, or cannot be read to its end.
+    """
+    known = profile is not None and profile.rows >= config.profile_min_rows
+    ranges = profile.ranges(config.profile_range_factor) if profile is not None and known else {}
+    judge = compile_judge(opened, id_types, ranges, config, clock)
+    try:
+        rows = int(one_row(connection, f"SELECT count(*) FROM {opened.sql}")[0])
+        if not rows:
+            raise UserError(f"{opened.file} has column names but no rows: write its rows, or leave the file out.")
+        bad = collect_bad_rows(connection, opened, judge)
+        counted = connection.execute(
+            f"SELECT rule, count(*) AS n FROM {bad} GROUP BY rule ORDER BY n DESC, rule"
+        ).fetchall()
+        reasons = {_reason(judge, position): int(n) for position, n in counted}
+        bad_rows = sum(reasons.values())
+        sound, repeated = _sound_rows(connection, opened, judge, bad if bad_rows else None, id_types)
+    except duckdb.InvalidInputException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{opened.file} is damaged ({reason}): copy or write it again.") from None
+    return Judged(opened, judge, rows, bad_rows, bad, reasons, sound, rows - bad_rows - repeated)
+
+
+def _reason(judge: Judge, position: int) -> str:
+    rule = judge.rules[position]
+    return f"{rule.column}.{rule.name}" if rule.column else rule.name
+
+
+def examples(connection: duckdb.DuckDBPyConnection, judged: Judged, most: int = 3) -> str:
+    """Return the most frequent reasons of a source with an example each, for a sentence."""
+    found = connection.execute(
+        f"SELECT rule, count(*) AS n, min({ROW}) AS first, arg_min(value, {ROW}) FROM {judged.bad} "
+        f"GROUP BY rule ORDER BY n DESC, rule LIMIT {most}"
+    ).fetchall()
+    parts = []
+    for position, n, row, value in found:
+        rule = judged.judge.rules[position]
+        shown = "null" if value is None else repr(value if len(value) <= 40 else value[:40] + "…")
+        parts.append(f"{_reason(judged.judge, position)} {n:,} times (row {row}: {shown}, allowed: {rule.allows})")
+    return "; ".join(parts)
+
+
+def _sound_rows(
+    connection: duckdb.DuckDBPyConnection,
+    opened: Opened,
+    judge: Judge,
+    bad: str | None,
+    id_types: Mapping[str, IdType],
+) -> tuple[str, int]:
+    """Return SQL of the sound rows, every declared column typed, and how many more repeat an earlier key."""
+    key = quoted(opened.schema.key)
+    columns = []
+    for column in opened.schema.columns:
+        kind = SQL_TYPES.get(column.type) or id_types.get(column.name, "BIGINT")
+        value = judge.typed.get(column.name, "NULL")
+        columns.append(f"CAST({value} AS {kind}) AS {quoted(column.name)}")
+    outside = f" WHERE {ROW} NOT IN (SELECT {ROW} FROM {bad})" if bad else ""
+    clean = f"(SELECT {', '.join(columns)}, {ROW} FROM {opened.sql}{outside})"
+    repeated = f"repeated_{opened.table}"
+    connection.execute(
+        f"CREATE TEMP TABLE {repeated} AS SELECT {key} AS key, min({ROW}) AS first, count(*) - 1 AS extra "
+        f"FROM {clean} GROUP BY key HAVING count(*) > 1"
+    )
+    extra = int(one_row(connection, f"SELECT coalesce(sum(extra), 0) FROM {repeated}")[0])
+    if not extra:
+        return clean, 0
+    later = f"SELECT 1 FROM {repeated} r WHERE r.key = c.{key} AND r.first < c.{ROW}"
+    return f"(SELECT * FROM {clean} c WHERE NOT EXISTS ({later}))", extra
