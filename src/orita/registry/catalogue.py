@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 from orita.control.deployments import Deployment, Deployments
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import NotFound, UserError, closest
-from orita.core.files import atomic_directory
+from orita.core.files import atomic_directory, remove_leftovers
 from orita.core.home import Home
 from orita.models.package import load_package
 from orita.registry.tracking import mlflow_client
@@ -137,6 +137,7 @@ class Catalogue:
             name, source=folder.as_uri(), run_id=run_id, tags={"orita.type": type_, **tags}
         )
         version = f"v{_FORMAT}.{made.version}.0"
+        remove_leftovers(folder.parent)  # of a registration of this run that was cut short
         with atomic_directory(folder) as partial:
             write(partial, version)
         load_package(folder).check_sample()

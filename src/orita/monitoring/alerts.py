@@ -1,0 +1,146 @@
+"""What should someone be told? Alerts as data, and those that a monitoring report gives rise to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from orita.monitoring.findings import DriftReport
+from orita.monitoring.performance import PerformanceReport
+
+__all__ = ["Alert", "Assessment", "Severity", "assess"]
+
+Severity = Literal["info", "warning", "critical"]
+_RUNBOOK = "docs/runbook.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing that is wrong.
+
+    Attributes:
+        name: kind of alert, such as ``FEATURE_DRIFT``.
+        subject: what it is about: a feature, a model version, a system.
+        severity: ``critical`` asks for a person now, ``warning`` today.
+        summary: one sentence.
+        value: what was measured.
+        threshold: what it was held against.
+        evidence: path of the report that shows it.
+        runbook: file and anchor that say what to do.
+        at: when it was found, aware.
+    """
+
+    name: str
+    subject: str
+    severity: Severity
+    summary: str
+    value: float | None
+    threshold: float | None
+    evidence: str
+    runbook: str
+    at: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Alerts with one key are the same alert, however often it fires."""
+        return self.name, self.subject
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the alert as plain JSON values."""
+        return {**asdict(self), "at": self.at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What is wrong, and what was looked at at all.
+
+    Attributes:
+        firing: alerts, worst first.
+        judged: keys that were judged, firing or not. Only these can recover: silence about a thing that could
+            not be judged is no good news.
+    """
+
+    firing: tuple[Alert, ...]
+    judged: frozenset[tuple[str, str]]
+
+
+def assess(
+    system: str,
+    drift: tuple[DriftReport, ...],
+    performance: PerformanceReport | None,
+    *,
+    evidence: Path | str,
+    at: datetime,
+) -> Assessment:
+    """Return the alerts of one monitoring run.
+
+    Args:
+        system: the system watched, such as ``feed``.
+        drift: reports about features and predictions.
+        performance: None where nothing was measured.
+        evidence: where the report is, or will be.
+        at: when, aware.
+    """
+    looked_at = [
+        *(item for report in drift for item in _drift_checks(system, report)),
+        *(_performance_checks(system, performance) if performance else ()),
+    ]
+    firing = [
+        Alert(
+            name=check.key[0],
+            subject=check.key[1],
+            severity=check.severity,
+            summary=check.summary,
+            value=check.value,
+            threshold=check.threshold,
+            evidence=str(evidence),
+            runbook=_anchor(check),
+            at=at,
+        )
+        for check in looked_at
+        if check.fires
+    ]
+    firing.sort(key=lambda alert: (alert.severity != "critical", alert.key))
+    return Assessment(tuple(firing), frozenset(check.key for check in looked_at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One thing that was judged."""
+
+    key: tuple[str, str]
+    fires: bool
+    severity: Severity
+    summary: str
+    value: float | None
+    threshold: float | None
+
+
+def _anchor(check: _Check) -> str:
+    return f"{_RUNBOOK}#{check.key[0].lower().replace('_', '-')}"
+
+
+def _drift_checks(system: str, report: DriftReport) -> Iterator[_Check]:
+    name = "FEATURE_DRIFT" if report.about == "features" else "PREDICTION_DRIFT"
+    for found in report.findings:
+        if found.judged:
+            key = name, f"{system}/{found.name}"
+            yield _Check(key, found.alarming, "warning", found.sentence, found.statistic, found.threshold)
+
+
+def _performance_checks(system: str, performance: PerformanceReport) -> Iterator[_Check]:
+    for version in performance.versions:
+        # A suspicion neither raises the alarm nor lifts it.
+        if version.state in {"ok", "degraded"}:
+            key = "PERFORMANCE_DEGRADATION", f"{system}/{version.model_version}"
+            auc = version.auc.value if version.auc else None
+            fires = version.state == "degraded"
+            yield _Check(key, fires, "critical", version.sentence, auc, version.test_auc)
+    latency = performance.latency
+    if latency.state != "not_enough_requests":
+        fires = latency.state == "exceeded"
+        key = "HIGH_LATENCY", system
+        yield _Check(key, fires, "critical", latency.sentence, latency.p99_ms, latency.limit_ms)

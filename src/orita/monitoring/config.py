@@ -1,0 +1,199 @@
+"""What is watched, at which level, who is told: `monitoring_config.yaml`."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from orita.core.config import Section
+
+__all__ = [
+    "AlertingConfig",
+    "DriftDetectionConfig",
+    "DriftTest",
+    "Method",
+    "MonitoringConfig",
+    "PerformanceConfig",
+    "RetrainingTriggers",
+    "SmtpConfig",
+]
+
+Method = Literal["calibrated", "ks_test", "psi"]
+_FIXED_THRESHOLDS: dict[Method, float] = {"ks_test": 0.1, "psi": 0.2}
+
+
+class DriftTest(Section):
+    """How one kind of drift is decided.
+
+    Attributes:
+        method: ``calibrated`` holds the false-alarm rate; ``ks_test`` and ``psi`` compare with a fixed
+            threshold.
+        threshold: of the fixed methods, by default 0.1 (KS) and 0.2 (PSI); drift is a statistic above it.
+        min_effect: calibrated only: share of rows that must have moved before drift is more than a curiosity.
+        bins: quantile bins of PSI.
+    """
+
+    method: Method = "calibrated"
+    threshold: float | None = Field(default=None, gt=0)
+    min_effect: float = Field(default=0.05, ge=0, lt=1)
+    bins: int = Field(default=10, ge=2, le=1000)
+
+    @model_validator(mode="after")
+    def _threshold_has_a_method(self) -> DriftTest:
+        if self.method == "calibrated" and self.threshold is not None:
+            raise ValueError("a threshold needs method ks_test or psi; method calibrated takes min_effect instead")
+        return self
+
+    @property
+    def limit(self) -> float:
+        """The statistic above which there is drift: the fixed threshold, or the smallest effect that matters."""
+        if self.method == "calibrated":
+            return self.min_effect
+        return _FIXED_THRESHOLDS[self.method] if self.threshold is None else self.threshold
+
+
+class DriftDetectionConfig(Section):
+    """Drift of features and of predictions.
+
+    Attributes:
+        false_alarm_rate: share of reports on unchanged data that may alarm; four fifths go to features, one
+            fifth to predictions. Holds for method ``calibrated``.
+        min_requests: fewer requests than this on either side are not judged by a fixed threshold either.
+        max_requests: at most this many requests, drawn at random, are compared; the cost of a report is
+            bounded by it.
+        calendar_features: features that follow the clock; a window of other hours or days changes them by
+            nature.
+        growing_features: features that grow as time passes, beside all of kind ``count``.
+        seed: fixes which candidate stands for its request.
+    """
+
+    feature_drift: DriftTest = DriftTest()
+    prediction_drift: DriftTest = DriftTest()
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
+    min_requests: int = Field(default=30, ge=1)
+    max_requests: int = Field(default=20_000, ge=100)
+    calendar_features: tuple[str, ...] = ("hour_of_day", "day_of_week")
+    growing_features: tuple[str, ...] = ("item_age_days",)
+    seed: int = Field(default=0, ge=0)
+
+
+class PerformanceConfig(Section):
+    """Quality judged from feedback, and speed.
+
+    Attributes:
+        auc_degradation_threshold: loss of AUC against the model's own test AUC that counts as degradation.
+        latency_p99_threshold_ms: limit of the 99th percentile of a request's latency.
+        min_labels: joined rows below which quality is not judged.
+        min_clicks: clicks, and non-clicks, below which quality is not judged.
+        min_latencies: requests below which a 99th percentile is not judged.
+        false_alarm_rate: chance that a loss of AUC is called sure when there is none.
+        resamples: bootstrap samples, by request.
+        seed: fixes the bootstrap.
+    """
+
+    auc_degradation_threshold: float = Field(default=0.05, gt=0, lt=0.5)
+    latency_p99_threshold_ms: float = Field(default=1000.0, gt=0)
+    min_labels: int = Field(default=200, ge=2)
+    min_clicks: int = Field(default=30, ge=1)
+    min_latencies: int = Field(default=100, ge=1)
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5)
+    resamples: int = Field(default=500, ge=100, le=20_000)
+    seed: int = Field(default=0, ge=0)
+
+
+class SmtpConfig(Section):
+    """The server that takes e-mail.
+
+    Attributes:
+        host, port: where it listens.
+        security: ``none``, ``starttls`` or ``tls``.
+        username: to sign in with; null: no sign-in.
+        password_variable: environment variable that holds the password, so that no file does.
+        sender: address that alerts come from.
+        timeout_seconds: limit of each step.
+    """
+
+    host: str = "localhost"
+    port: int = Field(default=25, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str | None = None
+    password_variable: str = Field(default="ORITA_SMTP_PASSWORD", min_length=1)
+    sender: str = "orita@localhost"
+    timeout_seconds: float = Field(default=10.0, gt=0)
+
+
+class AlertingConfig(Section):
+    """Who is told. The log and the ledger file are always told.
+
+    Attributes:
+        email: one or more addresses, separated by commas; null: no e-mail.
+        slack_webhook: URL of a Slack incoming webhook; null: none.
+        webhook: URL that takes alerts as JSON by POST; null: none.
+        smtp: the mail server.
+        file: the ledger of alerts (JSON lines); null: ``alerts.jsonl`` among the reports.
+        cooldown_hours: the same alert is not sent again before this time has passed.
+        timeout_seconds: limit of one webhook call.
+        attempts: tries of one webhook call, with growing pauses.
+    """
+
+    email: str | None = None
+    slack_webhook: str | None = None
+    webhook: str | None = None
+    smtp: SmtpConfig = SmtpConfig()
+    file: str | None = None
+    cooldown_hours: float = Field(default=24.0, ge=0)
+    timeout_seconds: float = Field(default=5.0, gt=0)
+    attempts: int = Field(default=3, ge=1, le=10)
+
+    @field_validator("email")
+    @classmethod
+    def _addresses(cls, value: str | None) -> str | None:
+        if value is not None and not all("@" in address.strip()[1:-1] for address in value.split(",")):
+            raise ValueError("use addresses such as team@example.org, separated by commas, or null")
+        return value
+
+    @field_validator("slack_webhook", "webhook")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("use a URL that starts with https:// or http://, or null")
+        return value
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The addresses of ``email``, one by one."""
+        return tuple(address.strip() for address in self.email.split(",")) if self.email else ()
+
+
+class RetrainingTriggers(Section):
+    """What asks for a new model.
+
+    Attributes:
+        feature_drift: alarming drift of features or predictions does.
+        performance_degradation: a sure loss of AUC does.
+        scheduled: ``daily`` (00:00 UTC), ``weekly`` (Sunday 00:00), ``monthly`` (the 1st, 00:00), or null.
+        min_hours_between: drift and degradation wait this long after the last training; the schedule does
+            not.
+    """
+
+    feature_drift: bool = True
+    performance_degradation: bool = True
+    scheduled: Literal["daily", "weekly", "monthly"] | None = "weekly"
+    min_hours_between: float = Field(default=20.0, ge=0)
+
+
+class MonitoringConfig(Section):
+    """The whole of `monitoring_config.yaml`.
+
+    Attributes:
+        drift_detection, performance_monitoring, alerting, retraining_triggers: the sections.
+        window_hours: predictions of this long before the latest one are looked at.
+    """
+
+    drift_detection: DriftDetectionConfig = DriftDetectionConfig()
+    performance_monitoring: PerformanceConfig = PerformanceConfig()
+    alerting: AlertingConfig = AlertingConfig()
+    retraining_triggers: RetrainingTriggers = RetrainingTriggers()
+    window_hours: float = Field(default=24.0, gt=0)

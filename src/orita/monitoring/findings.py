@@ -1,0 +1,107 @@
+"""What was found about drift: one finding for each feature, and the report that holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from orita.features.schema import Side
+from orita.monitoring.config import Method
+from orita.monitoring.histogram import Histogram
+
+__all__ = ["ByNature", "DriftFinding", "DriftReport"]
+
+ByNature = Literal["", "grows", "calendar"]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """What became of one feature, or of the scores.
+
+    Attributes:
+        name: the feature, or ``score``.
+        side: whose feature it is; ``prediction`` for scores.
+        test: what decided: ``ks``, ``psi``, ``categories``, ``missing``, or ``none`` where nothing could be
+            judged.
+        judged: there were enough requests to judge.
+        statistic: distance (share of rows that moved, 0 … 1) or PSI (≥ 0); None where not judged.
+        threshold: the statistic must exceed it to be drift; for method ``calibrated`` the smallest effect
+            that matters.
+        p_value: chance of a statistic this large in any feature of the report if nothing changed
+            (Holm-adjusted); None for fixed thresholds, which do not know it.
+        level: a p-value up to it is drift; None for fixed thresholds.
+        visible_effect: a change of the distribution this large would have been called; None for fixed
+            thresholds.
+        drifted: the rule of the method says so.
+        by_nature: ``grows`` (a count or an age, and it went up), ``calendar`` (follows the clock), or empty.
+        design_effect: ≥ 1; repeated users or items make the samples worth this many times fewer rows.
+        reference_rows, recent_rows: rows compared, missing values included.
+        sentence: the finding in words.
+        histogram: both samples.
+    """
+
+    name: str
+    side: Side | Literal["prediction"]
+    test: Literal["ks", "psi", "categories", "missing", "none"]
+    judged: bool
+    statistic: float | None
+    threshold: float
+    p_value: float | None
+    level: float | None
+    visible_effect: float | None
+    drifted: bool
+    by_nature: ByNature
+    design_effect: float
+    reference_rows: int
+    recent_rows: int
+    sentence: str
+    histogram: Histogram
+
+    @property
+    def grows_by_nature(self) -> bool:
+        """A count or an age that went up, as it does when nothing is wrong."""
+        return self.by_nature == "grows"
+
+    @property
+    def alarming(self) -> bool:
+        """Drifted, and not because time passed."""
+        return self.drifted and not self.by_nature
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """All findings about features, or about predictions.
+
+    Attributes:
+        about: ``features`` or ``predictions``.
+        method: how it was decided.
+        false_alarm_rate: share of such reports that alarm when nothing changed; None for fixed thresholds.
+        reference_requests, recent_requests: requests compared.
+        reference_source: where the reference came from.
+        findings: one for each feature, in schema order.
+        note: what the reader must know before believing it: how rows were drawn, or why nothing was judged.
+    """
+
+    about: Literal["features", "predictions"]
+    method: Method
+    false_alarm_rate: float | None
+    reference_requests: int
+    recent_requests: int
+    reference_source: str
+    findings: tuple[DriftFinding, ...]
+    note: str
+
+    @property
+    def drifted(self) -> tuple[DriftFinding, ...]:
+        """Findings that drifted, the expected ones included."""
+        return tuple(finding for finding in self.findings if finding.drifted)
+
+    @property
+    def alarming(self) -> tuple[DriftFinding, ...]:
+        """Findings that someone should look at."""
+        return tuple(finding for finding in self.findings if finding.alarming)
+
+    @property
+    def judged(self) -> bool:
+        """At least one finding could be judged."""
+        return any(finding.judged for finding in self.findings)

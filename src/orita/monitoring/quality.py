@@ -1,0 +1,133 @@
+"""How good is the ranking, judged by who clicked? Quality of one model version, against its own test AUC.
+
+Legend: J joined rows, of one model version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.monitoring.config import PerformanceConfig
+from orita.stats.clusters import clustered_rate
+from orita.stats.intervals import Interval, auc_interval
+from orita.stats.metrics import expected_calibration_error, log_loss
+
+__all__ = ["QualityState", "VersionQuality", "version_quality"]
+
+QualityState = Literal["ok", "degraded", "suspected", "not_enough_labels", "no_baseline"]
+_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class VersionQuality:
+    """What feedback says about one model version.
+
+    Attributes:
+        model_version: whose predictions.
+        state: ``degraded``: lost at least the threshold, and surely lost something; ``suspected``: lost as much, but
+            chance can explain it; ``not_enough_labels``: not judged; ``no_baseline``: its test AUC is not known.
+        rows, clicks: joined rows, and clicks among them.
+        ctr: clicks ÷ rows.
+        auc: of the rows with feedback, over all requests together.
+        log_loss: mean, natural logarithm.
+        mean_score: over rows; equals the CTR of a calibrated model.
+        calibration_error: mean distance of score and CTR over ten equally filled score bins, 0 … 1; never 0: chance
+            alone makes it about 0.8 · √(10 · p (1 − p) / rows) for a perfectly calibrated score.
+        test_auc: of the model's own test split.
+        loss: test AUC − online AUC; below 0 is a gain.
+        sentence: all of it in words.
+    """
+
+    model_version: str
+    state: QualityState
+    rows: int
+    clicks: int
+    ctr: Interval | None
+    auc: Interval | None
+    log_loss: float | None
+    mean_score: float | None
+    calibration_error: float | None
+    test_auc: float | None
+    loss: float | None
+    sentence: str
+
+
+def version_quality(
+    model_version: str,
+    clicks_J: npt.NDArray[np.float64],
+    scores_J: npt.NDArray[np.float64],
+    requests_J: npt.NDArray[np.int64],
+    config: PerformanceConfig,
+    *,
+    test_auc: float | None,
+) -> VersionQuality:
+    """Judge one version by its joined rows; intervals resample whole requests.
+
+    Args:
+        model_version: whose rows.
+        clicks_J: 0 or 1.
+        scores_J: click probabilities.
+        requests_J: code of each row's request.
+        config: thresholds and level.
+        test_auc: what it reached on its own test split, None if unknown.
+    """
+    rows, clicks = len(clicks_J), int(clicks_J.sum())
+    if rows < config.min_labels or min(clicks, rows - clicks) < config.min_clicks:
+        sentence = (
+            f"{model_version}: {rows:,} rows with feedback, {clicks:,} of them clicks; quality is judged from "
+            f"{config.min_labels:,} rows with {config.min_clicks:,} clicks and as many without."
+        )
+        return VersionQuality(model_version, "not_enough_labels", rows, clicks, *(None,) * 5, test_auc, None, sentence)
+    tail = config.false_alarm_rate
+    online = auc_interval(
+        clicks_J, scores_J, requests_J, resamples=config.resamples, confidence=1 - 2 * tail, seed=config.seed
+    )
+    state, loss = _judge(online, test_auc, config)
+    return VersionQuality(
+        model_version=model_version,
+        state=state,
+        rows=rows,
+        clicks=clicks,
+        ctr=clustered_rate(clicks_J, requests_J, tail=tail),
+        auc=online,
+        log_loss=float(log_loss(clicks_J, scores_J)),
+        mean_score=float(scores_J.mean()),
+        calibration_error=expected_calibration_error(clicks_J, scores_J, _BINS),
+        test_auc=test_auc,
+        loss=loss,
+        sentence=_sentence(model_version, state, online=online, test_auc=test_auc, rows=rows, config=config),
+    )
+
+
+def _judge(online: Interval, test_auc: float | None, config: PerformanceConfig) -> tuple[QualityState, float | None]:
+    if test_auc is None:
+        return "no_baseline", None
+    loss = test_auc - online.value
+    if loss < config.auc_degradation_threshold:
+        return "ok", loss
+    return ("degraded" if online.high < test_auc else "suspected"), loss
+
+
+def _sentence(
+    version: str,
+    state: QualityState,
+    *,
+    online: Interval,
+    test_auc: float | None,
+    rows: int,
+    config: PerformanceConfig,
+) -> str:
+    figures = f"{version}: AUC {online.value:.3f} ({online.low:.3f} to {online.high:.3f}) on {rows:,} rows"
+    if test_auc is None:
+        return f"{figures}; its test AUC is not known, so nothing is compared."
+    compared = f"{figures}, {test_auc:.3f} on its own test split"
+    limit = f"{config.auc_degradation_threshold:g}"
+    return {
+        "ok": f"{compared}: it lost less than {limit}.",
+        "suspected": f"{compared}: it lost {limit} or more, which chance can still explain.",
+        "degraded": f"{compared}: it lost {limit} or more, and chance does not explain the loss.",
+    }[state]

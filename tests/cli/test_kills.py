@@ -1,0 +1,62 @@
+"""``kill -9`` at any moment, then the same command again: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.cli.small_world import command, orita_json
+
+from orita.core.home import Home
+from orita.events.lake import Lake
+
+EVENTS = 20_000
+
+
+def kill_after(folder: Path, seconds: float, *arguments: str) -> bool:
+    """Start a command, kill it and its children after *seconds*; return whether it was still at work."""
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def check_kills(folder: Path, kills: int, seed: int) -> None:
+    """Kill the whole loop *kills* times at random moments, let it end once, and count everything."""
+    rng = random.Random(seed)
+    for _ in range(kills):
+        kill_after(folder, rng.uniform(1.0, 25.0), "run", "all")
+    runs = orita_json(folder, "run", "all")["runs"]
+    table = Lake(Home(folder / ".orita")).snapshot("interactions")
+    assert table.rows == EVENTS
+    assert runs[-1]["tasks"][-1]["result"]["champion"] == orita_json(folder, "models", "show")["version"]
+    models = orita_json(folder, "models", "list")["models"]
+    assert len({model["tags"]["orita.draft"] for model in models}) == len(models) == 1
+    for part in ("training_sets", "online", "artifacts"):
+        assert list((folder / ".orita" / part).rglob(".partial-*")) == []
+
+
+def test_the_loop_survives_kills(tmp_path: Path) -> None:
+    """Killed twice at random moments, from ingest to registration, the loop ends as if it had not been."""
+    check_kills(tmp_path, kills=2, seed=random.randrange(1000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loop_survives_many_kills(tmp_path: Path, seed: int) -> None:
+    """The same with many more kills."""
+    check_kills(tmp_path, kills=6, seed=seed)
