@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.monitoring.one_run import Watched, watch
 from tests.monitoring.watched_system import answered, draw, logged
 
 from orita.core.clock import ManualClock
@@ -18,7 +19,6 @@ from orita.monitoring.config import MonitoringConfig
 from orita.monitoring.histogram import histogram
 from orita.monitoring.plots import histogram_svg, line_svg
 from orita.monitoring.reference import Reference
-from orita.monitoring.watch import Watched, watch
 
 _AT = datetime(2024, 11, 15, 4, tzinfo=UTC)
 

@@ -28,7 +28,7 @@ from orita.project import Project
 _HELD_OUT = 0.05
 _START_SECONDS = 60
 _STOP_SECONDS = 30
-_METRICS = ("auc", "log_loss", "precision_at_10", "ndcg_at_10")
+_METRICS = {"auc": "AUC", "log_loss": "log loss", "precision_at_10": "prec@10", "ndcg_at_10": "NDCG@10"}
 
 
 @app.command()
@@ -111,7 +111,7 @@ def _last_screen(project: Project, shown: dict[str, Any]) -> Panel:
         _line("Watch", _watch_line(results)),
         Text(),
         Text("Try next", style="bold"),
-        *(Text(f"  {command:<44}{why}") for command, why in _next(project)),
+        _suggestions(project),
     ]
     title = f"orita · {project.system.name} · the loop in {shown['total_seconds']:.0f} s"
     return Panel(Group(*lines), title=title, title_align="left", border_style="green", padding=(1, 2))
@@ -146,7 +146,7 @@ def _feature_line(results: dict[str, Any], seconds: dict[str, float]) -> str:
 def _models(results: dict[str, Any]) -> Table:
     judged = results["evaluate_model"]
     drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("", "model", *_METRICS, "seconds"):
+    for name in ("", "model", *_METRICS.values(), "seconds"):
         drawn.add_column(name, justify="left" if name in ("", "model") else "right")
     for type_, parts in judged["metrics"].items():
         best = type_ == judged["best"]
@@ -190,6 +190,15 @@ def _watch_line(results: dict[str, Any]) -> str:
     parts += [version["sentence"] for version in results["evaluate_online_performance"]["versions"]]
     parts.append(f"{len(told['alerts'])} alerts; report {told['report']}")
     return "\n".join(parts)
+
+
+def _suggestions(project: Project) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="cyan")
+    grid.add_column(overflow="fold")
+    for command, why in _next(project):
+        grid.add_row(command, why)
+    return grid
 
 
 def _next(project: Project) -> list[tuple[str, str]]:

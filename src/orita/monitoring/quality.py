@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from orita.monitoring.config import PerformanceConfig
 from orita.stats.clusters import clustered_rate
+from orita.stats.expected_auc import expected_auc
 from orita.stats.intervals import Interval, auc_interval
 from orita.stats.metrics import expected_calibration_error, log_loss
 
@@ -38,7 +39,9 @@ class VersionQuality:
         calibration_error: mean distance of score and CTR over ten equally filled score bins, 0 … 1; never 0: chance
             alone makes it about 0.8 · √(10 · p (1 − p) / rows) for a perfectly calibrated score.
         test_auc: of the model's own test split.
-        loss: test AUC − online AUC; below 0 is a gain.
+        attainable_auc: what these very rows allow if the scores are true probabilities. Users see the best of many
+            candidates, which are harder to tell apart than all of them.
+        loss: AUC expected − online AUC, where the smaller of the two figures above is expected; below 0 is a gain.
         sentence: all of it in words.
     """
 
@@ -52,6 +55,7 @@ class VersionQuality:
     mean_score: float | None
     calibration_error: float | None
     test_auc: float | None
+    attainable_auc: float | None
     loss: float | None
     sentence: str
 
@@ -81,12 +85,15 @@ def version_quality(
             f"{model_version}: {rows:,} rows with feedback, {clicks:,} of them clicks; quality is judged from "
             f"{config.min_labels:,} rows with {config.min_clicks:,} clicks and as many without."
         )
-        return VersionQuality(model_version, "not_enough_labels", rows, clicks, *(None,) * 5, test_auc, None, sentence)
+        return VersionQuality(
+            model_version, "not_enough_labels", rows, clicks, *(None,) * 5, test_auc, None, None, sentence
+        )
     tail = config.false_alarm_rate
     online = auc_interval(
         clicks_J, scores_J, requests_J, resamples=config.resamples, confidence=1 - 2 * tail, seed=config.seed
     )
-    state, loss = _judge(online, test_auc, config)
+    attainable = expected_auc(scores_J)
+    state, loss = _judge(online, test_auc, attainable, config)
     return VersionQuality(
         model_version=model_version,
         state=state,
@@ -98,33 +105,37 @@ def version_quality(
         mean_score=float(scores_J.mean()),
         calibration_error=expected_calibration_error(clicks_J, scores_J, _BINS),
         test_auc=test_auc,
+        attainable_auc=attainable,
         loss=loss,
-        sentence=_sentence(model_version, state, online=online, test_auc=test_auc, rows=rows, config=config),
+        sentence=_sentence(model_version, state, online, test_auc, attainable, rows, config),
     )
 
 
-def _judge(online: Interval, test_auc: float | None, config: PerformanceConfig) -> tuple[QualityState, float | None]:
+def _judge(
+    online: Interval, test_auc: float | None, attainable: float, config: PerformanceConfig
+) -> tuple[QualityState, float | None]:
     if test_auc is None:
         return "no_baseline", None
-    loss = test_auc - online.value
+    expected = min(test_auc, attainable)
+    loss = expected - online.value
     if loss < config.auc_degradation_threshold:
         return "ok", loss
-    return ("degraded" if online.high < test_auc else "suspected"), loss
+    return ("degraded" if online.high < expected else "suspected"), loss
 
 
 def _sentence(
     version: str,
     state: QualityState,
-    *,
     online: Interval,
     test_auc: float | None,
+    attainable: float,
     rows: int,
     config: PerformanceConfig,
 ) -> str:
     figures = f"{version}: AUC {online.value:.3f} ({online.low:.3f} to {online.high:.3f}) on {rows:,} rows"
     if test_auc is None:
         return f"{figures}; its test AUC is not known, so nothing is compared."
-    compared = f"{figures}, {test_auc:.3f} on its own test split"
+    compared = f"{figures}, which allow {attainable:.3f}; {test_auc:.3f} on its own test split"
     limit = f"{config.auc_degradation_threshold:g}"
     return {
         "ok": f"{compared}: it lost less than {limit}.",

@@ -1,0 +1,108 @@
+"""An evaluation says how good a model is, for whom, and beside what; a comparison says whether it is better."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.models.clicks import SCHEMA, clicks
+
+from orita.core.errors import NotFound, UserError
+from orita.models.evaluation import METRICS, compare, evaluate
+from orita.models.examples import Examples
+from orita.stats import metrics as figures
+
+
+def scores_of(rows: Examples, sharpness: float = 1.0, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Return noisy scores that know something of the labels."""
+    noise = np.random.default_rng(seed).normal(size=len(rows))
+    return (1 / (1 + np.exp(-(sharpness * (rows.y_N - 0.5) + noise)))).astype(np.float32)
+
+
+def test_every_figure_is_there_and_all_of_it_is_json() -> None:
+    """All metrics, intervals around AUC and log loss, slices, calibration bins and lift, as plain JSON values."""
+    rows, train = clicks(800, seed=1), clicks(900, seed=2)
+    scores_N = scores_of(rows)
+    found = evaluate(scores_N, rows, train=train, resamples=50)
+    assert set(found.metrics) == set(METRICS)
+    assert found.metrics["auc"] == figures.auc(rows.y_N, scores_N)
+    ranking = figures.rank_groups(rows.y_N, scores_N, rows.users_N)
+    assert found.metrics["precision_at_10"] == figures.precision_at_k(ranking, 10)
+    for name in ("auc", "log_loss"):
+        low, high = found.intervals[name]
+        value = found.metrics[name]
+        assert value is not None
+        assert low < value < high
+    assert sum(b.rows for b in found.calibration) == found.rows == 800
+    popular = found.over_popularity
+    assert popular["auc"] is not None
+    assert popular["lift"] == pytest.approx((found.metrics["auc"] - 0.5) / (popular["auc"] - 0.5))
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["positives"] == found.positives
+
+
+def test_slices_part_the_rows() -> None:
+    """The slices of one feature hold every row once, missing values apart, each with its own figures."""
+    rows = clicks(500)
+    scores_N = scores_of(rows)
+    found = evaluate(scores_N, rows, metrics=["auc"], slices=["topic"])
+    assert {s.value for s in found.slices} == {"0", "1", "2", "3", "4", "missing"}
+    assert sum(s.rows for s in found.slices) == 500
+    assert sum(s.positives for s in found.slices) == found.positives
+    within = rows.x_NF[:, SCHEMA.index("topic")] == 2
+    second = next(s for s in found.slices if s.value == "2")
+    assert second.metrics == {"auc": figures.auc(rows.y_N[within], scores_N[within])}
+    assert evaluate(scores_N, rows, slices=[]).slices == []
+
+
+def test_newcomers_are_a_slice_of_their_own() -> None:
+    """With training rows known and unknown users and items are told apart; an empty slice has no figures."""
+    rows = clicks(300)
+    known = rows.take(np.flatnonzero(rows.items_N > 30))
+    found = evaluate(scores_of(rows), rows, slices=[], train=known)
+    sizes = {(s.name, s.value): s.rows for s in found.slices}
+    assert sizes["item", "unknown"] == int((rows.items_N <= 30).sum())
+    assert sizes["item", "known"] + sizes["item", "unknown"] == 300
+    empty = evaluate(scores_of(rows), rows, slices=[], train=rows)
+    assert next(s for s in empty.slices if (s.name, s.value) == ("user", "unknown")).metrics["auc"] is None
+
+
+def test_rows_of_one_kind_have_no_auc() -> None:
+    """Without a click the AUC is None, not an error and not a number."""
+    rows = clicks(100)
+    none = rows.take(np.flatnonzero(rows.y_N == 0))
+    found = evaluate(scores_of(none), none)
+    assert found.metrics["auc"] is None
+    assert found.metrics["log_loss"] is not None
+    assert found.intervals == {}
+
+
+def test_a_comparison_tells_a_gain_from_noise() -> None:
+    """A sharper model is better for certain, the same model is not, and a worse one is not either."""
+    rows = clicks(2500)
+    sharp_N, dull_N = scores_of(rows, 2.0), scores_of(rows, 1.0)
+    assert compare(sharp_N, dull_N, rows).better
+    assert not compare(dull_N, sharp_N, rows).better
+    twin = compare(dull_N, scores_of(rows, 1.0, seed=1), rows)
+    assert not twin.better
+    assert twin.low < 0 < twin.high
+    assert twin.delta == pytest.approx(twin.a - twin.b)
+
+
+def test_wrong_input_is_one_sentence() -> None:
+    """Lengths, scores that are no probabilities, no rows, unknown metrics and slices are refused by name."""
+    rows = clicks(20)
+    scores_N = scores_of(rows)
+    with pytest.raises(UserError, match="19 scores for 20 rows"):
+        evaluate(scores_N[:19], rows)
+    with pytest.raises(UserError, match="20 of 20 scores are not in"):
+        evaluate(np.full_like(scores_N, np.nan), rows)
+    with pytest.raises(UserError, match="0 rows to judge"):
+        evaluate(scores_N[:0], rows.take(slice(0, 0)))
+    with pytest.raises(UserError, match=r"'auk'.*Did you mean 'auc'"):
+        evaluate(scores_N, rows, metrics=["auk"])
+    with pytest.raises(NotFound, match=r"'topik'.*Did you mean 'topic'"):
+        evaluate(scores_N, rows, slices=["topik"])
+    with pytest.raises(UserError, match="only one kind"):
+        compare(scores_N[:1], scores_N[:1], rows.take(slice(0, 1)))
