@@ -1,0 +1,43 @@
+"""From the split files of a training set to `Examples`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orita.features.schema import FeatureSchema
+from orita.models.examples import Examples, Ids
+
+__all__ = ["read_examples"]
+
+
+def read_examples(file: Path, schema: FeatureSchema) -> Examples:
+    """Return the rows of a split file, with the features of *schema* as ``x_NF``."""
+    table = pq.read_table(file, columns=["user_id", "item_id", "timestamp", "target", *schema.names])
+    x_NF = np.empty((table.num_rows, len(schema)), np.float32)
+    for position, name in enumerate(schema.names):
+        x_NF[:, position] = _floats(table.column(name))
+    return Examples(
+        schema,
+        _ids(table.column("user_id")),
+        _ids(table.column("item_id")),
+        x_NF,
+        table.column("target").to_numpy().astype(np.float32),
+        pc.cast(table.column("timestamp"), pa.int64()).to_numpy(),
+    )
+
+
+def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = pc.fill_null(pc.cast(column, pa.float32(), safe=False), np.nan).to_numpy()
+    return values
+
+
+def _ids(column: pa.ChunkedArray) -> Ids:
+    values: npt.NDArray[Any] = column.to_numpy()
+    return values.astype(np.int64) if pa.types.is_integer(column.type) else values.astype(object)

@@ -1,0 +1,73 @@
+"""Two towers: who asks and what is offered meet in one dot product.
+
+Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories, K embedding width.
+
+The user tower reads the user's id embedding with the features of user and context, the item tower its id's with the
+features of the item; the logit is the dot product of their outputs, plus a bias of each id, plus a small network that
+sees all features side by side, and so those of the pair, which belong to neither tower. After Yi et al.,
+"Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations" (2019).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from orita.models.compose import Composer
+from orita.models.config import ModelSection
+from orita.models.layers import Inputs, Perceptron, to_array
+from orita.models.preparation import Preparation
+
+__all__ = ["TwoTower"]
+
+_CROSS_DIMS = (64, 32)
+
+
+class TwoTower(nn.Module):
+    """The network of ``type: two_tower``; the last column of an id row is the bias of the id."""
+
+    shares_user = True
+
+    def __init__(self, preparation: Preparation, section: ModelSection) -> None:
+        super().__init__()
+        width, k = section.id_embedding_dim, section.embedding_dim
+        self.id_width = width
+        self.user_inputs = Inputs(preparation, ("user", "context"))
+        self.item_inputs = Inputs(preparation, ("item",))
+        self.cross_inputs = Inputs(preparation, ("pair", "user", "context", "item"))
+        self.user_tower = Perceptron(width + self.user_inputs.width, section.user_tower_dims, k, section.dropout)
+        self.item_tower = Perceptron(width + self.item_inputs.width, section.item_tower_dims, k, section.dropout)
+        self.cross = Perceptron(self.cross_inputs.width, _CROSS_DIMS, 1, 0.0)
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.scale = 1.0 / math.sqrt(k)
+
+    def forward(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
+        """Return ``logits_B``."""
+        user_in = [users_BE[:, :-1], *self.user_inputs(dense_BD, categories_BC)]
+        item_in = [items_BE[:, :-1], *self.item_inputs(dense_BD, categories_BC)]
+        users_BK = self.user_tower(torch.cat(user_in, 1))
+        items_BK = self.item_tower(torch.cat(item_in, 1))
+        logits_B: Tensor = (users_BK * items_BK).sum(1) * self.scale + users_BE[:, -1] + items_BE[:, -1] + self.bias
+        cross_B: Tensor = self.cross(torch.cat(self.cross_inputs(dense_BD, categories_BC), 1)).squeeze(1)
+        return logits_B + cross_B
+
+    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
+        """Add the network to *graph*; return the name of the logits.
+
+        *users* may hold one row for all: the user tower, half of the work, then runs once a request.
+        """
+        width, axis = self.id_width, graph.constant(np.array([1], np.int64))
+        one_or_all = graph.head(dense, users), graph.head(categories, users)
+        user_in = [graph.columns(users, 0, width), *self.user_inputs.compose(graph, *one_or_all)]
+        item_in = [graph.columns(items, 0, width), *self.item_inputs.compose(graph, dense, categories)]
+        user_out = self.user_tower.compose(graph, graph.add("Concat", *user_in, axis=1))
+        item_out = self.item_tower.compose(graph, graph.add("Concat", *item_in, axis=1))
+        dot = graph.add("ReduceSum", graph.add("Mul", user_out, item_out), axis, keepdims=0)
+        parts = [graph.add("Mul", dot, graph.constant(np.float32(self.scale))), graph.constant(to_array(self.bias))]
+        parts += [graph.column(graph.columns(rows, width, width + 1)) for rows in (users, items)]
+        cross_in = graph.add("Concat", *self.cross_inputs.compose(graph, dense, categories), axis=1)
+        parts.append(graph.column(self.cross.compose(graph, cross_in)))
+        return graph.add("Sum", *parts)
