@@ -79,13 +79,18 @@ class EarlyStoppingSection(Section):
 
 
 class TrainingSection(Section):
-    """The ``training`` section, read by the neural rankers."""
+    """The ``training`` section, read by the neural rankers.
+
+    The learning rate is multiplied by *learning_rate_decay* after each epoch: models with id tables overfit within a few
+    epochs, and small late steps keep what the first ones found.
+    """
 
     batch_size: Annotated[int, Field(ge=1, le=1_048_576)] = 1024
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.001
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
     optimizer: Literal["adam"] = "adam"
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    learning_rate_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     weight_decay: _Penalty = 1e-5
     id_weight_decay: _Penalty = 1e-5
     log_every: Annotated[int, Field(ge=1)] = 50

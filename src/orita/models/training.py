@@ -88,6 +88,12 @@ class Learner:
             network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay, fused=True
         )
 
+    def pace(self, learning_rate: float) -> None:
+        """Take steps of this size from now on."""
+        self.learning_rate = learning_rate
+        for group in self.dense.param_groups:
+            group["lr"] = learning_rate
+
     def step(self, batch: Rows) -> Tensor:
         """Learn from one batch; return its mean loss."""
         users_BE = self.users.table_VE[batch.users_N].requires_grad_()
@@ -175,6 +181,7 @@ def train(
                 break
             started = time.perf_counter()
             torch.manual_seed(context.seed * 1_000_003 + epoch)
+            learner.pace(section.learning_rate * section.learning_rate_decay**epoch)
             order_N = torch.randperm(len(train))
             total = torch.zeros((), dtype=torch.float64)
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 from orita.core.errors import UserError
+from orita.events.engine import open_engine
 from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
 from orita.models.package import load_package
@@ -204,7 +205,7 @@ def _compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Refe
 def _feedback(workspace: Workspace, predictions: pa.Table) -> pa.Table:
     """Return the events that answer one of *predictions*, ids as text like those of the log."""
     lake, source = Lake(workspace.home), workspace.system.source
-    with workspace.engine() as connection:
+    with open_engine(workspace.home.staging, workspace.data.validation.memory_mb) as connection:
         connection.register("answered", predictions.select(["request_id"]))
         query = (
             "SELECT request_id, CAST(item_id AS VARCHAR) AS item_id, click, timestamp "

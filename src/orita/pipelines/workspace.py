@@ -78,9 +78,19 @@ class Workspace:
 
     @contextmanager
     def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the ETL's DuckDB file; what does not fit in memory spills beside it."""
+        """Open the ETL's DuckDB file; what does not fit in memory spills beside it.
+
+        Raises:
+            UserError: another run has it open.
+        """
         self.home.staging.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(self.workfile, config={"temp_directory": str(self.home.staging / "spill")})
+        try:
+            connection = duckdb.connect(self.workfile, config={"temp_directory": str(self.home.staging / "spill")})
+        except duckdb.IOException as error:
+            raise UserError(
+                f"{self.workfile} cannot be opened ({error}): another run of {self.system.name!r} is at work in this "
+                "home; wait until it ends."
+            ) from None
         try:
             connection.execute("SET enable_progress_bar = false")
             connection.execute("SET TimeZone = 'UTC'")
