@@ -129,7 +129,9 @@ def test_patience_counts_epochs_without_a_real_gain() -> None:
         assert not state.over(section)
         state = state.after(epoch, value, section)
     assert state.over(section)
-    assert (state.best, state.best_epoch, state.mark) == (0.55, 1, 0.5)
+    assert (state.best, state.best_epoch, state.mark, state.stalls) == (0.55, 1, 0.5, 2)
+    state = state.after(3, 0.7, section)
+    assert (state.waited, state.stalls) == (0, 2)
 
 
 def test_only_rows_that_occur_are_changed() -> None:

@@ -1,0 +1,165 @@
+"""Only a model that is surely better is promoted, judged on rows that neither model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orita.core.clock import ManualClock, to_micros
+from orita.core.errors import UserError
+from orita.core.home import Home
+from orita.features.schema import FeatureColumn, FeatureSchema
+from orita.models.evaluation import Comparison
+from orita.models.examples import Examples
+from orita.pipelines import comparison, retraining
+from orita.pipelines.comparison import Duel, compare_versions
+from orita.pipelines.workspace import Workspace
+from orita.project import open_project
+
+SCHEMA = FeatureSchema((FeatureColumn("item_ctr", "item"),))
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Entry:
+    """A registered model, as far as retraining looks at it."""
+
+    version: str
+    package: Path = Path("unused")
+
+
+class Registry:
+    """A registry that remembers what was promoted."""
+
+    promoted: list[str]
+
+    def __init__(self, champion: str | None) -> None:
+        self._champion = champion
+        self.promoted = []
+
+    def champion(self, system: str) -> Entry | None:
+        """Return the champion."""
+        return Entry(self._champion) if self._champion else None
+
+    def get(self, system: str, version: str) -> Entry:
+        """Return a version."""
+        return Entry(version)
+
+    def promote(self, system: str, version: str, *, actor: str, reason: str) -> Entry:
+        """Remember a promotion."""
+        self.promoted.append(version)
+        return Entry(version)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Return surroundings without any state."""
+    project = open_project(tmp_path, home=tmp_path)
+    return project.workspace(clock=ManualClock(NOON))
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """Put a registry with champion v1.1.0 in the place of the real one."""
+    made = Registry("v1.1.0")
+    monkeypatch.setattr(retraining, "Catalogue", lambda *_: made)
+    yield made
+
+
+@pytest.mark.parametrize(("low", "promoted"), [(0.001, True), (0.0, False), (-0.002, False)])
+def test_the_whole_interval_must_lie_above_zero(
+    workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch, low: float, promoted: bool
+) -> None:
+    """A challenger whose interval touches zero stays a challenger, however good its point estimate."""
+    found = Comparison(0.71, 0.70, 0.01, low, 0.02, low > 0, 100, 0.95)
+    monkeypatch.setattr(retraining, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
+    results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}
+    results["compare_with_production"] = retraining.compare_with_production(workspace, results)
+    told = retraining.promote_if_better(workspace, results)
+    assert told["promoted"] is promoted
+    assert registry.promoted == (["v1.2.0"] if promoted else [])
+
+
+def test_nothing_is_promoted_over_itself(workspace: Workspace, registry: Registry) -> None:
+    """A training that yields the model that serves already changes nothing."""
+    results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.1.0"}}
+    results["compare_with_production"] = retraining.compare_with_production(workspace, results)
+    assert not retraining.promote_if_better(workspace, results)["promoted"]
+    assert registry.promoted == []
+
+
+@dataclass
+class Card:
+    """The part of a model's card that says what it was trained on."""
+
+    training_data_date_range: dict[str, str]
+
+
+@dataclass
+class Scorer:
+    """A package that scores by a column and remembers how many rows it was given."""
+
+    metadata: Card
+    sign: float
+    schema: FeatureSchema = SCHEMA
+    asked: int = 0
+
+    def score(self, users_N: Any, items_N: Any, x_NF: Any) -> Any:
+        """Return scores."""
+        self.asked = len(x_NF)
+        return 0.5 + self.sign * 0.4 * (x_NF[:, 0] - 0.5)
+
+
+def rows_from(start: datetime) -> Examples:
+    """Return 400 rows, a second apart, whose label follows the feature."""
+    rng = np.random.default_rng(0)
+    x_N = rng.random(400).astype(np.float32)
+    time_N = to_micros(start) + np.arange(400) * 1_000_000
+    users_N = rng.integers(0, 40, 400)
+    y_N = (rng.random(400) < x_N).astype(np.float32)
+    return Examples(SCHEMA, users_N, users_N, x_N[:, None], y_N, time_N)
+
+
+def duel(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *ends: datetime) -> tuple[Duel, list[Scorer]]:
+    """Compare a good with a bad scorer that were trained up to *ends*, on rows from noon."""
+    scorers = [
+        Scorer(Card({"start": "2024-01-01T00:00:00Z", "end": end.isoformat()}), sign)
+        for end, sign in zip(ends, (1.0, -1.0), strict=True)
+    ]
+    queue = iter(scorers)
+    monkeypatch.setattr(comparison, "load_package", lambda _: next(queue))
+    monkeypatch.setattr(comparison, "_rows", lambda *_: rows_from(NOON))
+    good, bad = Entry("v1.2.0"), Entry("v1.1.0")
+    return compare_versions(workspace, good, bad), scorers  # type: ignore[arg-type]
+
+
+def test_rows_that_either_model_was_trained_on_do_not_judge(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only rows later than the training rows of both models count, and both score the same ones."""
+    later = NOON.replace(minute=1)
+    found, scorers = duel(workspace, monkeypatch, NOON.replace(hour=11), later)
+    assert [scorer.asked for scorer in scorers] == [339, 339]
+    assert found.rows == 339
+    assert found.better
+
+
+def test_without_fresh_rows_there_is_no_verdict(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every row was seen in training, the answer is a sentence, not a number."""
+    with pytest.raises(UserError, match="newer events"):
+        duel(workspace, monkeypatch, NOON, NOON.replace(hour=13))
+
+
+def test_without_a_trigger_nothing_is_done(tmp_path: Path) -> None:
+    """Every later task of the retraining graph passes on why nothing was done."""
+    workspace = Workspace(Home(tmp_path), open_project(tmp_path, home=tmp_path).system)
+    results: dict[str, Any] = {"check_trigger_conditions": {"retrain": False, "reasons": []}}
+    for task in retraining.retraining_graph().tasks[1:]:
+        results[task.name] = task.body(workspace, results)
+        assert results[task.name] == {"skipped": "no trigger asks for a new model"}
