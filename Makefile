@@ -19,7 +19,7 @@ demo: $(READY)
 	$(BIN)/orita demo $(if $(DATA),--data "$(DATA)")
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800

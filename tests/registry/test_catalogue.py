@@ -21,6 +21,7 @@ from orita.models.package import load_package, write_package
 from orita.models.ranker import FitContext
 from orita.models.reissue import reissue_package
 from orita.registry.catalogue import Catalogue, ModelVersion, RunLog
+from orita.registry.tracking import mlflow_client
 
 SCHEMA = FeatureSchema((FeatureColumn("item_ctr", "item"), FeatureColumn("item_popularity", "item", "count")))
 
@@ -48,7 +49,7 @@ def draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a home with an empty registry: making its database takes seconds."""
     home = Home(tmp_path_factory.mktemp("template") / "home")
-    Catalogue(home)
+    mlflow_client(home)
     return home.mlflow_db
 
 
@@ -181,3 +182,13 @@ def test_a_registration_cut_short_leaves_no_version(catalogue: Catalogue, draft:
         catalogue.register("feed", run, killed, type_="popularity", tags={})
     assert catalogue.versions("feed") == []
     assert register(catalogue, draft).version == "v1.2.0"
+
+
+def test_looking_at_an_empty_home_writes_nothing(tmp_path: Path) -> None:
+    """Without a database there are no models, and asking does not make one."""
+    catalogue = Catalogue(Home(tmp_path / "absent"))
+    assert catalogue.versions("feed") == []
+    assert catalogue.champion("feed") is None
+    with pytest.raises(NotFound, match="orita train"):
+        catalogue.get("feed", "champion")
+    assert not (tmp_path / "absent").exists()

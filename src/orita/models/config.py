@@ -63,9 +63,9 @@ class ModelSection(Section):
     item_tower_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
     hidden_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
     embedding_dim: _Width = 128
-    id_embedding_dim: _Width = 32
+    id_embedding_dim: _Width = 16
     dropout: _Share = 0.3
-    id_dropout: _Share = 0.1
+    id_dropout: _Share = 0.3
     lightgbm: LightGBMSection = LightGBMSection()
     popularity: PopularitySection = PopularitySection()
 
@@ -81,8 +81,8 @@ class EarlyStoppingSection(Section):
 class TrainingSection(Section):
     """The ``training`` section, read by the neural rankers.
 
-    The learning rate is multiplied by *learning_rate_decay* after each epoch: models with id tables overfit within a few
-    epochs, and small late steps keep what the first ones found.
+    The learning rate is multiplied by *learning_rate_decay* after each epoch without a gain above ``min_delta``: models
+    with id tables overfit within a few epochs, and smaller steps find what the first ones stepped over.
     """
 
     batch_size: Annotated[int, Field(ge=1, le=1_048_576)] = 1024
@@ -90,7 +90,7 @@ class TrainingSection(Section):
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
     optimizer: Literal["adam"] = "adam"
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
-    learning_rate_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    learning_rate_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
     weight_decay: _Penalty = 1e-5
     id_weight_decay: _Penalty = 1e-5
     log_every: Annotated[int, Field(ge=1)] = 50

@@ -19,17 +19,22 @@ class Stopping:
         best_epoch: its epoch.
         mark: the value that a gain is measured from.
         waited: epochs since a gain above ``min_delta``.
+        stalls: epochs without one, in all.
     """
 
     best: float = -math.inf
     best_epoch: int = -1
     mark: float = -math.inf
     waited: int = 0
+    stalls: int = 0
 
     def after(self, epoch: int, value: float, section: EarlyStoppingSection) -> Stopping:
         """Return the state after *epoch* ended with *value*; a value that is not a number is never better."""
         gained = value > self.mark + section.min_delta
-        state = replace(self, mark=value, waited=0) if gained else replace(self, waited=self.waited + 1)
+        if gained:
+            state = replace(self, mark=value, waited=0)
+        else:
+            state = replace(self, waited=self.waited + 1, stalls=self.stalls + 1)
         return replace(state, best=value, best_epoch=epoch) if value > self.best else state
 
     def over(self, section: EarlyStoppingSection) -> bool:

@@ -181,7 +181,7 @@ def train(
                 break
             started = time.perf_counter()
             torch.manual_seed(context.seed * 1_000_003 + epoch)
-            learner.pace(section.learning_rate * section.learning_rate_decay**epoch)
+            learner.pace(section.learning_rate * section.learning_rate_decay**stopping.stalls)
             order_N = torch.randperm(len(train))
             total = torch.zeros((), dtype=torch.float64)
 

@@ -60,7 +60,7 @@ class Vocabulary:
             texts = ids_N.tolist() if isinstance(ids_N, np.ndarray) else ids_N
             return np.fromiter((get(i if isinstance(i, str) else str(i), 0) for i in texts), np.int64, len(ids_N))
         numbers_N = np.asarray(ids_N)
-        if numbers_N.dtype.kind not in "iu":
+        if numbers_N.dtype.kind != "i":
             return self._rows_of_mixed(ids_N)
         if len(self.ids_V) == 0:
             return np.zeros(len(numbers_N), np.int64)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlparse
@@ -26,6 +27,7 @@ from orita.registry.tracking import mlflow_client
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.tracking import MlflowClient
 
 __all__ = ["Alias", "Catalogue", "ModelVersion", "RunLog"]
 
@@ -85,8 +87,15 @@ class Catalogue:
     def __init__(self, home: Home, clock: Clock | None = None) -> None:
         self.home = home
         self._clock = clock or SystemClock()
-        self._client = mlflow_client(home)
-        self._deployments = Deployments(home.control_db, home.tenant, self._clock)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        """MLflow's client, made when it is first needed: looking at an empty home writes nothing."""
+        return mlflow_client(self.home)
+
+    @cached_property
+    def _deployments(self) -> Deployments:
+        return Deployments(self.home.control_db, self.home.tenant, self._clock)
 
     def log_run(self, system: str, log: RunLog) -> str:
         """Record a finished run of *system* and return its id."""
@@ -147,6 +156,8 @@ class Catalogue:
 
     def versions(self, system: str) -> list[ModelVersion]:
         """Return every version of *system*, the newest first."""
+        if not self.home.mlflow_db.exists():
+            return []
         name = self._name(system)
         found = self._client.search_model_versions(f"name = '{name}'", max_results=10_000)
         if not found:
@@ -203,7 +214,7 @@ class Catalogue:
         finished = self.reconcile(system)
         if finished and finished.kind == "rollback":  # this one was asked for before, and cut short
             return self.get(system, finished.version)
-        previous = self._deployments.previous(system)
+        previous = self._deployments.previous(system) if self.champion(system) else None
         if previous is None:
             raise UserError(
                 f"system {system!r} has no earlier champion to go back to: 'orita models promote VERSION' names one."
@@ -217,8 +228,10 @@ class Catalogue:
     def reconcile(self, system: str) -> Deployment | None:
         """Point serving at the alias ``champion``; return the deployment that took, None where it did already."""
         entry = self.champion(system)
+        if entry is None:
+            return None
         deployed = self._deployments.current(system)
-        if entry is None or (deployed and deployed.version == entry.version):
+        if deployed and deployed.version == entry.version:
             return None
         self._publish(entry)
         self._point(entry, actor="orita", reason="the alias champion in the registry names it")
