@@ -19,6 +19,7 @@ from orita.models.evaluation import Comparison
 from orita.models.examples import Examples
 from orita.pipelines import comparison, retraining
 from orita.pipelines.comparison import Duel, compare_versions
+from orita.pipelines.graph import Graph, Task, run_graph
 from orita.pipelines.workspace import Workspace
 from orita.project import open_project
 
@@ -107,6 +108,7 @@ class Scorer:
 
     metadata: Card
     sign: float
+    extra: dict[str, str]
     schema: FeatureSchema = SCHEMA
     asked: int = 0
 
@@ -129,7 +131,11 @@ def rows_from(start: datetime) -> Examples:
 def duel(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *ends: datetime) -> tuple[Duel, list[Scorer]]:
     """Compare a good with a bad scorer that were trained up to *ends*, on rows from noon."""
     scorers = [
-        Scorer(Card({"start": "2024-01-01T00:00:00Z", "end": end.isoformat()}), sign)
+        Scorer(
+            Card({"start": "2024-01-01T00:00:00Z", "end": "2024-02-01T00:00:00Z"}),
+            sign,
+            {"selected_to": end.isoformat()},
+        )
         for end, sign in zip(ends, (1.0, -1.0), strict=True)
     ]
     queue = iter(scorers)
@@ -139,10 +145,8 @@ def duel(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *ends: datetime)
     return compare_versions(workspace, good, bad), scorers  # type: ignore[arg-type]
 
 
-def test_rows_that_either_model_was_trained_on_do_not_judge(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only rows later than the training rows of both models count, and both score the same ones."""
+def test_rows_that_either_model_has_seen_do_not_judge(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only rows later than the training and validation rows of both models count; both score the same ones."""
     later = NOON.replace(minute=1)
     found, scorers = duel(workspace, monkeypatch, NOON.replace(hour=11), later)
     assert [scorer.asked for scorer in scorers] == [339, 339]
@@ -163,3 +167,11 @@ def test_without_a_trigger_nothing_is_done(tmp_path: Path) -> None:
     for task in retraining.retraining_graph().tasks[1:]:
         results[task.name] = task.body(workspace, results)
         assert results[task.name] == {"skipped": "no trigger asks for a new model"}
+
+
+def test_two_runs_do_not_share_their_work(workspace: Workspace) -> None:
+    """While one ETL is at work, a second in the same home and system is refused with a sentence."""
+    graph = Graph("etl", None, (Task("a", lambda w, r: {}),), alone=True)
+    with workspace.alone("etl"), pytest.raises(UserError, match="another run of etl"):
+        run_graph(graph, workspace)
+    assert run_graph(graph, workspace).results == {"a": {}}

@@ -59,7 +59,7 @@ def demo(
     if as_json:
         print_json(shown)
         return
-    Console().print(_last_screen(project, shown))
+    Console().print(_last_screen(project, settings, shown))
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _system_option(project: Project) -> str:
     return name if name in builtin_systems() else project.main.value.system
 
 
-def _last_screen(project: Project, shown: dict[str, Any]) -> Panel:
+def _last_screen(project: Project, settings: Settings, shown: dict[str, Any]) -> Panel:
     results, seconds, traffic = shown["results"], shown["seconds"], shown["traffic"]
     lines: list[RenderableType] = [
         _line("Data", _data_line(results, seconds)),
@@ -111,7 +111,7 @@ def _last_screen(project: Project, shown: dict[str, Any]) -> Panel:
         _line("Watch", _watch_line(results)),
         Text(),
         Text("Try next", style="bold"),
-        _suggestions(project),
+        _suggestions(project, settings),
     ]
     title = f"orita · {project.system.name} · the loop in {shown['total_seconds']:.0f} s"
     return Panel(Group(*lines), title=title, title_align="left", border_style="green", padding=(1, 2))
@@ -192,17 +192,21 @@ def _watch_line(results: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _suggestions(project: Project) -> Table:
+def _suggestions(project: Project, settings: Settings) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="cyan")
     grid.add_column(overflow="fold")
-    for command, why in _next(project):
+    for command, why in _next(project, settings):
         grid.add_row(command, why)
     return grid
 
 
-def _next(project: Project) -> list[tuple[str, str]]:
-    prefix = "orita" if project.system.name == "feed" else f"orita --system {project.system.name}"
+def _next(project: Project, settings: Settings) -> list[tuple[str, str]]:
+    prefix = "orita"
+    for option, value in (("--project", settings.project), ("--home", settings.home)):
+        prefix += f" {option} {value}" if value is not None else ""
+    if project.system.name != project.main.value.system and not project.main.value.system.endswith(".py"):
+        prefix += f" --system {project.system.name}"
     return [
         (f"{prefix} models list", "every model, with its figures"),
         (f"{prefix} serve", "answer POST /predict on port 8080"),

@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.core.progress import Progress
-from orita.events.engine import one_row, quoted
+from orita.events.engine import literal, one_row, open_engine, quoted
 from orita.events.ingest import ingest
 from orita.events.lake import Lake
 from orita.events.world.generation import load_world
@@ -47,9 +45,7 @@ def simulated_traffic(
     Raises:
         UserError: there is no synthetic world, or no server answers.
     """
-    folder = generated_folder(project.home, project.data.value.data_generation)
-    if not folder.exists():
-        raise UserError("there is no synthetic world in this home yet: run 'orita run all' first.")
+    folder = _world_folder(project)
     feedback = _feedback_file(project.home)
     report = simulate_requests(
         load_world(folder),
@@ -62,6 +58,20 @@ def simulated_traffic(
         progress=progress,
     )
     return {**asdict(report), "feedback": str(feedback), "ingested": _ingest(project, feedback, progress)}
+
+
+def _world_folder(project: Project) -> Path:
+    """Return the world of the configuration, else the only one there is."""
+    folder = generated_folder(project.home, project.data.value.data_generation)
+    worlds = [path.parents[1] for path in project.home.generated.glob("*/truth/world.json")]
+    if folder in worlds or len(worlds) == 1:
+        return folder if folder in worlds else worlds[0]
+    if not worlds:
+        raise UserError("there is no synthetic world in this home: 'orita run all' generates one and learns from it.")
+    raise UserError(
+        f"this home has {len(worlds)} synthetic worlds, none of this configuration: give the data_generation keys "
+        "that 'orita run' was given."
+    )
 
 
 def hold_out(project: Project, source: Path, share: float, progress: Progress) -> Held:
@@ -78,21 +88,18 @@ def hold_out(project: Project, source: Path, share: float, progress: Progress) -
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "history").mkdir(parents=True)
     lake, events = Lake(scratch), project.system.source.name
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    for name in schemas:
-        if lake.exists(name):
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {lake.snapshot(name).sql}")
-            where = ""
+    live = literal(str(folder / "live.parquet"))
+    with open_engine(project.home.staging, project.data.value.validation.memory_mb) as connection:
+        for name in filter(lake.exists, schemas):
+            rows, where = lake.snapshot(name).sql, ""
             if name == events:
-                time = f"epoch_us({schemas[name].time})"
-                (cut,) = one_row(connection, f"SELECT quantile_disc({time}, {1 - share!r}) FROM {name}")
+                time = f"epoch_us({quoted(schemas[name].time or '')})"
+                (cut,) = one_row(connection, f"SELECT quantile_disc({time}, {1 - share!r}) FROM {rows}")
                 where = f" WHERE {time} < {cut}"
-                later = f"SELECT * FROM {name} WHERE {time} >= {cut} ORDER BY {time}"
-                connection.execute(f"COPY ({later}) TO '{folder}/live.parquet'")
-            connection.execute(f"COPY (SELECT * FROM {name}{where}) TO '{folder}/history/{name}.parquet'")
-    (live_rows,) = one_row(connection, f"SELECT count(*) FROM '{folder}/live.parquet'")
-    connection.close()
+                connection.execute(f"COPY (SELECT * FROM {rows} WHERE {time} >= {cut} ORDER BY {time}) TO {live}")
+            target = literal(str(folder / "history" / f"{name}.parquet"))
+            connection.execute(f"COPY (SELECT * FROM {rows}{where}) TO {target}")
+        (live_rows,) = one_row(connection, f"SELECT count(*) FROM {live}")
     shutil.rmtree(scratch.root)
     return Held(folder / "history", folder / "live.parquet", live_rows)
 
@@ -108,11 +115,10 @@ def replayed_traffic(
     import pyarrow.parquet as pq
 
     source, item = project.system.source, quoted(project.system.item.key)
-    connection = duckdb.connect()
     events = Lake(project.home).snapshot(source.name).sql
     latest = f"SELECT {item} FROM {events} ORDER BY {quoted(source.schema.time or '')} DESC LIMIT {_RECENT}"
-    pool = [row[0] for row in connection.execute(latest).fetchall()]
-    connection.close()
+    with open_engine(project.home.staging, project.data.value.validation.memory_mb) as connection:
+        pool = [row[0] for row in connection.execute(latest).fetchall()]
     feedback = _feedback_file(project.home)
     report = replay_events(
         pq.read_table(held.live),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Duel:
 
     Attributes:
         challenger, champion: the versions.
-        rows: rows both were scored on: test rows later than every training row of either.
+        rows: rows both were scored on: test rows later than every training and validation row of either.
         comparison: difference of AUC, challenger − champion, with its interval.
     """
 
@@ -66,17 +67,17 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
     """Compare two registered models on the latest test rows.
 
     Raises:
-        UserError: no test row is later than the training rows of both.
+        UserError: no test row is later than the training and validation rows of both.
     """
     packages = [load_package(entry.package) for entry in (challenger, champion)]
-    trained_to = max(_trained_to(package) for package in packages)
+    seen_to = max(_seen_to(package) for package in packages)
     scores, kept = [], None
     for package in packages:
         rows = _rows(workspace, package.schema, "test")
-        fresh = np.flatnonzero(rows.time_N > trained_to)
+        fresh = np.flatnonzero(rows.time_N > seen_to)
         if len(fresh) == 0:
             raise UserError(
-                "no test row is later than the training rows of both models: ingest newer events, "
+                "no test row is later than all that either model has seen: ingest newer events, "
                 "then run 'orita run etl'."
             )
         kept = rows.take(fresh)
@@ -94,10 +95,10 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
     return Duel(challenger.version, champion.version, len(kept), comparison)
 
 
-def _trained_to(package: Package) -> int:
-    from datetime import datetime
-
-    return to_micros(datetime.fromisoformat(package.metadata.training_data_date_range["end"]))
+def _seen_to(package: Package) -> int:
+    """Return the time of the latest row that training or the choice among models has seen."""
+    ends = (package.metadata.training_data_date_range["end"], package.extra.get("selected_to"))
+    return max(to_micros(datetime.fromisoformat(end)) for end in ends if end)
 
 
 def _rows(workspace: Workspace, schema: FeatureSchema, part: str) -> Examples:

@@ -41,6 +41,7 @@ def etl_graph(workspace: Workspace) -> Graph:
             Task("create_train_val_test_splits", create_splits),
             Task("save_features", save_features),
         ),
+        alone=True,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,24 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A pipeline: its id, its schedule (cron, UTC; None: only on request), its tasks in order."""
+    """A pipeline.
+
+    Attributes:
+        id: its name.
+        schedule: cron, UTC; None: only on request.
+        tasks: its steps, in order.
+        alone: whether only one run of it may be at work in a home and system, as its tasks share files.
+    """
 
     id: str
     schedule: str | None
     tasks: tuple[Task, ...]
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """What became of a task: ``success`` with its result, or ``failed`` with a sentence."""
+    """What became of a task: ``success`` or ``skipped`` with its result, or ``failed`` with a sentence."""
 
     name: str
     status: str
@@ -62,8 +71,8 @@ class RunReport:
 
     @property
     def results(self) -> dict[str, Result]:
-        """The results of the tasks that succeeded, by name."""
-        return {task.name: task.result for task in self.tasks if task.status == "success"}
+        """The results of the tasks that did not fail, by name."""
+        return {task.name: task.result for task in self.tasks if task.status != "failed"}
 
     @property
     def seconds(self) -> float:
@@ -80,7 +89,13 @@ def run_graph(graph: Graph, workspace: Workspace) -> RunReport:
 
     Raises:
         OritaError: a task failed; the report of the run up to it is kept too.
+        UserError: another run of a graph that must be alone is at work.
     """
+    with workspace.alone(graph.id) if graph.alone else nullcontext():
+        return _run(graph, workspace)
+
+
+def _run(graph: Graph, workspace: Workspace) -> RunReport:
     started = workspace.clock.now()
     run_id = uuid7(workspace.clock)
     done: list[TaskReport] = []
@@ -94,7 +109,8 @@ def run_graph(graph: Graph, workspace: Workspace) -> RunReport:
             _keep(RunReport(run_id, graph.id, started.isoformat(), tuple(done)), workspace)
             raise
         results[task.name] = result
-        done.append(TaskReport(task.name, "success", workspace.clock.monotonic() - begun, result))
+        status = "skipped" if "skipped" in result else "success"
+        done.append(TaskReport(task.name, status, workspace.clock.monotonic() - begun, result))
     report = RunReport(run_id, graph.id, started.isoformat(), tuple(done))
     _keep(report, workspace)
     return report

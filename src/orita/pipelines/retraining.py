@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from orita.core.errors import UserError
@@ -76,7 +77,7 @@ def trigger_etl(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
     graph = etl_graph(workspace)
-    report = run_graph(Graph(graph.id, graph.schedule, graph.tasks[2:]), workspace)
+    report = run_graph(replace(graph, tasks=graph.tasks[2:]), workspace)
     return {"run": report.run_id, "training_set": report.results["save_features"]["training_set"]}
 
 

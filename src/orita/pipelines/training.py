@@ -49,6 +49,7 @@ def training_graph() -> Graph:
             Task("log_to_mlflow", log_to_mlflow),
             Task("register_model", register_model),
         ),
+        alone=True,
     )
 
 
@@ -69,6 +70,7 @@ class _Drafts:
         """Digest of the training set and everything that decides the models."""
         model = self.workspace.model
         parts = [
+            VERSION,
             self.training_set.id,
             *(s.model_dump_json() for s in (model.model, model.training)),
             str(model.seed),
@@ -137,7 +139,12 @@ def _fit(type_: str, drafts: _Drafts, train: Examples, val: Examples) -> None:
         metadata,
         drafts.training_set.schema,
         val,
-        extra={"training_set": drafts.training_set.id, "system": workspace.system.name},
+        extra={
+            "training_set": drafts.training_set.id,
+            "system": workspace.system.name,
+            "selected_to": splits["val"].end,
+            "model": workspace.model.model.model_dump(mode="json"),
+        },
     )
     with atomic_file(drafts.report(type_)) as path:
         path.write_text(json.dumps({**asdict(fit), "seconds": seconds, "rows": len(train)}, default=str))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,20 +78,28 @@ class Workspace:
         return self.home.staging / f"etl-{self.system.name}.duckdb"
 
     @contextmanager
-    def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the ETL's DuckDB file; what does not fit in memory spills beside it.
+    def alone(self, name: str) -> Iterator[None]:
+        """Hold the lock *name* of this home and system; the system lets go of it when the process ends, however.
 
         Raises:
-            UserError: another run has it open.
+            UserError: another process holds it.
         """
         self.home.staging.mkdir(parents=True, exist_ok=True)
-        try:
-            connection = duckdb.connect(self.workfile, config={"temp_directory": str(self.home.staging / "spill")})
-        except duckdb.IOException as error:
-            raise UserError(
-                f"{self.workfile} cannot be opened ({error}): another run of {self.system.name!r} is at work in this "
-                "home; wait until it ends."
-            ) from None
+        with (self.home.staging / f"{self.system.name}-{name}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another run of {name} for system {self.system.name!r} is at work in {self.home.root}: "
+                    "wait until it ends, or use another home."
+                ) from None
+            yield
+
+    @contextmanager
+    def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the ETL's DuckDB file; what does not fit in memory spills beside it."""
+        self.home.staging.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(self.workfile, config={"temp_directory": str(self.home.staging / "spill")})
         try:
             connection.execute("SET enable_progress_bar = false")
             connection.execute("SET TimeZone = 'UTC'")

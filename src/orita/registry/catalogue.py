@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from orita.control.deployments import Deployment, Deployments
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import NotFound, UserError, closest
+from orita.core.extras import require
 from orita.core.files import atomic_directory, remove_leftovers
 from orita.core.home import Home
+from orita.models.config import MetricName
 from orita.models.package import load_package
 from orita.registry.tracking import mlflow_client
 
@@ -33,6 +35,8 @@ __all__ = ["Alias", "Catalogue", "ModelVersion", "RunLog"]
 
 Alias = Literal["champion", "challenger"]
 _READY = "orita.ready"
+_TEST_METRICS = frozenset(get_args(MetricName))
+_LONGEST_PARAM, _PARAMS_A_BATCH, _METRICS_A_BATCH = 6000, 100, 1000  # limits of MLflow
 _FORMAT = 1
 
 
@@ -102,13 +106,19 @@ class Catalogue:
         client = self._client
         run = client.create_run(self._experiment(system), run_name=log.name, tags=dict(log.tags))
         run_id: str = run.info.run_id
-        for key, value in log.params.items():
-            client.log_param(run_id, key, value)
-        for key, number in log.metrics.items():
-            client.log_metric(run_id, key, number)
-        for step, row in enumerate(log.history):
-            for key, number in row.items():
-                client.log_metric(run_id, f"epoch_{key}" if key == "seconds" else key, number, step=step)
+        entities = require("mlflow.entities", extra="train")
+        now = int(self._clock.now().timestamp() * 1000)
+        params = [entities.Param(key, str(value)[:_LONGEST_PARAM]) for key, value in log.params.items()]
+        metrics = [entities.Metric(key, number, now, 0) for key, number in log.metrics.items()]
+        metrics += [
+            entities.Metric(f"fit_{key}", number, now, step)
+            for step, row in enumerate(log.history)
+            for key, number in row.items()
+        ]
+        for start in range(0, len(params), _PARAMS_A_BATCH):
+            client.log_batch(run_id, params=params[start : start + _PARAMS_A_BATCH])
+        for start in range(0, len(metrics), _METRICS_A_BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
         client.set_terminated(run_id)
         return run_id
 
@@ -260,7 +270,7 @@ class Catalogue:
             number=int(version.version),
             type=version.tags.get("orita.type", ""),
             aliases=tuple(sorted(aliases.get(str(version.version), []))),
-            metrics=dict(run.data.metrics),
+            metrics={name: value for name, value in run.data.metrics.items() if name in _TEST_METRICS},
             run_id=version.run_id,
             created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
             package=self._local(version.source),
