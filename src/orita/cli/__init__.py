@@ -13,7 +13,6 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
     import structlog
-    from rich.console import Console
 
     from orita.cli import data, demo, learn, serve, show, watch  # noqa: F401 - they register their commands
     from orita.cli.app import app
@@ -22,12 +21,28 @@ def main() -> None:
     try:
         app()
     except OritaError as error:
-        console = Console(stderr=True, soft_wrap=True)
-        console.print("[bold red]error[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False)
+        _tell(str(error))
         sys.exit(2 if isinstance(error, UserError) else 1)
+    except OSError as error:
+        _tell(_sentence(error))
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell(sentence: str) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True, soft_wrap=True)
+    console.print("[bold red]error[/]", end=" ")
+    console.print(sentence, markup=False, highlight=False)
+
+
+def _sentence(error: OSError) -> str:
+    """Say what the operating system refused: a folder that is a file, a missing permission, a full disk."""
+    reason = error.strerror or str(error) or type(error).__name__
+    where = f"{error.filename} cannot be used: " if error.filename is not None else "the system refused: "
+    return f"{where}{reason}; check the path, its permissions and the free space."
 
 
 def _log_to_standard_error(structlog: ModuleType) -> None:

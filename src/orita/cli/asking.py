@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
 import urllib.request
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from orita.features.online import OnlineFeatures
 from orita.features.plan import plan_of
 from orita.models.package import load_package
 from orita.project import Project
+from orita.serving.refusal import Refused
+from orita.serving.requests import Asked, RequestDecoder
 
 __all__ = ["ask_champion", "ask_server"]
 
@@ -28,24 +30,26 @@ def ask_champion(project: Project, request: dict[str, Any]) -> dict[str, Any]:
     """Answer *request* (the body of ``POST /predict``) with the champion, here; nothing is logged.
 
     Raises:
-        UserError: nothing is deployed, or the request is not valid.
+        UserError: nothing is deployed, or the request is not valid; the sentence is the one a server would give.
     """
     begun = time.perf_counter()
+    asked = _checked(project, request)
     home, name = project.home, project.system.name
     deployed = Deployments(home.control_db, home.tenant).current(name) if home.control_db.exists() else None
     if deployed is None:
         raise UserError(f"system {name!r} has no champion yet: run 'orita run all' first.")
     package = load_package(home.packages / name / deployed.version)
     reader = OnlineFeatures(plan_of(project.system), home.online / name).reader(package.schema)
-    items = request["item_ids"]
-    x_NF = reader.matrix(request["user_id"], items, request["context"], _micros(request["context"].get("timestamp")))
-    scores_N = package.score_user(request["user_id"], items, x_NF)
+    items = asked.item_ids
+    at = to_micros(SystemClock().now()) if asked.at_micros is None else asked.at_micros
+    x_NF = reader.matrix(asked.user_id, items, asked.context, at)
+    scores_N = package.score_user(asked.user_id, items, x_NF)
     order_N = np.argsort(-scores_N, kind="stable")
     ranked = [
         {"item_id": items[i], "score": float(scores_N[i]), "rank": rank} for rank, i in enumerate(order_N.tolist(), 1)
     ]
     return {
-        "user_id": request["user_id"],
+        "user_id": asked.user_id,
         "predictions": ranked,
         "model_version": package.version,
         "latency_ms": (time.perf_counter() - begun) * 1000,
@@ -61,25 +65,37 @@ def ask_server(server: str, request: dict[str, Any]) -> dict[str, Any]:
     if not server.startswith(("http://", "https://")):
         raise UserError(f"server {server!r} is not an address: write it as http://HOST:PORT.")
     body = json.dumps(request).encode()
-    asked = urllib.request.Request(  # noqa: S310 - the scheme was checked
-        f"{server.rstrip('/')}/predict", body, {"content-type": "application/json"}
-    )
     try:
+        asked = urllib.request.Request(  # noqa: S310 - the scheme was checked
+            f"{server.rstrip('/')}/predict", body, {"content-type": "application/json"}
+        )
         with urllib.request.urlopen(asked, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            content: dict[str, Any] = json.load(answer)
+            status, raw = answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        told = json.loads(error.read() or b"{}")
-        raise UserError(told.get("message", f"{server} answered {error.code}")) from None
-    except (urllib.error.URLError, TimeoutError) as error:
+        status, raw = error.code, error.read()
+    except (http.client.InvalidURL, ValueError) as error:
+        raise UserError(f"server {server!r} is not an address ({error}): write it as http://HOST:PORT.") from None
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{server} does not answer ({reason}): start it with 'orita serve'.") from None
-    return content
+    return _content(server, status, raw)
 
 
-def _micros(text: str | None) -> int:
-    if text is None:
-        return to_micros(SystemClock().now())
+def _content(server: str, status: int, raw: bytes) -> dict[str, Any]:
+    """Return the answer that *raw* holds; what a server of ours would not say is no answer."""
     try:
-        return to_micros(datetime.fromisoformat(text))
+        content = json.loads(raw)
     except ValueError:
-        raise UserError(f"timestamp {text!r} is not ISO 8601: write it as 2024-11-15T10:30:00Z.") from None
+        content = None
+    if status == 200 and isinstance(content, dict) and "predictions" in content:
+        return content
+    if isinstance(content, dict) and isinstance(content.get("message"), str):
+        raise UserError(content["message"])
+    raise UserError(f"{server} answered {status} with something that is no prediction: is it a server of Orita?")
+
+
+def _checked(project: Project, request: dict[str, Any]) -> Asked:
+    try:
+        return RequestDecoder(project.main.value.serving)(json.dumps(request).encode())
+    except Refused as refused:
+        raise UserError(refused.message) from None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import figures, print_json, table
 from orita.cli.opening import project_of
+
+if TYPE_CHECKING:
+    from orita.events.report import IngestReport
 
 SourceArgument = Annotated[
     Path,
@@ -60,33 +64,17 @@ def generate(
 @app.command()
 def ingest(context: typer.Context, source: SourceArgument, as_json: JsonOption = False) -> None:
     """Judge every row of SOURCE and add the good ones to the lake, once; bad ones go to quarantine with a reason."""
-    from orita.events.ingest import ingest as ingest_source
+    from orita.events.ingest import ingest as bring_in
 
-    project = project_of(context, system=recognised_system(source))
-    report = ingest_source(
-        project.home,
-        source,
-        config=project.data.value.validation,
-        schemas=project.system.tables,
-        progress=settings_of(context).screen,
-    )
-    _show_ingest(report.to_dict(), as_json)
+    _judge(context, source, bring_in, as_json)
 
 
 @app.command()
 def validate(context: typer.Context, source: SourceArgument, as_json: JsonOption = False) -> None:
     """Judge every row of SOURCE as ingest would, and change nothing."""
-    from orita.events.ingest import validate as validate_source
+    from orita.events.ingest import validate as only_judge
 
-    project = project_of(context, system=recognised_system(source))
-    report = validate_source(
-        project.home,
-        source,
-        config=project.data.value.validation,
-        schemas=project.system.tables,
-        progress=settings_of(context).screen,
-    )
-    _show_ingest(report.to_dict(), as_json)
+    _judge(context, source, only_judge, as_json)
 
 
 @app.command()
@@ -120,6 +108,18 @@ def recognised_system(source: Path) -> str | None:
 
     name = recognise(source)
     return DATASETS[name].system if name is not None else None
+
+
+def _judge(context: typer.Context, source: Path, work: Callable[..., IngestReport], as_json: bool) -> None:
+    project = project_of(context, system=recognised_system(source))
+    report = work(
+        project.home,
+        source,
+        config=project.data.value.validation,
+        schemas=project.system.tables,
+        progress=settings_of(context).screen,
+    )
+    _show_ingest(report.to_dict(), as_json)
 
 
 def _show_ingest(report: dict[str, Any], as_json: bool) -> None:

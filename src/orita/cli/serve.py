@@ -39,8 +39,9 @@ def serve(
             print_json({"address": address, "system": name})
             sys.stdout.flush()
         else:
+            waiting = "" if project.home.control_db.exists() else "   [yellow]no champion yet: requests get 503[/]"
             settings.screen.console.print(
-                f"{name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C"
+                f"{name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C{waiting}"
             )
 
     serve_app(create_app(project.home, name, features, config), config, announce=announce)

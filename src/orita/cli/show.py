@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from orita.cli.app import JsonOption, app
 from orita.cli.console import figures, print_json, table
 from orita.cli.opening import project_of
+from orita.core.errors import NotFound
 
 
 @app.command()
@@ -50,6 +52,8 @@ def config(
 ) -> None:
     """Show the effective value of every key and where it came from."""
     settings = project_of(context).settings()
+    if key is not None:
+        _refuse_unknown_key(key, [setting.key for found in settings.values() for setting in found])
     chosen = {
         file: [setting for setting in found if key is None or setting.key.startswith(key)]
         for file, found in settings.items()
@@ -62,6 +66,16 @@ def config(
     for file, found in chosen.items():
         if found:
             table(file, ["key", "value", "from"], [[s.key, str(s.value), s.origin] for s in found])
+
+
+def _refuse_unknown_key(key: str, known: list[str]) -> None:
+    if any(name.startswith(key) for name in known):
+        return
+    meant = {name.rpartition(".")[2]: name for name in reversed(known)}  # the last part alone is the likeliest slip
+    meant |= {name[:end]: name[:end] for name in known for end, letter in enumerate(name) if letter == "."}
+    meant |= {name: name for name in known}
+    nearest = meant[difflib.get_close_matches(key, meant, n=1, cutoff=0.0)[0]]
+    raise NotFound(f"no key starts with {key!r}. The closest is {nearest!r}; 'orita config' lists all.")
 
 
 def _plain(value: Any) -> str:

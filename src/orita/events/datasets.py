@@ -170,7 +170,7 @@ def fetch(name: str, folder: Path, progress: Progress = SILENT) -> Path:
         raise UserError(f"data set {name!r} cannot be fetched by a command: get it from {dataset.page}.")
     with atomic_directory(folder) as partial:
         archive = partial / "archive.zip"
-        with progress.bar(f"fetching {name}") as bar:
+        with progress.bar(f"Fetch {name}") as bar:
             _download(dataset, archive, bar)
         _unpack(dataset, archive, partial)
         archive.unlink()

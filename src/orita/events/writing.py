@@ -73,7 +73,7 @@ def _add(
     columns = ", ".join(quoted(name) for name in judged.opened.schema.names)
     rows = connection.sql(f"SELECT {columns} FROM {_unseen(lake, judged)}").to_arrow_reader(_BATCH_ROWS)
     written = _Counted()
-    with progress.bar(f"storing {table}", judged.sound_rows) as bar:
+    with progress.bar(f"Store {table}", judged.sound_rows) as bar:
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in rows:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from orita.core.config import Section
+from orita.core.errors import closest
 
 __all__ = [
+    "MODEL_TYPES",
     "EarlyStoppingSection",
     "EvaluationSection",
     "LightGBMSection",
     "MetricName",
     "ModelSection",
+    "ModelType",
     "PopularitySection",
     "TrainingSection",
 ]
@@ -29,6 +32,18 @@ MetricName = Literal[
     "mrr",
     "calibration_error",
 ]
+
+MODEL_TYPES = ("two_tower", "deep_mlp", "lightgbm", "popularity")
+"""Every type of model that a configuration can name; `orita.models.build` has a builder for each."""
+
+
+def _known_type(name: str) -> str:
+    if name not in MODEL_TYPES:
+        raise ValueError(f"it is not a type of model. {closest(name, MODEL_TYPES)}")
+    return name
+
+
+ModelType = Annotated[str, AfterValidator(_known_type)]
 
 _Width = Annotated[int, Field(ge=1, le=8192)]
 _Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -58,7 +73,7 @@ class PopularitySection(Section):
 class ModelSection(Section):
     """The ``model`` section: a type, and the shape of its network; a type reads the keys that concern it."""
 
-    type: str = "two_tower"
+    type: ModelType = "two_tower"
     user_tower_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
     item_tower_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
     hidden_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)

@@ -64,7 +64,7 @@ class GradientBoosting:
         params = _parameters(self._section, len(train), context.seed)
         history: dict[str, Any] = {}
         started = time.perf_counter()
-        with context.progress.bar("train", total=self._section.max_trees) as bar:
+        with context.progress.bar(context.title, total=self._section.max_trees) as bar:
             stop = lightgbm.early_stopping(self._section.patience, first_metric_only=True, verbose=False)
             callbacks = [stop, lightgbm.record_evaluation(history), _reporting(bar)]
             booster = lightgbm.train(

@@ -28,11 +28,13 @@ class FitContext:
         progress: where to draw progress.
         checkpoints: a folder for checkpoints; a fit that finds one there goes on from it. None: no checkpoints.
         seed: fixes every random choice.
+        title: what progress is called.
     """
 
     progress: Progress
     checkpoints: Path | None = None
     seed: int = 0
+    title: str = "Train"
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def train(
     history, stopping, best, resumed_from = _resume(learner, checkpoints)
     first = len(history)
 
-    with context.progress.bar("train", total=section.epochs * len(train)) as bar, _seeded():
+    with context.progress.bar(context.title, total=section.epochs * len(train)) as bar, _seeded():
         bar.advance(first * len(train))
         for epoch in range(first, section.epochs):
             if stopping.over(section.early_stopping):

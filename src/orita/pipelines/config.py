@@ -6,7 +6,7 @@ from orita.core.config import Section
 from orita.events.config import ValidationConfig
 from orita.events.world.config import WorldConfig
 from orita.features.config import FeatureSection, SplitSection
-from orita.models.config import EvaluationSection, ModelSection, TrainingSection
+from orita.models.config import EvaluationSection, ModelSection, ModelType, TrainingSection
 
 __all__ = ["DataConfig", "ModelConfig"]
 
@@ -34,5 +34,5 @@ class ModelConfig(Section):
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
-    beside: tuple[str, ...] = ()
+    beside: tuple[ModelType, ...] = ()
     seed: int = 0

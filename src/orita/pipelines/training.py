@@ -121,7 +121,7 @@ def _fit(type_: str, drafts: _Drafts, train: Examples, val: Examples) -> None:
     checkpoints = workspace.home.checkpoints / workspace.system.name / drafts.key / type_
     ranker = build_ranker(type_, workspace.model.model, workspace.model.training)
     begun = workspace.clock.monotonic()
-    fit = ranker.fit(train, val, FitContext(workspace.progress, checkpoints, workspace.model.seed))
+    fit = ranker.fit(train, val, FitContext(workspace.progress, checkpoints, workspace.model.seed, f"Train {type_}"))
     seconds = workspace.clock.monotonic() - begun
     splits = drafts.training_set.splits
     metadata = ModelMetadata(

@@ -75,7 +75,7 @@ def simulate_requests(
     visits = _visits(world, rng, requests, -(-start // _MILLISECOND) * _MILLISECOND)
     seen = _Seen([], [], [])
     client, silent = RankingClient(base_url), 0
-    with progress.bar("simulate requests", requests) as bar:
+    with progress.bar("Simulate requests", requests) as bar:
         try:
             for visit in visits:
                 # Each request has its own stream: a failed one does not change what later users do.

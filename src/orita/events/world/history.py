@@ -71,7 +71,7 @@ def blocks(world: World, progress: Progress = SILENT) -> Iterator[Block]:
     starts = range(0, len(visits.time_P), step)
     waiting: deque[Future[Block]] = deque()
     with (
-        progress.bar("generate interactions", rows_left) as bar,
+        progress.bar("Generate interactions", rows_left) as bar,
         ThreadPoolExecutor(_WORKERS, thread_name_prefix="world") as pool,
     ):
         for number, start in enumerate(starts):
