@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +17,12 @@ from typing import Any
 
 import pytest
 from tests.cli.small_world import command, orita, orita_json
+
+from orita.cli.asking import ask_champion, ask_server
+from orita.core.errors import UserError
+from orita.project import open_project
+from orita.serving.refusal import Refused
+from orita.serving.requests import RequestDecoder
 
 
 @contextmanager
@@ -142,6 +150,22 @@ def eventually(holds: Any) -> bool:
         (["monitor"], "orita run all"),
         (["predict", "1", "2", "--server", "http://127.0.0.1:9"], "orita serve"),
         (["datasets", "--fetch", "movilens"], "movielens-100k"),
+        (["--set", "training.epochs=[", "config"], "--set training.epochs"),
+        (["--home", "empty.csv", "run", "etl"], "empty.csv is not a folder"),
+        (["--home", "empty.csv", "status"], "empty.csv is not a folder"),
+        (["--home", "empty.csv/below", "run", "etl"], "empty.csv"),
+        (["init", "empty.csv/shop"], "empty.csv"),
+        (["config", "trainin.epochs"], "'training.epochs'"),
+        (["config", "epoch"], "'training.epochs'"),
+        (["--set", "model.type=two_towr", "config"], "'two_tower'"),
+        (["train", "--type", "lightgmb"], "'lightgbm'"),
+        (["predict", "99999999999999999999999", "7"], "user_id has the value 99999999999999999999999"),
+        (["predict", "1", "2", "2"], "more than once"),
+        (["predict", "1", ""], "item_ids[0] has the value"),
+        (["predict", "1", "2", "--device", "fridge"], "'fridge', allowed are mobile"),
+        (["predict", "1", "2", "--timestamp", "noon"], "context.timestamp has the value"),
+        (["predict", "1", "2", "--server", "http://bad host"], "is not an address"),
+        (["predict", "1", "2", "--server", "http://[bad"], "is not an address"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -151,6 +175,67 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path, arguments: li
     told = orita(tmp_path, *arguments, code=2)
     assert says in told
     assert "Traceback" not in told
+
+
+@contextmanager
+def stranger(status: int, content: bytes) -> Iterator[str]:
+    """Run a server that answers every POST with *content*, and yield its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "says"),
+    [
+        (200, b"<html>", "answered 200 with something"),
+        (200, b"[]", "answered 200 with something"),
+        (200, b"{}", "answered 200 with something"),
+        (404, b"<html>", "answered 404 with something"),
+        (422, b'{"message": "item_ids is empty."}', "item_ids is empty."),
+    ],
+)
+def test_a_server_that_is_not_ours_is_one_sentence(status: int, content: bytes, says: str) -> None:
+    """Whatever a server answers, it is a prediction or an error in a sentence; a sentence of its own is passed on."""
+    with stranger(status, content) as address, pytest.raises(UserError) as caught:
+        ask_server(address, {"user_id": 1, "item_ids": [2], "context": {}})
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"user_id": -5, "item_ids": [1]}, "user_id has the value -5"),
+        ({"user_id": 1, "item_ids": []}, "item_ids is empty"),
+        ({"user_id": 1, "item_ids": [1, "1"]}, "more than once"),
+        ({"user_id": 1, "item_ids": [1], "context": {"timestamp": "2024-11-15T10:30:00"}}, "context.timestamp"),
+    ],
+)
+def test_in_process_the_same_is_refused(tmp_path: Path, request_: dict[str, Any], says: str) -> None:
+    """What a server refuses is refused in process too, in the words of the server."""
+    project = open_project(tmp_path, home=tmp_path)
+    with pytest.raises(Refused) as refused:
+        RequestDecoder(project.main.value.serving)(json.dumps(request_).encode())
+    with pytest.raises(UserError) as caught:
+        ask_champion(project, request_)
+    assert says in str(caught.value)
+    assert str(caught.value) == refused.value.message
 
 
 def test_a_project_is_made_and_used(tmp_path: Path) -> None:

@@ -10,11 +10,18 @@ from orita.core.config import Section, load
 from orita.core.errors import UserError
 
 
+class Deeper(Section):
+    """A section in a section."""
+
+    width: int = 3
+
+
 class Inner(Section):
     """A nested section."""
 
     threshold: float = 0.1
     names: tuple[str, ...] = ()
+    deeper: Deeper = Deeper()
 
 
 class Root(Section):
@@ -40,6 +47,7 @@ def test_later_origins_win(tmp_path: Path) -> None:
     assert origins == {
         "training.threshold": "environment ORITA_TRAINING__THRESHOLD",
         "training.names": str(file),
+        "training.deeper.width": "default",
         "epochs": "option --set epochs",
     }
 
@@ -68,6 +76,12 @@ def test_an_unknown_key_names_the_file_and_the_closest_key(tmp_path: Path) -> No
         ("[1, 2]", "holds a list"),
         ("training: [", "not valid YAML"),
         ("training: 3", "'training'"),
+        ("training: 3", "expected keys and values."),
+        ("training: {names: a}", "expected a list."),
+        ("epochs: 5\ntraining: {}\nepochs: 6", "the key 'epochs' is there twice in line 3"),
+        ("training:\n  threshold: 0.2\n  threshold: 0.3", "the key 'threshold' is there twice in line 3"),
+        ("epochs: 2024-13-45", "not valid YAML"),
+        ("[" * 5000, "too deep"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
@@ -76,6 +90,38 @@ def test_a_wrong_value_is_one_sentence(tmp_path: Path, text: str, says: str) -> 
         load(Root, write(tmp_path, text), environment={})
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "Inner" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ORITA_TRAINING__NAMES", "ORITA_EPOCHS"])
+def test_broken_yaml_in_the_environment_or_an_override_is_one_sentence(name: str) -> None:
+    """A bracket without its partner is an error that names the variable or the option."""
+    with pytest.raises(UserError, match=f"environment {name} is not valid YAML"):
+        load(Root, environment={name: "["})
+    with pytest.raises(UserError, match=r"option --set training\.names is not valid YAML"):
+        load(Root, overrides=["training.names=["], environment={})
+
+
+def test_a_file_that_is_a_folder_is_one_sentence(tmp_path: Path) -> None:
+    """What cannot be read as a file is an error that names it and what the system says."""
+    (tmp_path / "model_config.yaml").mkdir()
+    with pytest.raises(UserError, match=r"model_config\.yaml cannot be read: Is a directory"):
+        load(Root, tmp_path / "model_config.yaml", environment={})
+
+
+def test_the_environment_sets_keys_outside_sections(tmp_path: Path) -> None:
+    """``ORITA_EPOCHS`` sets ``epochs``, and wins over the file."""
+    loaded = load(Root, write(tmp_path, "epochs: 5\n"), environment={"ORITA_EPOCHS": "6", "ORITA_HOME": "/state"})
+    assert loaded.value.epochs == 6
+    assert {s.key: s.origin for s in loaded.settings}["epochs"] == "environment ORITA_EPOCHS"
+
+
+@pytest.mark.parametrize("text", ["training:\n", "training: null\n", "training: {deeper: null}\n"])
+def test_an_empty_section_means_defaults(tmp_path: Path, text: str) -> None:
+    """A heading with nothing below it is a section of defaults, at every depth."""
+    loaded = load(Root, write(tmp_path, text), environment={})
+    assert loaded.value == Root()
+    assert {setting.origin for setting in loaded.settings} == {"default"}
 
 
 def test_an_override_needs_a_value() -> None:

@@ -57,6 +57,14 @@ def test_the_home_is_where_the_environment_says(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("ORITA_HOME")
     monkeypatch.chdir(tmp_path)
     assert Home.default().root == tmp_path / ".orita"
+    assert Home.default(folder=tmp_path / "shop").root == tmp_path / "shop" / ".orita"
+
+
+def test_a_home_is_a_folder(tmp_path: Path) -> None:
+    """A file cannot be a home; the sentence names it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is not a folder"):
+        Home(tmp_path / "file")
 
 
 def test_a_missing_part_says_how_to_install_it() -> None:

@@ -63,7 +63,17 @@ _BROKEN: dict[str, tuple[str, bytes, str]] = {
     "open quote": (
         "interactions.csv",
         (_HEADER + _LINE + '"never closed' + _LINE * 200_000).encode(),
-        r'has a quotation mark \("\) after row 1 that is never closed',
+        r'has a quotation mark \("\) in line 3 that is never closed: close it',
+    ),
+    "open quote in the last row": (
+        "interactions.csv",
+        (_HEADER + _LINE * 3 + _LINE[:-2]).encode() + b'"1',
+        r'has a quotation mark \("\) in line 5 that is never closed: close it',
+    ),
+    "open quote behind a doubled one": (
+        "interactions.csv",
+        ("\r\n" + _HEADER + '"a1",1,2,"2024-01-01",0\r\n' + _LINE + 'a2,1,2,2024-01-01,"1""\n').encode(),
+        r'has a quotation mark \("\) in line 5 that is never closed: close it',
     ),
     "json array": ("interactions.json", b'[{"user_id": 1}]', "is one JSON array, expected JSON lines"),
     "no json": ("interactions.jsonl", b"this is\nno json\n", "no line that is a JSON object"),
@@ -88,6 +98,29 @@ def test_a_broken_file_is_one_sentence(case: str, tmp_path: Path, home: Home, cl
     assert "\n" not in str(caught.value)
     assert Lake(home).tables() == ()
     assert not home.staging.exists() or list(home.staging.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [200, 60_000])
+def test_one_stray_quote_loses_no_rows(
+    rows: int, make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock
+) -> None:
+    """A quote that opens and never closes is refused with its line, however few or many rows it would take along."""
+    path = write_rows(make_rows(rows), "interactions.csv")
+    lines = path.read_text().splitlines()
+    lines[100] = '"' + lines[100]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="in line 101 that is never closed"):
+        ingest(home, path, clock=clock)
+    assert Lake(home).tables() == ()
+
+
+def test_marks_inside_a_value_open_nothing(tmp_path: Path, home: Home, clock: ManualClock) -> None:
+    """A quotation mark that does not start a value is text, also at the end of the file without a line end."""
+    path = tmp_path / "interactions.csv"
+    header = _HEADER.replace("\n", ",note\n")
+    path.write_text(header + _LINE[:-1] + ',5" wide\n' + _LINE[:-1].replace("a1", "a2") + ',"a ""b"""')
+    report = ingest(home, path, clock=clock).tables["interactions"]
+    assert (report.rows_read, report.rows_new) == (2, 2)
 
 
 def test_a_cut_parquet_file_is_told(make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock) -> None:

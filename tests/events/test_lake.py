@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
+from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
+from orita.events.ingest import ingest
 from orita.events.lake import Lake
 
 
@@ -119,8 +124,47 @@ def test_sweep_deletes_only_what_no_commit_names(home: Home) -> None:
     assert _rows(f"(SELECT a FROM {lake.snapshot('t').sql})") == [(3,)]
 
 
-def test_quotes_in_the_home_path_do_not_break_the_sql(tmp_path: Path) -> None:
-    """A home whose path has a quotation mark reads like any other."""
-    lake = Lake(Home(tmp_path / "it's"))
+@pytest.mark.parametrize("name", ["a b", "é%#", "it's"])
+def test_any_name_of_a_home_reads_and_sweeps(
+    name: str, tmp_path: Path, make_rows: Callable[..., Any], write_rows: Callable[..., Path], clock: ManualClock
+) -> None:
+    """Whatever marks a home's path has, data comes in, is read, and a sweep keeps it, also once its log is gone."""
+    home = Home(tmp_path / name)
+    lake = Lake(home)
+    rows = make_rows(60)
+    rows[0]["device"] = "fridge"
+    path = write_rows(rows, "interactions.csv")
+    assert ingest(home, path, clock=clock).tables["interactions"].rows_new == 59
+    assert ingest(home, path, clock=clock).tables["interactions"].rows_duplicate == 59
+    assert home.table("interactions").is_relative_to(tmp_path / name)
+    assert [child.name for child in tmp_path.iterdir() if child.is_dir()] == [name]
+    files = lake.snapshot("interactions").files
+    assert all(Path(file).is_file() for file in files)
+    DeltaTable(str(home.table("interactions"))).create_checkpoint()
+    for log in (home.table("interactions") / "_delta_log").glob("*.json"):
+        log.write_text("")
+    orphan = home.table("interactions") / "part-orphan.parquet"
+    orphan.write_bytes(b"half")
+    assert lake.sweep("interactions") == 1
+    assert lake.snapshot("interactions").files == files
+    assert len(_rows(f"(SELECT interaction_id FROM {lake.snapshot('interactions').sql})")) == 59
+
+
+@pytest.mark.parametrize(
+    ("name", "unfit"), [("a%20b", "%20"), ("a[b]", r"\["), ("a|b", r"\|"), ("a^b", r"\^"), ("a\\b", r"\\")]
+)
+def test_a_home_that_the_lake_cannot_address_is_refused(name: str, unfit: str, tmp_path: Path) -> None:
+    """A path that the lake's log would read as another folder, or fail on, is refused with what is wrong in it."""
+    with pytest.raises(UserError, match=f"holds {unfit}, which .* name the folder without"):
+        Lake(Home(tmp_path / name)).append("t", _reader(a=pa.array([1])))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_below_a_relative_path_names_absolute_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a snapshot are absolute, and a sweep keeps them, where the home is named relative to a folder."""
+    monkeypatch.chdir(tmp_path)
+    lake = Lake(Home(Path("a b")))
     lake.append("t", _reader(a=pa.array([1])))
+    assert lake.sweep("t") == 0
+    assert all(Path(file).is_absolute() for file in lake.snapshot("t").files)
     assert _rows(lake.snapshot("t").sql) == [(1,)]

@@ -152,6 +152,74 @@ def test_broken_json_costs_one_row_each(
     ]
 
 
+def test_objects_and_lists_are_no_values(
+    make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock, read_table: ReadTable
+) -> None:
+    """In JSON lines an object or a list where one value belongs breaks the rule type; text that looks so does not."""
+    schema = INTERACTION.with_columns(Column("code", "str"), Column("a/b~c", "str"), Column("tags", "list"))
+    rows = [{**row, "code": "x", "a/b~c": "y", "tags": ["p", "q"]} for row in make_rows(200)]
+    broken = {
+        "interaction_id": {"x": 1},
+        "user_id": {"x": 1},
+        "item_id": [1],
+        "timestamp": ["2024-01-01"],
+        "dwell_time": [2.5],
+        "device": {"mobile": 1},
+        "code": {},
+        "a/b~c": [],
+        "tags": {"p": 1},
+    }
+    for number, (column, value) in enumerate(broken.items()):
+        rows[number][column] = value
+    rows[50]["code"] = '{"x": [1]}'
+    path = write_rows(rows, "interactions.jsonl")
+    report = ingest(home, path, schemas={"interactions": schema}, clock=clock).tables["interactions"]
+    assert report.reasons == {f"{column}.type": 1 for column in broken}
+    assert report.rows_new == 200 - len(broken)
+    stored = {row["interaction_id"]: row for row in read_table(home)}
+    assert stored[rows[50]["interaction_id"]]["code"] == '{"x": [1]}'
+    assert stored[rows[50]["interaction_id"]]["tags"] == ["p", "q"]
+    assert isinstance(stored[rows[50]["interaction_id"]]["user_id"], int)
+
+
+@pytest.mark.parametrize("name", ["interactions.csv", "interactions.jsonl", "interactions.parquet"])
+def test_numbers_beyond_the_range_of_ids_leave_the_column_integer(
+    name: str, make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock, read_table: ReadTable
+) -> None:
+    """Where every id is a number, negative and over-large ones go to quarantine; the others stay integers."""
+    rows = make_rows(100)
+    rows[0]["item_id"] = 2**63 - 1
+    for n in range(1, 5):
+        rows[n]["user_id"] = -n
+    if not name.endswith("parquet"):
+        rows[5]["item_id"] = 2**63
+    report = ingest(home, write_rows(rows, name), config=ValidationConfig(max_bad_share=0.2), clock=clock).tables[
+        "interactions"
+    ]
+    large = {} if name.endswith("parquet") else {"item_id.id": 1}
+    assert report.reasons == {"user_id.id": 4, **large}
+    assert not [warning for warning in report.warnings if "stored as text" in warning]
+    stored = read_table(home)
+    assert {type(row[column]) for row in stored for column in ("user_id", "item_id")} == {int}
+    assert max(row["item_id"] for row in stored) == 2**63 - 1
+
+
+def test_a_column_of_ids_that_becomes_text_is_told(
+    make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock, read_table: ReadTable
+) -> None:
+    """Where some ids are numbers and others are not, the column is text and the report says so, once."""
+    rows = make_rows(100)
+    for n in range(3):
+        rows[n]["user_id"] = f"guest-{n}"
+    rows[3]["user_id"] = "007"
+    first = ingest(home, write_rows(rows, "a.csv"), clock=clock).tables["interactions"]
+    [warning] = [warning for warning in first.warnings if "stored as text" in warning]
+    assert "'user_id' is stored as text from now on, as 4 of its 100 ids are no whole numbers" in warning
+    assert {row["user_id"] for row in read_table(home)} >= {"guest-0", "007"}
+    second = ingest(home, write_rows(make_rows(50, seed=1), "b.csv"), clock=clock).tables["interactions"]
+    assert not [warning for warning in second.warnings if "stored as text" in warning]
+
+
 def test_too_many_bad_rows_stop_the_run(
     make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock, read_table: ReadTable
 ) -> None:

@@ -1,13 +1,14 @@
 """Configuration: typed, frozen, from YAML; each value knows where it came from.
 
 A section is a `Section` subclass beside the code that owns it. A file is read into a section by `load`, which puts
-file, environment (``ORITA_<SECTION>__<KEY>``) and overrides (``section.key=value``) over the defaults, in this order.
+file, environment (``ORITA_<SECTION>__<KEY>``, ``ORITA_<KEY>`` for a key outside sections) and overrides
+(``section.key=value``) over the defaults, in this order.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from orita.core.errors import UserError, closest
 
-__all__ = ["Loaded", "Section", "Setting", "load"]
+__all__ = ["ENVIRONMENT_PREFIX", "Loaded", "Section", "Setting", "load"]
 
 ENVIRONMENT_PREFIX = "ORITA_"
 _NESTED = "__"
@@ -77,6 +78,7 @@ def load(
         for known in [name for name in origins if name == key or name.startswith(f"{key}.")]:
             del origins[known]
         _merge({}, _nested(key, value), origin, origins)
+    _drop_empty_sections(section, tree)
     try:
         value = section.model_validate(tree)
     except ValidationError as error:
@@ -86,14 +88,60 @@ def load(
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not valid YAML: {error}; save it as UTF-8.") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}; it must be a file that you may read.") from None
+    content = _parse(text, str(file))
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise UserError(f"{file} holds a {type(content).__name__}, expected keys and values such as 'key: value'.")
     return content
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, and refuses a mapping that has a key twice: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping that *node* describes; each key occurs once."""
+        seen: set[tuple[str, object]] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            known = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else (key.tag, id(key))
+            if known in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(known)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, origin: str) -> Any:
+    """Return the value of the YAML *text*, which *origin* gave."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{origin} is not valid YAML: {what}{where}.") from None
+    except RecursionError:
+        raise UserError(f"{origin} is not valid YAML: its brackets are too deep.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that does not exist
+        raise UserError(f"{origin} is not valid YAML: {' '.join(str(error).split())}.") from None
+
+
+def _drop_empty_sections(section: type[Section], tree: dict[str, Any]) -> None:
+    """Remove sections without a value from *tree*: a heading with nothing below it means the defaults."""
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if name not in tree or not (isinstance(kind, type) and issubclass(kind, Section)):
+            continue
+        if tree[name] is None:
+            del tree[name]
+        elif isinstance(tree[name], dict):
+            _drop_empty_sections(kind, tree[name])
 
 
 def _assignments(
@@ -102,14 +150,17 @@ def _assignments(
     found: list[tuple[str, Any, str]] = []
     for name, text in sorted(environment.items()):
         key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace(_NESTED, ".")
-        if name.startswith(ENVIRONMENT_PREFIX) and "." in key and key.partition(".")[0] in section.model_fields:
-            found.append((key, yaml.safe_load(text), f"environment {name}"))
+        if name.startswith(ENVIRONMENT_PREFIX) and key.partition(".")[0] in section.model_fields:
+            origin = f"environment {name}"
+            found.append((key, _parse(text, origin), origin))
     for item in overrides:
         key, separator, text = item.partition("=")
         if not separator:
             raise UserError(f"override {item!r} has no value: write key=value, such as training.epochs=5.")
+        key = key.strip()
         if key.partition(".")[0] in section.model_fields:
-            found.append((key.strip(), yaml.safe_load(text), f"option --set {key.strip()}"))
+            origin = f"option --set {key}"
+            found.append((key, _parse(text, origin), origin))
     return found
 
 
@@ -158,9 +209,19 @@ def _explain(error: ValidationError, section: type[Section], origins: Mapping[st
     origin = _origin(key, origins) or (str(file) if file else "the configuration")
     if first["type"] == "extra_forbidden":
         return f"{key!r} in {origin} is not a known key. {closest(key.rpartition('.')[2], _siblings(section, first))}"
-    allowed = str(first["msg"])
-    sentence = allowed[:1].lower() + allowed[1:]
-    return f"{key!r} in {origin} has the value {first['input']!r}: {sentence}."
+    sentence = _EXPECTED.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
+    sentence = sentence[:1].lower() + sentence[1:]
+    end = "" if sentence.endswith((".", "?")) else "."
+    return f"{key!r} in {origin} has the value {first['input']!r}: {sentence}{end}"
+
+
+_EXPECTED = {
+    "model_type": "expected keys and values",
+    "model_attributes_type": "expected keys and values",
+    "dict_type": "expected keys and values",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+}
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str | None:

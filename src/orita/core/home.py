@@ -28,11 +28,14 @@ class Home:
                 f"tenant {self.tenant!r} is not a name: use 1 to 63 lower-case letters, digits, '-' or '_', "
                 "starting with a letter or digit."
             )
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"the home {self.root} is not a folder: give --home or ORITA_HOME a folder or a new path.")
 
     @classmethod
-    def default(cls, tenant: str = DEFAULT_TENANT) -> Home:
-        """Return the home that ``ORITA_HOME`` names, else ``.orita`` below the current folder."""
-        return cls(Path(os.environ.get("ORITA_HOME") or ".orita").absolute(), tenant)
+    def default(cls, tenant: str = DEFAULT_TENANT, folder: Path | None = None) -> Home:
+        """Return the home that ``ORITA_HOME`` names, else ``.orita`` below *folder*, by default the current one."""
+        named = os.environ.get("ORITA_HOME")
+        return cls((Path(named) if named else (folder or Path()) / ".orita").absolute(), tenant)
 
     def table(self, name: str) -> Path:
         """Return the folder of lake table *name*."""

@@ -26,7 +26,8 @@ class ValidationConfig(Section):
         timestamps: how times are written where they are text or numbers.
         time_zone: the zone that ``time_of_day`` and ``day_of_week`` are told in.
         future_days: a time later than this many days from now breaks the rule ``future``.
-        id_integer_share: a new table has integer ids when at least this share of a source's ids are integers.
+        id_integer_share: where some ids of a new table are no numbers: it has integer ids, and the others go to
+            quarantine, when at least this share of its ids are integers; otherwise its ids are text.
         profile_range_factor: a number further outside the earlier range than this many times its width breaks
             the rule ``profile.range``; only where the schema declares no bounds.
         profile_min_rows: earlier rows that a profile needs before anything is judged by it, and rows that a

@@ -113,6 +113,7 @@ class _Run:
     judged: tuple[Judged, ...]
     profiles: Mapping[str, TableProfile | None]
     stamps: Mapping[Path, tuple[int, int]]
+    became_text: Mapping[str, str]
     kept: dict[str, str | None]
 
     def examples(self, judged: Judged) -> str:
@@ -165,6 +166,7 @@ class _Run:
         self, judged: Judged, change: Change, batch: TableProfile | None, quarantined: str | None
     ) -> TableReport:
         schema, before = judged.opened.schema, self.profiles[judged.opened.table]
+        as_text = [self.became_text[name] for name in judged.opened.declared if name in self.became_text]
         unusual = surprises(before, batch, schema, self.config) if batch else ()
         return TableReport(
             rows_read=judged.rows,
@@ -175,7 +177,7 @@ class _Run:
             reasons=judged.reasons,
             quarantine_path=quarantined,
             version=change.version,
-            warnings=(*_dropped(judged.opened), *unusual),
+            warnings=(*_dropped(judged.opened), *as_text, *unusual),
         )
 
 
@@ -195,21 +197,21 @@ def _run(
     with (
         work_folder(home) as folder,
         open_engine(folder, config.memory_mb) as connection,
-        progress.bar("reading and judging", 2 * len(found)) as bar,
+        progress.bar("Read and judge", 2 * len(found)) as bar,
     ):
         sources = []
         for source in found:
             bar.describe(f"reading {source.file.name}")
             sources.append(open_source(connection, source, folder, config, (schemas or {}).get(source.table)))
             bar.advance()
-        id_types = decide_id_types(connection, lake, sources, config)
+        ids = decide_id_types(connection, lake, sources, config)
         profiles = {opened.table: _profile(connection, home, lake, opened.schema) for opened in sources}
         judged = []
         for opened in sources:
             bar.describe(f"judging {opened.file.name}")
-            judged.append(judge_source(connection, opened, id_types, profiles[opened.table], config, clock))
+            judged.append(judge_source(connection, opened, ids.types, profiles[opened.table], config, clock))
             bar.advance()
-        yield _Run(connection, home, lake, config, tuple(judged), profiles, stamps, {})
+        yield _Run(connection, home, lake, config, tuple(judged), profiles, stamps, ids.became_text, {})
 
 
 def _profile(connection: duckdb.DuckDBPyConnection, home: Home, lake: Lake, schema: TableSchema) -> TableProfile | None:

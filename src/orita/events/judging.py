@@ -14,11 +14,24 @@ from orita.events.config import ValidationConfig
 from orita.events.engine import one_row, quoted
 from orita.events.lake import Lake
 from orita.events.profile import TableProfile
-from orita.events.quality import SQL_TYPES, IdType, Judge, compile_judge, whole_id
+from orita.events.quality import SQL_TYPES, IdType, Judge, compile_judge, is_nested, looks_whole, whole_id
 from orita.events.quarantine import collect_bad_rows
 from orita.events.sources.opened import ROW, Opened
 
-__all__ = ["Judged", "decide_id_types", "examples", "judge_source"]
+__all__ = ["IdTypes", "Judged", "decide_id_types", "examples", "judge_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class IdTypes:
+    """How the id columns of a run are stored.
+
+    Attributes:
+        types: the stored type of each id column, by name.
+        became_text: by name, a sentence for each new column of text that holds whole numbers too.
+    """
+
+    types: Mapping[str, IdType]
+    became_text: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +78,45 @@ class Judged:
 
 def decide_id_types(
     connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Sequence[Opened], config: ValidationConfig
-) -> dict[str, IdType]:
-    """Return the stored type of each id column: as tables that exist have it, else as the sources suggest."""
+) -> IdTypes:
+    """Return the stored type of each id column: as tables that exist have it, else as the sources suggest.
+
+    A column that holds nothing but whole numbers is one of integers, whatever their sign and size; else
+    ``validation.id_integer_share`` decides.
+    """
     types: dict[str, IdType] = {}
     for table in lake.tables():
         for field in lake.snapshot(table).schema:
             types.setdefault(field.name, "BIGINT" if pa.types.is_integer(field.type) else "VARCHAR")
-    counts: dict[str, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int, int]] = {}
     for opened in sources:
         columns = [opened.schema.column(name) for name in opened.declared]
         for name in (column.name for column in columns if column.type == "id" and column.name not in types):
-            whole_sql = whole_id(quoted(name), opened.columns[name])
-            known, whole = one_row(
-                connection,
-                f"SELECT count(*), count(*) FILTER ({whole_sql}) FROM {opened.sql} WHERE {quoted(name)} IS NOT NULL",
+            found = _count_ids(connection, opened, name)
+            known, whole, stored = counts.get(name, (0, 0, 0))
+            counts[name] = (known + found[0], whole + found[1], stored + found[2])
+    became_text = {}
+    for name, (known, whole, stored) in counts.items():
+        types[name] = "BIGINT" if whole == known or stored >= config.id_integer_share * known else "VARCHAR"
+        if types[name] == "VARCHAR" and whole:
+            became_text[name] = (
+                f"column {name!r} is stored as text from now on, as {known - whole:,} of its {known:,} ids are no "
+                f"whole numbers (validation.id_integer_share allows {1 - config.id_integer_share:.1%}): "
+                "mend them and ingest into a new home if ids should be integers."
             )
-            before = counts.get(name, (0, 0))
-            counts[name] = (before[0] + known, before[1] + whole)
-    for name, (known, whole) in counts.items():
-        types[name] = "BIGINT" if whole >= config.id_integer_share * known else "VARCHAR"
-    return types
+    return IdTypes(types, became_text)
+
+
+def _count_ids(connection: duckdb.DuckDBPyConnection, opened: Opened, name: str) -> tuple[int, int, int]:
+    """Return how many ids a source has in a column, how many are whole numbers, and how many fit an integer id."""
+    raw, kind = quoted(name), opened.columns[name]
+    nested = f" AND NOT {is_nested(name)}" if opened.nested else ""
+    known, whole, stored = one_row(
+        connection,
+        f"SELECT count(*), count(*) FILTER ({looks_whole(raw, kind)}), count(*) FILTER ({whole_id(raw, kind)}) "
+        f"FROM {opened.sql} WHERE {raw} IS NOT NULL{nested}",
+    )
+    return int(known), int(whole), int(stored)
 
 
 def judge_source(

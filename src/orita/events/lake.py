@@ -7,6 +7,7 @@ version and the files that hold it, so what was read can be read again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ __all__ = ["MONTH", "Commit", "Lake", "Snapshot"]
 
 MONTH = "month"
 """Name of the partition column; derived from the event time, not part of the rows that are read back."""
+
+_UNFIT = re.compile(r"[\[\]\\^|]|%[0-9A-Fa-f]{2}")
 
 _FILE_BYTES = 16 * 1024 * 1024
 
@@ -156,7 +159,8 @@ class Lake:
         schema = pa.schema(opened.schema().to_arrow())
         fields = [field for field in schema if field.name not in opened.metadata().partition_columns]
         rows = pc.sum(actions["num_records"]).as_py() if actions.num_rows else 0
-        return Snapshot(table, opened.version(), tuple(sorted(opened.file_uris())), int(rows or 0), pa.schema(fields))
+        files = sorted(_live_files(self.home.table(table), actions))
+        return Snapshot(table, opened.version(), tuple(files), int(rows or 0), pa.schema(fields))
 
     def history(self, table: str) -> tuple[Commit, ...]:
         """Return the commits of *table*, the newest first, with the properties they were written with."""
@@ -172,9 +176,10 @@ class Lake:
         """
         if not self.exists(table):
             return 0
-        folder = self.home.table(table)
-        named = set(_named_in_log(folder)) | set(self._open(table).file_uris())
-        data = (file for file in folder.rglob("*.parquet") if "_delta_log" not in file.parts)
+        folder = self.home.table(table).absolute()
+        live = _live_files(folder, pa.table(self._open(table).get_add_actions(flatten=True)))
+        named = set(_named_in_log(folder)) | set(live)
+        data = (file for file in folder.rglob("*.parquet") if "_delta_log" not in file.relative_to(folder).parts)
         orphans = [file for file in data if str(file) not in named]
         for file in orphans:
             file.unlink()
@@ -185,10 +190,10 @@ class Lake:
             known = closest(table, self.tables())
             raise NotFound(f"table {table!r} does not exist in {self.home.root}. {known}")
         if version is not None:
-            newest = DeltaTable(str(self.home.table(table))).version()
+            newest = DeltaTable(_address(self.home.table(table))).version()
             if not 0 <= version <= newest:
                 raise NotFound(f"table {table!r} has no version {version}: it has 0 to {newest}.")
-        return DeltaTable(str(self.home.table(table)), version=version)
+        return DeltaTable(_address(self.home.table(table)), version=version)
 
     def _write(
         self,
@@ -199,6 +204,7 @@ class Lake:
         *,
         by_month: bool,
     ) -> None:
+        address = _address(self.home.table(table))
         self.home.table(table).mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {
             "mode": mode,
@@ -207,7 +213,7 @@ class Lake:
             "target_file_size": _FILE_BYTES,
             "commit_properties": CommitProperties(custom_metadata=dict(properties or {})),
         }
-        write_deltalake(str(self.home.table(table)), rows, **options)
+        write_deltalake(address, rows, **options)
 
     def _check_types(self, table: str, schema: pa.Schema) -> None:
         stored = _stored_schema(self._open(table))
@@ -247,10 +253,33 @@ def _chained(rows: pa.RecordBatchReader, first: pa.RecordBatch | None) -> pa.Rec
     return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
 
+def _address(folder: Path) -> str:
+    """Return the address of a table's folder for the writer and reader of its log."""
+    path = str(folder.absolute())
+    # They decode a path once too often, so that a%20b is written as that and read as "a b"; the other marks end them.
+    unfit = _UNFIT.search(folder.absolute().as_posix())
+    if unfit:
+        raise UserError(
+            f"the path {path} holds {unfit.group()}, which lake tables cannot have in their path: name the folder "
+            "without square brackets, \\, ^, |, and a % before two hexadecimal digits."
+        )
+    return path
+
+
+def _data_file(folder: Path, logged: str) -> str:
+    """Return the absolute path of a data file, of which the log holds the percent-encoded path below *folder*."""
+    return str(folder.absolute() / unquote(logged))
+
+
+def _live_files(folder: Path, actions: pa.Table) -> list[str]:
+    """Return the absolute paths of the files that the add actions of one version name."""
+    return [_data_file(folder, path) for path in actions["path"].to_pylist()] if actions.num_rows else []
+
+
 def _named_in_log(folder: Path) -> Iterator[str]:
     for log in sorted((folder / "_delta_log").glob("*.json")):
         for line in log.read_text(encoding="utf-8").splitlines():
             action: dict[str, Any] = json.loads(line)
             for kind in ("add", "remove"):
                 if kind in action:
-                    yield str(folder / unquote(action[kind]["path"]))
+                    yield _data_file(folder, action[kind]["path"])

@@ -17,9 +17,9 @@ from orita.core.errors import UserError
 from orita.events.config import ValidationConfig
 from orita.events.engine import literal, quoted
 from orita.events.schema import Column
-from orita.events.sources.opened import FAULT, Opened
+from orita.events.sources.opened import FAULT, NESTED, Opened
 
-__all__ = ["SQL_TYPES", "IdType", "Judge", "Rule", "compile_judge", "whole_id"]
+__all__ = ["SQL_TYPES", "IdType", "Judge", "Rule", "compile_judge", "is_nested", "looks_whole", "whole_id"]
 
 IdType = Literal["BIGINT", "VARCHAR"]
 
@@ -40,6 +40,7 @@ _TIMES = ("TIMESTAMP", "DATE")
 _DAY = 86_400_000_000
 _HOUR = 3_600_000_000
 _LONGEST_ID = 256
+_LARGEST_ID = 2**63 - 1
 _LOCAL = quoted("=local")
 
 
@@ -224,6 +225,8 @@ def _rules(column: Column, context: _Context) -> list[Rule]:
     rules = []
     if column.required:
         rules.append(Rule(name, "required", "a value in every row", f"NOT coalesce({present}, false)"))
+    if context.opened.nested and _is_id(column, context):
+        rules.append(Rule(name, "type", "a number or text", is_nested(name)))
     rules.append(_type_rule(column, context, present))
     if column.type == "time":
         rules += _time_rules(name, value, context)
@@ -268,7 +271,7 @@ _ALLOWS = {
 
 def _type_rule(column: Column, context: _Context, present: str) -> Rule:
     name, value = column.name, _worked(column.name)
-    if column.type == "id" or name == context.opened.schema.key:
+    if _is_id(column, context):
         return _id_rule(column, context, present)
     broken = f"{present} AND {value} IS NULL"
     if column.type == "float":
@@ -278,21 +281,48 @@ def _type_rule(column: Column, context: _Context, present: str) -> Rule:
     allows = _ALLOWS[column.type]
     if column.type == "time" and context.opened.timestamps != "iso":
         allows = f"a number, in {context.opened.timestamps.replace('_', ' ')}"
+    if context.opened.nested:
+        nested = f"{is_nested(name)} AND {_raw(column)}[1] = '{{'" if column.type == "list" else is_nested(name)
+        broken = f"({nested}) OR ({broken})"
     return Rule(name, "type", allows, broken)
 
 
+def _is_id(column: Column, context: _Context) -> bool:
+    return column.type == "id" or column.name == context.opened.schema.key
+
+
+def is_nested(name: str) -> str:
+    """Return SQL that is true for a row of a source with `NESTED` whose column holds an object or a list."""
+    return f"coalesce(list_contains({quoted(NESTED)}, {literal(name)}), false)"
+
+
+def looks_whole(raw: str, kind: str) -> str:
+    """Return SQL that is true for a value that is a whole number, of any sign and size.
+
+    Text with leading zeros is none: as a number it would lose them.
+    """
+    if kind.startswith(_NUMBERS):
+        return f"({raw} IS NOT NULL)"
+    if kind.startswith(_REALS):
+        return f"({raw} = trunc({raw}))"
+    return f"regexp_full_match(CAST({raw} AS VARCHAR), '[+-]?(0|[1-9][0-9]*)')"
+
+
 def whole_id(raw: str, kind: str) -> str:
-    """Return SQL that is true for a value of a source column that is a non-negative whole number."""
-    if kind.startswith((*_NUMBERS, *_REALS)):
-        return f"({raw} >= 0 AND {raw} < 1e18 AND {raw} = trunc({raw}))"
-    return f"regexp_full_match(CAST({raw} AS VARCHAR), '0|[1-9][0-9]{{0,17}}')"
+    """Return SQL that is true for a value of a source column that is a whole number from 0 to 2^63 - 1."""
+    if kind.startswith(_NUMBERS):
+        return f"({raw} >= 0 AND TRY_CAST({raw} AS BIGINT) IS NOT NULL)"
+    if kind.startswith(_REALS):
+        return f"({raw} >= 0 AND {raw} = trunc({raw}) AND TRY_CAST({raw} AS BIGINT) IS NOT NULL)"
+    text = f"CAST({raw} AS VARCHAR)"
+    return f"(regexp_full_match({text}, '0|[1-9][0-9]{{0,18}}') AND TRY_CAST({text} AS BIGINT) IS NOT NULL)"
 
 
 def _id_rule(column: Column, context: _Context, present: str) -> Rule:
     raw, kind = _raw(column), context.kind(column)
     if column.type == "id" and context.id_types[column.name] == "BIGINT":
         broken = f"{present} AND NOT coalesce({whole_id(raw, kind)}, false)"
-        return Rule(column.name, "id", "a whole number from 0", broken)
+        return Rule(column.name, "id", f"a whole number from 0 to {_LARGEST_ID}", broken)
     text = raw if kind == "VARCHAR" else f"CAST({raw} AS VARCHAR)"
     tidy = f"{text}[1] > ' ' AND {text}[-1] > ' ' AND strlen({text}) <= {_LONGEST_ID}"
     allows = f"1 to {_LONGEST_ID} bytes, without blanks around them"

@@ -12,18 +12,26 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.errors import UserError
+
 __all__ = ["encode_id", "encode_ids", "encode_rows"]
 
 _LONGEST = 100
 
 
 def encode_id(value: int | str) -> bytes:
-    """Return the bytes of one id: an int in [−2⁶³, 2⁶³), or a string (long ones by their BLAKE2b digest)."""
+    """Return the bytes of one id: an int in [−2⁶³, 2⁶³), or a string (long ones by their BLAKE2b digest).
+
+    Raises:
+        UserError: the int does not fit.
+    """
     if isinstance(value, str):
         raw = value.encode()
         if len(raw) <= _LONGEST:
             return b"s" + len(raw).to_bytes(1, "big") + raw
         return b"h" + hashlib.blake2b(raw, digest_size=32).digest()
+    if not -(1 << 63) <= value < 1 << 63:
+        raise UserError(f"the id {value} is too large: ids that are numbers go from -{1 << 63} to {(1 << 63) - 1}.")
     return b"i" + (value + (1 << 63)).to_bytes(8, "big")
 
 

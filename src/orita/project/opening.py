@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import orita
 from orita.core.clock import Clock, SystemClock
-from orita.core.config import Loaded, Section, Setting, load
+from orita.core.config import ENVIRONMENT_PREFIX, Loaded, Section, Setting, load
 from orita.core.errors import NotFound, OritaError, UserError, closest
 from orita.core.home import DEFAULT_TENANT, Home
 from orita.core.progress import SILENT, Progress
@@ -128,7 +129,7 @@ def open_project(
     main = load(OritaConfig, folder / _MAIN, overrides=given)
     name = system or main.value.system
     declared, defaults = _declared(name, folder)
-    root = Home.default(main.value.tenant).root if home is None else home.absolute()
+    root = Home.default(main.value.tenant, folder).root if home is None else home.absolute()
     return Project(
         folder=folder,
         home=Home(root, main.value.tenant),
@@ -213,3 +214,7 @@ def _refuse_unknown_roots(overrides: list[str]) -> None:
         root = item.partition("=")[0].partition(".")[0].strip()
         if root not in roots:
             raise UserError(f"option --set {item!r}: {root!r} is not a known key. {closest(root, roots)}")
+    for name in sorted(os.environ):
+        root, nested, _ = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if name.startswith(ENVIRONMENT_PREFIX) and nested and root not in roots:
+            raise UserError(f"environment {name}: {root!r} is not a known section. {closest(root, roots)}")

@@ -7,10 +7,12 @@ the wrong number of columns does not stop the file; it is kept whole for the qua
 from __future__ import annotations
 
 import csv
+import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,8 @@ __all__ = ["Dialect", "read_header", "stage_rows"]
 _BLOCK = 4 << 20
 _MOST_BROKEN = 1_000_000
 _MOST_LINES = 100
+# Any text with doubled marks in it, and the single mark that ends it.
+_CLOSING = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
@@ -85,10 +89,11 @@ def stage_rows(file: Path, names: list[str], target: Path, dialect: Dialect, *, 
     Raises:
         UserError: a quote is never closed, or hardly a row has the right number of columns.
     """
+    end = f"end-{uuid.uuid4().hex}" if dialect.quoted else None
     extra = [(ROW, pa.int64()), (FAULT, pa.string()), (TEXT, pa.string())]
     schema = pa.schema([*extra, *((name, pa.string()) for name in names)])
     broken = _Broken()
-    done = 0
+    done, ended = 0, end is None
     try:
         with (
             pq.ParquetWriter(target, schema, compression="none", use_dictionary=False, write_statistics=False) as out,
@@ -96,15 +101,49 @@ def stage_rows(file: Path, names: list[str], target: Path, dialect: Dialect, *, 
         ):
             if header:
                 _first_line(stream, _BLOCK)
-            for batch in _batches(stream, names, dialect, broken):
+            for read in _batches(_with_end(stream, end, names, dialect), names, dialect, broken):
+                ended = ended or bool(read.num_rows and read[0][-1].as_py() == end)
+                batch = read.slice(0, read.num_rows - 1) if ended and end is not None else read
                 numbers_N = broken.number(batch.num_rows, done)
                 done = int(numbers_N[-1]) if len(numbers_N) else done
                 _write(out, schema, numbers_N, batch)
                 _write(out, schema, *broken.take(done))
             _write(out, schema, *broken.take(None))
     except pa.ArrowInvalid as error:
-        raise UserError(_unreadable(file, done, len(names), broken, error)) from None
+        raise UserError(_unreadable(file, done, len(names), broken, error, dialect)) from None
+    if not ended:
+        raise UserError(_open_quote(file, done, dialect))
     return f"read_parquet({literal(str(target))})"
+
+
+class _Ended:
+    """A stream with a last row of our own behind its content."""
+
+    def __init__(self, stream: BinaryIO, last: bytes) -> None:
+        self.stream = stream
+        self.last = last
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self.stream.read(size)
+        if chunk or size == 0:
+            return chunk
+        chunk, self.last = self.last, b""
+        return chunk
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _with_end(stream: BinaryIO, end: str | None, names: list[str], dialect: Dialect) -> BinaryIO:
+    """Return the stream with a last row that starts with *end*: a quote that is open before it swallows that row."""
+    if end is None:
+        return stream
+    row = f"\n{end}{dialect.delimiter * (len(names) - 1)}\n"
+    return cast(BinaryIO, _Ended(stream, row.encode()))
 
 
 class _Broken:
@@ -166,15 +205,51 @@ def _write(out: pq.ParquetWriter, schema: pa.Schema, numbers_N: npt.NDArray[np.i
         out.write_batch(pa.record_batch(columns, schema=schema))
 
 
-def _unreadable(file: Path, done: int, expected: int, broken: _Broken, error: pa.ArrowInvalid) -> str:
+def _unreadable(file: Path, done: int, expected: int, broken: _Broken, error: pa.ArrowInvalid, dialect: Dialect) -> str:
     if len(broken.rows) > _MOST_BROKEN:
         return (
             f"{file} has over {_MOST_BROKEN} rows after row {done} without the {expected} columns of its first "
             "line: check its delimiter and its first line."
         )
     if broken.swallowed or "straddling" in str(error) or "out of sync" in str(error):
-        return (
-            f'{file} has a quotation mark (") after row {done} that is never closed: close it, or double it '
-            "where it is part of the text."
-        )
+        return _open_quote(file, done, dialect)
     return f"{file} cannot be read as delimited text after row {done}: {error}."
+
+
+def _open_quote(file: Path, done: int, dialect: Dialect) -> str:
+    line = _line_of_open_quote(file, dialect.delimiter)
+    if line is None:
+        return (
+            f'{file} has a quotation mark (") after row {done} that is not closed for over {_MOST_LINES} lines: '
+            "close it, or double it where it is part of the text."
+        )
+    return (
+        f'{file} has a quotation mark (") in line {line} that is never closed: close it, or enclose the value in '
+        "quotation marks and double those that are part of its text."
+    )
+
+
+def _line_of_open_quote(file: Path, delimiter: str) -> int | None:
+    """Return the line, from 1, of the quotation mark that is still open at the end of *file*; None if none is."""
+    # A mark opens a value only where the value starts; elsewhere it is text.
+    opening = re.compile(rb"(?:\A|(?<=[\r\n])|(?<=" + re.escape(delimiter.encode()) + rb'))"')
+    opened = None
+    with open_bytes(file) as stream:
+        for number, line in enumerate(stream, 1):
+            opened = _open_after(line, opening, opened, number)
+    return opened
+
+
+def _open_after(line: bytes, opening: re.Pattern[bytes], opened: int | None, number: int) -> int | None:
+    """Return the line of the mark that is open after *line*, where that of line *opened* was open before it."""
+    position = 0
+    while True:
+        if opened is None:
+            found = opening.search(line, position)
+            if found is None:
+                return None
+            opened, position = number, found.end()
+        closing = _CLOSING.match(line, position)
+        if closing is None:
+            return opened
+        opened, position = None, closing.end()

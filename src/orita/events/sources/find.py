@@ -157,4 +157,5 @@ def open_source(
         sql = stage_rows(file, names, target, Dialect(delimiter))
         columns = dict.fromkeys(names, "VARCHAR")
     check_columns(file, list(columns), declared)
-    return with_natural_key(Opened(found.table, file, digest, sql, columns, declared, config.timestamps))
+    nested = found.format == "jsonl"
+    return with_natural_key(Opened(found.table, file, digest, sql, columns, declared, config.timestamps, nested))

@@ -12,7 +12,7 @@ import duckdb
 from orita.core.errors import UserError
 from orita.events.engine import literal, quoted
 from orita.events.sources.delimited import Dialect, stage_rows
-from orita.events.sources.opened import FAULT, ROW, TEXT
+from orita.events.sources.opened import FAULT, NESTED, ROW, TEXT
 from orita.events.sources.probe import open_bytes
 
 __all__ = ["stage_objects"]
@@ -26,7 +26,8 @@ def stage_objects(connection: duckdb.DuckDBPyConnection, file: Path, target: Pat
     """Write the objects of *file* to the Parquet file *target*, every value as text.
 
     Returns:
-        SQL that reads it, and the names of all keys that occur, in the order of their first letters.
+        SQL that reads it, and the names of all keys that occur, in the order of their first letters. It has
+        `NESTED` beside them: text alone does not tell the object ``{}`` from the text ``"{}"``.
 
     Raises:
         UserError: the file holds one JSON array and not lines, or no line is an object.
@@ -45,12 +46,25 @@ def stage_objects(connection: duckdb.DuckDBPyConnection, file: Path, target: Pat
     columns = ", ".join(f"value[{literal(name)}] AS {quoted(name)}" for name in names)
     connection.execute(
         f"COPY (SELECT {ROW}, CASE WHEN value IS NULL THEN 'json' END AS {FAULT}, "
-        f"CASE WHEN value IS NULL THEN coalesce({TEXT}, {_LINE}) END AS {TEXT}, {columns} "
+        f"CASE WHEN value IS NULL THEN coalesce({TEXT}, {_LINE}) END AS {TEXT}, "
+        f"{_nested(names)} AS {NESTED}, {columns} "
         f"FROM (SELECT *, {values} AS value FROM {relation})) "
         f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 65536)"
     )
     lines.unlink()
     return f"read_parquet({literal(str(target))})", names
+
+
+def _nested(names: list[str]) -> str:
+    """Return SQL of the names of a line's keys that hold an object or a list; null where none can."""
+    pointers = {name: "/" + name.replace("~", "~0").replace("/", "~1") for name in names}
+    kinds = ", ".join(
+        f"CASE WHEN json_type({_LINE}, {literal(pointer)}) IN ('OBJECT', 'ARRAY') THEN {literal(name)} END"
+        for name, pointer in pointers.items()
+    )
+    # Most lines have one brace and no bracket, and need no second look.
+    may = f"contains({_LINE}, '[') OR contains(substr(ltrim({_LINE}, chr(65279) || chr(9) || ' '), 2), '{{')"
+    return f"CASE WHEN value IS NOT NULL AND ({may}) THEN list_filter([{kinds}], lambda name: name IS NOT NULL) END"
 
 
 def _escaped(name: str) -> str:

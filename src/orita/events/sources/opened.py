@@ -11,11 +11,14 @@ from orita.events.config import Timestamps
 from orita.events.engine import literal, quoted
 from orita.events.schema import TableSchema
 
-__all__ = ["FAULT", "ROW", "TEXT", "Opened", "check_columns", "with_natural_key"]
+__all__ = ["FAULT", "NESTED", "ROW", "TEXT", "Opened", "check_columns", "with_natural_key"]
 
 ROW, FAULT, TEXT = "_row", "_fault", "_text"
 """Columns beside the source's own: the row's number from 1; for a row that could not be read, the rule it breaks
 and its text."""
+
+NESTED = "_nested"
+"""A further column of a source of objects: names of the columns whose value is an object or a list, else null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Opened:
         columns: the source's own columns with their DuckDB types.
         schema: what the rows must look like.
         timestamps: how times are written that are not of a time type.
+        nested: whether *sql* also has `NESTED`, as a value of its columns may have been an object or a list.
     """
 
     table: str
@@ -39,6 +43,7 @@ class Opened:
     columns: Mapping[str, str]
     schema: TableSchema
     timestamps: Timestamps = "iso"
+    nested: bool = False
 
     @property
     def declared(self) -> tuple[str, ...]:
