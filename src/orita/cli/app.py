@@ -59,7 +59,9 @@ def root(
     ] = None,
     home: Annotated[
         Path | None,
-        typer.Option("--home", help="Where state lives; by default .orita in the project's folder.", envvar="ORITA_HOME"),
+        typer.Option(
+            "--home", help="Where state lives; by default .orita in the project's folder.", envvar="ORITA_HOME"
+        ),
     ] = None,
     system: Annotated[
         str | None,
