@@ -183,7 +183,17 @@ def _rounded(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(result: dict[str, Any]) -> str:
-    shown = {k: v for k, v in result.items() if isinstance(v, (str, int, float, bool)) and "/" not in str(v)}
-    return "  ".join(
-        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in shown.items()
-    )
+    shown = {k: v for k, v in result.items() if isinstance(v, (str, int, float)) and "/" not in str(v)}
+    return "  ".join(f"{name} {_readable(value)}" for name, value in shown.items())
+
+
+def _readable(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,9 +81,16 @@ class TrainingSet:
         return [name for name, share in self.filled.items() if share == 0]
 
 
-def training_set_id(plan: Plan, schema: FeatureSchema, split: SplitSection, tables: Mapping[str, int]) -> str:
-    """Return the id of the training set that these inputs make; the same inputs give the same id."""
-    identity = json.dumps([plan.system.name, plan.version, schema.version, split.model_dump(), sorted(tables.items())])
+def training_set_id(plan: Plan, schema: FeatureSchema, split: SplitSection, files: Iterable[str]) -> str:
+    """Return the id of the training set that these inputs make; the same inputs give the same id.
+
+    Args:
+        plan, schema, split: what is computed, which of it is kept, and how it is parted.
+        files: names of the lake files that hold the events and attributes; each file is written once, under a name
+            of its own, so they stand for the content.
+    """
+    parts = [plan.system.name, plan.version, schema.version, split.model_dump(), sorted(files)]
+    identity = json.dumps(parts)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
@@ -125,6 +132,7 @@ def save_rows(
     schema: FeatureSchema,
     connection: duckdb.DuckDBPyConnection,
     folder: Path,
+    name: str,
     *,
     split: SplitSection,
     splits: Mapping[str, Split],
@@ -132,9 +140,8 @@ def save_rows(
     tables: Mapping[str, int],
     progress: Progress = SILENT,
 ) -> TrainingSet:
-    """Write the view ``parted`` as a training set below *folder*, whole or not at all, and mark it the latest."""
+    """Write the view ``parted`` as training set *name* below *folder*, whole or not at all, and mark it the latest."""
     system = plan.system.name
-    name = training_set_id(plan, schema, split, tables)
     remove_leftovers(folder / system)
     with (
         progress.bar("Write split files", total=len(SPLITS)) as bar,

@@ -84,9 +84,11 @@ def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result
 
 def compute_features(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compute the features of every event as of its own time, unless this training set exists already."""
-    relations, tables = workspace.relations()
-    schema = workspace.schema
-    name = training_set_id(workspace.plan, schema, workspace.data.split, tables)
+    snapshots, schema = workspace.snapshots(), workspace.schema
+    relations = {snapshot.name: snapshot.sql for snapshot in snapshots}
+    tables = {snapshot.name: snapshot.version for snapshot in snapshots}
+    files = [Path(file).name for snapshot in snapshots for file in snapshot.files]
+    name = training_set_id(workspace.plan, schema, workspace.data.split, files)
     target = workspace.home.training_sets / workspace.system.name / name
     if target.exists():
         return {"training_set": name, "tables": tables, "cached": True}
@@ -122,6 +124,7 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
                 workspace.schema,
                 connection,
                 workspace.home.training_sets,
+                computed["training_set"],
                 split=workspace.data.split,
                 splits={
                     name: Split(**split) for name, split in results["create_train_val_test_splits"]["splits"].items()

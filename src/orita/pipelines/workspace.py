@@ -14,7 +14,7 @@ from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
-from orita.events.lake import Lake
+from orita.events.lake import Lake, Snapshot
 from orita.features.plan import Plan, plan_of
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
@@ -58,8 +58,8 @@ class Workspace:
         """The features that a model is given."""
         return self.system.schema(self.data.feature_engineering.selected)
 
-    def relations(self) -> tuple[dict[str, str], dict[str, int]]:
-        """Return SQL and version of every lake table that the system reads.
+    def snapshots(self) -> list[Snapshot]:
+        """Return every lake table that the system reads, as it is now.
 
         Raises:
             UserError: there are no events yet.
@@ -69,8 +69,12 @@ class Workspace:
             raise UserError(
                 f"the table {self.system.source.name!r} has no rows yet: run 'orita ingest FILE', or 'orita run etl'."
             )
-        snapshots = [lake.snapshot(name) for name in self.system.tables if lake.exists(name)]
-        return {s.name: s.sql for s in snapshots}, {s.name: s.version for s in snapshots}
+        return [lake.snapshot(name) for name in self.system.tables if lake.exists(name)]
+
+    def relations(self) -> tuple[dict[str, str], dict[str, int]]:
+        """Return SQL and version of every lake table that the system reads, by name."""
+        found = self.snapshots()
+        return {snapshot.name: snapshot.sql for snapshot in found}, {s.name: s.version for s in found}
 
     @property
     def workfile(self) -> Path:
