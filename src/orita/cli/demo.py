@@ -43,7 +43,11 @@ def demo(
     from orita.pipelines.runs import run_pipeline
 
     settings = settings_of(context)
-    project = project_of(context, system=recognised_system(data) if data else None)
+    system = recognised_system(data) if data else None
+    if data and settings.home is None:
+        # A home holds one set of tables: real data do not mix with the synthetic world of an earlier demo.
+        settings.home = (settings.project or Path()) / f".orita-{system or 'data'}"
+    project = project_of(context, system=system)
     screen, begun = settings.screen, time.monotonic()
     held = hold_out(project, data, _HELD_OUT, screen) if data else None
     runs = run_pipeline("all", project.workspace(source=held.history if held else None, progress=screen))
