@@ -19,7 +19,8 @@ from orita.events.world.generation import load_world
 from orita.features.publish import current_generation
 from orita.pipelines.etl import generated_folder
 from orita.project import Project
-from orita.simulate.replay import replay_events
+from orita.simulate.replay import ReplayReport, replay_events
+from orita.simulate.report import SimulationReport
 from orita.simulate.requests import simulate_requests
 
 __all__ = ["Held", "hold_out", "replayed_traffic", "simulated_traffic"]
@@ -57,7 +58,7 @@ def simulated_traffic(
         seed=seed,
         progress=progress,
     )
-    return {**asdict(report), "feedback": str(feedback), "ingested": _ingest(project, feedback, progress)}
+    return _told(project, report, progress)
 
 
 def _world_folder(project: Project) -> Path:
@@ -131,7 +132,7 @@ def replayed_traffic(
         seed=seed,
         progress=progress,
     )
-    return {**asdict(report), "feedback": str(feedback), "ingested": _ingest(project, feedback, progress)}
+    return _told(project, report, progress)
 
 
 def _after_latest(project: Project) -> int:
@@ -146,6 +147,13 @@ def _feedback_file(home: Home) -> Path:
     folder = home.staging / "feedback"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{uuid7()}.jsonl"
+
+
+def _told(project: Project, report: SimulationReport | ReplayReport, progress: Progress) -> dict[str, Any]:
+    """Ingest the feedback that a report names and return its figures; the file is gone by then, so it is not named."""
+    figures = asdict(report)
+    feedback: Path = figures.pop("feedback")
+    return {**figures, "ingested": _ingest(project, feedback, progress)}
 
 
 def _ingest(project: Project, feedback: Path, progress: Progress) -> int:

@@ -20,7 +20,7 @@ from orita.core.files import atomic_file, remove_leftovers
 from orita.core.ids import uuid7
 from orita.core.progress import SILENT, Progress
 from orita.events.engine import quoted
-from orita.features.declarations import Aggregate, Entity
+from orita.features.declarations import MICROS_PER_DAY, Aggregate, Entity
 from orita.features.history import Relations, attribute_sql, staged_sql, value_sql
 from orita.features.keys import encode_rows
 from orita.features.plan import SLOTS, AggregateSlots, Plan, Record
@@ -274,7 +274,7 @@ def _slot_sql(aggregate: Aggregate, slot: str, plan: Plan) -> str:
         case "first":
             return "min(t) AS first"
         case _:
-            return "count(DISTINCT t // 86400000000) AS days"
+            return f"count(DISTINCT t // {MICROS_PER_DAY}) AS days"
 
 
 def _records(
