@@ -68,12 +68,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> int:
-    """Delete what killed writers left in *folder*; return how many there were.
+def remove_leftovers(folder: Path, suffix: str = "") -> int:
+    """Delete what killed writers of files that end in *suffix* left in *folder*; return how many there were.
 
     Only call it where no other writer can be at work.
     """
-    found = list(folder.glob(f"{_PREFIX}*")) if folder.is_dir() else []
+    found = list(folder.glob(f"{_PREFIX}*{suffix}")) if folder.is_dir() else []
     for partial in found:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
