@@ -83,6 +83,29 @@ def test_running_again_does_nothing_twice(loop: Path) -> None:
         assert orita_json(loop, "models", "list")["models"] == models
 
 
+def test_two_populations_do_not_mix_in_one_home(loop: Path) -> None:
+    """Another synthetic world, or the events of another system, are refused by a home that holds events."""
+    before = orita_json(loop, "status")["events"]
+    told = orita(loop, "--set", "data_generation.seed=43", "run", "etl", code=2)
+    assert "synthetic world of another configuration" in told
+    (loop / "other.csv").write_text(
+        "event_id,user_id,item_id,timestamp,click,dwell_time,device,position\na,1,2,2024-11-20T10:00:00Z,1,3.5,mobile,1\n"
+    )
+    told = orita(loop, "--system", "movielens", "ingest", "other.csv", code=2)
+    assert "holds the events of system 'feed', not of 'movielens'" in told
+    assert orita_json(loop, "status")["events"] == before
+
+
+def test_ingested_events_are_learnt_from_and_nothing_is_generated(tmp_path: Path) -> None:
+    """``ingest`` and then ``run etl`` learns from what was ingested; the demo refuses to add its own world to it."""
+    orita(tmp_path, "--set", "data_generation.num_interactions=2000", "generate", "mine")
+    ingested = orita_json(tmp_path, "ingest", "mine")["tables"]["interactions"]["rows_new"]
+    tasks = {task["name"]: task["result"] for task in orita_json(tmp_path, "run", "etl")["runs"][0]["tasks"]}
+    assert (tasks["generate_data"]["folder"], tasks["generate_data"]["rows"]) == (None, 2_000)
+    assert ingested == 2_000 == sum(part["rows"] for part in tasks["create_train_val_test_splits"]["splits"].values())
+    assert "shows a synthetic world" in orita(tmp_path, "demo", code=2)
+
+
 def test_a_new_champion_is_taken_up_and_a_rollback_undoes_it(loop: Path) -> None:
     """A running server answers with a promoted model within seconds, and with the earlier one after a rollback."""
     champion = orita_json(loop, "models", "show")["version"]

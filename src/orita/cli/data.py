@@ -117,6 +117,7 @@ def _judge(context: typer.Context, source: Path, work: Callable[..., IngestRepor
         source,
         config=project.data.value.validation,
         schemas=project.system.tables,
+        origin={"system": project.system.name},
         progress=settings_of(context).screen,
     )
     _show_ingest(report.to_dict(), as_json)

@@ -22,7 +22,7 @@ from orita.cli.app import JsonOption, Settings, app, settings_of
 from orita.cli.console import print_json
 from orita.cli.data import recognised_system
 from orita.cli.opening import project_of
-from orita.core.errors import OritaError
+from orita.core.errors import OritaError, UserError
 from orita.project import Project
 
 _HELD_OUT = 0.05
@@ -40,6 +40,7 @@ def demo(
 ) -> None:
     """Show the whole loop: data, features, training, registry, server, users, monitoring."""
     from orita.cli.traffic import hold_out, replayed_traffic, simulated_traffic
+    from orita.pipelines.etl import holds_real_data
     from orita.pipelines.runs import run_pipeline
 
     settings = settings_of(context)
@@ -49,6 +50,11 @@ def demo(
         settings.home = (settings.project or Path()) / f".orita-{system or 'data'}"
     project = project_of(context, system=system)
     screen, begun = settings.screen, time.monotonic()
+    if not data and holds_real_data(project.workspace()):
+        raise UserError(
+            f"the home {project.home.root} holds events that were ingested, and the demo shows a synthetic world: "
+            "give --home another folder, or show your own data with --data."
+        )
     held = hold_out(project, data, _HELD_OUT, screen) if data else None
     runs = run_pipeline("all", project.workspace(source=held.history if held else None, progress=screen))
     with _server(project, settings) as address:

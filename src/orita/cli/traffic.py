@@ -163,6 +163,7 @@ def _ingest(project: Project, feedback: Path, progress: Progress) -> int:
         feedback,
         config=project.data.value.validation,
         schemas=project.system.tables,
+        origin={"system": project.system.name},
         progress=progress,
     )
     new = report.tables[project.system.source.name].rows_new

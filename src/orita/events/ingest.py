@@ -43,6 +43,7 @@ def ingest(
     dataset: str | None = None,
     config: ValidationConfig | None = None,
     schemas: Mapping[str, TableSchema] | None = None,
+    origin: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     progress: Progress = SILENT,
 ) -> IngestReport:
@@ -54,11 +55,14 @@ def ingest(
         dataset: the name of the data set that *path* must be; None: whatever it is.
         config: how strictly rows are judged.
         schemas: by table name, what rows must look like; a table left out has the data set's own, else the contract's.
+        origin: whose rows these are: ``system``, and ``world`` if they were generated; kept with a table that this
+            makes. A table that was made for another system is refused.
         clock: tells what the future is.
         progress: where to draw progress.
 
     Raises:
-        UserError: a file is broken, or too many rows are; the tables are as they were.
+        UserError: a file is broken, or too many rows are, or the home holds another system's events; the tables
+            are as they were.
     """
     config, clock = config or ValidationConfig(), clock or SystemClock()
     started = clock.monotonic()
@@ -68,7 +72,7 @@ def ingest(
         if sweep_staging(home):
             for table in lake.tables():
                 lake.sweep(table)
-        with _run(home, path, config, schemas, clock, progress) as run:
+        with _run(home, path, config, schemas, origin or {}, clock, progress) as run:
             for judged in run.judged:
                 run.quarantine(judged)
             for judged in run.judged:
@@ -84,18 +88,19 @@ def validate(
     dataset: str | None = None,
     config: ValidationConfig | None = None,
     schemas: Mapping[str, TableSchema] | None = None,
+    origin: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     progress: Progress = SILENT,
 ) -> IngestReport:
     """Judge the data at *path* as `ingest` would, and store nothing: no table, no quarantine, no profile.
 
     Raises:
-        UserError: a file is broken, or too many rows are.
+        UserError: a file is broken, or too many rows are, or the home holds another system's events.
     """
     config, clock = config or ValidationConfig(), clock or SystemClock()
     started = clock.monotonic()
     named = recognise(path, dataset)
-    with _run(home, path, config, schemas, clock, progress) as run:
+    with _run(home, path, config, schemas, origin or {}, clock, progress) as run:
         for judged in run.judged:
             judged.refuse_bad_share(config.max_bad_share, None, run.examples(judged))
         tables = {judged.opened.table: run.report(judged) for judged in run.judged}
@@ -110,6 +115,7 @@ class _Run:
     home: Home
     lake: Lake
     config: ValidationConfig
+    origin: Mapping[str, str]
     judged: tuple[Judged, ...]
     profiles: Mapping[str, TableProfile | None]
     stamps: Mapping[Path, tuple[int, int]]
@@ -131,7 +137,7 @@ class _Run:
         if _stamp(opened.file) != self.stamps[opened.file]:
             raise UserError(f"{opened.file} was changed while it was read: ingest it again once it is complete.")
         properties = {"created_by": f"orita {VERSION}", "source": opened.file.name, "source_sha256": opened.digest}
-        change = apply_change(self.connection, self.lake, judged, properties, progress)
+        change = apply_change(self.connection, self.lake, judged, properties, self.origin, progress)
         if change.version is None:
             self._keep_remade(opened.table)
             return self._table_report(judged, change, None, self.kept[opened.table])
@@ -187,12 +193,15 @@ def _run(
     path: Path,
     config: ValidationConfig,
     schemas: Mapping[str, TableSchema] | None,
+    origin: Mapping[str, str],
     clock: Clock,
     progress: Progress,
 ) -> Iterator[_Run]:
     """Open and judge every source of *path*; its staged work is gone afterwards."""
     lake = Lake(home)
     found = find_sources(path)
+    for source in found:
+        _refuse_other_system(lake, source.table, origin)
     stamps = {source.file: _stamp(source.file) for source in found}
     with (
         work_folder(home) as folder,
@@ -211,7 +220,7 @@ def _run(
             bar.describe(f"judging {opened.file.name}")
             judged.append(judge_source(connection, opened, ids.types, profiles[opened.table], config, clock))
             bar.advance()
-        yield _Run(connection, home, lake, config, tuple(judged), profiles, stamps, ids.became_text, {})
+        yield _Run(connection, home, lake, config, origin, tuple(judged), profiles, stamps, ids.became_text, {})
 
 
 def _profile(connection: duckdb.DuckDBPyConnection, home: Home, lake: Lake, schema: TableSchema) -> TableProfile | None:
@@ -223,6 +232,15 @@ def _profile(connection: duckdb.DuckDBPyConnection, home: Home, lake: Lake, sche
     if kept is not None and kept.version == snapshot.version:
         return kept
     return measure(connection, snapshot.sql, schema, snapshot.version)
+
+
+def _refuse_other_system(lake: Lake, table: str, origin: Mapping[str, str]) -> None:
+    owner = lake.origin(table).get("system") if lake.exists(table) else None
+    if owner and origin.get("system", owner) != owner:
+        raise UserError(
+            f"table {table!r} of the home {lake.home.root} holds the events of system {owner!r}, not of "
+            f"{origin['system']!r}: give --home another folder."
+        )
 
 
 def _stamp(file: Path) -> tuple[int, int]:

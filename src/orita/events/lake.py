@@ -107,6 +107,7 @@ class Lake:
         properties: Mapping[str, str] | None = None,
         *,
         time: str | None = None,
+        origin: Mapping[str, str] | None = None,
     ) -> int:
         """Add the rows of *reader* to *table* in one commit; return the version that holds them.
 
@@ -118,6 +119,7 @@ class Lake:
             reader: rows, streamed; the writer holds at most one open file of 16 MiB a month.
             properties: kept with the commit, see `history`.
             time: a timestamp column; the table is partitioned by its month.
+            origin: whose rows these are, kept with the table when this makes it, see `origin`.
 
         Raises:
             UserError: a column's type differs from the table's.
@@ -129,7 +131,7 @@ class Lake:
         first = next((batch for batch in rows if batch.num_rows), None)
         if first is None and exists:
             return int(self._open(table).version())
-        self._write(table, _chained(rows, first), "append", properties, by_month=time is not None)
+        self._write(table, _chained(rows, first), "append", properties, origin, by_month=time is not None)
         return int(self._open(table).version())
 
     def replace(
@@ -139,13 +141,14 @@ class Lake:
         properties: Mapping[str, str] | None = None,
         *,
         time: str | None = None,
+        origin: Mapping[str, str] | None = None,
     ) -> int:
         """Make the rows of *reader* the whole content of *table* in one commit; return its version.
 
         Earlier versions stay readable. Arguments as in `append`.
         """
         rows = _partitioned(reader, time) if time else reader
-        self._write(table, rows, "overwrite", properties, by_month=time is not None)
+        self._write(table, rows, "overwrite", properties, origin, by_month=time is not None)
         return int(self._open(table).version())
 
     def snapshot(self, table: str, version: int | None = None) -> Snapshot:
@@ -168,6 +171,11 @@ class Lake:
             Commit(int(entry["version"]), {str(k): v for k, v in entry.items() if isinstance(v, str)})
             for entry in self._open(table).history()
         )
+
+    def origin(self, table: str) -> dict[str, str]:
+        """Return whose rows *table* holds, as said when it was made; empty where nothing was said."""
+        described = self._open(table).metadata().description
+        return {str(name): str(value) for name, value in json.loads(described).items()} if described else {}
 
     def sweep(self, table: str) -> int:
         """Delete data files of *table* that no commit names (a killed writer's); return how many there were.
@@ -201,6 +209,7 @@ class Lake:
         rows: pa.RecordBatchReader,
         mode: _Mode,
         properties: Mapping[str, str] | None,
+        origin: Mapping[str, str] | None,
         *,
         by_month: bool,
     ) -> None:
@@ -211,6 +220,7 @@ class Lake:
             "schema_mode": "merge" if mode == "append" else "overwrite",
             "partition_by": [MONTH] if by_month else None,
             "target_file_size": _FILE_BYTES,
+            "description": json.dumps(dict(origin)) if origin else None,  # kept from the first commit on
             "commit_properties": CommitProperties(custom_metadata=dict(properties or {})),
         }
         write_deltalake(address, rows, **options)

@@ -53,12 +53,13 @@ def apply_change(
     lake: Lake,
     judged: Judged,
     properties: Mapping[str, str],
+    origin: Mapping[str, str],
     progress: Progress,
 ) -> Change:
     """Bring the sound rows of *judged* into its table in one commit, if there is anything new."""
     if judged.opened.schema.time is None:
-        return _upsert(connection, lake, judged, properties)
-    return _add(connection, lake, judged, properties, progress)
+        return _upsert(connection, lake, judged, properties, origin)
+    return _add(connection, lake, judged, properties, origin, progress)
 
 
 def _add(
@@ -66,6 +67,7 @@ def _add(
     lake: Lake,
     judged: Judged,
     properties: Mapping[str, str],
+    origin: Mapping[str, str],
     progress: Progress,
 ) -> Change:
     table, time = judged.opened.table, judged.opened.schema.time
@@ -83,7 +85,7 @@ def _add(
 
         reader = pa.RecordBatchReader.from_batches(rows.schema, counted())
         if judged.sound_rows:
-            lake.append(table, reader, properties, time=time)
+            lake.append(table, reader, properties, time=time, origin=origin)
     if not written.rows:
         return Change(0, 0, None, "")
     after = lake.snapshot(table)
@@ -105,14 +107,20 @@ def _unseen(lake: Lake, judged: Judged) -> str:
     return f"(SELECT * FROM {judged.sound} s WHERE NOT EXISTS (SELECT 1 FROM {stored} t WHERE t.{key} = s.{key}))"
 
 
-def _upsert(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged, properties: Mapping[str, str]) -> Change:
+def _upsert(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    judged: Judged,
+    properties: Mapping[str, str],
+    origin: Mapping[str, str],
+) -> Change:
     table = judged.opened.table
     new, updated = _count_entities(connection, lake, judged)
     missing = lake.exists(table) and set(judged.opened.declared) - set(lake.snapshot(table).schema.names)
     if not new and not updated and not missing:
         return Change(0, 0, None, "")
     reader = connection.sql(f"SELECT * FROM {_united(lake, judged)}").to_arrow_reader(_BATCH_ROWS)
-    version = lake.replace(table, reader, properties)
+    version = lake.replace(table, reader, properties, origin=origin)
     return Change(new, updated, version, lake.snapshot(table).sql)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.events.ingest import ingest
+from orita.events.lake import Lake
 from orita.events.world.config import WorldConfig
 from orita.events.world.generation import generate
 from orita.features.publish import Generation, current_generation, publish
@@ -25,7 +26,7 @@ from orita.features.training_set import (
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["etl_graph", "generated_folder", "publish_online"]
+__all__ = ["etl_graph", "generated_folder", "holds_real_data", "publish_online"]
 
 
 def etl_graph(workspace: Workspace) -> Graph:
@@ -47,17 +48,36 @@ def etl_graph(workspace: Workspace) -> Graph:
 
 def generated_folder(home: Home, config: WorldConfig) -> Path:
     """Return where the world of *config* is generated; another configuration has another folder."""
-    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
-    return home.generated / digest
+    return home.generated / _world(config)
+
+
+def holds_real_data(workspace: Workspace) -> bool:
+    """Tell whether the lake holds events that were ingested from elsewhere, not those of a synthetic world."""
+    lake, events = Lake(workspace.home), workspace.system.source.name
+    return lake.exists(events) and "world" not in lake.origin(events)
 
 
 def generate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Generate the synthetic world, unless it is there already: the same configuration gives the same bytes."""
-    config = workspace.data.data_generation
+    """Generate the synthetic world, unless it is there already: the same configuration gives the same bytes.
+
+    Where the lake holds events that were ingested, nothing is generated: the run goes on with those.
+
+    Raises:
+        UserError: the lake holds the world of another configuration.
+    """
+    config, lake, events = workspace.data.data_generation, Lake(workspace.home), workspace.system.source.name
+    if holds_real_data(workspace):
+        return {"folder": None, "rows": lake.snapshot(events).rows, "kept": "the events that were ingested"}
+    world = lake.origin(events)["world"] if lake.exists(events) else _world(config)
+    if world != _world(config):
+        raise UserError(
+            f"the home {workspace.home.root} holds the synthetic world of another configuration (data_generation), and "
+            "two worlds do not mix: give --home another folder, or go back to that configuration."
+        )
     folder = generated_folder(workspace.home, config)
     if not folder.exists():
         generate(config, folder, progress=workspace.progress)
-    return {"folder": str(folder), "rows": config.num_interactions}
+    return {"folder": str(folder), "rows": config.num_interactions, "world": world}
 
 
 def ingest_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
@@ -71,11 +91,15 @@ def ingest_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
 def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Judge every row; good rows are committed to the lake once, bad ones go to quarantine with their reason."""
     found = results.get("generate_data") or results["ingest_data"]
+    if found["folder"] is None:
+        return {"skipped": "the events in the lake were judged when they came in"}
+    origin = {"system": workspace.system.name} | ({"world": found["world"]} if "world" in found else {})
     report = ingest(
         workspace.home,
         Path(found["folder"]),
         config=workspace.data.validation,
         schemas=workspace.system.tables,
+        origin=origin,
         clock=workspace.clock,
         progress=workspace.progress,
     )
@@ -154,6 +178,11 @@ def publish_online(workspace: Workspace) -> Generation:
         return current
     with workspace.engine() as connection:
         return publish(workspace.plan, connection, relations, folder, tables=tables, progress=workspace.progress)
+
+
+def _world(config: WorldConfig) -> str:
+    """Return a short name that stands for a world's configuration, and so for its bytes."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
 
 
 def _open(workspace: Workspace, name: str) -> TrainingSet:
