@@ -93,6 +93,8 @@ def test_two_populations_do_not_mix_in_one_home(loop: Path) -> None:
     )
     told = orita(loop, "--system", "movielens", "ingest", "other.csv", code=2)
     assert "holds the events of system 'feed', not of 'movielens'" in told
+    told = orita(loop, "ingest", "other.csv", code=2)
+    assert "holds a synthetic world, with which other events do not mix" in told
     assert orita_json(loop, "status")["events"] == before
 
 

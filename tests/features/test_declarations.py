@@ -121,3 +121,25 @@ def test_durations() -> None:
     ]
     with pytest.raises(UserError):
         duration_micros("0d")
+
+
+def test_a_feature_that_means_something_else_is_refused() -> None:
+    """A model is not fed another feature under the name that it knows, nor one whose categories have other codes."""
+    topics = [("x", "y"), ("x", "y"), ("y", "x")]
+    weights = [1.0, 1.0, 2.0]
+    systems = []
+    for choices, weight in zip(topics, weights, strict=True):
+        item = Entity("item", "item_id", "items", [Column("topic", "category", choices=choices)])
+        made = system("s", label=SHOWN.click, rank=item, for_=USER)
+        made.features(topic=item["topic"], rate=SHOWN.mean("click").by(USER).smooth(0.5, weight))
+        systems.append(made)
+    first, same, other = systems
+    same.check(first.schema(), "model v1.0.0")
+    assert same.schema().version == first.schema().version != other.schema().version
+    for name in ("topic", "rate"):
+        with pytest.raises(UserError, match=f"model v1.0.0 was trained on another declaration of feature '{name}'"):
+            other.check(first.schema([name]), "model v1.0.0")
+    without = system("s", label=SHOWN.click, rank=ITEM, for_=USER)
+    without.features(rates=SHOWN.mean("click").by(USER))
+    with pytest.raises(UserError, match="model v1.0.0 reads feature 'rate', which system 's' does not declare"):
+        without.check(first.schema(["rate"]), "model v1.0.0")

@@ -66,6 +66,7 @@ def demo(
     results = {name: result for run in runs for name, result in run.results.items()}
     seconds = {task.name: task.seconds for run in runs for task in run.tasks}
     shown = {"results": results, "seconds": seconds, "traffic": traffic, "total_seconds": time.monotonic() - begun}
+    shown["source"] = held.judged.to_dict() if held else results["validate_data"]
     if as_json:
         print_json(shown)
         return
@@ -108,7 +109,7 @@ def _system_option(project: Project) -> str:
 def _last_screen(project: Project, settings: Settings, shown: dict[str, Any]) -> Panel:
     results, seconds, traffic = shown["results"], shown["seconds"], shown["traffic"]
     lines: list[RenderableType] = [
-        _line("Data", _data_line(results, seconds)),
+        _line("Data", _data_line(shown)),
         _line("Features", _feature_line(results, seconds)),
         _line(
             "Training",
@@ -135,13 +136,15 @@ def _line(name: str, text: str) -> Table:
     return grid
 
 
-def _data_line(results: dict[str, Any], seconds: dict[str, float]) -> str:
-    events = next(iter(results["validate_data"]["tables"].values()))
+def _data_line(shown: dict[str, Any]) -> str:
+    results, seconds = shown["results"], shown["seconds"]
+    events, stored = (next(iter(told["tables"].values())) for told in (shown["source"], results["validate_data"]))
+    held = f"{shown['traffic']['held_out']:,} held out, " if "held_out" in shown["traffic"] else ""
     made = "generate_data" if "generate_data" in seconds else "ingest_data"
     spent = seconds[made] + seconds["validate_data"]
     return (
-        f"{events['rows_read']:,} events read, {events['rows_new']:,} new, {events['rows_duplicate']:,} known already, "
-        f"{events['rows_quarantined']:,} quarantined, in {spent:.1f} s"
+        f"{events['rows_read']:,} events read, {stored['rows_new']:,} new, {stored['rows_duplicate']:,} known already, "
+        f"{held}{events['rows_quarantined']:,} quarantined, in {spent:.1f} s"
     )
 
 
@@ -184,8 +187,8 @@ def _user_line(traffic: dict[str, Any]) -> str:
         )
     top, bottom = traffic["click_rate_top"], traffic["click_rate_bottom"]
     return (
-        f"{traffic['events']:,} held-out events replayed: {_share(top)} clicked in the better half of each answer, "
-        f"{_share(bottom)} in the worse half; {traffic['ingested']:,} reactions ingested"
+        f"{traffic['events']:,} of {traffic['held_out']:,} held-out events replayed: {_share(top)} clicked in the "
+        f"better half of each answer, {_share(bottom)} in the worse half; {traffic['ingested']:,} reactions ingested"
     )
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
+from orita.core.files import atomic_file
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.core.progress import Progress
 from orita.events.engine import literal, one_row, open_engine, quoted
 from orita.events.ingest import ingest
 from orita.events.lake import Lake
+from orita.events.report import IngestReport
 from orita.events.world.generation import load_world
 from orita.features.publish import current_generation
 from orita.pipelines.etl import generated_folder
@@ -31,11 +35,18 @@ _RECENT = 20_000  # events whose items stand for what is popular now
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A data set parted in time: *history* is a folder to ingest, *live* the later events to replay."""
+    """A data set parted in time: *history* is a folder to ingest, *live* the later events to replay.
+
+    Attributes:
+        history, live: where they are.
+        live_rows: how many are to be replayed.
+        judged: what became of the rows of the whole data set.
+    """
 
     history: Path
     live: Path
     live_rows: int
+    judged: IngestReport
 
 
 def simulated_traffic(
@@ -79,12 +90,13 @@ def hold_out(project: Project, source: Path, share: float, progress: Progress) -
     """Part the data set at *source* in time: its last *share* of events is kept apart to be replayed.
 
     Raises:
-        UserError: the data cannot be ingested.
+        UserError: the data cannot be ingested, or the home knows the last events already.
     """
     scratch = Home(project.home.staging / "holdout", project.home.tenant)
     shutil.rmtree(scratch.root, ignore_errors=True)
     schemas = project.system.tables
-    ingest(scratch, source, config=project.data.value.validation, schemas=schemas, progress=progress)
+    judged = ingest(scratch, source, config=project.data.value.validation, schemas=schemas, progress=progress)
+    judged = _with_quarantine(judged, scratch, project.home)
     folder = project.home.generated / f"replay-{project.system.name}"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "history").mkdir(parents=True)
@@ -101,8 +113,36 @@ def hold_out(project: Project, source: Path, share: float, progress: Progress) -
             target = literal(str(folder / "history" / f"{name}.parquet"))
             connection.execute(f"COPY (SELECT * FROM {rows}{where}) TO {target}")
         (live_rows,) = one_row(connection, f"SELECT count(*) FROM {live}")
+        known = _known_already(project, connection, live)
     shutil.rmtree(scratch.root)
-    return Held(folder / "history", folder / "live.parquet", live_rows)
+    if known:
+        raise UserError(
+            f"the home {project.home.root} holds {known:,} of the {live_rows:,} events that would be replayed, so that "
+            "its model may have learnt from them: give --home another folder, or delete this one."
+        )
+    return Held(folder / "history", folder / "live.parquet", live_rows, judged)
+
+
+def _with_quarantine(judged: IngestReport, scratch: Home, home: Home) -> IngestReport:
+    """Move the bad rows that *judged* tells of into *home*, and return where they are now."""
+    tables = dict(judged.tables)
+    for name, table in judged.tables.items():
+        if table.quarantine_path is not None:
+            kept = home.quarantine / Path(table.quarantine_path).relative_to(scratch.quarantine)
+            with atomic_file(kept) as partial:
+                shutil.copyfile(table.quarantine_path, partial)
+            tables[name] = replace(table, quarantine_path=str(kept))
+    return replace(judged, tables=tables)
+
+
+def _known_already(project: Project, connection: duckdb.DuckDBPyConnection, live: str) -> int:
+    """Return how many of the events to be replayed are in the lake."""
+    lake, events = Lake(project.home), project.system.source
+    if not lake.exists(events.name):
+        return 0
+    key = quoted(events.schema.key)
+    stored = lake.snapshot(events.name).sql
+    return int(one_row(connection, f"SELECT count(*) FROM {live} l SEMI JOIN {stored} s ON l.{key} = s.{key}")[0])
 
 
 def replayed_traffic(
@@ -132,7 +172,7 @@ def replayed_traffic(
         seed=seed,
         progress=progress,
     )
-    return _told(project, report, progress)
+    return {**_told(project, report, progress), "held_out": held.live_rows}
 
 
 def _after_latest(project: Project) -> int:
@@ -163,7 +203,7 @@ def _ingest(project: Project, feedback: Path, progress: Progress) -> int:
         feedback,
         config=project.data.value.validation,
         schemas=project.system.tables,
-        origin={"system": project.system.name},
+        origin=Lake(project.home).origin(project.system.source.name),  # whatever world these users belong to
         progress=progress,
     )
     new = report.tables[project.system.source.name].rows_new

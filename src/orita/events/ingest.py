@@ -56,7 +56,7 @@ def ingest(
         config: how strictly rows are judged.
         schemas: by table name, what rows must look like; a table left out has the data set's own, else the contract's.
         origin: whose rows these are: ``system``, and ``world`` if they were generated; kept with a table that this
-            makes. A table that was made for another system is refused.
+            makes. A table that was made for another system, or for a world that these are not of, is refused.
         clock: tells what the future is.
         progress: where to draw progress.
 
@@ -201,7 +201,7 @@ def _run(
     lake = Lake(home)
     found = find_sources(path)
     for source in found:
-        _refuse_other_system(lake, source.table, origin)
+        _refuse_others(lake, source.table, origin)
     stamps = {source.file: _stamp(source.file) for source in found}
     with (
         work_folder(home) as folder,
@@ -234,12 +234,17 @@ def _profile(connection: duckdb.DuckDBPyConnection, home: Home, lake: Lake, sche
     return measure(connection, snapshot.sql, schema, snapshot.version)
 
 
-def _refuse_other_system(lake: Lake, table: str, origin: Mapping[str, str]) -> None:
-    owner = lake.origin(table).get("system") if lake.exists(table) else None
-    if owner and origin.get("system", owner) != owner:
+def _refuse_others(lake: Lake, table: str, origin: Mapping[str, str]) -> None:
+    owner = lake.origin(table) if origin and lake.exists(table) else {}
+    if owner and origin["system"] != owner["system"]:
         raise UserError(
-            f"table {table!r} of the home {lake.home.root} holds the events of system {owner!r}, not of "
+            f"table {table!r} of the home {lake.home.root} holds the events of system {owner['system']!r}, not of "
             f"{origin['system']!r}: give --home another folder."
+        )
+    if owner and owner.get("world", origin.get("world")) != origin.get("world"):
+        raise UserError(
+            f"table {table!r} of the home {lake.home.root} holds a synthetic world, with which other events do not "
+            "mix: give --home another folder."
         )
 
 

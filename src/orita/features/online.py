@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.clock import from_micros
-from orita.core.errors import NotFound, OritaError, UserError, closest
+from orita.core.errors import OritaError, UserError
 from orita.features.declarations import (
     MICROS_PER_DAY,
     Aggregate,
@@ -104,6 +104,7 @@ class OnlineFeatures:
 
         Raises:
             NotFound: the system declares no such feature.
+            UserError: it declares another one under its name.
         """
         return OnlineReader(self, schema)
 
@@ -115,13 +116,8 @@ class OnlineReader:
         self.schema = schema
         self._features = features
         plan = features.plan
+        plan.system.check(schema, "the model")
         evaluators = _evaluators(plan)
-        unknown = [name for name in schema.names if name not in evaluators]
-        if unknown:
-            raise NotFound(
-                f"feature {unknown[0]!r} is not declared in system {plan.system.name!r}. "
-                f"{closest(unknown[0], evaluators)}"
-            )
         self._columns = [evaluators[name] for name in schema.names]
         self._empty = {record.name: _empty_record(record) for record in plan.records}
 

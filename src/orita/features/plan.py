@@ -19,6 +19,7 @@ from orita.features.declarations import (
     Expression,
     Residual,
 )
+from orita.features.meaning import identity
 from orita.features.system import System
 
 __all__ = ["SLOTS", "AggregateSlots", "AttributeSlots", "Plan", "Record", "plan_of"]
@@ -111,7 +112,7 @@ class Plan:
         """A digest of the layout of state: stores written for another version are not read."""
         content = repr([
             (record.name, record.width, [(a.attribute.name, a.attribute.values) for a in record.attributes],
-             [_identity(a.aggregate) for a in record.aggregates])
+             [identity(a.aggregate) for a in record.aggregates])
             for record in self.records
         ])  # fmt: skip
         return hashlib.sha256(content.encode()).hexdigest()[:12]
@@ -181,14 +182,3 @@ def _attributes(expression: Expression) -> list[Attribute]:
             return [expression.attribute]
         case _:
             return []
-
-
-def _identity(aggregate: Aggregate) -> tuple[object, ...]:
-    value: object = None
-    if isinstance(aggregate.value, Residual):
-        value = (aggregate.value.column.column.name, _identity(aggregate.value.expected))
-    elif aggregate.value:
-        value = aggregate.value.column.name
-    keys = tuple(key.name for key in aggregate.keys)
-    prior = (aggregate.prior.mean, aggregate.prior.weight) if aggregate.prior else None
-    return aggregate.function, value, keys, prior

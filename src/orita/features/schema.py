@@ -30,6 +30,7 @@ class FeatureColumn:
         cardinality: number of declared values of a category, else 0.
         arrow: name of the Arrow type in a training row (``int64``, ``float32``, ``int8``, …).
         description: one sentence for people.
+        meaning: digest of the declaration that its values come from; empty where nothing is known of it.
     A missing value (before the first event, unknown category, absent column) is null in a table, NaN in ``x_NF``.
     """
 
@@ -39,6 +40,7 @@ class FeatureColumn:
     cardinality: int = 0
     arrow: str = "float32"
     description: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class FeatureSchema:
 
     @property
     def version(self) -> str:
-        """A digest of names, kinds and order: two schemas with one version feed the same model."""
-        content = json.dumps([[c.name, c.side, c.kind, c.cardinality] for c in self.columns])
+        """A digest of names, kinds, meanings and order: two schemas with one version feed the same model."""
+        content = json.dumps([[c.name, c.side, c.kind, c.cardinality, c.meaning] for c in self.columns])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.events.schema import TableSchema
@@ -20,6 +20,7 @@ from orita.features.declarations import (
     Source,
     WeekDay,
 )
+from orita.features.meaning import meaning
 from orita.features.schema import FeatureColumn, FeatureSchema, Side
 
 __all__ = ["System", "system"]
@@ -69,16 +70,44 @@ class System:
             columns.extend(self._columns(name))
         return FeatureSchema(tuple(columns))
 
+    def check(self, schema: FeatureSchema, reader: str) -> None:
+        """Refuse the features of *schema* where they are not declared, or not as they were when it was made.
+
+        Args:
+            schema: what a model reads.
+            reader: whose schema it is, for the sentence, such as ``model v1.2.0``.
+
+        Raises:
+            NotFound: a feature is not declared any more.
+            UserError: a feature has another meaning now.
+        """
+        now = {column.name: column for column in self.schema().columns}
+        for column in schema.columns:
+            if column.name not in now:
+                raise NotFound(
+                    f"{reader} reads feature {column.name!r}, which system {self.name!r} does not declare. "
+                    f"{closest(column.name, now)} Declare it again, or train a model without it."
+                )
+            if column.meaning and column.meaning != now[column.name].meaning:
+                raise UserError(
+                    f"{reader} was trained on another declaration of feature {column.name!r} than system "
+                    f"{self.name!r} has now: declare it as it was, or under another name, or train a new model."
+                )
+
     def _columns(self, name: str) -> list[FeatureColumn]:
         if name in self.declared:
-            return _columns(name, self.declared[name], self)
-        every = [column for feature in self.declared for column in _columns(feature, self.declared[feature], self)]
+            return self._declared_columns(name)
+        every = [column for feature in self.declared for column in self._declared_columns(feature)]
         found = [column for column in every if column.name == name]
         if not found:
             raise NotFound(
                 f"feature {name!r} is not declared in system {self.name!r}. {closest(name, [*self.declared])}"
             )
         return found
+
+    def _declared_columns(self, name: str) -> list[FeatureColumn]:
+        expression = self.declared[name]
+        return [replace(column, meaning=meaning(expression)) for column in _columns(name, expression, self)]
 
     def _check(self, name: str, expression: Expression) -> None:
         known = {self.user, self.item}

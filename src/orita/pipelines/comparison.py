@@ -19,7 +19,7 @@ from orita.models.reading import read_examples
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import Catalogue, ModelVersion
 
-__all__ = ["Duel", "compare_versions", "evaluate_version"]
+__all__ = ["Duel", "compare_versions", "evaluate_version", "refuse_other_features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
         raise UserError(f"part {part!r} does not exist: use train, val or test.")
     entry = Catalogue(workspace.home, workspace.clock).get(workspace.system.name, version)
     package = load_package(entry.package)
+    workspace.system.check(package.schema, f"model {entry.version}")
     rows = _rows(workspace, package.schema, part)
     settings = workspace.model.evaluation
     judged = evaluate(
@@ -67,9 +68,10 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
     """Compare two registered models on the latest test rows.
 
     Raises:
-        UserError: no test row is later than the training and validation rows of both.
+        UserError: no test row is later than the training and validation rows of both, or `refuse_other_features`.
     """
     packages = [load_package(entry.package) for entry in (challenger, champion)]
+    refuse_other_features(workspace, champion.version, packages[1].schema)
     seen_to = max(_seen_to(package) for package in packages)
     scores, kept = [], None
     for package in packages:
@@ -93,6 +95,21 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
         seed=workspace.model.seed,
     )
     return Duel(challenger.version, champion.version, len(kept), comparison)
+
+
+def refuse_other_features(workspace: Workspace, version: str, schema: FeatureSchema) -> None:
+    """Refuse a champion that cannot be judged on the features of now.
+
+    Raises:
+        UserError: a feature that it reads is not declared any more, or has another meaning; what to do instead.
+    """
+    try:
+        workspace.system.check(schema, f"the champion {version}")
+    except UserError as error:
+        raise UserError(
+            f"{error} Until then no new model can be compared with it: 'orita train', and 'orita models promote' what "
+            "it names."
+        ) from None
 
 
 def _seen_to(package: Package) -> int:

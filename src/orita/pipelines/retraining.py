@@ -10,7 +10,7 @@ from orita.core.errors import UserError
 from orita.events.lake import Lake
 from orita.models.package import load_package
 from orita.monitoring.triggers import decide
-from orita.pipelines.comparison import compare_versions
+from orita.pipelines.comparison import compare_versions, refuse_other_features
 from orita.pipelines.etl import etl_graph
 from orita.pipelines.graph import Graph, Result, Task, run_graph
 from orita.pipelines.monitoring import latest_report
@@ -45,7 +45,10 @@ def retraining_graph(*, force: bool = False) -> Graph:
 def check_trigger_conditions(workspace: Workspace, results: Mapping[str, Result], *, force: bool) -> Result:
     """Decide from the latest monitoring report and the schedule whether a new model is due."""
     champion = Catalogue(workspace.home, workspace.clock).champion(workspace.system.name)
-    trained = load_package(champion.package).metadata.training_date if champion else None
+    package = load_package(champion.package) if champion else None
+    if champion and package:
+        refuse_other_features(workspace, champion.version, package.schema)
+    trained = package.metadata.training_date if package else None
     report = latest_report(workspace)
     reasons = ["asked for with --force"] if force else []
     watched = report.get("decision", {}) if report and champion and report["model_version"] == champion.version else {}

@@ -1,8 +1,9 @@
 """Real events replayed as live traffic: users who come back ask a server to rank what they are about to see.
 
 Where there is no synthetic world, the last part of a data set is held out and played: the events of one user close
-together in time are a visit; the items of the visit, among others drawn at random, are the candidates of one request.
-Users react to the items that they really reacted to, and to no other, as those are the only reactions known.
+together in time are a visit; its items, among others drawn at random, are the candidates of one request, or of several where they
+are more than half of the candidates. Users react to the items that they really reacted to, and to no other,
+as those are the only reactions known; an event that comes back keeps its id, and so is stored once, however it comes.
 
 Legend: E events.
 """
@@ -22,7 +23,6 @@ import pyarrow as pa
 from orita.core.clock import from_micros
 from orita.core.errors import UserError
 from orita.core.files import atomic_file
-from orita.core.ids import uuid7
 from orita.core.progress import SILENT, Progress
 from orita.simulate.client import Answer, RankingClient
 
@@ -77,7 +77,8 @@ def replay_events(
         base_url: the server, such as ``http://127.0.0.1:8080``.
         feedback: receives Interaction rows as JSON lines, whole or not at all.
         start: no request is earlier than this, microseconds since the Unix epoch.
-        requests, items: visits, and candidates of each.
+        requests: at most so many are sent; the events of later visits are left out.
+        items: candidates of each request, at least 2.
         seed: fixes the drawn candidates.
         progress: where to draw progress.
 
@@ -89,7 +90,7 @@ def replay_events(
     halves: list[tuple[bool, int]] = []
     with progress.bar("Replay visits", requests) as bar:
         try:
-            for visit in _visits(events, requests):
+            for visit in _visits(events, items // 2, requests):
                 known = [row["item_id"] for row in visit]
                 drawn = (pool[i] for i in rng.integers(0, len(pool), 4 * items).tolist())
                 candidates = list(dict.fromkeys([*known, *drawn]))[:items]
@@ -119,13 +120,13 @@ def replay_events(
     )
 
 
-def _visits(events: pa.Table, most: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield the visits in order of their start: one user's events less than half an hour apart."""
+def _visits(events: pa.Table, longest: int, most: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield visits of at most *longest* events in order of their start: one user's, less than half an hour apart."""
     under_way: dict[Any, list[dict[str, Any]]] = {}
     visits: list[list[dict[str, Any]]] = []
     for row in events.to_pylist():
         open_visit = under_way.get(row["user_id"])
-        if open_visit is None or _micros(row) - _micros(open_visit[-1]) > _VISIT_GAP:
+        if open_visit is None or len(open_visit) == longest or _micros(row) - _micros(open_visit[-1]) > _VISIT_GAP:
             open_visit = under_way[row["user_id"]] = []
             visits.append(open_visit)
         open_visit.append(row)
@@ -142,7 +143,6 @@ def _reactions(visit: list[dict[str, Any]], answer: Answer) -> list[dict[str, An
     return [
         {
             **{name: value for name, value in row.items() if value is not None},
-            "interaction_id": uuid7(),
             "request_id": answer.request_id,
             "position": position[row["item_id"]],
         }
