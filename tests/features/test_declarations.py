@@ -141,5 +141,5 @@ def test_a_feature_that_means_something_else_is_refused() -> None:
             other.check(first.schema([name]), "model v1.0.0")
     without = system("s", label=SHOWN.click, rank=ITEM, for_=USER)
     without.features(rates=SHOWN.mean("click").by(USER))
-    with pytest.raises(UserError, match="model v1.0.0 reads feature 'rate', which system 's' does not declare"):
+    with pytest.raises(UserError, match=r"model v1.0.0 reads feature 'rate', which system 's' does not declare"):
         without.check(first.schema(["rate"]), "model v1.0.0")

@@ -172,8 +172,9 @@ def _models(results: dict[str, Any]) -> Table:
 def _serving_line(traffic: dict[str, Any]) -> str:
     if traffic["latency_p50_ms"] is None:
         return f"{traffic['requests']:,} requests, none answered"
+    size = "100 items or more" if "held_out" in traffic else "100 items"
     return (
-        f"{traffic['requests']:,} requests of 100 items, {traffic['failures']} failed; "
+        f"{traffic['requests']:,} requests of {size}, {traffic['failures']} failed; "
         f"p50 {traffic['latency_p50_ms']:.1f} ms, p99 {traffic['latency_p99_ms']:.1f} ms as the client saw it"
     )
 

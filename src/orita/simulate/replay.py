@@ -1,9 +1,9 @@
 """Real events replayed as live traffic: users who come back ask a server to rank what they are about to see.
 
 Where there is no synthetic world, the last part of a data set is held out and played: the events of one user close
-together in time are a visit; its items, among others drawn at random, are the candidates of one request, or of several where they
-are more than half of the candidates. Users react to the items that they really reacted to, and to no other,
-as those are the only reactions known; an event that comes back keeps its id, and so is stored once, however it comes.
+together in time are a visit; its items, among at least as many others drawn at random, are the candidates of one
+request. Users react to the items that they really reacted to, and to no other, as those are the only reactions known;
+an event that comes back keeps its id, and so is stored once, however it comes.
 
 Legend: E events.
 """
@@ -65,6 +65,7 @@ def replay_events(
     start: int,
     requests: int = 1000,
     items: int = 100,
+    most_items: int = 1000,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> ReplayReport:
@@ -78,7 +79,8 @@ def replay_events(
         feedback: receives Interaction rows as JSON lines, whole or not at all.
         start: no request is earlier than this, microseconds since the Unix epoch.
         requests: at most so many are sent; the events of later visits are left out.
-        items: candidates of each request, at least 2.
+        items: candidates of each request; of a long visit twice its events.
+        most_items: of a longer one so many; it is several requests then.
         seed: fixes the drawn candidates.
         progress: where to draw progress.
 
@@ -90,10 +92,10 @@ def replay_events(
     halves: list[tuple[bool, int]] = []
     with progress.bar("Replay visits", requests) as bar:
         try:
-            for visit in _visits(events, items // 2, requests):
+            for visit in _visits(events, most_items // 2, requests):
                 known = [row["item_id"] for row in visit]
-                drawn = (pool[i] for i in rng.integers(0, len(pool), 4 * items).tolist())
-                candidates = list(dict.fromkeys([*known, *drawn]))[:items]
+                drawn = (pool[i] for i in rng.integers(0, len(pool), 4 * max(items, len(known))).tolist())
+                candidates = list(dict.fromkeys([*known, *drawn]))[: max(items, 2 * len(known))]
                 at = from_micros(max(start, _micros(visit[0]) - 1)).isoformat().replace("+00:00", "Z")
                 answer = client.predict(visit[0]["user_id"], candidates, visit[0].get("device"), at)
                 answers.append(answer)
