@@ -13,16 +13,20 @@ system_package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-g
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test test-slow lint bench docs lock clean setup
+.PHONY: demo test test-slow test-services lint bench docs lock clean setup
 
 demo: $(READY)
 	$(BIN)/orita demo $(if $(DATA),--data "$(DATA)")
 
-test: lint
+test: lint test-services
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: $(READY)
+test-slow: $(READY) test-services
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+
+# What tests start; where it may not be installed they are skipped, and say why. RUNLEVEL: no service is started.
+test-services:
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || ( export RUNLEVEL=1; $(call system_package,redis-server) ) || true
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -38,7 +42,7 @@ docs: $(READY)
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-cuda.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Orita needs Python 3.11, 3.12 or 3.13; $(PYTHON) is another. Set PYTHON=/path/to/python3.11."; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call system_package,python3-venv)
@@ -51,8 +55,9 @@ $(READY): requirements.lock pyproject.toml
 
 lock: pyproject.toml
 	$(BIN)/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra train --extra dev --output-file requirements.lock pyproject.toml
-	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' requirements.lock
+	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra kafka --extra redis --extra train --extra dev --output-file requirements.lock pyproject.toml
+	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' -e '/^--constraint/d' \
+	  -e '1i --constraint requirements-cuda.lock' requirements.lock
 
 clean:
 	rm -rf $(VENV) .orita .mypy_cache .ruff_cache .pytest_cache .hypothesis

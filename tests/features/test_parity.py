@@ -16,10 +16,11 @@ from tests.features.oracle import DAY, Oracle
 
 from orita import INTERACTION, Column, Entity, Source, System, system
 from orita.core.clock import to_micros
-from orita.features.history import features_sql
+from orita.features.history import compute_history, feature_rows
 from orita.features.online import OnlineFeatures
 from orita.features.plan import Plan, plan_of
 from orita.features.publish import publish
+from orita.features.schema import FeatureSchema
 
 START = 1_704_067_200_000_000
 COLOURS = ("red", "green")
@@ -156,12 +157,18 @@ def close(found: float | None, expected: float, what: str) -> None:
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-4), what
 
 
+def rows_of(plan: Plan, connection: Any, relations: dict[str, str], schema: FeatureSchema) -> list[dict[str, Any]]:
+    """Return the rows of the batch engine."""
+    rows: list[dict[str, Any]] = feature_rows(plan, compute_history(plan, connection, relations), schema).to_pylist()
+    return rows
+
+
 def check_history(
     plan: Plan, connection: Any, relations: dict[str, str], events: list[dict[str, Any]], oracle: Oracle
 ) -> None:
     """Assert that the batch engine has one row an event, each as the oracle computes it."""
     schema = plan.system.schema()
-    rows = connection.sql(features_sql(plan, relations, schema)).to_arrow_table().to_pylist()
+    rows = rows_of(plan, connection, relations, schema)
     assert sorted(row["event_id"] for row in rows) == sorted(f"e{i}" for i in range(len(events)))
     for row in rows:
         event = events[int(row["event_id"][1:])]
@@ -210,8 +217,8 @@ def test_an_event_never_sees_its_own_instant() -> None:
         for step in (0, 0, 1)
     ]
     connection, relations = connect(events, {"user": {}, "item": {}}, pa.int64())
-    rows = connection.execute(features_sql(PLAN, relations, SYSTEM.schema(["count_user"]))).fetchall()
-    assert sorted((row[0], row[-1]) for row in rows) == [("e0", 0), ("e1", 0), ("e2", 2)]
+    rows = rows_of(PLAN, connection, relations, SYSTEM.schema(["count_user"]))
+    assert sorted((row["event_id"], row["count_user"]) for row in rows) == [("e0", 0), ("e1", 0), ("e2", 2)]
     connection.close()
 
 
@@ -236,6 +243,6 @@ def test_time_is_utc() -> None:
     at = to_micros(datetime.fromisoformat("2024-01-01T23:30:00+00:00"))
     events = [{"user_id": 1, "item_id": 2, "t": at, "click": 1, "dwell_time": 1.0, "device": None}]
     connection, relations = connect(events, {"user": {}, "item": {}}, pa.int64())
-    row = connection.execute(features_sql(PLAN, relations, SYSTEM.schema(["hour", "weekday"]))).fetchone()
-    assert row[-2:] == (23, 0)
+    (row,) = rows_of(PLAN, connection, relations, SYSTEM.schema(["hour", "weekday"]))
+    assert (row["hour"], row["weekday"]) == (23, 0)
     connection.close()

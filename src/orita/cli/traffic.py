@@ -20,7 +20,7 @@ from orita.events.ingest import ingest
 from orita.events.lake import Lake
 from orita.events.report import IngestReport
 from orita.events.world.generation import load_world
-from orita.features.publish import current_generation
+from orita.features.generation import current_generation
 from orita.pipelines.etl import generated_folder
 from orita.project import Project
 from orita.simulate.replay import ReplayReport, replay_events

@@ -1,275 +1,237 @@
-"""The batch engine: features of every event as of its own time, and the state after the last, in DuckDB.
+"""The batch engine: features of every event as of its own time.
 
-The boundary is written once, in `_FRAME`: a row sees the events with time < its own, in its own keys. Events of one
-instant (a page of a feed) do not see each other.
+Events are read once, brought together by key, and folded; which of them a row sees is written in `kernel.ranges`.
+Events of one instant (a page of a feed) do not see each other.
+
+Legend: N events, E events that have a key, X pairs of an event and one of the several values of an attribute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from orita.events.engine import literal, quoted
-from orita.features.declarations import (
-    MICROS_PER_DAY,
-    Aggregate,
-    Attribute,
-    AttributeAge,
-    Decay,
-    Entity,
-    Expression,
-    HourOfDay,
-    OneHot,
-    Residual,
-    WeekDay,
-)
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from orita.features.declarations import MICROS_PER_DAY, Aggregate, Attribute, Entity, EventColumn, Residual
+from orita.features.expressions import Evaluator, Reads, evaluators
+from orita.features.frame import Frame, Relations, load_frame
+from orita.features.kernel import folds
+from orita.features.kernel.grouping import Codes, Groups, codes_of_integers, combine, group
+from orita.features.kernel.ranges import LIFETIME, Ranges, Timeline, find_ranges
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 
-__all__ = ["Relations", "attribute_sql", "features_sql", "staged_sql", "value_sql"]
+__all__ = ["History", "compute_history", "feature_rows", "state_rows"]
 
-Relations = Mapping[str, str]
-"""For each table name, SQL that can stand behind FROM; an absent entity table has no attributes yet."""
-
-_FRAME = "ORDER BY t RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP"
-_IDS = ("event_id", "user_id", "item_id", "t", "target")
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
-def features_sql(plan: Plan, relations: Relations, schema: FeatureSchema) -> str:
-    """Return a query for one row an event: event_id, user_id, item_id, timestamp, target, then *schema*'s columns."""
-    stages = _stages(plan, relations)
-    columns = _feature_columns(plan)
-    select = ",\n  ".join(f'CAST({columns[c.name]} AS {_SQL_TYPES[c.arrow]}) AS "{c.name}"' for c in schema.columns)
-    return (
-        f"WITH {stages}\nSELECT event_id, user_id, item_id, make_timestamp(t) AS timestamp, "
-        f"CAST(target AS TINYINT) AS target,\n  {select}\nFROM staged"
-    )
+@dataclass(frozen=True, slots=True)
+class History:
+    """The events with what each saw: ``values[name]`` is an aggregate or residual of the plan, NaN where missing."""
+
+    frame: Frame
+    values: dict[str, Floats]
+
+    @property
+    def at(self) -> Integers:
+        """Time of each event."""
+        return self.frame.time_N
 
 
-def staged_sql(plan: Plan, relations: Relations) -> str:
-    """Return a query for every event with its attributes and residuals, from which final state is grouped."""
-    return f"WITH {_stages(plan, relations, with_features=False)}\nSELECT * FROM staged"
+def compute_history(
+    plan: Plan, connection: duckdb.DuckDBPyConnection, relations: Relations, *, final: bool = False
+) -> History:
+    """Compute every aggregate of *plan* for every event, as of the event's own time.
 
-
-_SQL_TYPES = {"int64": "BIGINT", "int16": "SMALLINT", "int8": "TINYINT", "float32": "FLOAT"}
-
-
-def _stages(plan: Plan, relations: Relations, *, with_features: bool = True) -> str:
-    """Return the CTEs that end in ``staged``: events → residuals' means → residuals → the other aggregates."""
+    Args:
+        plan: what to compute.
+        connection: where *relations* can be read.
+        relations: SQL of each table.
+        final: only what the state after the last event needs: residuals and their means.
+    """
+    history = History(load_frame(plan, connection, relations), {})
     expected = {residual.expected for residual in plan.residuals}
-    first = [a for a in plan.aggregates if a in expected]
-    rest = [a for a in plan.aggregates if a not in expected] if with_features else []
-    chain = [("events", _events(plan, relations))]
-    chain.append(("means", _window_stage("events", first, plan)))
-    residuals = ", ".join(_residual(residual, plan) for residual in plan.residuals)
-    chain.append(("residuals", f"SELECT *{', ' + residuals if residuals else ''} FROM means"))
-    single = [a for a in rest if not (a.attribute and a.attribute.many)]
-    chain.append(("days", _days_stage("residuals", single, plan)))
-    chain.append(("singles", _window_stage("days", single, plan)))
-    latest = "singles"
-    for aggregate in (a for a in rest if a.attribute and a.attribute.many):
-        name = plan.name(aggregate)
-        chain.append((f"many_{name}", _many_stage("residuals", aggregate, plan)))
-        fill = f"coalesce(m.{name}, 0)" if aggregate.function in ("count", "sum") else f"m.{name}"
-        if aggregate.prior:
-            fill = f"coalesce(m.{name}, {aggregate.prior.mean!r})"
-        chain.append(
-            (
-                f"with_{name}",
-                f"SELECT l.*, {fill} AS {name} FROM {latest} l LEFT JOIN many_{name} m USING (event_id)",
-            )
-        )
-        latest = f"with_{name}"
-    chain.append(("staged", f"SELECT * FROM {latest}"))
-    return ",\n".join(f"{name} AS ({body})" for name, body in chain)
+    _compute(plan, history, [aggregate for aggregate in plan.aggregates if aggregate in expected])
+    for residual in plan.residuals:
+        column_N = history.frame.values[residual.column.column.name].astype(np.float64)
+        history.values[plan.residual(residual)] = column_N - history.values[plan.name(residual.expected)]
+    if not final:
+        _compute(plan, history, [aggregate for aggregate in plan.aggregates if aggregate not in expected])
+    return history
 
 
-def _events(plan: Plan, relations: Relations) -> str:
-    """Return events with the attributes of their entities, categories as codes."""
-    system = plan.system
-    schema = system.source.schema
-    values = sorted(_value_columns(plan) | _context_columns(plan))
-    parts = [
-        f"e.{quoted(schema.key)} AS event_id",
-        f"e.{quoted(system.user.key)} AS user_id",
-        f"e.{quoted(system.item.key)} AS item_id",
-        f"epoch_us(e.{quoted(schema.time or '')}) AS t",
-        f"e.{quoted(system.label.column.name)} AS target",
-        *(f"e.{quoted(column)} AS {quoted(f'v_{column}')}" for column in values),
-    ]
-    joins = []
-    for alias, entity in (("u", system.user), ("i", system.item)):
-        attributes = [a for a in plan.attributes if a.entity == entity]
-        if not attributes:
-            continue
-        parts += [f"{alias}.{quoted(a.name)}" for a in attributes]
-        table = relations.get(entity.table or "")
-        codes = ", ".join(f"{attribute_sql(a) if table else _absent(a)} AS {quoted(a.name)}" for a in attributes)
-        inner = (
-            f"SELECT {quoted(entity.key)} AS id, {codes} FROM {table}"
-            if table
-            else f"SELECT NULL AS id, {codes} WHERE false"
-        )
-        joins.append(f"LEFT JOIN ({inner}) {alias} ON {alias}.id = e.{quoted(entity.key)}")
-    return f"SELECT {', '.join(parts)} FROM {relations[system.source.name]} e {' '.join(joins)}"
-
-
-def _value_columns(plan: Plan) -> set[str]:
-    names = set()
-    for aggregate in plan.aggregates:
-        if isinstance(aggregate.value, Residual):
-            names.add(aggregate.value.column.column.name)
-        elif aggregate.value:
-            names.add(aggregate.value.column.name)
-    return names
-
-
-def _context_columns(plan: Plan) -> set[str]:
-    return {e.column.column.name for e in plan.system.declared.values() if isinstance(e, OneHot)}
-
-
-def attribute_sql(attribute: Attribute) -> str:
-    """Return the value of an attribute as features use it: number, microseconds, code, or list of codes."""
-    column = quoted(attribute.column.name)
-    if attribute.column.type == "time":
-        return f"epoch_us({column})"
-    if not attribute.categorical:
-        return f"CAST({column} AS DOUBLE)"
-    choices = "[" + ", ".join(literal(value) for value in attribute.values) + "]"
-    if attribute.many:
-        position = f"list_position({choices}, CAST(x AS VARCHAR))"
-        return f"list_sort(list_distinct([{position} - 1 FOR x IN {column} IF {position} > 0]))"
-    return f"nullif(coalesce(list_position({choices}, CAST({column} AS VARCHAR)), 0), 0) - 1"
-
-
-def _absent(attribute: Attribute) -> str:
-    kind = "INTEGER[]" if attribute.many else "BIGINT" if attribute.column.type == "time" else "DOUBLE"
-    return f"CAST(NULL AS {'INTEGER' if attribute.categorical and not attribute.many else kind})"
-
-
-def _partition(aggregate: Aggregate, plan: Plan) -> list[str]:
-    columns = {plan.system.user: "user_id", plan.system.item: "item_id"}
-    return [columns[key] if isinstance(key, Entity) else quoted(key.name) for key in aggregate.keys]
-
-
-def _window(aggregate: Aggregate, plan: Plan) -> str:
-    keys = ", ".join(_partition(aggregate, plan))
-    return f"({'PARTITION BY ' + keys + ' ' if keys else ''}{_FRAME})"
-
-
-def value_sql(aggregate: Aggregate, plan: Plan) -> str:
-    """Return the column of a staged event that an aggregate reads."""
-    if isinstance(aggregate.value, Residual):
-        return plan.residual(aggregate.value)
-    assert aggregate.value is not None
-    return quoted(f"v_{aggregate.value.column.name}")
-
-
-def _over(aggregate: Aggregate, plan: Plan, window: str) -> str:
-    """Return the aggregate over *window*, before what an unknown attribute does to it."""
-    match aggregate.function:
-        case "count":
-            return f"count(*) OVER {window}"
-        case "last_time":
-            return f"max(t) OVER {window}"
-        case "first_time":
-            return f"min(t) OVER {window}"
-        case "distinct_days":
-            return f"coalesce(sum(first_of_day_{plan.name(aggregate)}) OVER {window}, 0)"
-        case "sum":
-            return f"coalesce(sum(CAST({value_sql(aggregate, plan)} AS DOUBLE)) OVER {window}, 0)"
-        case "mean":
-            value = f"CAST({value_sql(aggregate, plan)} AS DOUBLE)"
-            return _mean(f"sum({value}) OVER {window}", f"count({value}) OVER {window}", aggregate)
-
-
-def _mean(total: str, count: str, aggregate: Aggregate) -> str:
-    if aggregate.prior is None:
-        return f"({total}) / nullif({count}, 0)"
-    prior = aggregate.prior
-    return f"(coalesce({total}, 0) + {prior.mean * prior.weight!r}) / ({count} + {prior.weight!r})"
-
-
-def _window_stage(below: str, aggregates: list[Aggregate], plan: Plan) -> str:
-    windows: dict[str, str] = {}
-    columns = []
+def _compute(plan: Plan, history: History, aggregates: Sequence[Aggregate]) -> None:
+    """Compute *aggregates*, those of one kind of key together, several kinds at once."""
+    kinds: dict[tuple[str, ...], list[Aggregate]] = {}
     for aggregate in aggregates:
-        name = windows.setdefault(_window(aggregate, plan), f"w{len(windows)}")
-        column = _over(aggregate, plan, name)
-        if aggregate.attribute:
-            unknown = {"count": "0", "sum": "0", "distinct_days": "0"}.get(aggregate.function, "NULL")
-            if aggregate.prior:
-                unknown = repr(aggregate.prior.mean)
-            column = f"CASE WHEN {quoted(aggregate.attribute.name)} IS NULL THEN {unknown} ELSE {column} END"
-        columns.append(f"{column} AS {plan.name(aggregate)}")
-    named = ", ".join(f"{name} AS {window}" for window, name in windows.items())
-    return f"SELECT *{''.join(', ' + c for c in columns)} FROM {below}{' WINDOW ' + named if named else ''}"
+        kinds.setdefault(tuple(key.name for key in aggregate.keys), []).append(aggregate)
+
+    def of_kind(alike: list[Aggregate]) -> dict[str, Floats]:
+        view = _view(history.frame, alike[0])
+        return {plan.name(aggregate): _value(plan, history, aggregate, view) for aggregate in alike}
+
+    with ThreadPoolExecutor(min(len(kinds), os.cpu_count() or 1) or 1) as pool:
+        for computed in pool.map(of_kind, kinds.values()):
+            history.values.update(computed)
 
 
-def _days_stage(below: str, aggregates: list[Aggregate], plan: Plan) -> str:
-    flags = []
-    for aggregate in aggregates:
-        if aggregate.function == "distinct_days":
-            keys = ", ".join([*_partition(aggregate, plan), f"t // {MICROS_PER_DAY}"])
-            first = f"row_number() OVER (PARTITION BY {keys} ORDER BY t) = 1"
-            flags.append(f"CAST({first} AS TINYINT) AS first_of_day_{plan.name(aggregate)}")
-    return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM {below}"
+def feature_rows(plan: Plan, history: History, schema: FeatureSchema) -> pa.Table:
+    """Return one row an event: event_id, user_id, item_id, timestamp, target, then *schema*'s columns."""
+    columns = evaluators(plan.system, _reads(plan))
+    read = history.frame.table
+    table = read.select(["event_id", "user_id", "item_id"])
+    table = table.append_column("timestamp", pa.array(history.at).cast(pa.timestamp("us")))
+    table = table.append_column("target", read["target"].cast(pa.int8()))
+    for column in schema.columns:
+        value_N = np.broadcast_to(np.asarray(columns[column.name](history), np.float64), len(history.frame))
+        missing_N = np.isnan(value_N)
+        kind = pa.type_for_alias(column.arrow)
+        if pa.types.is_integer(kind):
+            value_N = np.where(missing_N, 0, value_N)
+        plain = value_N.astype(kind.to_pandas_dtype())
+        table = table.append_column(column.name, pa.array(plain, kind, mask=missing_N))
+    return table
 
 
-def _many_stage(below: str, aggregate: Aggregate, plan: Plan) -> str:
-    """Return one value an event over all of its attribute's values: an earlier event counts once for each it shares."""
+def state_rows(plan: Plan, history: History) -> pa.Table:
+    """Return the events with ids, time ``t``, attributes, values (``v_…``) and residuals, to be grouped into state."""
+    frame = history.frame
+    table = frame.table.select(["user_id", "item_id"]).append_column("t", pa.array(history.at))
+    for attribute in plan.attributes:
+        table = table.append_column(attribute.name, frame.table[attribute.name])
+    for name, value_N in frame.values.items():
+        missing_N = np.isnan(value_N) if value_N.dtype.kind == "f" else None
+        table = table.append_column(f"v_{name}", pa.array(value_N, mask=missing_N))
+    for residual in plan.residuals:
+        value_N = history.values[plan.residual(residual)]
+        table = table.append_column(plan.residual(residual), pa.array(value_N, mask=np.isnan(value_N)))
+    return table
+
+
+def _reads(plan: Plan) -> Reads[History]:
+    def aggregate(wanted: Aggregate) -> Evaluator[History]:
+        return lambda history: history.values[plan.name(wanted)]
+
+    def equals(column: EventColumn, value: str) -> Evaluator[History]:
+        def evaluate(history: History) -> Floats:
+            found = pa.compute.equal(history.frame.context[column.column.name], value)
+            return np.asarray(pa.compute.fill_null(found, False).to_numpy()).astype(np.float64)
+
+        return evaluate
+
+    return Reads(aggregate, lambda attribute: lambda history: _slots(history.frame, attribute), equals)
+
+
+def _slots(frame: Frame, attribute: Attribute) -> Floats:
+    """Return the attribute's value of each event, [N, 1], or a flag for each of its values, [N, width]."""
+    if not attribute.many:
+        return frame.attributes[attribute.name][:, None]
+    flags = np.zeros((len(frame), len(attribute.values)))
+    many = frame.many[attribute.name]
+    flags[many.row_X, many.code_X] = 1
+    return flags
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The events by one kind of key.
+
+    Attributes:
+        row_X: which event each member of a group is.
+        several: whether an event may be in several groups, as its attribute has several values.
+        groups: the members by key.
+        timeline: their times; every member is an event and a row that asks.
+        ranges: what each sees, over all time.
+    """
+
+    row_X: Integers
+    several: bool
+    groups: Groups
+    timeline: Timeline
+    ranges: Ranges
+
+
+def _view(frame: Frame, aggregate: Aggregate) -> _View:
     attribute = aggregate.attribute
-    assert attribute is not None
-    keys = [key if key != quoted(attribute.name) else "g" for key in _partition(aggregate, plan)]
-    value = "1" if aggregate.function == "count" else f"CAST({value_sql(aggregate, plan)} AS DOUBLE)"
-    others = "".join(f", {key}" for key in keys if key != "g")
-    inner = f"SELECT event_id, t{others}, {value} AS v, unnest({quoted(attribute.name)}) AS g FROM {below}"
-    window = f"(PARTITION BY {', '.join(keys)} {_FRAME})"
-    sums = f"SELECT event_id, count(v) OVER w AS n, sum(v) OVER w AS s FROM ({inner}) WINDOW w AS {window}"
-    total = "sum(s)" if aggregate.function == "sum" else "CAST(sum(n) AS BIGINT)"
-    if aggregate.function == "mean":
-        total = _mean("sum(s)", "sum(n)", aggregate)
-    return f"SELECT event_id, {total} AS {plan.name(aggregate)} FROM ({sums}) GROUP BY event_id"
+    row_X = np.arange(len(frame))
+    parts: list[Codes] = []
+    if attribute is not None and attribute.many:
+        row_X = frame.many[attribute.name].row_X
+        parts.append(Codes(frame.many[attribute.name].code_X, len(attribute.values)))
+    elif attribute is not None:
+        code_N = frame.attributes[attribute.name]
+        known_N = ~np.isnan(code_N)
+        parts.append(codes_of_integers(np.where(known_N, code_N, 0).astype(np.int64), known_N))
+    for key in aggregate.keys:
+        if isinstance(key, Entity):
+            codes = frame.keys[key.name]
+            parts.append(Codes(codes.code_N[row_X], codes.groups))
+    groups = group(combine(parts, len(row_X)))
+    time_E = frame.time_N[row_X[groups.order_N]]
+    timeline = Timeline(time_E, groups.start_K, time_E, groups.start_K)
+    several = attribute is not None and attribute.many
+    return _View(row_X, several, groups, timeline, find_ranges(timeline, LIFETIME))
 
 
-def _residual(residual: Residual, plan: Plan) -> str:
-    column = quoted(f"v_{residual.column.column.name}")
-    return f"{column} - {plan.name(residual.expected)} AS {plan.residual(residual)}"
+def _value(plan: Plan, history: History, aggregate: Aggregate, view: _View) -> Floats:
+    """Return the aggregate for each event."""
+    rows = len(history.frame)
+    member_E = view.row_X[view.groups.order_N]
+    match aggregate.function:
+        case "last_time" | "first_time":
+            seen_E = folds.edge(view.timeline.time_E, view.ranges, last=aggregate.function == "last_time")
+            return _spread(seen_E, member_E, rows, np.nan)
+        case "distinct_days":
+            codes = codes_of_integers(view.timeline.time_E // MICROS_PER_DAY)
+            seen_E = folds.distinct(codes.code_N, codes.groups, view.ranges).astype(np.float64)
+            return _spread(seen_E, member_E, rows, 0.0)
+        case "count":
+            return _gathered(folds.count(view.ranges), view, member_E, rows)
+    value_E = _values(plan, history, aggregate)[member_E]
+    value_E, ranges = _present(value_E, view.ranges)
+    sum_N = _gathered(folds.total(value_E, ranges), view, member_E, rows)
+    if aggregate.function == "sum":
+        return sum_N
+    n_N = _gathered(folds.count(ranges), view, member_E, rows)
+    if aggregate.prior is not None:
+        prior = aggregate.prior
+        return np.asarray((sum_N + prior.mean * prior.weight) / (n_N + prior.weight))
+    missing_N = np.full(rows, np.nan)
+    return np.asarray(np.divide(sum_N, n_N, out=missing_N, where=n_N > 0))
 
 
-def _feature_columns(plan: Plan) -> dict[str, str]:
-    """Return the SQL of every feature column by name."""
-    return {
-        name: sql
-        for feature, expression in plan.system.declared.items()
-        for name, sql in _expression(feature, expression, plan).items()
-    }
+def _values(plan: Plan, history: History, aggregate: Aggregate) -> npt.NDArray[np.generic]:
+    if isinstance(aggregate.value, Residual):
+        return history.values[plan.residual(aggregate.value)]
+    assert aggregate.value is not None
+    return history.frame.values[aggregate.value.column.name]
 
 
-def _expression(feature: str, expression: Expression, plan: Plan) -> dict[str, str]:
-    match expression:
-        case Aggregate():
-            return {feature: plan.name(expression)}
-        case Decay():
-            last = plan.name(expression.last)
-            return {feature: f"coalesce(pow(0.5, (t - {last}) / {float(expression.half_life)!r}), 0)"}
-        case AttributeAge():
-            since = quoted(expression.attribute.name)
-            if expression.otherwise:
-                since = f"coalesce({since}, {plan.name(expression.otherwise)})"
-            # Not greatest(): DuckDB's ignores nulls, and an unknown age is not 0.
-            return {feature: f"(CASE WHEN {since} > t THEN 0 ELSE t - {since} END) / {float(MICROS_PER_DAY)!r}"}
-        case HourOfDay():
-            return {feature: "(t // 3600000000) % 24"}
-        case WeekDay():
-            return {feature: f"(t // {MICROS_PER_DAY} + 3) % 7"}
-        case OneHot():
-            column = quoted(f"v_{expression.column.column.name}")
-            return {
-                f"{feature}_{v}": f"coalesce(CAST({column} AS VARCHAR) = {literal(v)}, false)"
-                for v in expression.values
-            }
-        case Attribute() if expression.many:
-            codes = f"coalesce({quoted(expression.name)}, [])"
-            return {f"{feature}_{v}": f"list_contains({codes}, {i})" for i, v in enumerate(expression.values)}
-        case Attribute():
-            return {feature: quoted(expression.name)}
+def _present(value_E: npt.NDArray[np.generic], ranges: Ranges) -> tuple[npt.NDArray[np.generic], Ranges]:
+    """Return the values that are not missing, and the same ranges among them."""
+    if value_E.dtype.kind != "f" or not (missing_E := np.isnan(value_E.astype(np.float64))).any():
+        return value_E, ranges
+    before_E = np.concatenate([np.zeros(1, np.int64), np.cumsum(~missing_E)])
+    return value_E[~missing_E], Ranges(before_E[ranges.low_Q], before_E[ranges.high_Q])
+
+
+def _spread(seen_E: npt.NDArray[np.generic], member_E: Integers, rows: int, otherwise: float) -> Floats:
+    """Return what each event saw, *otherwise* where it has no key."""
+    out_N = np.full(rows, otherwise)
+    out_N[member_E] = seen_E
+    return out_N
+
+
+def _gathered(seen_E: npt.NDArray[np.generic], view: _View, member_E: Integers, rows: int) -> Floats:
+    """Return the sum of what the members of each event saw, 0 where it has no key."""
+    if view.several:
+        return np.bincount(member_E, weights=seen_E.astype(np.float64), minlength=rows).astype(np.float64)
+    return _spread(seen_E, member_E, rows, 0.0)

@@ -17,20 +17,11 @@ import numpy.typing as npt
 
 from orita.core.clock import from_micros
 from orita.core.errors import OritaError, UserError
-from orita.features.declarations import (
-    MICROS_PER_DAY,
-    Aggregate,
-    Attribute,
-    AttributeAge,
-    Decay,
-    Expression,
-    HourOfDay,
-    OneHot,
-    WeekDay,
-)
+from orita.features.declarations import Aggregate, Attribute, EventColumn
+from orita.features.expressions import Evaluator, Reads, evaluators
+from orita.features.generation import Generation, current_generation
 from orita.features.keys import encode_id
 from orita.features.plan import SLOTS, AggregateSlots, AttributeSlots, Plan, Record
-from orita.features.publish import Generation, current_generation
 from orita.features.schema import FeatureSchema
 from orita.features.stores.lmdb import LmdbStore
 from orita.features.stores.store import OnlineStore
@@ -49,7 +40,7 @@ class _Request:
     at: int
 
 
-_Evaluator = Callable[[_Request], Array | float]
+_Evaluator = Evaluator[_Request]
 
 
 class OnlineFeatures:
@@ -117,8 +108,8 @@ class OnlineReader:
         self._features = features
         plan = features.plan
         plan.system.check(schema, "the model")
-        evaluators = _evaluators(plan)
-        self._columns = [evaluators[name] for name in schema.names]
+        columns = evaluators(plan.system, _reads(plan))
+        self._columns = [columns[name] for name in schema.names]
         self._empty = {record.name: _empty_record(record) for record in plan.records}
 
     def matrix(
@@ -206,62 +197,12 @@ def _empty_record(record: Record) -> bytes:
     return row_W.tobytes()
 
 
-def _evaluators(plan: Plan) -> dict[str, _Evaluator]:
-    """Return a function for every feature column by name."""
-    return {
-        name: evaluator
-        for feature, expression in plan.system.declared.items()
-        for name, evaluator in _expression(feature, expression, plan).items()
-    }
+def _reads(plan: Plan) -> Reads[_Request]:
+    def equals(column: EventColumn, value: str) -> _Evaluator:
+        name = column.column.name
+        return lambda request: float(request.context.get(name) == value)
 
-
-def _expression(feature: str, expression: Expression, plan: Plan) -> dict[str, _Evaluator]:
-    match expression:
-        case Aggregate():
-            return {feature: _aggregate(expression, plan)}
-        case Decay():
-            return {feature: _decay(_aggregate(expression.last, plan), float(expression.half_life))}
-        case AttributeAge():
-            otherwise = _aggregate(expression.otherwise, plan) if expression.otherwise else None
-            return {feature: _age(_attribute(expression.attribute, plan), otherwise)}
-        case HourOfDay():
-            return {feature: lambda request: float(request.at // 3_600_000_000 % 24)}
-        case WeekDay():
-            return {feature: lambda request: float((request.at // MICROS_PER_DAY + 3) % 7)}
-        case OneHot():
-            name = expression.column.column.name
-            return {f"{feature}_{value}": _flag(name, value) for value in expression.values}
-        case Attribute() if expression.many:
-            codes = _attribute(expression, plan)
-            return {f"{feature}_{value}": _nth(codes, i) for i, value in enumerate(expression.values)}
-        case Attribute():
-            codes = _attribute(expression, plan)
-            return {feature: _nth(codes, 0)}
-
-
-def _flag(column: str, value: str) -> _Evaluator:
-    return lambda request: float(request.context.get(column) == value)
-
-
-def _nth(codes: Callable[[_Request], Array], position: int) -> _Evaluator:
-    return lambda request: codes(request)[:, position]
-
-
-def _decay(last: _Evaluator, half_life: float) -> _Evaluator:
-    def evaluate(request: _Request) -> Array:
-        return np.nan_to_num(np.power(0.5, (request.at - np.asarray(last(request))) / half_life), nan=0.0)
-
-    return evaluate
-
-
-def _age(since: Callable[[_Request], Array], otherwise: _Evaluator | None) -> _Evaluator:
-    def evaluate(request: _Request) -> Array:
-        start = since(request)[:, 0]
-        if otherwise is not None:
-            start = np.where(np.isnan(start), otherwise(request), start)
-        return np.maximum(request.at - start, 0) / MICROS_PER_DAY
-
-    return evaluate
+    return Reads(lambda wanted: _aggregate(wanted, plan), lambda attribute: _attribute(attribute, plan), equals)
 
 
 def _attribute(attribute: Attribute, plan: Plan) -> Callable[[_Request], Array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
@@ -20,49 +20,17 @@ from orita.core.files import atomic_file, remove_leftovers
 from orita.core.ids import uuid7
 from orita.core.progress import SILENT, Progress
 from orita.events.engine import quoted
-from orita.features.declarations import MICROS_PER_DAY, Aggregate, Entity
-from orita.features.history import Relations, attribute_sql, staged_sql, value_sql
+from orita.features.declarations import MICROS_PER_DAY, Aggregate, Entity, Residual
+from orita.features.frame import Relations, attribute_sql
+from orita.features.generation import META, POINTER, Generation, current_generation
+from orita.features.history import compute_history, state_rows
 from orita.features.keys import encode_rows
 from orita.features.plan import SLOTS, AggregateSlots, Plan, Record
 from orita.features.stores.lmdb import LmdbStore
 
-__all__ = ["Generation", "current_generation", "publish"]
+__all__ = ["publish"]
 
-_POINTER = "CURRENT"
-_META = "generation.json"
 _MEBIBYTE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """What one generation of online state holds.
-
-    Attributes:
-        name: its folder.
-        plan: version of the layout it was written for.
-        watermark: time of its latest event, microseconds since the Unix epoch, or None without events.
-        events: number of events in it.
-        records: number of records by kind.
-        string_ids: the entities whose ids are strings.
-        tables: lake version of every table it was computed from.
-    """
-
-    name: str
-    plan: str
-    watermark: int | None
-    events: int
-    records: dict[str, int]
-    string_ids: tuple[str, ...]
-    tables: dict[str, int]
-
-
-def current_generation(folder: Path) -> Generation | None:
-    """Return the generation that readers use, or None before the first."""
-    pointer = folder / _POINTER
-    if not pointer.exists():
-        return None
-    content = json.loads((folder / pointer.read_text().strip() / _META).read_text())
-    return Generation(**{**content, "string_ids": tuple(content["string_ids"])})
 
 
 def publish(
@@ -86,7 +54,9 @@ def publish(
     """
     folder.mkdir(parents=True, exist_ok=True)
     previous = current_generation(folder)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE staged AS {staged_sql(plan, relations)}")
+    connection.register("computed", state_rows(plan, compute_history(plan, connection, relations, final=True)))
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged AS SELECT * FROM computed")
+    connection.unregister("computed")
     row = connection.execute("SELECT count(*), max(t) FROM staged").fetchone()
     assert row is not None
     events, watermark = row
@@ -108,9 +78,9 @@ def publish(
     connection.execute("DROP TABLE staged")
     made = Generation(generation.name, plan.version, watermark, events, written, tuple(sorted(text_ids)), tables)
     generation.mkdir(exist_ok=True)
-    with atomic_file(generation / _META) as path:
+    with atomic_file(generation / META) as path:
         path.write_text(json.dumps(asdict(made), indent=2))
-    with atomic_file(folder / _POINTER) as path:
+    with atomic_file(folder / POINTER) as path:
         path.write_text(generation.name)
     _retire(folder, keep={generation.name} | ({previous.name} if previous else set()))
     return made
@@ -261,14 +231,22 @@ def _fill_aggregate(
         state_NW[position, slots.start + found.astype(np.int64) * width + offset] = _floats(value)
 
 
+def _value_sql(aggregate: Aggregate, plan: Plan) -> str:
+    """Return the column of a staged event that an aggregate reads."""
+    if isinstance(aggregate.value, Residual):
+        return plan.residual(aggregate.value)
+    assert aggregate.value is not None
+    return quoted(f"v_{aggregate.value.column.name}")
+
+
 def _slot_sql(aggregate: Aggregate, slot: str, plan: Plan) -> str:
     match slot:
         case "n" if aggregate.function == "count":
             return "count(*) AS n"
         case "n":
-            return f"count({value_sql(aggregate, plan)}) AS n"
+            return f"count({_value_sql(aggregate, plan)}) AS n"
         case "sum":
-            return f"coalesce(sum(CAST({value_sql(aggregate, plan)} AS DOUBLE)), 0) AS total"
+            return f"coalesce(sum(CAST({_value_sql(aggregate, plan)} AS DOUBLE)), 0) AS total"
         case "last":
             return "max(t) AS last"
         case "first":

@@ -17,7 +17,8 @@ from orita.core.files import atomic_directory, atomic_file, remove_leftovers
 from orita.core.progress import SILENT, Progress
 from orita.events.engine import quoted
 from orita.features.config import SplitSection
-from orita.features.history import Relations, features_sql
+from orita.features.frame import Relations
+from orita.features.history import compute_history, feature_rows
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 
@@ -98,7 +99,10 @@ def compute_rows(
     plan: Plan, schema: FeatureSchema, connection: duckdb.DuckDBPyConnection, relations: Relations
 ) -> dict[str, float]:
     """Make the table ``rows``: features of every event as of its own time; return the share filled of each feature."""
-    connection.execute(f"CREATE OR REPLACE TABLE rows AS {features_sql(plan, relations, schema)}")
+    computed = feature_rows(plan, compute_history(plan, connection, relations), schema)
+    connection.register("computed", computed)
+    connection.execute("CREATE OR REPLACE TABLE rows AS SELECT * FROM computed")
+    connection.unregister("computed")
     counts = ", ".join(f"count({quoted(name)}) / count(*)" for name in schema.names)
     row = connection.execute(f"SELECT {counts} FROM rows").fetchone()
     assert row is not None

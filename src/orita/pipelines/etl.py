@@ -12,7 +12,8 @@ from orita.events.ingest import ingest
 from orita.events.lake import Lake
 from orita.events.world.config import WorldConfig
 from orita.events.world.generation import generate
-from orita.features.publish import Generation, current_generation, publish
+from orita.features.generation import Generation, current_generation
+from orita.features.publish import publish
 from orita.features.training_set import (
     Split,
     TrainingSet,

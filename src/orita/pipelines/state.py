@@ -8,7 +8,7 @@ from orita.control.deployments import Deployments
 from orita.core.errors import NotFound
 from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
-from orita.features.publish import current_generation
+from orita.features.generation import current_generation
 from orita.features.training_set import latest_training_set
 from orita.monitoring.ledger import read_ledger
 from orita.pipelines.monitoring import latest_report

@@ -1,0 +1,117 @@
+"""What an expression makes of aggregates, attributes and the request: written once, for the batch and online engines.
+
+Legend: N rows; an evaluator returns [N], [1] (one value for all rows) or a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.features.declarations import (
+    MICROS_PER_DAY,
+    Aggregate,
+    Attribute,
+    AttributeAge,
+    Decay,
+    EventColumn,
+    Expression,
+    HourOfDay,
+    OneHot,
+    WeekDay,
+)
+from orita.features.system import System
+
+__all__ = ["Evaluator", "Reads", "Rows", "evaluators"]
+
+Array = npt.NDArray[np.float64]
+
+_MICROS_PER_HOUR = 3_600_000_000
+
+
+class Rows(Protocol):
+    """The rows that features are computed for."""
+
+    @property
+    def at(self) -> int | npt.NDArray[np.int64]:
+        """Time of the rows, microseconds since the Unix epoch: one for all, or [N]."""
+        ...
+
+
+_Rows = TypeVar("_Rows", bound=Rows)
+Evaluator = Callable[[_Rows], Array | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reads(Generic[_Rows]):
+    """How an engine reads what expressions are made of.
+
+    Attributes:
+        aggregate: the value of an aggregate, NaN where it is missing.
+        attribute: an attribute's slots, [1 or N, width], NaN where it is unknown; flags where it has many values.
+        equals: whether a column of the request has a value, as 0 or 1.
+    """
+
+    aggregate: Callable[[Aggregate], Evaluator[_Rows]]
+    attribute: Callable[[Attribute], Callable[[_Rows], Array]]
+    equals: Callable[[EventColumn, str], Evaluator[_Rows]]
+
+
+def evaluators(system: System, reads: Reads[_Rows]) -> dict[str, Evaluator[_Rows]]:
+    """Return a function for every feature column of *system*, by name."""
+    return {
+        name: evaluator
+        for feature, expression in system.declared.items()
+        for name, evaluator in _expression(feature, expression, reads).items()
+    }
+
+
+def _expression(feature: str, expression: Expression, reads: Reads[_Rows]) -> dict[str, Evaluator[_Rows]]:
+    match expression:
+        case Aggregate():
+            return {feature: reads.aggregate(expression)}
+        case Decay():
+            return {feature: _decay(reads.aggregate(expression.last), float(expression.half_life))}
+        case AttributeAge():
+            otherwise = reads.aggregate(expression.otherwise) if expression.otherwise else None
+            return {feature: _age(reads.attribute(expression.attribute), otherwise)}
+        case HourOfDay():
+            return {feature: lambda rows: _float(rows.at // _MICROS_PER_HOUR % 24)}
+        case WeekDay():
+            return {feature: lambda rows: _float((rows.at // MICROS_PER_DAY + 3) % 7)}
+        case OneHot():
+            return {f"{feature}_{value}": reads.equals(expression.column, value) for value in expression.values}
+        case Attribute() if expression.many:
+            slots = reads.attribute(expression)
+            return {f"{feature}_{value}": _nth(slots, i) for i, value in enumerate(expression.values)}
+        case Attribute():
+            return {feature: _nth(reads.attribute(expression), 0)}
+
+
+def _float(value: int | npt.NDArray[np.int64]) -> Array | float:
+    return float(value) if isinstance(value, int) else value.astype(np.float64)
+
+
+def _nth(slots: Callable[[_Rows], Array], position: int) -> Evaluator[_Rows]:
+    return lambda rows: slots(rows)[:, position]
+
+
+def _decay(last: Evaluator[_Rows], half_life: float) -> Evaluator[_Rows]:
+    def evaluate(rows: _Rows) -> Array:
+        return np.nan_to_num(np.power(0.5, (rows.at - np.asarray(last(rows))) / half_life), nan=0.0)
+
+    return evaluate
+
+
+def _age(since: Callable[[_Rows], Array], otherwise: Evaluator[_Rows] | None) -> Evaluator[_Rows]:
+    def evaluate(rows: _Rows) -> Array:
+        start = since(rows)[:, 0]
+        if otherwise is not None:
+            start = np.where(np.isnan(start), otherwise(rows), start)
+        return np.maximum(rows.at - start, 0) / MICROS_PER_DAY
+
+    return evaluate

@@ -1,0 +1,213 @@
+"""The batch kernel against plain Python, on small streams with ties, late events, missing keys and odd times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orita.features.kernel import folds
+from orita.features.kernel.compiled import compiled
+from orita.features.kernel.grouping import Codes, codes_of_integers, combine, group
+from orita.features.kernel.ranges import Ranges, Timeline, Window, find_late, find_ranges
+
+Event = tuple[int, int, int, float]  # key (−1: missing), time, known, value
+Row = tuple[int, int]  # key, time
+
+times = st.integers(-40, 40)
+keys = st.integers(-1, 3)
+values = st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, 1e15, -1e15, 3.0])
+events_of = st.lists(
+    st.tuples(keys, times, st.integers(0, 3).map(lambda n: 0 if n < 2 else n * 7), values), max_size=25
+)
+rows_of = st.lists(st.tuples(keys, st.integers(-45, 60)), max_size=12)
+windows = st.one_of(
+    st.builds(Window, delay=st.sampled_from([0, 5]), cap=st.sampled_from([0, 3])),
+    st.builds(
+        Window,
+        st.just("sliding"),
+        st.integers(1, 30),
+        st.sampled_from([0, 1, 4, 10]),
+        st.sampled_from([0, 3]),
+        st.sampled_from([0, 2]),
+    ),
+    st.builds(Window, st.just("tumbling"), st.integers(1, 30), st.just(0), st.sampled_from([0, 3])),
+    st.builds(
+        Window,
+        st.just("session"),
+        st.integers(1, 12),
+        st.just(0),
+        st.sampled_from([0, 3]),
+        st.sampled_from([0, 2]),
+    ),
+)
+
+
+def seen(events: Sequence[Event], row: Row, window: Window, *, known: bool) -> list[Event]:
+    """Return the events that *row* sees, in order of time: the definition, word by word."""
+    key, at = row
+    now = at - window.delay
+    past = [e for e in events if e[0] == key != -1 and e[1] < now and (not known or e[2] <= at)]
+    past.sort(key=lambda e: e[1])
+    if window.kind == "sliding":
+        begin = now - window.width
+        begin = math.floor(Fraction(begin, window.hop)) * window.hop if window.hop else begin
+        past = [e for e in past if e[1] >= begin]
+    elif window.kind == "tumbling":
+        past = [e for e in past if e[1] >= math.floor(Fraction(now, window.width)) * window.width]
+    elif window.kind == "session":
+        open_: list[Event] = []
+        after = now
+        for event in reversed(past):
+            if after - event[1] >= window.width:
+                break
+            open_.insert(0, event)
+            after = event[1]
+        past = open_
+    return past[-window.cap :] if window.cap else past
+
+
+def compute(
+    events: Sequence[Event],
+    rows: Sequence[Row],
+    window: Window,
+    fold: Callable[[list[Event], np.ndarray, np.ndarray, Ranges], np.ndarray],
+    *,
+    known: bool,
+) -> np.ndarray:
+    """Return *fold* of what each row sees, by the kernel."""
+    events = sorted(events, key=lambda e: e[1])
+    order = sorted(range(len(rows)), key=lambda r: rows[r][1])
+    key = np.array([e[0] for e in events] + [rows[r][0] for r in order], np.int64)
+    codes = codes_of_integers(key, key >= 0)
+    parts = [Codes(part, codes.groups) for part in np.split(codes.code_N, [len(events)])]
+    told, asked = group(parts[0]), group(parts[1])
+    arranged = [events[e] for e in told.order_N]
+    time_E = np.array([e[1] for e in arranged], np.int64)
+    time_Q = np.array([rows[order[q]][1] for q in asked.order_N], np.int64)
+    known_E = np.array([e[2] for e in arranged], np.int64) if known else None
+    timeline = Timeline(time_E, told.start_K, time_Q, asked.start_K, known_E)
+    folded = fold(arranged, time_E, time_Q, find_ranges(timeline, window))
+    for late in find_late(timeline, window, at_most=7):
+        picked = [arranged[e] for e in late.pick_P]
+        folded[late.row_L] = fold(picked, time_E[late.pick_P], time_Q[late.row_L], late.ranges)
+    out = np.full(len(rows), np.nan)
+    out[np.array(order, np.int64)[asked.order_N]] = folded
+    return out
+
+
+def value_of(events: Sequence[Event]) -> np.ndarray:
+    """Return the values as an array."""
+    return np.array([e[3] for e in events], np.float64)
+
+
+def variance(xs: list[float]) -> float:
+    """Return the population variance, exactly."""
+    exact = [Fraction(x) for x in xs]
+    mean = sum(exact) / len(exact)
+    return float(sum((x - mean) ** 2 for x in exact) / len(exact))
+
+
+def moment_variance(events: list[Event], ranges: Ranges) -> np.ndarray:
+    """Return the population variance by the kernel."""
+    found = folds.moments(value_of(events), ranges)
+    return np.where(found.n_Q > 0, found.squares_Q / np.maximum(found.n_Q, 1), np.nan)
+
+
+HALF = 7
+FOLDS: dict[str, tuple[Any, Any, float]] = {
+    "count": (lambda e, t, q, r: folds.count(r).astype(np.float64), lambda xs, ages: len(xs), 0),
+    "sum": (lambda e, t, q, r: folds.total(value_of(e), r), lambda xs, ages: math.fsum(xs), 1e-12),
+    "maximum": (lambda e, t, q, r: folds.maximum(value_of(e), r), lambda xs, ages: max(xs, default=math.nan), 0),
+    "first": (lambda e, t, q, r: folds.edge(value_of(e), r, last=False), lambda xs, ages: [*xs, math.nan][0], 0),
+    "last": (lambda e, t, q, r: folds.edge(value_of(e), r, last=True), lambda xs, ages: [math.nan, *xs][-1], 0),
+    "variance": (lambda e, t, q, r: moment_variance(e, r), lambda xs, ages: variance(xs) if xs else math.nan, 1e-12),
+    "distinct": (
+        lambda e, t, q, r: folds.distinct(np.unique(value_of(e), return_inverse=True)[1].astype(np.int64), 99, r) * 1.0,
+        lambda xs, ages: len(set(xs)),
+        0,
+    ),
+    "quantile": (
+        lambda e, t, q, r: folds.quantile(value_of(e), 0.75, r),
+        lambda xs, ages: sorted(xs)[math.ceil(0.75 * len(xs)) - 1] if xs else math.nan,
+        0,
+    ),
+    "decayed": (
+        lambda e, t, q, r: folds.decayed(value_of(e), t, q, HALF, r),
+        lambda xs, ages: math.fsum(x * 0.5 ** (age / HALF) for x, age in zip(xs, ages, strict=True)),
+        1e-12,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLDS)
+@settings(deadline=None)  # the first call compiles
+@given(events=events_of, rows=rows_of, window=windows, known=st.booleans())
+def test_every_fold_over_every_window_is_the_definition(
+    name: str, events: list[Event], rows: list[Row], window: Window, known: bool
+) -> None:
+    """Whatever the events, rows and window, the kernel gives what the definition gives, event by event."""
+    fold, plain, tolerance = FOLDS[name]
+    events = [(key, time, time + late, value) for key, time, late, value in events]
+    found = compute(events, rows, window, fold, known=known)
+    for row, value in zip(rows, found, strict=True):
+        past = seen(events, row, window, known=known)
+        xs, ages = [e[3] for e in past], [row[1] - e[1] for e in past]
+        if row[0] == -1:
+            assert math.isnan(value)
+            continue
+        expected = plain(xs, ages)
+        scale = math.fsum(x * x for x in xs) if name == "variance" else math.fsum(map(abs, xs))
+        if math.isnan(expected) or not tolerance:
+            assert value == expected or (math.isnan(value) and math.isnan(expected))
+        else:
+            assert abs(value - expected) <= tolerance * scale
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=12), st.data())
+def test_sums_of_integers_are_exact_beyond_64_bits(numbers: list[int], data: st.DataObject) -> None:
+    """Even where the sum fits no 64-bit integer, it is the exact sum, rounded once."""
+    bounds = sorted(data.draw(st.lists(st.integers(0, len(numbers)), min_size=4, max_size=4)))
+    ranges = Ranges(np.array([bounds[0], bounds[1]]), np.array([bounds[2], bounds[3]]))
+    found = folds.total(np.array(numbers, np.int64), ranges)
+    assert found.tolist() == [float(sum(numbers[bounds[0] : bounds[2]])), float(sum(numbers[bounds[1] : bounds[3]]))]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(-2, 200_000), st.integers(-2, 200_000) | st.integers(0, 3)), max_size=40))
+def test_composite_keys_are_told_apart(pairs: list[tuple[int, int]]) -> None:
+    """Two rows have one code exactly when both parts agree: (1, 11) is not (11, 1); a missing part leaves no key."""
+    a, b = (np.array([pair[i] for pair in pairs], np.int64) for i in (0, 1))
+    codes = combine([codes_of_integers(a, a >= 0), codes_of_integers(b, b >= 0)], len(pairs))
+    assert [code < 0 for code in codes.code_N] == [min(pair) < 0 for pair in pairs]
+    keyed = [(pair, code) for pair, code in zip(pairs, codes.code_N.tolist(), strict=True) if code >= 0]
+    assert len({pair for pair, _ in keyed}) == len({code for _, code in keyed}) == len(set(keyed))
+    assert all(code < codes.groups for _, code in keyed)
+    grouped = group(codes)
+    assert [codes.code_N[n] for n in grouped.order_N] == sorted(code for _, code in keyed)
+    assert len(grouped.start_K) == codes.groups + 1
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where machine code cannot be kept, functions are compiled anew in each process."""
+    compile_ = numba.njit
+
+    def njit(**options: bool) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return compile_(**options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+
+    def double(x: int) -> int:
+        return 2 * x
+
+    assert compiled(double)(21) == 42
