@@ -42,6 +42,11 @@ class Home:
         return self.root / "lake" / self.tenant / name
 
     @property
+    def events(self) -> Path:
+        """The event log, one folder a stream."""
+        return self.root / "events" / self.tenant
+
+    @property
     def training_sets(self) -> Path:
         """Split feature files, one folder a training set."""
         return self.root / "training_sets" / self.tenant
@@ -110,6 +115,7 @@ class Home:
         """Return every place of this home by name, for ``orita home``."""
         return {
             "lake": self.root / "lake" / self.tenant,
+            "events": self.events,
             "training_sets": self.training_sets,
             "online": self.online,
             "packages": self.packages,
