@@ -2,61 +2,245 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import lmdb
 
 from orita.core.errors import OritaError, UserError
+from orita.features.stores.batches import Batch, checked_batch, pieces
+from orita.features.stores.store import Change, StoreSize
 
 __all__ = ["LmdbStore"]
 
 _MEBIBYTE = 1 << 20
+_RECORDS = b"records"
+_OFFSETS = b"offsets"
+_PIECE = 10_000
+_PAGE = 500
+# LMDB calls a write that the disk took in part an input/output error.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+Result = TypeVar("Result")
 
 
 class LmdbStore:
-    """Records in one LMDB environment.
+    """Records in one LMDB environment, which a process opens once and its threads share.
+
+    It reserves address space and reserves more when that is full; the file grows only as it fills. Replacing the map
+    breaks off the reads that other threads of the process have under way, so these are done again.
 
     Args:
         folder: where it lives; made if absent, unless read-only.
-        readonly: open for reading; the store must exist.
-        capacity: bytes of address space to reserve; the file grows only as it fills.
+        readonly: open for reading beside a writer; the store must exist.
+        capacity: bytes of address space to begin with.
     """
 
     def __init__(self, folder: Path, *, readonly: bool = False, capacity: int = 1024 * _MEBIBYTE) -> None:
         if readonly and not (folder / "data.mdb").exists():
             raise UserError(f"there is no online store in {folder}: run 'orita run etl' first.")
         folder.mkdir(parents=True, exist_ok=True)
-        self._environment = lmdb.open(
-            str(folder),
-            map_size=capacity,
-            readonly=readonly,
-            lock=not readonly,
-            readahead=False,
-            max_readers=512,
-        )
+        self._folder = folder
+        self._map = threading.Lock()  # held by writers, and by whoever replaces the map
+        self._pausing = False
+        try:
+            self._environment = lmdb.open(
+                str(folder),
+                map_size=capacity,
+                readonly=readonly,
+                # A reader without the right to write the lock file sees only stores that nobody writes.
+                lock=not readonly or os.access(folder, os.W_OK),
+                readahead=False,
+                max_readers=512,
+                max_dbs=2,
+            )
+            self._records, self._offsets = self._databases(readonly)
+        except lmdb.Error as error:
+            raise self._failed(error) from error
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the record of each key, in order, None where there is none."""
-        with self._environment.begin() as transaction:
-            get = transaction.get
-            return [get(key) for key in keys]
+        """Return the record of each key, in order, None where there is none; one consistent read."""
+        return self._read(lambda transaction: list(map(transaction.get, keys)))
+
+    def apply(
+        self,
+        source: str,
+        first: int,
+        next: int,  # noqa: A002
+        changes: Iterable[Change],
+        *,
+        also: Mapping[str, tuple[int, int]] = {},
+    ) -> bool:
+        """Make *changes* and move the offset of *source*, in one transaction, iff it is *first*; see the contract."""
+        batch = checked_batch(source, first, next, changes, also)
+        return self._write(lambda transaction: self._apply(transaction, batch))
+
+    def offset(self, source: str) -> int | None:
+        """Return the offset that *source* was last moved to, None if it never was."""
+        if self._offsets is None:
+            return None
+        raw = self._read(lambda transaction: transaction.get(source.encode(), db=self._offsets))
+        return None if raw is None else int.from_bytes(raw, "big")
 
     def put_many(self, records: Iterable[tuple[bytes, bytes]]) -> int:
-        """Write records in one transaction, synced on return; return how many.
+        """Write records, in transactions of 10,000 synced one by one; return how many.
 
         Raises:
-            OritaError: the reserved capacity or the disk is full; nothing was written.
+            OritaError: the disk is full; the piece at hand was not written.
         """
-        try:
-            with self._environment.begin(write=True) as transaction, transaction.cursor() as cursor:
-                _, added = cursor.putmulti(records, overwrite=True)
-        except lmdb.MapFullError as error:
-            raise OritaError("the online store is full: its capacity is smaller than the state to write.") from error
-        except lmdb.DiskError as error:
-            raise OritaError(f"the online store could not be written: {error}.") from error
-        return int(added)
+        count = 0
+        for piece in pieces(records, _PIECE):
+            self._write(lambda transaction, piece=piece: _put(transaction, piece))  # type: ignore[misc]
+            count += len(piece)
+        return count
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield every record whose key starts with *prefix*, by key.
+
+        It reads a page at a time, so that a slow reader keeps no old pages of the file in use.
+        """
+        after: bytes | None = None
+        while page := self._read(lambda transaction: _page(transaction, prefix, after)):  # noqa: B023 - called at once
+            yield from page
+            after = page[-1][0]
+
+    def clear(self) -> None:
+        """Delete all records and offsets, in one transaction."""
+
+        def delete(transaction: Any) -> None:
+            transaction.drop(self._records, delete=False)
+            transaction.drop(self._offsets, delete=False)
+
+        self._write(delete)
+
+    def size(self) -> StoreSize:
+        """Return the number of records, and the bytes of the file."""
+        records = self._read(lambda transaction: transaction.stat(self._records)["entries"])
+        return StoreSize(records, (self._folder / "data.mdb").stat().st_size)
 
     def close(self) -> None:
         """Release the memory map."""
-        self._environment.close()
+        with self._map, self._quiet():
+            self._environment.close()
+
+    def _databases(self, readonly: bool) -> tuple[Any, Any]:
+        if not readonly:
+            return self._environment.open_db(_RECORDS), self._environment.open_db(_OFFSETS)
+        try:
+            return (
+                self._environment.open_db(_RECORDS, create=False),
+                self._environment.open_db(_OFFSETS, create=False),
+            )
+        except lmdb.NotFoundError:  # written before stores kept offsets: records in the unnamed database
+            return self._environment.open_db(None), None
+
+    def _apply(self, transaction: Any, batch: Batch) -> bool:
+        for source, (first, _) in batch.moves.items():
+            stored = transaction.get(source, db=self._offsets)
+            if first != (int.from_bytes(stored, "big") if stored else 0):
+                return False
+        for key in batch.deletes:
+            transaction.delete(key)
+        _put(transaction, batch.puts)
+        for source, (_, after) in batch.moves.items():
+            transaction.put(source, after.to_bytes(8, "big"), db=self._offsets)
+        return True
+
+    def _read(self, read: Callable[[Any], Result]) -> Result:
+        """Call *read* with a transaction, and again with the map held where it was replaced meanwhile."""
+        if not self._pausing:
+            try:
+                with self._environment.begin(self._records) as transaction:
+                    return read(transaction)
+            except lmdb.Error:
+                pass
+        with self._map:
+            try:
+                self._adopt()
+                with self._environment.begin(self._records) as transaction:
+                    return read(transaction)
+            except lmdb.Error as error:
+                raise self._failed(error) from error
+
+    def _adopt(self) -> None:
+        """Take over the map of another process that has reserved more."""
+        try:
+            self._environment.begin(self._records).abort()
+        except lmdb.MapResizedError:
+            self._replace_map(0)
+
+    def _replace_map(self, size: int) -> None:
+        """Map *size* bytes, or 0 for as many as another process has."""
+        with self._quiet():
+            self._environment.set_mapsize(size)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Let new reads of this process wait for the map.
+
+        The library replaces a map, and breaks off a transaction, only at a moment when no thread is reading: readers
+        that take turns would hold it up for ever.
+        """
+        self._pausing = True
+        try:
+            yield
+        finally:
+            self._pausing = False
+
+    def _write(self, write: Callable[[Any], Result]) -> Result:
+        """Call *write* with a transaction and commit it, as often as the map has to grow."""
+        with self._map:
+            while True:
+                try:
+                    return self._commit(write)
+                except lmdb.MapResizedError:
+                    self._replace_map(0)
+                except lmdb.MapFullError:
+                    self._environment.reader_check()  # pages that killed readers held are free again
+                    self._replace_map(2 * self._environment.info()["map_size"])
+                except lmdb.Error as error:
+                    raise self._failed(error) from error
+
+    def _commit(self, write: Callable[[Any], Result]) -> Result:
+        transaction = self._environment.begin(self._records, write=True)
+        try:
+            result = write(transaction)
+            transaction.commit()
+        except BaseException:
+            with self._quiet():
+                transaction.abort()
+            raise
+        return result
+
+    def _failed(self, error: lmdb.Error) -> OritaError:
+        if error.code in _NO_SPACE:
+            why = "its disk is full, or broken; nothing of this batch was written, free some space and write it again"
+        else:
+            why = " ".join(str(error).split())
+        return OritaError(f"the online store in {self._folder} cannot be used: {why}.")
+
+
+def _put(transaction: Any, records: list[tuple[bytes, bytes]]) -> None:
+    with transaction.cursor() as cursor:
+        cursor.putmulti(records)
+
+
+def _page(transaction: Any, prefix: bytes, after: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Return the next records with *prefix*, those behind the key *after*."""
+    with transaction.cursor() as cursor:
+        if not cursor.set_range(prefix if after is None else after):
+            return []
+        if cursor.key() == after and not cursor.next():
+            return []
+        page = []
+        for key, record in islice(cursor, _PAGE):
+            if not key.startswith(prefix):
+                break
+            page.append((key, record))
+        return page
