@@ -35,7 +35,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.$(B)
+	$(BIN)/python -m benchmarks.$(B) $(if $(DATA),"$(DATA)")
 
 docs: $(READY)
 	$(BIN)/python docs/check.py
