@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from orita.pipelines.comparison import Duel, compare_versions
 from orita.pipelines.graph import Graph, Task, run_graph
 from orita.pipelines.workspace import Workspace
 from orita.project import open_project
+from orita.registry.catalogue import Catalogue
 
 SCHEMA = FeatureSchema((FeatureColumn("item_ctr", "item"),))
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -158,6 +159,20 @@ def test_without_fresh_rows_there_is_no_verdict(workspace: Workspace, monkeypatc
     """Where every row was seen in training, the answer is a sentence, not a number."""
     with pytest.raises(UserError, match="newer events"):
         duel(workspace, monkeypatch, NOON, NOON.replace(hour=13))
+
+
+def test_a_champion_of_other_features_is_refused_before_anything_is_trained(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retraining says at once that a changed declaration leaves nothing to compare with, and what to do instead."""
+    (column,) = workspace.system.schema(["item_ctr"]).columns
+    other = FeatureSchema((replace(column, meaning="0" * 12),))
+    package = Scorer(Card({"start": "", "end": ""}), 1.0, {}, other)
+    monkeypatch.setattr(retraining, "load_package", lambda _: package)
+    monkeypatch.setattr(Catalogue, "champion", lambda *_: Entry("v1.1.0"))
+    told = r"champion v1\.1\.0 was trained on another declaration of feature 'item_ctr'.*orita models promote"
+    with pytest.raises(UserError, match=told):
+        retraining.check_trigger_conditions(workspace, {}, force=True)
 
 
 def test_without_a_trigger_nothing_is_done(tmp_path: Path) -> None:
