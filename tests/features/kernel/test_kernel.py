@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numba
@@ -198,14 +199,13 @@ def test_composite_keys_are_told_apart(pairs: list[tuple[int, int]]) -> None:
 
 def test_a_folder_that_cannot_be_written_costs_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where machine code cannot be kept, functions are compiled anew in each process."""
-    compile_ = numba.njit
 
     def njit(**options: bool) -> Any:
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
-        return compile_(**options)
+        return numba.njit(**options)
 
-    monkeypatch.setattr(numba, "njit", njit)
+    monkeypatch.setattr("orita.features.kernel.compiled.numba", SimpleNamespace(njit=njit))
 
     def double(x: int) -> int:
         return 2 * x
