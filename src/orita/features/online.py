@@ -24,6 +24,7 @@ from orita.features.keys import encode_id
 from orita.features.plan import SLOTS, AggregateSlots, AttributeSlots, Plan, Record
 from orita.features.schema import FeatureSchema
 from orita.features.stores.lmdb import LmdbStore
+from orita.features.stores.rows import read_rows
 from orita.features.stores.store import OnlineStore
 
 __all__ = ["OnlineFeatures", "OnlineReader"]
@@ -137,28 +138,22 @@ class OnlineReader:
         generation, store = self._features.current()
         user = _encoded(user_id, plan.system.user.name, generation)
         items = [_encoded(item, plan.system.item.name, generation) for item in item_ids]
-        keys: list[bytes] = []
-        spans: list[tuple[Record, int, int]] = []
+        wanted: list[tuple[Sequence[bytes], bytes]] = []
         for number, record in enumerate(plan.records):
             prefix = bytes([number])
             match [entity == plan.system.user for entity in record.entities]:
                 case []:
-                    found = [prefix]
+                    keys = [prefix]
                 case [True]:
-                    found = [prefix + user]
+                    keys = [prefix + user]
                 case [False]:
-                    found = [prefix + item for item in items]
+                    keys = [prefix + item for item in items]
                 case _:
                     prefix += user
-                    found = [prefix + item for item in items]
-            spans.append((record, len(keys), len(keys) + len(found)))
-            keys += found
-        records = store.get_many(keys)
-        state = {}
-        for record, start, end in spans:
-            empty = self._empty[record.name]
-            joined = b"".join([empty if raw is None else raw for raw in records[start:end]])
-            state[record.name] = np.frombuffer(joined).reshape(end - start, record.width)
+                    keys = [prefix + item for item in items]
+            wanted.append((keys, self._empty[record.name]))
+        found = read_rows(store, wanted)
+        state = {record.name: rows_NW for record, (_, rows_NW) in zip(plan.records, found, strict=True)}
         _refuse_the_past(state, at)
         return state
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,8 +30,6 @@ from orita.features.plan import SLOTS, AggregateSlots, Plan, Record
 from orita.features.stores.lmdb import LmdbStore
 
 __all__ = ["publish"]
-
-_MEBIBYTE = 1 << 20
 
 
 def publish(
@@ -63,44 +62,24 @@ def publish(
     generation = folder / f"gen-{uuid7()}"
     written: dict[str, int] = {}
     text_ids: set[str] = set()
-    with progress.bar("Publish online features", total=len(plan.records)) as bar:
-        store: LmdbStore | None = None
+    with (
+        progress.bar("Publish online features", total=len(plan.records)) as bar,
+        closing(LmdbStore(generation)) as store,
+    ):
         for number, record in enumerate(plan.records):
             keys, state_NW = _state(record, plan, connection, relations)
             columns = list(keys.values())
             text_ids |= {name for name, column in keys.items() if column.dtype == object}
-            if store is None:
-                store = LmdbStore(generation, capacity=_capacity(plan, connection, relations))
             written[record.name] = store.put_many(_records(bytes([number]), columns, state_NW))
             bar.advance()
-        if store is not None:
-            store.close()
     connection.execute("DROP TABLE staged")
     made = Generation(generation.name, plan.version, watermark, events, written, tuple(sorted(text_ids)), tables)
-    generation.mkdir(exist_ok=True)
     with atomic_file(generation / META) as path:
         path.write_text(json.dumps(asdict(made), indent=2))
     with atomic_file(folder / POINTER) as path:
         path.write_text(generation.name)
     _retire(folder, keep={generation.name} | ({previous.name} if previous else set()))
     return made
-
-
-def _capacity(plan: Plan, connection: duckdb.DuckDBPyConnection, relations: Relations) -> int:
-    """Return an upper bound of the bytes that the records take in LMDB (16-byte keys, half-full pages)."""
-    row = connection.execute("SELECT count(*), count(DISTINCT user_id), count(DISTINCT item_id) FROM staged").fetchone()
-    assert row is not None
-    events, users, items = row
-    counts = {plan.system.user.name: users, plan.system.item.name: items}
-    total = 0
-    for record in plan.records:
-        rows = events if len(record.entities) == 2 else max([counts.get(e.name, 1) for e in record.entities] or [1])
-        for entity in record.entities:
-            if len(record.entities) == 1 and entity.table and relations.get(entity.table):
-                found = connection.execute(f"SELECT count(*) FROM {relations[entity.table]}").fetchone()
-                rows += found[0] if found else 0
-        total += rows * (record.width * 8 + 256)
-    return 2 * total + 64 * _MEBIBYTE
 
 
 def _retire(folder: Path, keep: set[str]) -> None:
