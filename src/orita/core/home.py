@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from orita.core.errors import UserError
+from orita.core.names import check_name
 
 __all__ = ["DEFAULT_TENANT", "Home"]
 
 DEFAULT_TENANT = "default"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,7 @@ class Home:
     tenant: str = DEFAULT_TENANT
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.tenant):
-            raise UserError(
-                f"tenant {self.tenant!r} is not a name: use 1 to 63 lower-case letters, digits, '-' or '_', "
-                "starting with a letter or digit."
-            )
+        check_name("tenant", self.tenant)
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"the home {self.root} is not a folder: give --home or ORITA_HOME a folder or a new path.")
 

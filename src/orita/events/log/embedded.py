@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from orita.core.clock import Clock, SystemClock, to_micros
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.files import sync_directory
 from orita.core.home import Home
+from orita.core.names import check_name, is_name
 from orita.events.log.columns import plain_batch
 from orita.events.log.consumer import EmbeddedConsumer
 from orita.events.log.frame import encode_rows
@@ -37,7 +37,6 @@ from orita.events.log.writer import Rolling, Ticket, Writer
 
 __all__ = ["EmbeddedLog"]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _MOST_PARTITIONS = 256
 
 
@@ -85,7 +84,7 @@ class EmbeddedLog:
 
     def create(self, stream: str, partitions: int) -> None:
         """Make *stream*."""
-        _check_name("stream", stream)
+        check_name("stream", stream)
         if not 1 <= partitions <= _MOST_PARTITIONS:
             raise UserError(f"a stream of {partitions} partitions cannot be: give 1 to {_MOST_PARTITIONS}.")
         folder = self._folder / stream
@@ -191,7 +190,7 @@ class EmbeddedLog:
 
     def _opened(self, stream: str) -> _Stream:
         folder = self._folder / stream
-        if not _NAME.fullmatch(stream) or not (folder / "stream.json").exists():
+        if not is_name(stream) or not (folder / "stream.json").exists():
             raise NotFound(f"there is no stream {stream!r}. {closest(stream, self.streams())}")
         declared = json.loads((folder / "stream.json").read_text())
         schemas = Schemas(folder / "schemas", stream)
@@ -211,7 +210,7 @@ class EmbeddedLog:
         return opened[partition]
 
     def _group(self, stream: str, group: str) -> Path:
-        _check_name("group", group)
+        check_name("group", group)
         return self._stream(stream).folder / "groups" / group
 
 
@@ -264,11 +263,3 @@ def _make(folder: Path, partitions: int) -> None:
 
 def _partition_folder(stream: Path, number: int) -> Path:
     return stream / f"{number:05d}"
-
-
-def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{what} {name!r} is not a name: use 1 to 63 lower-case letters, digits, '-' or '_', "
-            "starting with a letter or digit."
-        )

@@ -5,7 +5,6 @@ Topics are ``<prefix>.<tenant>.<stream>``, each with a topic ``….schemas`` bes
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -18,6 +17,7 @@ import pyarrow as pa
 from orita.core.clock import Clock, SystemClock, to_micros
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import DEFAULT_TENANT
+from orita.core.names import check_name
 from orita.events.log.columns import plain_batch, united
 from orita.events.log.kafka_client import Fetcher, KafkaClient
 from orita.events.log.kafka_consumer import KafkaConsumer
@@ -30,7 +30,6 @@ from orita.events.log.partitioning import part_rows
 
 __all__ = ["KafkaLog"]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SCHEMAS = ".schemas"
 _MOST_ROWS = 10_000
 
@@ -85,11 +84,7 @@ class KafkaLog:
 
     def create(self, stream: str, partitions: int) -> None:
         """Make *stream*."""
-        if not _NAME.fullmatch(stream):
-            raise UserError(
-                f"stream {stream!r} is not a name: use 1 to 63 lower-case letters, digits, '-' or '_', "
-                "starting with a letter or digit."
-            )
+        check_name("stream", stream)
         if partitions < 1:
             raise UserError(f"a stream of {partitions} partitions cannot be: give at least 1.")
         topic = self._topic(stream)

@@ -43,20 +43,20 @@ def total(value_E: npt.NDArray[np.generic], ranges: Ranges) -> Floats:
         return _integer_total(value_E.astype(np.int64), ranges)
     halves = halves_of(ranges, len(value_E))
     float_E = value_E.astype(np.float64)
-    return halves.left(_sums_back(float_E, halves.begin_E), 0.0) + halves.right(_sums(float_E, halves.begin_E), 0.0)
+    return halves.left(halves.back(_sums, float_E), 0.0) + halves.right(_sums(float_E, halves.begin_E), 0.0)
 
 
 def maximum(value_E: Floats, ranges: Ranges) -> Floats:
     """Return the largest of each row's values; the smallest is ``-maximum(-value_E, ranges)``."""
     halves = halves_of(ranges, len(value_E))
-    left_Q = halves.left(_maxima_back(value_E, halves.begin_E), np.nan)
+    left_Q = halves.left(halves.back(_maxima, value_E), np.nan)
     return np.fmax(left_Q, halves.right(_maxima(value_E, halves.begin_E), np.nan))
 
 
 def moments(value_E: Floats, ranges: Ranges) -> Moments:
     """Return the moments of each row's values (Welford 1962; Chan, Golub and LeVeque 1983)."""
     halves = halves_of(ranges, len(value_E))
-    mean_l, squares_l = (halves.left(part_E, 0.0) for part_E in _moments_back(value_E, halves.begin_E))
+    mean_l, squares_l = (halves.left(part_E, 0.0) for part_E in halves.back(_moments, value_E))
     mean_r, squares_r = (halves.right(part_E, 0.0) for part_E in _moments(value_E, halves.begin_E))
     n_l, n_r = halves.middle_Q - halves.low_Q, halves.high_Q - halves.middle_Q
     n_Q = n_l + n_r
@@ -134,17 +134,6 @@ def _sums(value_E: Floats, begin_E: Integers) -> Floats:
 
 
 @compiled
-def _sums_back(value_E: Floats, begin_E: Integers) -> Floats:
-    out_E = np.empty(len(value_E))
-    running = 0.0
-    for e in range(len(value_E) - 1, -1, -1):
-        ends = e == len(value_E) - 1 or begin_E[e + 1] == e + 1
-        running = value_E[e] if ends else running + value_E[e]
-        out_E[e] = running
-    return out_E
-
-
-@compiled
 def _maxima(value_E: Floats, begin_E: Integers) -> Floats:
     out_E = np.empty(len(value_E))
     running = 0.0
@@ -155,19 +144,9 @@ def _maxima(value_E: Floats, begin_E: Integers) -> Floats:
 
 
 @compiled
-def _maxima_back(value_E: Floats, begin_E: Integers) -> Floats:
-    out_E = np.empty(len(value_E))
-    running = 0.0
-    for e in range(len(value_E) - 1, -1, -1):
-        ends = e == len(value_E) - 1 or begin_E[e + 1] == e + 1
-        running = value_E[e] if ends else max(running, value_E[e])
-        out_E[e] = running
-    return out_E
-
-
-@compiled
-def _moments(value_E: Floats, begin_E: Integers) -> tuple[Floats, Floats]:
-    mean_E, squares_E = np.empty(len(value_E)), np.empty(len(value_E))
+def _moments(value_E: Floats, begin_E: Integers) -> Floats:
+    """Return means and sums of squared deviations, [2, E]."""
+    out_2E = np.empty((2, len(value_E)))
     mean, squares = 0.0, 0.0
     for e in range(len(value_E)):
         if begin_E[e] == e:
@@ -175,23 +154,8 @@ def _moments(value_E: Floats, begin_E: Integers) -> tuple[Floats, Floats]:
         gap = value_E[e] - mean
         mean += gap / (e - begin_E[e] + 1)
         squares += gap * (value_E[e] - mean)
-        mean_E[e], squares_E[e] = mean, squares
-    return mean_E, squares_E
-
-
-@compiled
-def _moments_back(value_E: Floats, begin_E: Integers) -> tuple[Floats, Floats]:
-    mean_E, squares_E = np.empty(len(value_E)), np.empty(len(value_E))
-    mean, squares, n = 0.0, 0.0, 0
-    for e in range(len(value_E) - 1, -1, -1):
-        if e == len(value_E) - 1 or begin_E[e + 1] == e + 1:
-            mean, squares, n = 0.0, 0.0, 0
-        n += 1
-        gap = value_E[e] - mean
-        mean += gap / n
-        squares += gap * (value_E[e] - mean)
-        mean_E[e], squares_E[e] = mean, squares
-    return mean_E, squares_E
+        out_2E[0, e], out_2E[1, e] = mean, squares
+    return out_2E
 
 
 @compiled

@@ -5,6 +5,7 @@ Legend: E events in order, Q rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,13 @@ class Halves:
     low_Q: Integers
     middle_Q: Integers
     high_Q: Integers
+
+    def back(self, accumulate: Callable[[Floats, Integers], Floats], value_E: Floats) -> Floats:
+        """Return what *accumulate* makes of values and begins of blocks, from the end of each block backwards."""
+        bounds = np.append(np.flatnonzero(self.begin_E == np.arange(len(value_E))), len(value_E))
+        end_E = np.repeat(bounds[1:], np.diff(bounds))
+        mirrored_E = np.ascontiguousarray((len(value_E) - end_E)[::-1])
+        return accumulate(np.ascontiguousarray(value_E[::-1]), mirrored_E)[..., ::-1]
 
     def left(self, back_E: Floats, empty: float) -> Floats:
         """Return, of values accumulated from the end of each block backwards, the one of each row's first part."""
