@@ -27,6 +27,7 @@ test-slow: $(READY) test-services
 # What tests start; where it may not be installed they are skipped, and say why. RUNLEVEL: no service is started.
 test-services:
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || ( export RUNLEVEL=1; $(call system_package,redis-server) ) || true
+	@command -v java >/dev/null || ( $(call system_package,openjdk-17-jre-headless) ) || true
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -55,7 +56,7 @@ $(READY): requirements.lock requirements-cuda.lock pyproject.toml
 
 lock: pyproject.toml
 	$(BIN)/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra kafka --extra redis --extra train --extra dev --output-file requirements.lock pyproject.toml
+	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra kafka --extra redis --extra spark --extra train --extra dev --output-file requirements.lock pyproject.toml
 	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' -e '/^--constraint/d' \
 	  -e '1i --constraint requirements-cuda.lock' requirements.lock
 

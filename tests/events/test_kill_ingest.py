@@ -49,8 +49,8 @@ ingest(Home(Path(home)), Path(source), clock=ManualClock(datetime(2024, 12, 31, 
 
 _POINTS = {
     "between quarantine and table": ("orita.events.ingest", "apply_change", 0),
-    "amid the rows": ("orita.events.lake", "_months", 1),
-    "between commit and profile": ("orita.events.ingest", "write_profile", 0),
+    "amid the rows": ("orita.events.lake.months", "months_of", 1),
+    "between commit and profile": ("orita.events.learning", "write_profile", 0),
     "between two tables": ("orita.events.ingest", "apply_change", 1),
 }
 

@@ -14,7 +14,18 @@ def main() -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
     import structlog
 
-    from orita.cli import data, demo, learn, serve, show, watch  # noqa: F401 - they register their commands
+    from orita.cli import (  # noqa: F401 - they register their commands
+        data,
+        demo,
+        feature_values,
+        features,
+        learn,
+        serve,
+        show,
+        tables,
+        training_sets,
+        watch,
+    )
     from orita.cli.app import app
 
     _log_to_standard_error(structlog)

@@ -26,6 +26,7 @@ from orita.core.progress import Bar
 __all__ = ["Screen", "figures", "print_json", "table"]
 
 _WORTH_A_LINE = 1.0
+_WHOLE = 32
 
 
 class _RichBar:
@@ -72,6 +73,11 @@ class Screen:
         if seconds >= _WORTH_A_LINE and not self._quiet:
             self.console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]", highlight=False)
 
+    def say(self, text: str) -> None:
+        """Print a line on standard error where there are no bars to tell it."""
+        if not self._quiet and not self.console.is_terminal:
+            self.console.print(text, highlight=False, soft_wrap=True)
+
 
 def _progress(console: Console) -> RichProgress:
     return RichProgress(
@@ -95,8 +101,9 @@ def print_json(value: object) -> None:
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table on standard output."""
     drawn = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for position, column in enumerate(columns):
+        longest = max((len(row[0]) for row in rows), default=0) if position == 0 else 0
+        drawn.add_column(column, overflow="fold", min_width=min(longest, _WHOLE))  # names are not folded
     for row in rows:
         drawn.add_row(*row)
     Console().print(drawn)

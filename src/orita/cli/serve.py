@@ -9,6 +9,7 @@ import typer
 
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import figures, print_json, table
+from orita.cli.ids import id_of
 from orita.cli.opening import project_of
 
 
@@ -44,7 +45,8 @@ def serve(
                 f"{name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C{waiting}"
             )
 
-    serve_app(create_app(project.home, name, features, config), config, announce=announce)
+    store = project.feature_store(online=features)
+    serve_app(create_app(project.home, name, features, config, store=store), config, announce=announce)
 
 
 @app.command()
@@ -61,7 +63,7 @@ def predict(
     from orita.cli.asking import ask_champion, ask_server
 
     given = {name: value for name, value in (("device", device), ("timestamp", timestamp)) if value is not None}
-    request = {"user_id": _id(user), "item_ids": [_id(item) for item in items], "context": given}
+    request = {"user_id": id_of(user), "item_ids": [id_of(item) for item in items], "context": given}
     answer = ask_server(server, request) if server else ask_champion(project_of(context), request)
     if as_json:
         print_json(answer)
@@ -88,7 +90,3 @@ def simulate(
 
     report = simulated_traffic(project_of(context), server, requests, items, seed, settings_of(context).screen)
     print_json(report) if as_json else figures(report)
-
-
-def _id(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text

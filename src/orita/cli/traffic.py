@@ -15,7 +15,8 @@ from orita.core.files import atomic_file
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.core.progress import Progress
-from orita.events.engine import literal, one_row, open_engine, quoted
+from orita.core.sql import literal, quoted
+from orita.events.engine import one_row, open_engine
 from orita.events.ingest import ingest
 from orita.events.lake import Lake
 from orita.events.report import IngestReport
@@ -155,7 +156,7 @@ def replayed_traffic(
     """
     import pyarrow.parquet as pq
 
-    source, item = project.system.source, quoted(project.system.item.key)
+    source, item = project.system.source, quoted(project.system.item.columns[0])
     events = Lake(project.home).snapshot(source.name).sql
     latest = f"SELECT {item} FROM {events} ORDER BY {quoted(source.schema.time or '')} DESC LIMIT {_RECENT}"
     with open_engine(project.home.staging, project.data.value.validation.memory_mb) as connection:

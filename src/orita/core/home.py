@@ -52,6 +52,11 @@ class Home:
         return self.root / "online" / self.tenant
 
     @property
+    def features(self) -> Path:
+        """The feature registry: ``<system>.json``."""
+        return self.root / "features" / self.tenant
+
+    @property
     def packages(self) -> Path:
         """The package store: ``<system>/<version>/``."""
         return self.root / "packages" / self.tenant
@@ -113,6 +118,7 @@ class Home:
             "events": self.events,
             "training_sets": self.training_sets,
             "online": self.online,
+            "features": self.features,
             "packages": self.packages,
             "predictions": self.predictions,
             "quarantine": self.quarantine,

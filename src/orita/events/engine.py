@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-__all__ = ["literal", "one_row", "open_engine", "quoted"]
+__all__ = ["one_row", "open_engine"]
 
 
 @contextmanager
@@ -23,16 +23,6 @@ def open_engine(folder: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnect
         yield connection
     finally:
         connection.close()
-
-
-def quoted(name: str) -> str:
-    """Return *name* as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return *text* as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

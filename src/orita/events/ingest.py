@@ -23,17 +23,19 @@ from orita.events.datasets import recognise
 from orita.events.engine import open_engine
 from orita.events.judging import Judged, decide_id_types, examples, judge_source
 from orita.events.lake import Lake
+from orita.events.learning import current_profile, learn
 from orita.events.profile import TableProfile, measure, read_profile, write_profile
 from orita.events.quarantine import write_quarantine
 from orita.events.report import IngestReport, TableReport
 from orita.events.schema import TableSchema
 from orita.events.sources.find import find_sources, open_source
 from orita.events.sources.opened import Opened
-from orita.events.staging import one_writer, sweep_staging, work_folder
+from orita.events.staging import one_writer, work_folder
 from orita.events.surprises import surprises
+from orita.events.upkeep import sweep_leftovers
 from orita.events.writing import Change, apply_change, count_change
 
-__all__ = ["ingest", "validate"]
+__all__ = ["ingest", "refuse_others", "validate"]
 
 
 def ingest(
@@ -67,11 +69,8 @@ def ingest(
     config, clock = config or ValidationConfig(), clock or SystemClock()
     started = clock.monotonic()
     named = recognise(path, dataset)
-    lake = Lake(home)
     with one_writer(home, config.lock_wait_seconds):
-        if sweep_staging(home):
-            for table in lake.tables():
-                lake.sweep(table)
+        sweep_leftovers(home)
         with _run(home, path, config, schemas, origin or {}, clock, progress) as run:
             for judged in run.judged:
                 run.quarantine(judged)
@@ -141,7 +140,7 @@ class _Run:
         if change.version is None:
             self._keep_remade(opened.table)
             return self._table_report(judged, change, None, self.kept[opened.table])
-        batch = self._learn(judged, change)
+        batch = learn(self.connection, self.home, opened.schema, self.profiles[opened.table], change)
         return self._table_report(judged, change, batch, self.kept[opened.table])
 
     def report(self, judged: Judged) -> TableReport:
@@ -150,17 +149,6 @@ class _Run:
         schema = judged.opened.schema
         batch = measure(self.connection, change.sql, schema, -1) if change.new or change.updated else None
         return self._table_report(judged, change, batch, None)
-
-    def _learn(self, judged: Judged, change: Change) -> TableProfile:
-        """Measure what was stored and keep the table's profile; return the batch's own."""
-        schema = judged.opened.schema
-        assert change.version is not None
-        batch = measure(self.connection, change.sql, schema, change.version)
-        before = self.profiles[schema.name]
-        # A table of entities is measured whole, as its rows are replaced and not added.
-        whole = batch if before is None or schema.time is None else before.merged(batch)
-        write_profile(self.home, whole)
-        return batch
 
     def _keep_remade(self, table: str) -> None:
         """Keep the profile that had to be made again from its table, where nothing is added to it."""
@@ -201,7 +189,7 @@ def _run(
     lake = Lake(home)
     found = find_sources(path)
     for source in found:
-        _refuse_others(lake, source.table, origin)
+        refuse_others(lake, source.table, origin)
     stamps = {source.file: _stamp(source.file) for source in found}
     with (
         work_folder(home) as folder,
@@ -214,7 +202,7 @@ def _run(
             sources.append(open_source(connection, source, folder, config, (schemas or {}).get(source.table)))
             bar.advance()
         ids = decide_id_types(connection, lake, sources, config)
-        profiles = {opened.table: _profile(connection, home, lake, opened.schema) for opened in sources}
+        profiles = {opened.table: current_profile(connection, home, lake, opened.schema) for opened in sources}
         judged = []
         for opened in sources:
             bar.describe(f"judging {opened.file.name}")
@@ -223,18 +211,12 @@ def _run(
         yield _Run(connection, home, lake, config, origin, tuple(judged), profiles, stamps, ids.became_text, {})
 
 
-def _profile(connection: duckdb.DuckDBPyConnection, home: Home, lake: Lake, schema: TableSchema) -> TableProfile | None:
-    """Return the profile of a table as it is; one that a killed run left behind is made again from the table."""
-    if not lake.exists(schema.name):
-        return None
-    snapshot = lake.snapshot(schema.name)
-    kept = read_profile(home, schema.name)
-    if kept is not None and kept.version == snapshot.version:
-        return kept
-    return measure(connection, snapshot.sql, schema, snapshot.version)
+def refuse_others(lake: Lake, table: str, origin: Mapping[str, str]) -> None:
+    """Refuse rows that are not of the same origin as those of *table*.
 
-
-def _refuse_others(lake: Lake, table: str, origin: Mapping[str, str]) -> None:
+    Raises:
+        UserError: the table was made for another system, or for a world that these rows are not of.
+    """
     owner = lake.origin(table) if origin and lake.exists(table) else {}
     if owner and origin["system"] != owner["system"]:
         raise UserError(

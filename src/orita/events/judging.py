@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from orita.core.clock import Clock
 from orita.core.errors import UserError
+from orita.core.sql import quoted
 from orita.events.config import ValidationConfig
-from orita.events.engine import one_row, quoted
+from orita.events.engine import one_row
 from orita.events.lake import Lake
 from orita.events.profile import TableProfile
 from orita.events.quality import SQL_TYPES, IdType, Judge, compile_judge, is_nested, looks_whole, whole_id

@@ -17,7 +17,8 @@ import duckdb
 
 from orita.core.files import atomic_file
 from orita.core.home import Home
-from orita.events.engine import one_row, quoted
+from orita.core.sql import quoted
+from orita.events.engine import one_row
 from orita.events.schema import Column, TableSchema
 
 __all__ = ["QUANTILES", "ColumnProfile", "TableProfile", "measure", "read_profile", "write_profile"]
@@ -46,7 +47,10 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True)
 class TableProfile:
-    """A table up to *version*: its rows, the sizes of its latest batches (at most 50), and its columns."""
+    """A table up to *version*: its rows, the sizes of its latest batches (at most 50), and its columns.
+
+    Commits from the event log are no batches.
+    """
 
     table: str
     version: int

@@ -14,8 +14,8 @@ from typing import Literal
 
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import UserError
+from orita.core.sql import literal, quoted
 from orita.events.config import ValidationConfig
-from orita.events.engine import literal, quoted
 from orita.events.schema import Column
 from orita.events.sources.opened import FAULT, NESTED, Opened
 

@@ -11,7 +11,7 @@ import duckdb
 
 from orita.core.files import atomic_file
 from orita.core.home import Home
-from orita.events.engine import literal, quoted
+from orita.core.sql import literal, quoted
 from orita.events.quality import Judge
 from orita.events.sources.opened import FAULT, ROW, TEXT, Opened
 

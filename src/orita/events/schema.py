@@ -71,6 +71,7 @@ class TableSchema:
         columns: every declared column, in the table's order; undeclared columns of a source are dropped.
         natural_key: columns that together identify a row where a source has no *key* column; the key is then
             derived from them (UUID version 5).
+        ingested: the column that says when a row became known, or None.
     """
 
     name: str
@@ -78,13 +79,14 @@ class TableSchema:
     time: str | None
     columns: tuple[Column, ...]
     natural_key: tuple[str, ...] = ()
+    ingested: str | None = None
 
     def __post_init__(self) -> None:
         names = self.names
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise UserError(f"table {self.name!r} declares {repeated[0]!r} twice: keep one declaration.")
-        for name in (self.key, *self.natural_key, *([self.time] if self.time else [])):
+        for name in (self.key, *self.natural_key, *filter(None, (self.time, self.ingested))):
             self.column(name)
 
     @property
@@ -132,6 +134,7 @@ INTERACTION = TableSchema(
     name="interactions",
     key="interaction_id",
     time="timestamp",
+    ingested="ingested_at",
     columns=(
         Column("interaction_id", "str", required=True, description="unique, a UUID where the source has one"),
         Column("user_id", "id", required=True, description="who"),

@@ -36,6 +36,8 @@ def surprises(
 
 
 def _volume(before: TableProfile, batch: TableProfile, config: ValidationConfig) -> Iterator[str]:
+    if not before.batches:
+        return
     usual = statistics.median(before.batches)
     if not usual / config.volume_factor <= batch.rows <= usual * config.volume_factor:
         yield (

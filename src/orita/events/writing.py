@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 
 from orita.core.progress import Progress
-from orita.events.engine import one_row, quoted
+from orita.core.sql import quoted
+from orita.events.engine import one_row
 from orita.events.judging import Judged
-from orita.events.lake import Lake, Snapshot
+from orita.events.lake import Lake, LogSpans, Snapshot
 from orita.events.sources.opened import ROW
 
 __all__ = ["Change", "apply_change", "count_change"]
@@ -31,12 +32,14 @@ class Change:
         updated: rows of entities whose attributes differ.
         version: the version that holds the change, None where nothing changed.
         sql: the rows of the change, for measuring; empty where there are none.
+        whole: whether those are all rows of the table, as it was written anew.
     """
 
     new: int
     updated: int
     version: int | None
     sql: str
+    whole: bool = False
 
 
 def count_change(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judged) -> Change:
@@ -44,7 +47,8 @@ def count_change(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: Judg
     if judged.opened.schema.time is None:
         new, updated = _count_entities(connection, lake, judged)
         return Change(new, updated, None, judged.sound)
-    sql = _unseen(lake, judged)
+    table = judged.opened.table
+    sql = _unseen(judged, lake.snapshot(table) if lake.exists(table) else None)
     return Change(int(one_row(connection, f"SELECT count(*) FROM {sql}")[0]), 0, None, sql)
 
 
@@ -55,11 +59,15 @@ def apply_change(
     properties: Mapping[str, str],
     origin: Mapping[str, str],
     progress: Progress,
+    offsets: LogSpans | None = None,
 ) -> Change:
-    """Bring the sound rows of *judged* into its table in one commit, if there is anything new."""
+    """Bring the sound rows of *judged* into its table in one commit, if there is anything new.
+
+    Rows of the log bring their *offsets*, and are a commit also where none of them is new; entities have none.
+    """
     if judged.opened.schema.time is None:
         return _upsert(connection, lake, judged, properties, origin)
-    return _add(connection, lake, judged, properties, origin, progress)
+    return _add(connection, lake, judged, properties, origin, progress, offsets)
 
 
 def _add(
@@ -69,11 +77,13 @@ def _add(
     properties: Mapping[str, str],
     origin: Mapping[str, str],
     progress: Progress,
+    offsets: LogSpans | None,
 ) -> Change:
     table, time = judged.opened.table, judged.opened.schema.time
-    before = set(lake.snapshot(table).files) if lake.exists(table) else set()
+    stored = lake.snapshot(table) if lake.exists(table) else None
+    version = None
     columns = ", ".join(quoted(name) for name in judged.opened.schema.names)
-    rows = connection.sql(f"SELECT {columns} FROM {_unseen(lake, judged)}").to_arrow_reader(_BATCH_ROWS)
+    rows = connection.sql(f"SELECT {columns} FROM {_unseen(judged, stored)}").to_arrow_reader(_BATCH_ROWS)
     written = _Counted()
     with progress.bar(f"Store {table}", judged.sound_rows) as bar:
 
@@ -84,13 +94,13 @@ def _add(
                 yield batch
 
         reader = pa.RecordBatchReader.from_batches(rows.schema, counted())
-        if judged.sound_rows:
-            lake.append(table, reader, properties, time=time, origin=origin)
+        if judged.sound_rows or offsets:
+            version = lake.append(table, reader, properties, time=time, origin=origin, offsets=offsets)
     if not written.rows:
-        return Change(0, 0, None, "")
-    after = lake.snapshot(table)
+        return Change(0, 0, version if offsets else None, "")
+    before, after = set(stored.files if stored else ()), lake.snapshot(table)
     added = Snapshot(table, after.version, tuple(sorted(set(after.files) - before)), written.rows, after.schema)
-    return Change(written.rows, 0, after.version, added.sql)
+    return Change(written.rows, 0, after.version, added.sql, whole=not before & set(after.files))
 
 
 @dataclass(slots=True)
@@ -98,13 +108,12 @@ class _Counted:
     rows: int = 0
 
 
-def _unseen(lake: Lake, judged: Judged) -> str:
+def _unseen(judged: Judged, stored: Snapshot | None) -> str:
     """Return SQL of the sound rows whose key the table does not have."""
-    table, key = judged.opened.table, quoted(judged.opened.schema.key)
-    if not lake.exists(table):
+    if stored is None:
         return judged.sound
-    stored = lake.snapshot(table).sql
-    return f"(SELECT * FROM {judged.sound} s WHERE NOT EXISTS (SELECT 1 FROM {stored} t WHERE t.{key} = s.{key}))"
+    key = quoted(judged.opened.schema.key)
+    return f"(SELECT * FROM {judged.sound} s WHERE NOT EXISTS (SELECT 1 FROM {stored.sql} t WHERE t.{key} = s.{key}))"
 
 
 def _upsert(

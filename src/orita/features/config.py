@@ -8,17 +8,41 @@ from pydantic import Field, model_validator
 
 from orita.core.config import Section
 
-__all__ = ["FeatureSection", "SplitSection"]
+__all__ = ["FeatureSection", "SparkConfig", "SplitSection"]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+class SparkConfig(Section):
+    """``feature_engineering.spark``: where Spark runs.
+
+    Attributes:
+        master: ``local[*]``, this machine with all of its cores, or the address of a cluster, whose workers need the
+            same Python packages.
+        driver_memory: of the process that starts Spark; on ``local`` it does all the work.
+        settings: further settings of Spark, by name; they win over those that are made here.
+    """
+
+    master: str = "local[*]"
+    driver_memory: str = Field("4g", pattern=r"^[1-9]\d*[mg]$")
+    settings: dict[str, str] = {}
+
+
 class FeatureSection(Section):
-    """``feature_engineering``: names of declared features, by kind; all three absent means every declared feature."""
+    """``feature_engineering``: which features, and what computes them.
+
+    Attributes:
+        user_features, item_features, interaction_features: names of declared features, by kind; all three absent means
+            every declared feature.
+        engine: what computes training rows; both give the same values.
+        spark: where Spark runs, if it does.
+    """
 
     user_features: tuple[str, ...] | None = None
     item_features: tuple[str, ...] | None = None
     interaction_features: tuple[str, ...] | None = None
+    engine: Literal["history", "spark"] = "history"
+    spark: SparkConfig = SparkConfig()
 
     @property
     def selected(self) -> tuple[str, ...] | None:

@@ -1,158 +1,142 @@
-"""The events of a system as arrays in the order of time, with the attributes of their entities.
+"""Tables of events as the engines read them: the columns that a plan needs, with the attributes of their entities.
 
-Legend: N events; X pairs of an event and one of the several values of an attribute.
+Nothing is sorted and no row is lost: a table is read in the order that it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orita.events.engine import literal, quoted
-from orita.features.declarations import Attribute, Entity, Expression, OneHot, Residual
-from orita.features.kernel.grouping import Codes, codes_of_integers
+from orita.core.errors import UserError, closest
+from orita.core.sql import literal, quoted
+from orita.features.batch import attribute_column, known_times
+from orita.features.conditions import columns_of
+from orita.features.declarations import Attribute, Entity, Residual, Source
+from orita.features.parts import context_in
 from orita.features.plan import Plan
 
-__all__ = ["Frame", "Many", "Relations", "attribute_sql", "load_frame"]
+__all__ = [
+    "Relations",
+    "attribute_sql",
+    "attribute_tables",
+    "grouping_attributes",
+    "load_events",
+    "matching_types",
+    "with_attributes",
+]
 
 Relations = Mapping[str, str]
 """For each table name, SQL that can stand behind FROM; an absent entity table has no attributes yet."""
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+_DIGEST = "@digest"
+_BATCH = 1 << 20
+
+AttributeTables = Mapping[str, pa.Table]
+"""For each entity, by name: its ids as ``id``, and its attributes as numbers or lists of codes by their name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
-    """The values of an attribute that may have several: event ``row_X`` has the code ``code_X``."""
+def load_events(
+    plan: Plan,
+    source: Source,
+    connection: duckdb.DuckDBPyConnection,
+    relations: Relations,
+    *,
+    unique: bool = False,
+) -> pa.Table:
+    """Return the events of *source*, with what *plan* reads of them.
 
-    row_X: Integers
-    code_X: Integers
+    Args:
+        plan: what will be computed.
+        source: whose events.
+        connection: where *relations* can be read.
+        relations: SQL of each table.
+        unique: whether every id is there once, as in the lake. Otherwise that is checked, and of several rows of one id
+            the one that became known first is kept.
 
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The events.
-
-    Attributes:
-        time_N: microseconds since the Unix epoch, never decreasing.
-        table: ``event_id``, ``user_id``, ``item_id``, ``target``, and attributes by name, as read.
-        keys: by entity name, its ids as codes.
-        attributes: by name, numbers (a category's code), NaN where unknown; only attributes of one value.
-        many: by name, the attributes of several values.
-        values: by column, what aggregates read, NaN where it is missing; integers and flags without gaps as int64.
-        context: by column, what requests bring.
+    Raises:
+        UserError: the table has no time column, or an event has no time.
     """
-
-    time_N: Integers
-    table: pa.Table
-    keys: Mapping[str, Codes]
-    attributes: Mapping[str, Floats]
-    many: Mapping[str, Many]
-    values: Mapping[str, npt.NDArray[np.generic]]
-    context: Mapping[str, pa.Array]
-
-    def __len__(self) -> int:
-        return len(self.time_N)
-
-
-def load_frame(plan: Plan, connection: duckdb.DuckDBPyConnection, relations: Relations) -> Frame:
-    """Read the events of *plan*'s system from *relations*."""
-    table = connection.sql(_events(plan, relations)).to_arrow_table().combine_chunks()
-    time_N = _integers(table["t"])
-    if (time_N[1:] < time_N[:-1]).any():
-        order_N = np.argsort(time_N, kind="stable")
-        table, time_N = table.take(pa.array(order_N)).combine_chunks(), time_N[order_N]
-    system = plan.system
-    return Frame(
-        time_N=time_N,
-        table=table,
-        keys={entity.name: _codes(table[column]) for entity, column in _id_columns(plan).items()},
-        attributes={a.name: _floats(table[a.name]) for a in plan.attributes if not a.many},
-        many={a.name: _many(table[a.name]) for a in plan.attributes if a.many},
-        values={name: _numbers(table[f"v_{name}"]) for name in _value_columns(plan)},
-        context={name: table[f"c_{name}"] for name in _context_columns(system.declared.values())},
-    )
+    relation = relations.get(source.name)
+    if relation is None:
+        raise UserError(f"there is no table {source.name!r} to read events from. {closest(source.name, relations)}")
+    there = connection.sql(f"SELECT * FROM {relation} LIMIT 0").columns
+    time = source.schema.time or ""
+    if time not in there:
+        raise UserError(f"table {source.name!r} has no column {time!r}, the time of its events. {closest(time, there)}")
+    named = ", ".join(quoted(name) for name in _needed(plan, source) if name in there)
+    unique = unique or source.schema.key not in there
+    if not unique:
+        named += f", hash({quoted(source.schema.key)}) AS {quoted(_DIGEST)}"
+    table = _read(connection, f"SELECT {named} FROM {relation}")
+    if table[time].null_count:
+        raise UserError(f"table {source.name!r} has {table[time].null_count} events without {time!r}: give them one.")
+    return table if unique else _first_known(table, source)
 
 
-def _id_columns(plan: Plan) -> dict[Entity, str]:
-    return {plan.system.user: "user_id", plan.system.item: "item_id"}
+def grouping_attributes(plan: Plan, source: Source) -> tuple[Attribute, ...]:
+    """Return the attributes that events of *source* need: as keys of aggregates, and as rows that ask."""
+    keys = (a.attribute for a in plan.aggregates if a.source == source and a.attribute is not None)
+    own = plan.attributes if source == plan.system.source else ()
+    return tuple(dict.fromkeys((*own, *keys)))
 
 
-def _value_columns(plan: Plan) -> list[str]:
-    values = (aggregate.value for aggregate in plan.aggregates if aggregate.value is not None)
-    return sorted({(v.column if isinstance(v, Residual) else v).column.name for v in values})
-
-
-def _context_columns(expressions: Iterable[Expression]) -> list[str]:
-    return sorted({e.column.column.name for e in expressions if isinstance(e, OneHot)})
-
-
-def _codes(column: pa.ChunkedArray) -> Codes:
-    if pa.types.is_integer(column.type):
-        return codes_of_integers(_integers(column))
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    return Codes(_integers(pa.chunked_array([encoded.indices])), len(encoded.dictionary))
-
-
-def _integers(column: pa.ChunkedArray) -> Integers:
-    return np.asarray(column.cast(pa.int64()).to_numpy())
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    return np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy())
-
-
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
-    whole = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-    return _integers(column) if whole and not column.null_count else _floats(column)
-
-
-def _many(column: pa.ChunkedArray) -> Many:
-    lists = column.combine_chunks()
-    return Many(
-        np.asarray(pc.list_parent_indices(lists).cast(pa.int64()).to_numpy(zero_copy_only=False)),
-        np.asarray(pc.list_flatten(lists).cast(pa.int64()).to_numpy(zero_copy_only=False)),
-    )
-
-
-def _events(plan: Plan, relations: Relations) -> str:
-    """Return events with the attributes of their entities, categories as codes."""
-    system = plan.system
-    schema = system.source.schema
-    parts = [
-        f"e.{quoted(schema.key)} AS event_id",
-        f"e.{quoted(system.user.key)} AS user_id",
-        f"e.{quoted(system.item.key)} AS item_id",
-        f"epoch_us(e.{quoted(schema.time or '')}) AS t",
-        f"e.{quoted(system.label.column.name)} AS target",
-        *(f"e.{quoted(column)} AS {quoted(f'v_{column}')}" for column in _value_columns(plan)),
-        *(
-            f"CAST(e.{quoted(column)} AS VARCHAR) AS {quoted(f'c_{column}')}"
-            for column in _context_columns(system.declared.values())
-        ),
-    ]
-    joins = []
-    for alias, entity in (("u", system.user), ("i", system.item)):
-        attributes = [a for a in plan.attributes if a.entity == entity]
-        if not attributes:
+def attribute_tables(plan: Plan, connection: duckdb.DuckDBPyConnection, relations: Relations) -> dict[str, pa.Table]:
+    """Return what is known of each entity; an entity without a table has none."""
+    tables = {}
+    for entity in dict.fromkeys(attribute.entity for attribute in plan.attributes):
+        relation = relations.get(entity.table or "")
+        if relation is None:
             continue
-        parts += [f"{alias}.{quoted(a.name)}" for a in attributes]
-        table = relations.get(entity.table or "")
-        codes = ", ".join(f"{attribute_sql(a) if table else _absent(a)} AS {quoted(a.name)}" for a in attributes)
-        inner = (
-            f"SELECT {quoted(entity.key)} AS id, {codes} FROM {table}"
-            if table
-            else f"SELECT NULL AS id, {codes} WHERE false"
-        )
-        joins.append(f"LEFT JOIN ({inner}) {alias} ON {alias}.id = e.{quoted(entity.key)}")
-    return f"SELECT {', '.join(parts)} FROM {relations[system.source.name]} e {' '.join(joins)}"
+        held = {a.name: a for a in plan.attributes if a.entity == entity}
+        named = ", ".join(f"{attribute_sql(a)} AS {quoted(name)}" for name, a in held.items())
+        query = f"SELECT {quoted(entity.table_column)} AS id, {named} FROM {relation}"
+        tables[entity.name] = connection.sql(query).to_arrow_table()
+    return tables
+
+
+def with_attributes(
+    table: pa.Table, attributes: Iterable[Attribute], key_of: Mapping[Entity, str], tables: AttributeTables
+) -> pa.Table:
+    """Return *table* with a column `attribute_column` for each of *attributes*.
+
+    Args:
+        table: events or rows.
+        attributes: which are needed.
+        key_of: the column that holds the id of each entity.
+        tables: what is known of each entity.
+    """
+    places: dict[Entity, pa.Array] = {}
+    for attribute in attributes:
+        entity, known = attribute.entity, tables.get(attribute.entity.name)
+        if known is None:
+            absent = pa.list_(pa.int32()) if attribute.many else pa.float64()
+            table = table.append_column(attribute_column(attribute), pa.nulls(len(table), absent))
+            continue
+        if entity not in places:
+            ids, wanted = matching_types(entity.table_column, known["id"], table[key_of[entity]])
+            places[entity] = pc.index_in(wanted, ids.combine_chunks(), skip_nulls=True)
+        values = known[attribute.name].combine_chunks().take(places[entity])
+        table = table.append_column(attribute_column(attribute), values)
+    return table
+
+
+def matching_types(what: str, *columns: pa.ChunkedArray) -> tuple[pa.ChunkedArray, ...]:
+    """Return columns of ids as one type: numbers as int64, everything else as text.
+
+    Raises:
+        UserError: one holds numbers, another does not; the sentence says it of *what*.
+    """
+    kinds = {_kind(column.type) for column in columns} - {"null"}
+    if len(kinds) > 1:
+        types = " and ".join(str(column.type) for column in columns)
+        raise UserError(f"the key {what!r} is of the types {types}: give it one type in both tables.")
+    wanted = pa.int64() if kinds == {"number"} else pa.string()
+    return tuple(_cast(column, wanted) for column in columns)
 
 
 def attribute_sql(attribute: Attribute) -> str:
@@ -169,6 +153,68 @@ def attribute_sql(attribute: Attribute) -> str:
     return f"nullif(coalesce(list_position({choices}, CAST({column} AS VARCHAR)), 0), 0) - 1"
 
 
-def _absent(attribute: Attribute) -> str:
-    kind = "INTEGER[]" if attribute.many else "BIGINT" if attribute.column.type == "time" else "DOUBLE"
-    return f"CAST(NULL AS {'INTEGER' if attribute.categorical and not attribute.many else kind})"
+def _needed(plan: Plan, source: Source) -> list[str]:
+    """Return the columns of *source* that a plan reads."""
+    schema = source.schema
+    names = [schema.key, schema.time or "", *([schema.ingested] if schema.ingested else [])]
+    entities: list[Entity] = [attribute.entity for attribute in grouping_attributes(plan, source)]
+    for aggregate in plan.aggregates:
+        if aggregate.source != source:
+            continue
+        entities += aggregate.entities
+        if isinstance(aggregate.value, Residual):
+            names.append(aggregate.value.column.column.name)
+            entities += aggregate.value.expected.looked_up
+        names += [v.column.name for v in (aggregate.value, aggregate.denominator) if v and not isinstance(v, Residual)]
+        names += columns_of(aggregate.condition)
+    if source == plan.system.source:
+        system = plan.system
+        entities += [*plan.entities, system.user, system.item]
+        names += [system.label.column.name, *(n for e in system.kept.values() for n in context_in(e))]
+    names += [column for entity in entities for column in source.key_columns(entity)]
+    return list(dict.fromkeys(names))
+
+
+def _first_known(table: pa.Table, source: Source) -> pa.Table:
+    """Return the events with every id once, the one that became known first; an event without an id stays.
+
+    Different digests are different ids: only where two are equal are the ids themselves compared.
+    """
+    digests_N = np.sort(table[_DIGEST].to_numpy())
+    table = table.drop_columns(_DIGEST)
+    if (digests_N[1:] != digests_N[:-1]).all():
+        return table
+    key, known_N = table[source.schema.key], known_times(table, source)
+    order_N = np.argsort(known_N, kind="stable")
+    valid_N = np.asarray(pc.is_valid(key).to_numpy())
+    order_N = order_N[valid_N[order_N]]
+    first = pa.table({"key": key.take(order_N), "row": order_N}).group_by("key", use_threads=False)
+    kept = first.aggregate([("row", "first")])["row_first"].to_numpy()
+    return table.take(np.sort(np.concatenate([kept, np.flatnonzero(~valid_N)])))
+
+
+def _read(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """Return what *query* gives, each column in one piece.
+
+    The database lends its memory batch by batch and keeps it while any column of a batch is held: batches are copied,
+    and the pieces of a column are given back before the next is put together.
+    """
+    manager = pa.default_cpu_memory_manager()
+    with connection.sql(query).to_arrow_reader(_BATCH) as reader:
+        names, types = reader.schema.names, reader.schema.types
+        pieces = [[pa.array([], type_)] for type_ in types]
+        for batch in reader:
+            for held, column in zip(pieces, batch.columns, strict=True):
+                held.append(column.copy_to(manager))
+    columns = []
+    while pieces:
+        columns.append(pa.concat_arrays(pieces.pop(0)))
+    return pa.table(columns, names)
+
+
+def _kind(type_: pa.DataType) -> str:
+    return "null" if pa.types.is_null(type_) else "number" if pa.types.is_integer(type_) else "text"
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == wanted else column.cast(wanted, safe=not pa.types.is_unsigned_integer(column.type))

@@ -6,10 +6,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["META", "POINTER", "Generation", "current_generation"]
+from orita.core.errors import UserError
+
+__all__ = ["META", "POINTER", "Generation", "NotPublished", "current_generation"]
 
 POINTER = "CURRENT"
 META = "generation.json"
+
+
+class NotPublished(UserError):
+    """Nothing was published for the declarations as they are: what has to be run is in the sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Generation:
         watermark: time of its latest event, microseconds since the Unix epoch, or None without events.
         events: number of events in it.
         records: number of records by kind.
-        string_ids: the entities whose ids are strings.
+        string_ids: which ids are texts, by the names that `keys.id_kind` gives them.
         tables: lake version of every table it was computed from.
     """
 

@@ -13,10 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.errors import UserError
+from orita.features.entities import Entity
 
-__all__ = ["encode_id", "encode_ids", "encode_rows"]
+__all__ = ["encode_id", "encode_ids", "encode_rows", "id_kind", "integer_bytes", "keys_behind"]
+
+Bytes = npt.NDArray[np.uint8]
 
 _LONGEST = 100
+
+
+def id_kind(entity: Entity, position: int) -> str:
+    """Return under which name it is known whether ids are text: the entity's kind, and the part of a key of several."""
+    return entity.kind if len(entity.columns) == 1 else f"{entity.kind}.{position}"
 
 
 def encode_id(value: int | str) -> bytes:
@@ -45,19 +53,26 @@ def encode_rows(prefix: bytes, columns: Sequence[npt.NDArray[np.generic]], rows:
     if not columns:
         return [prefix] * rows
     if all(column.dtype == np.int64 for column in columns):
-        return _integer_rows(prefix, columns)
+        return keys_behind(prefix, [integer_bytes(column.astype(np.int64)) for column in columns])
     encoded = [encode_ids(column.tolist()) for column in columns]
     return [prefix + b"".join(parts) for parts in zip(*encoded, strict=True)]
 
 
-def _integer_rows(prefix: bytes, columns: Sequence[npt.NDArray[np.generic]]) -> list[bytes]:
-    width = len(prefix) + 9 * len(columns)
-    raw_NB = np.empty((len(columns[0]), width), np.uint8)
-    raw_NB[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
-    for position, column in enumerate(columns):
-        at = len(prefix) + 9 * position
-        raw_NB[:, at] = ord("i")
-        shifted = column.astype(np.int64).view(np.uint64) ^ np.uint64(1 << 63)
-        raw_NB[:, at + 1 : at + 9] = shifted.astype(">u8").view(np.uint8).reshape(-1, 8)
-    whole = raw_NB.tobytes()
-    return [whole[start : start + width] for start in range(0, len(whole), width)]
+def integer_bytes(value_N: npt.NDArray[np.int64]) -> Bytes:
+    """Return the bytes of ids that are numbers, [N, 9], as `encode_id` has them: they sort as the numbers do."""
+    big_N = (value_N.view(np.uint64) ^ np.uint64(1 << 63)).astype(">u8")
+    raw_NB = np.empty((len(value_N), 9), np.uint8)
+    raw_NB[:, 0] = ord("i")
+    raw_NB[:, 1:] = big_N.view(np.uint8).reshape(-1, 8)
+    return raw_NB
+
+
+def keys_behind(prefix: bytes, parts: Sequence[Bytes]) -> list[bytes]:
+    """Return a key a row: *prefix*, then the bytes of each part's row."""
+    whole_NB = np.empty((len(parts[0]), len(prefix) + sum(part.shape[1] for part in parts)), np.uint8)
+    at = len(prefix)
+    whole_NB[:, :at] = np.frombuffer(prefix, np.uint8)
+    for part_NB in parts:
+        whole_NB[:, at : at + part_NB.shape[1]] = part_NB
+        at += part_NB.shape[1]
+    return list(whole_NB.view(f"V{at}")[:, 0].tolist())

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import astuple
 
 from orita.features.declarations import (
     Aggregate,
     Attribute,
     AttributeAge,
+    ContextColumn,
     Decay,
-    Entity,
+    Derived,
+    Elapsed,
+    EventColumn,
     Expression,
     HourOfDay,
-    Key,
     OneHot,
     Residual,
+    Source,
     WeekDay,
 )
 
@@ -28,22 +32,49 @@ def meaning(expression: Expression) -> str:
 
 def identity(aggregate: Aggregate) -> tuple[object, ...]:
     """Return all on which an aggregate's values depend, as plain values."""
-    value: object = None
-    if isinstance(aggregate.value, Residual):
-        value = (aggregate.value.column.column.name, identity(aggregate.value.expected))
-    elif aggregate.value:
-        value = aggregate.value.column.name
-    prior = (aggregate.prior.mean, aggregate.prior.weight) if aggregate.prior else None
-    return aggregate.source.name, aggregate.function, value, tuple(_key(key) for key in aggregate.keys), prior
+    a = aggregate
+    # In whichever order the keys are named, the events of a group are the same.
+    keys = sorted((a.source.key_columns(key), read.columns) for key, read in zip(a.entities, a.looked_up, strict=True))
+    return (
+        _source(a.source),
+        a.function,
+        float(a.parameter),
+        _value(a.value),
+        _value(a.denominator),
+        (*(key for key, _ in keys), *(_keyed(a.source, a.attribute) if a.attribute else ())),
+        tuple(read for _, read in keys),
+        astuple(a.window),
+        repr(a.condition),
+        (float(a.prior.mean), float(a.prior.weight)) if a.prior else None,
+        a.time_to_live,
+    )
 
 
-def _key(key: Key) -> tuple[object, ...]:
-    return (key.key,) if isinstance(key, Entity) else _attribute(key)
+def _source(source: Source) -> tuple[object, ...]:
+    schema = source.schema
+    return source.name, source.delay_micros, schema.key, schema.time, schema.ingested
+
+
+def _value(value: EventColumn | Residual | None) -> object:
+    match value:
+        case Residual():
+            return value.column.column.name, identity(value.expected)
+        case EventColumn():
+            # Categories are numbered in the order of their values.
+            choices = value.column.choices if value.column.type == "category" else ()
+            return value.column.name, value.column.type, choices
+        case None:
+            return None
+
+
+def _keyed(source: Source, attribute: Attribute) -> tuple[object, ...]:
+    return source.key_columns(attribute.entity), _attribute(attribute)
 
 
 def _attribute(attribute: Attribute) -> tuple[object, ...]:
     # The order of the values is the order of their codes.
-    return attribute.entity.table, attribute.entity.key, attribute.column.name, attribute.column.type, attribute.values
+    entity, column = attribute.entity, attribute.column
+    return entity.table, entity.table_column, entity.key, column.name, column.type, attribute.values
 
 
 def _told(expression: Expression) -> tuple[object, ...]:
@@ -52,13 +83,21 @@ def _told(expression: Expression) -> tuple[object, ...]:
             return "aggregate", identity(expression)
         case Decay():
             return "decay", identity(expression.last), expression.half_life
+        case Elapsed():
+            return "elapsed", identity(expression.since)
         case AttributeAge():
             otherwise = identity(expression.otherwise) if expression.otherwise else None
             return "age", _attribute(expression.attribute), otherwise
         case Attribute():
             return "attribute", _attribute(expression)
+        case OneHot(of=ContextColumn(column=column)):
+            return "one_hot", column.name  # by its text, whatever else it may be
         case OneHot():
-            return "one_hot", expression.column.column.name
+            return "one_hot", _told(expression.of)
+        case ContextColumn():
+            return "context", expression.column.name, expression.column.type, expression.column.choices
+        case Derived():
+            return "derived", repr(expression.transform), tuple(_told(each) for each in expression.inputs)
         case HourOfDay():
             return ("hour_of_day",)
         case WeekDay():

@@ -3,45 +3,37 @@
 One read of the store, then array arithmetic on whole columns: no loop over items. It computes from state what
 `history` computes from events, and refuses a time that the state has already passed.
 
-Legend: N items of the request, F features, W slots of a record, G declared values of an attribute, S slots.
+Legend: N items of the request, F features, W numbers of a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from orita.core.clock import from_micros
-from orita.core.errors import OritaError, UserError
-from orita.features.declarations import Aggregate, Attribute, EventColumn
-from orita.features.expressions import Evaluator, Reads, evaluators
-from orita.features.generation import Generation, current_generation
-from orita.features.keys import encode_id
-from orita.features.plan import SLOTS, AggregateSlots, AttributeSlots, Plan, Record
+from orita.core.errors import UserError
+from orita.features.expressions import evaluators
+from orita.features.generation import Generation, NotPublished, current_generation
+from orita.features.plan import Plan
+from orita.features.request_aggregates import RequestAggregates
+from orita.features.request_values import Request, online_reads
+from orita.features.requests import Id, RequestKeys
 from orita.features.schema import FeatureSchema
+from orita.features.state.asof import kind_of, rows_as_of
+from orita.features.state.layout import WATERMARK, empty_row
 from orita.features.stores.lmdb import LmdbStore
 from orita.features.stores.rows import read_rows
 from orita.features.stores.store import OnlineStore
 
-__all__ = ["OnlineFeatures", "OnlineReader"]
+__all__ = ["OnlineFeatures", "OnlineReader", "Published"]
 
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What evaluators see: state by record (rows: 1, or N where items are in the key), the context, the time."""
-
-    state: Mapping[str, Array]
-    context: Mapping[str, object]
-    at: int
-
-
-_Evaluator = Evaluator[_Request]
+Floats = npt.NDArray[np.float64]
 
 
 class OnlineFeatures:
@@ -57,20 +49,27 @@ class OnlineFeatures:
         self.folder = folder
         self._open: tuple[Generation, OnlineStore] | None = None
         self._retired: tuple[Generation, OnlineStore] | None = None
+        self._refreshing = threading.Lock()  # a server's follower and its feature store both refresh
 
     def refresh(self) -> bool:
         """Switch to the newest generation; return whether there was a newer one. Not on the request's path.
 
         Raises:
-            UserError: nothing was published yet, or it was published for other declarations.
+            NotPublished: nothing was published yet, or it was published for other declarations.
         """
+        with self._refreshing:
+            return self._refreshed()
+
+    def _refreshed(self) -> bool:
         newest = current_generation(self.folder)
         if newest is None:
-            raise UserError(f"system {self.plan.system.name!r} has no online features yet: run 'orita run etl' first.")
+            raise NotPublished(
+                f"system {self.plan.system.name!r} has no online features yet: run 'orita run etl' first."
+            )
         if self._open and self._open[0].name == newest.name:
             return False
         if newest.plan != self.plan.version:
-            raise UserError(
+            raise NotPublished(
                 f"the online features of {self.plan.system.name!r} were published for other declarations "
                 f"({newest.plan}, now {self.plan.version}): run 'orita run etl' to publish them anew."
             )
@@ -83,6 +82,13 @@ class OnlineFeatures:
             self._retired[1].close()
         self._retired, self._open = self._open, (newest, store)
         return True
+
+    def close(self) -> None:
+        """Let the stores go; a process that wants one again opens another of these."""
+        for held in (self._open, self._retired):
+            if held is not None:
+                held[1].close()
+        self._open = self._retired = None
 
     def current(self) -> tuple[Generation, OnlineStore]:
         """Return the generation in use and its store."""
@@ -101,174 +107,96 @@ class OnlineFeatures:
         return OnlineReader(self, schema)
 
 
+class Published(Protocol):
+    """State that can be read; `OnlineFeatures` is one, which follows what is published."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that it was written for."""
+        ...
+
+    def current(self) -> tuple[Generation, OnlineStore]:
+        """Return what is in use, and its store."""
+        ...
+
+
 class OnlineReader:
     """Computes feature matrices for one schema."""
 
-    def __init__(self, features: OnlineFeatures, schema: FeatureSchema) -> None:
+    def __init__(self, features: Published, schema: FeatureSchema) -> None:
         self.schema = schema
         self._features = features
-        plan = features.plan
-        plan.system.check(schema, "the model")
-        columns = evaluators(plan.system, _reads(plan))
-        self._columns = [columns[name] for name in schema.names]
-        self._empty = {record.name: _empty_record(record) for record in plan.records}
+        self._plan = plan = features.plan
+        names = plan.system.check(schema, "the model")
+        single = [a for a in plan.aggregates if a.attribute is None or not a.attribute.many]
+        self._together = RequestAggregates(plan, single)
+        columns = evaluators(plan.system, online_reads(plan, self._together))
+        plain = {f: self._together.order.get(plan.system.kept.get(name)) for f, name in enumerate(names)}  # type: ignore[arg-type]
+        self._copied = np.array([f for f, position in plain.items() if position is not None], np.intp)
+        self._from = np.array([position for position in plain.values() if position is not None], np.intp)
+        self._columns = [(f, columns[name]) for f, name in enumerate(names) if plain[f] is None]
+        self._kinds = [kind_of(plan, read.record) for read in plan.reads]
+        self._missing = [empty_row(read.record).tobytes() for read in plan.reads]
+        self._ages = any(kind.expires for kind in self._kinds)
+        self._keys: tuple[str, RequestKeys] | None = None
 
     def matrix(
-        self, user_id: int | str, item_ids: Sequence[int | str], context: Mapping[str, object], at: int
+        self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int
     ) -> npt.NDArray[np.float32]:
         """Return ``x_NF``, a row an item, in the order of *item_ids*.
 
         Args:
             user_id: who asks; an unknown user has the features of one without events.
             item_ids: what to describe, N of them.
-            context: request columns such as ``device``; a missing one is none of its declared values.
+            context: request columns such as ``device``; a missing one is none of its declared values. The ids of other
+                entities are among them, such as ``merchant_id``.
             at: the time of the request, microseconds since the Unix epoch; later than every event seen of its keys.
 
         Raises:
-            UserError: *at* is not after the latest event of the user, of an item or of a pair.
+            UserError: *at* is not after the latest event of the user, of an item, of a pair, or of another entity.
         """
-        request = _Request(self._read(user_id, item_ids, at), context, at)
-        x_NF = np.empty((len(item_ids), len(self._columns)), np.float32)
-        for position, column in enumerate(self._columns):
-            x_NF[:, position] = column(request)
+        return self._filled(user_id, item_ids, context, at, np.dtype(np.float32))
+
+    def values(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int) -> Floats:
+        """Return the same as `matrix` before it is rounded, ``x_NF``."""
+        return self._filled(user_id, item_ids, context, at, np.dtype(np.float64))
+
+    def _filled(
+        self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int, kind: np.dtype[Any]
+    ) -> npt.NDArray[Any]:
+        states = self._states(user_id, item_ids, context, at)
+        values_NC = self._together.values(states, len(item_ids), at)
+        request = Request(states, values_NC, context, at)
+        x_NF = np.empty((len(item_ids), len(self.schema)), kind)
+        x_NF[:, self._copied] = values_NC.take(self._from, axis=1)
+        numbers: dict[int, float] = {}
+        for position, column in self._columns:
+            value = column(request)
+            if isinstance(value, float):
+                numbers[position] = value
+            else:
+                x_NF[:, position] = value
+        x_NF[:, list(numbers)] = list(numbers.values())
         return x_NF
 
-    def _read(self, user_id: int | str, item_ids: Sequence[int | str], at: int) -> dict[str, Array]:
-        plan = self._features.plan
+    def _states(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int) -> list[Floats]:
         generation, store = self._features.current()
-        user = _encoded(user_id, plan.system.user.name, generation)
-        items = [_encoded(item, plan.system.item.name, generation) for item in item_ids]
-        wanted: list[tuple[Sequence[bytes], bytes]] = []
-        for number, record in enumerate(plan.records):
-            prefix = bytes([number])
-            match [entity == plan.system.user for entity in record.entities]:
-                case []:
-                    keys = [prefix]
-                case [True]:
-                    keys = [prefix + user]
-                case [False]:
-                    keys = [prefix + item for item in items]
-                case _:
-                    prefix += user
-                    keys = [prefix + item for item in items]
-            wanted.append((keys, self._empty[record.name]))
-        found = read_rows(store, wanted)
-        state = {record.name: rows_NW for record, (_, rows_NW) in zip(plan.records, found, strict=True)}
-        _refuse_the_past(state, at)
-        return state
+        if self._keys is None or self._keys[0] != generation.name:
+            self._keys = generation.name, RequestKeys(self._plan, generation.string_ids)
+        keys = self._keys[1].of(user_id, item_ids, context)
+        states = read_rows(store, list(zip(keys, self._missing, strict=True)))
+        if self._ages:
+            states = rows_as_of(self._plan, store.get_many, self._kinds, keys, states, at)
+        self._refuse_the_past(states, at)
+        return states
 
-
-def _encoded(value: int | str, entity: str, generation: Generation) -> bytes:
-    """Return the key of an id in the type that the store has it in: '12' and 12 are the same user."""
-    if entity in generation.string_ids:
-        return encode_id(str(value))
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return encode_id(int(value))
-    return encode_id(value)
-
-
-def _refuse_the_past(state: Mapping[str, Array], at: int) -> None:
-    for name, rows in state.items():
-        if name == "all" or not (rows[:, 0] >= at).any():
-            continue
-        latest = int(np.nanmax(rows[:, 0]))
-        raise UserError(
-            f"timestamp {from_micros(at).isoformat()} is not after the latest event of this request's "
-            f"{name.replace('_', '-')} ({from_micros(latest).isoformat()}): "
-            "send a later timestamp, or none for the present."
-        )
-
-
-def _empty_record(record: Record) -> bytes:
-    row_W = np.full(record.width, np.nan)
-    for slots in record.attributes:
-        if slots.attribute.many:
-            row_W[slots.start : slots.start + slots.width] = 0
-    for aggregate in record.aggregates:
-        names = SLOTS[aggregate.aggregate.function] * aggregate.groups
-        row_W[aggregate.start : aggregate.start + aggregate.width] = [
-            0.0 if name in ("n", "sum", "days") else np.nan for name in names
-        ]
-    return row_W.tobytes()
-
-
-def _reads(plan: Plan) -> Reads[_Request]:
-    def equals(column: EventColumn, value: str) -> _Evaluator:
-        name = column.column.name
-        return lambda request: float(request.context.get(name) == value)
-
-    return Reads(lambda wanted: _aggregate(wanted, plan), lambda attribute: _attribute(attribute, plan), equals)
-
-
-def _attribute(attribute: Attribute, plan: Plan) -> Callable[[_Request], Array]:
-    """Return a function for an attribute's slots: [1 or N, width]."""
-    record, slots = _attribute_slots(attribute, plan)
-    name, start, end = record.name, slots.start, slots.start + slots.width
-    return lambda request: request.state[name][:, start:end]
-
-
-def _attribute_slots(attribute: Attribute, plan: Plan) -> tuple[Record, AttributeSlots]:
-    for record in plan.records:
-        for slots in record.attributes:
-            if slots.attribute == attribute:
-                return record, slots
-    raise OritaError(f"attribute {attribute.name!r} has no place in the plan.")
-
-
-def _aggregate(aggregate: Aggregate, plan: Plan) -> _Evaluator:
-    record, slots = _aggregate_slots(aggregate, plan)
-    name, start, end = record.name, slots.start, slots.start + slots.width
-    width = len(SLOTS[aggregate.function])
-    group = _group(aggregate, slots, plan)
-
-    def evaluate(request: _Request) -> Array:
-        state_NGS = request.state[name][:, start:end].reshape(-1, slots.groups, width)
-        return _value(aggregate, group(state_NGS, request))
-
-    return evaluate
-
-
-def _aggregate_slots(aggregate: Aggregate, plan: Plan) -> tuple[Record, AggregateSlots]:
-    for record in plan.records:
-        for slots in record.aggregates:
-            if slots.aggregate == aggregate:
-                return record, slots
-    raise OritaError(f"aggregate {aggregate!r} has no place in the plan.")
-
-
-def _group(aggregate: Aggregate, slots: AggregateSlots, plan: Plan) -> Callable[[Array, _Request], Array]:
-    """Return a function from the state of every declared value to the state that the row's own values select."""
-    attribute = aggregate.attribute
-    if attribute is None:
-        return lambda state_NGS, request: state_NGS[:, 0, :]
-    codes = _attribute(attribute, plan)
-    empty_S = np.array([0.0 if name in ("n", "sum", "days") else np.nan for name in SLOTS[aggregate.function]])
-
-    def many(state_NGS: Array, request: _Request) -> Array:
-        return np.asarray((codes(request)[:, :, None] * state_NGS).sum(axis=1))
-
-    def one(state_NGS: Array, request: _Request) -> Array:
-        code_N = codes(request)[:, 0]
-        known_N = ~np.isnan(code_N)
-        index_N = np.where(known_N, code_N, 0).astype(np.intp)
-        rows = max(len(index_N), len(state_NGS))
-        index_N = np.broadcast_to(index_N, rows)
-        picked_NS = np.broadcast_to(state_NGS, (rows, *state_NGS.shape[1:]))[np.arange(rows), index_N]
-        return np.where(np.broadcast_to(known_N, rows)[:, None], picked_NS, empty_S)
-
-    return many if attribute.many else one
-
-
-def _value(aggregate: Aggregate, state_NS: Array) -> Array:
-    match aggregate.function:
-        case "mean" if aggregate.prior is not None:
-            prior = aggregate.prior
-            return np.asarray((state_NS[:, 1] + prior.mean * prior.weight) / (state_NS[:, 0] + prior.weight))
-        case "mean":
-            count = state_NS[:, 0]
-            missing = np.full(len(state_NS), np.nan)
-            return np.asarray(np.divide(state_NS[:, 1], count, out=missing, where=count > 0))
-        case "sum":
-            return state_NS[:, 1]
-        case _:
-            return state_NS[:, 0]
+    def _refuse_the_past(self, states: Sequence[Floats], at: int) -> None:
+        for read, state_NW in zip(self._plan.reads, states, strict=True):
+            latest = np.fmax.reduce(state_NW[:, WATERMARK], initial=-np.inf)
+            if latest < at or not read.entities:
+                continue
+            raise UserError(
+                f"timestamp {from_micros(at).isoformat()} is not after the latest event of this request's "
+                f"{'-'.join(entity.name for entity in read.entities)} ({from_micros(int(latest)).isoformat()}): "
+                "send a later timestamp, or none for the present."
+            )

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.events.schema import TableSchema
-from orita.features.declarations import (
-    Aggregate,
-    Attribute,
-    AttributeAge,
-    Decay,
-    Entity,
-    EventColumn,
-    Expression,
-    HourOfDay,
-    OneHot,
-    Source,
-    WeekDay,
-)
+from orita.features.columns import feature_columns
+from orita.features.declarations import Aggregate, Entity, EventColumn, Expression, Several, Source
 from orita.features.meaning import meaning
-from orita.features.schema import FeatureColumn, FeatureSchema, Side
+from orita.features.notes import Feature, Notes
+from orita.features.parts import aggregates_in, attributes_in, context_in, entities_in
+from orita.features.schema import FeatureColumn, FeatureSchema
 
 __all__ = ["System", "system"]
+
+_ROW = ("event_id", "user_id", "item_id", "timestamp", "target")
 
 
 @dataclass(slots=True)
 class System:
-    """The declaration of a ranking system; features are added with `features` before it is used."""
+    """The declaration of a ranking system; features are added with `features` before it is used.
+
+    Attributes:
+        name: what it is called.
+        label: what is predicted.
+        user: for whom.
+        item: what is ranked.
+        declared: the features, by name.
+        notes: what is said of them.
+        earlier: versions of features that are not declared any more and are still read, by ``name@number``.
+    """
 
     name: str
     label: EventColumn
     user: Entity
     item: Entity
     declared: dict[str, Expression] = field(default_factory=dict)
+    notes: dict[str, Notes] = field(default_factory=dict)
+    earlier: dict[str, Expression] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -44,20 +49,30 @@ class System:
     @property
     def tables(self) -> dict[str, TableSchema]:
         """The schemas of every table the system reads, by name."""
-        entities = (self.user, self.item)
-        return {self.source.name: self.source.schema} | {e.table: e.schema for e in entities if e.table}
+        entities = [self.user, self.item]
+        sources = [self.source]
+        for expression in self.kept.values():
+            entities.extend(attribute.entity for attribute in attributes_in(expression))
+            sources.extend(aggregate.source for aggregate in aggregates_in(expression))
+        return {s.name: s.schema for s in sources} | {e.table: e.schema for e in entities if e.table}
 
-    def features(self, **expressions: Expression) -> None:
-        """Declare features by name.
+    def features(self, **expressions: Expression | Several | Feature) -> None:
+        """Declare features by name; one over several windows becomes a feature for each, named ``name_window``.
 
         Raises:
-            UserError: a name is taken, or an expression uses another source or entity than the system's.
+            UserError: a name is taken, or an expression reads what the system's rows do not name.
         """
-        for name, expression in expressions.items():
-            if name in self.declared:
-                raise UserError(f"feature {name!r} is declared twice in system {self.name!r}.")
-            self._check(name, expression)
-            self.declared[name] = expression
+        for given, declared in expressions.items():
+            feature = declared if isinstance(declared, Feature) else Feature(declared, Notes())
+            made = feature.expression
+            each = [(f"{given}_{w}", a) for w, a in made.each] if isinstance(made, Several) else [(given, made)]
+            for name, expression in each:
+                if name in self.declared:
+                    raise UserError(f"feature {name!r} is declared twice in system {self.name!r}.")
+                self._check(name, expression)
+                self._check_names(name, expression)
+                self.declared[name] = expression
+                self.notes[name] = feature.notes
 
     def schema(self, names: Iterable[str] | None = None) -> FeatureSchema:
         """Return the columns of the named features (a one-hot feature has several), by default of all.
@@ -70,29 +85,59 @@ class System:
             columns.extend(self._columns(name))
         return FeatureSchema(tuple(columns))
 
-    def check(self, schema: FeatureSchema, reader: str) -> None:
-        """Refuse the features of *schema* where they are not declared, or not as they were when it was made.
+    @property
+    def kept(self) -> dict[str, Expression]:
+        """Every expression that engines compute, by name: those declared, and earlier versions (``name@1``)."""
+        return self.declared | self.earlier
+
+    def keep_earlier(self, versions: Mapping[str, Expression]) -> System:
+        """Return the system that also computes earlier versions of features, by ``name@number``, for who reads them."""
+        return replace(self, earlier=dict(versions))
+
+    def check(self, schema: FeatureSchema, reader: str, *, earlier: bool = True) -> tuple[str, ...]:
+        """Return what engines call the columns of *schema*; refuse those that are not declared, or not as they were.
 
         Args:
             schema: what a model reads.
             reader: whose schema it is, for the sentence, such as ``model v1.2.0``.
+            earlier: whether earlier versions that are kept will do; rows of training sets have the declared ones only.
 
         Raises:
             NotFound: a feature is not declared any more.
-            UserError: a feature has another meaning now.
+            UserError: a feature has another meaning now, and the version that is read is not kept.
         """
         now = {column.name: column for column in self.schema().columns}
+        before = self._earlier_columns() if earlier else {}
+        found = []
         for column in schema.columns:
-            if column.name not in now:
-                raise NotFound(
-                    f"{reader} reads feature {column.name!r}, which system {self.name!r} does not declare. "
-                    f"{closest(column.name, now)} Declare it again, or train a model without it."
-                )
-            if column.meaning and column.meaning != now[column.name].meaning:
-                raise UserError(
-                    f"{reader} was trained on another declaration of feature {column.name!r} than system "
-                    f"{self.name!r} has now: declare it as it was, or under another name, or train a new model."
-                )
+            current = now.get(column.name)
+            if current is not None and column.meaning in ("", current.meaning):
+                found.append(column.name)
+            elif (column.name, column.meaning) in before:
+                found.append(before[column.name, column.meaning])
+            else:
+                raise self._refusal(column, reader, now)
+        return tuple(found)
+
+    def _earlier_columns(self) -> dict[tuple[str, str], str]:
+        """Return the names of the columns of earlier versions, by what readers call them and what they mean."""
+        found: dict[tuple[str, str], str] = {}
+        for name, expression in self.earlier.items():
+            plain = name.partition("@")[0]
+            for column in feature_columns(name, expression, self.user, self.item):
+                found[plain + column.name.removeprefix(name), meaning(expression)] = column.name
+        return found
+
+    def _refusal(self, column: FeatureColumn, reader: str, now: Iterable[str]) -> UserError:
+        if column.name not in now:
+            return NotFound(
+                f"{reader} reads feature {column.name!r}, which system {self.name!r} does not declare. "
+                f"{closest(column.name, now)} Declare it again, or train a model without it."
+            )
+        return UserError(
+            f"{reader} was trained on another declaration of feature {column.name!r} than system "
+            f"{self.name!r} has now: declare it as it was, or under another name, or train a new model."
+        )
 
     def _columns(self, name: str) -> list[FeatureColumn]:
         if name in self.declared:
@@ -106,24 +151,47 @@ class System:
         return found
 
     def _declared_columns(self, name: str) -> list[FeatureColumn]:
-        expression = self.declared[name]
-        return [replace(column, meaning=meaning(expression)) for column in _columns(name, expression, self)]
+        expression, described = self.declared[name], self.notes[name].description
+        columns = feature_columns(name, expression, self.user, self.item)
+        return [replace(column, meaning=meaning(expression), description=described) for column in columns]
 
     def _check(self, name: str, expression: Expression) -> None:
-        known = {self.user, self.item}
-        for aggregate in _aggregates(expression):
-            if aggregate.source is not self.source:
-                raise UserError(
-                    f"feature {name!r} reads source {aggregate.source.name!r}; "
-                    f"system {self.name!r} reads {self.source.name!r}."
-                )
-            for key in aggregate.keys:
-                entity = key.entity if isinstance(key, Attribute) else key
-                if entity not in known:
+        feature_columns(name, expression, self.user, self.item)
+        for entity in entities_in(expression):
+            for column in (self.source.renamed.get(plain, plain) for plain in entity.columns):
+                if column not in self.source.schema.names:
                     raise UserError(
-                        f"feature {name!r} is keyed by entity {entity.name!r}; "
-                        f"system {self.name!r} knows {self.user.name!r} and {self.item.name!r}."
+                        f"feature {name!r} is keyed by entity {entity.name!r}, whose key {column!r} is not a column of "
+                        f"{self.source.name!r}, of whose events the rows of system {self.name!r} are made. "
+                        f"{closest(column, self.source.schema.names)}"
                     )
+        for column in context_in(expression):
+            self.source.column(column)
+        for aggregate in aggregates_in(expression):
+            self._check_source(name, aggregate)
+
+    def _check_names(self, name: str, expression: Expression) -> None:
+        """Refuse a column that another feature has, or that every training row has."""
+        taken = {c.name: f for f, e in self.declared.items() for c in feature_columns(f, e, self.user, self.item)}
+        taken |= dict.fromkeys(_ROW, "every training row")
+        for column in feature_columns(name, expression, self.user, self.item):
+            if column.name in taken:
+                raise UserError(
+                    f"feature {name!r} would make a column {column.name!r}, as {taken[column.name]!r} does: "
+                    "give it another name."
+                )
+
+    def _check_source(self, name: str, aggregate: Aggregate) -> None:
+        """Refuse two sources under one name, and attributes of what a row does not name."""
+        known = {a.source.name: a.source for e in self.declared.values() for a in aggregates_in(e)}
+        known[self.source.name] = self.source
+        if known.get(aggregate.source.name, aggregate.source) != aggregate.source:
+            raise UserError(
+                f"feature {name!r} reads another declaration of source {aggregate.source.name!r}: keep one."
+            )
+        attribute = aggregate.attribute
+        if attribute is not None:
+            aggregate.source.key_columns(attribute.entity)
 
 
 def system(name: str, *, label: EventColumn, rank: Entity, for_: Entity) -> System:
@@ -135,55 +203,3 @@ def system(name: str, *, label: EventColumn, rank: Entity, for_: Entity) -> Syst
     if label.column.type != "flag":
         raise UserError(f"label {label.column.name!r} is of type {label.column.type!r}; a flag (0 or 1) is needed.")
     return System(name, label, user=for_, item=rank)
-
-
-def _aggregates(expression: Expression) -> list[Aggregate]:
-    match expression:
-        case Aggregate():
-            residual = getattr(expression.value, "expected", None)
-            return [expression] if residual is None else [expression, residual]
-        case Decay():
-            return [expression.last]
-        case AttributeAge():
-            return [expression.otherwise] if expression.otherwise else []
-        case _:
-            return []
-
-
-def _side(expression: Expression, owner: System) -> Side:
-    sides: set[str] = set()
-    if isinstance(expression, (Attribute, AttributeAge)):
-        attribute = expression if isinstance(expression, Attribute) else expression.attribute
-        sides.add("user" if attribute.entity == owner.user else "item")
-    for aggregate in _aggregates(expression)[:1]:
-        for key in aggregate.keys:
-            entity = key.entity if isinstance(key, Attribute) else key
-            sides.add("user" if entity == owner.user else "item")
-    if not sides:
-        return "context"
-    return "pair" if len(sides) == 2 else ("user" if "user" in sides else "item")
-
-
-def _columns(name: str, expression: Expression, owner: System) -> list[FeatureColumn]:
-    side = _side(expression, owner)
-    match expression:
-        case Aggregate(function="count" | "distinct_days"):
-            return [FeatureColumn(name, side, "count", arrow="int64")]
-        case Aggregate(function="last_time" | "first_time"):
-            raise UserError(f"feature {name!r} is a time; make a number of it with decay() or age().")
-        case HourOfDay() | WeekDay():
-            cardinality = 24 if isinstance(expression, HourOfDay) else 7
-            return [FeatureColumn(name, side, "category", cardinality, arrow="int8")]
-        case OneHot():
-            return [FeatureColumn(f"{name}_{value}", side, "flag", arrow="int8") for value in expression.values]
-        case Attribute() if expression.many:
-            return [FeatureColumn(f"{name}_{value}", side, "flag", arrow="int8") for value in expression.values]
-        case Attribute() if expression.categorical:
-            return [FeatureColumn(name, side, "category", len(expression.values), arrow="int16")]
-        case Attribute() if expression.column.type not in ("int", "float", "flag"):
-            raise UserError(
-                f"feature {name!r} is an attribute of type {expression.column.type!r}; "
-                "numbers and categories can be features."
-            )
-        case _:
-            return [FeatureColumn(name, side, "number")]

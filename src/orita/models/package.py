@@ -29,7 +29,7 @@ from orita.models.metadata import ModelMetadata
 from orita.models.ranker import Ranker
 from orita.models.vocabulary import Vocabulary
 
-__all__ = ["Package", "load_package", "write_package"]
+__all__ = ["Package", "load_package", "package_schema", "write_package"]
 
 FORMAT = 1
 SAMPLE_ROWS = 64
@@ -165,6 +165,11 @@ def write_package(
         write_manifest(partial)
         load_package(partial).check_sample()
     return load_package(folder)
+
+
+def package_schema(folder: Path) -> FeatureSchema:
+    """Return the features that the package in *folder* reads, without opening its model."""
+    return FeatureSchema.from_dict(_read_json(folder / _SCHEMA))
 
 
 def load_package(folder: Path) -> Package:

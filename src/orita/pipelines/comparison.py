@@ -49,7 +49,7 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
         raise UserError(f"part {part!r} does not exist: use train, val or test.")
     entry = Catalogue(workspace.home, workspace.clock).get(workspace.system.name, version)
     package = load_package(entry.package)
-    workspace.system.check(package.schema, f"model {entry.version}")
+    workspace.system.check(package.schema, f"model {entry.version}", earlier=False)
     rows = _rows(workspace, package.schema, part)
     settings = workspace.model.evaluation
     judged = evaluate(
@@ -104,7 +104,7 @@ def refuse_other_features(workspace: Workspace, version: str, schema: FeatureSch
         UserError: a feature that it reads is not declared any more, or has another meaning; what to do instead.
     """
     try:
-        workspace.system.check(schema, f"the champion {version}")
+        workspace.system.check(schema, f"the champion {version}", earlier=False)
     except UserError as error:
         raise UserError(
             f"{error} Until then no new model can be compared with it: 'orita train', and 'orita models promote' what "

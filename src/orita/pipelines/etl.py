@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import duckdb
 
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.events.ingest import ingest
-from orita.events.lake import Lake
+from orita.events.lake import Lake, Snapshot
 from orita.events.world.config import WorldConfig
 from orita.events.world.generation import generate
 from orita.features.generation import Generation, current_generation
 from orita.features.publish import publish
+from orita.features.registry import FeatureRegistry
+from orita.features.stream.worker import offset_name
 from orita.features.training_set import (
     Split,
     TrainingSet,
@@ -22,12 +27,13 @@ from orita.features.training_set import (
     mark_latest,
     open_training_set,
     save_rows,
+    take_rows,
     training_set_id,
 )
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["etl_graph", "generated_folder", "holds_real_data", "publish_online"]
+__all__ = ["etl_graph", "generated_folder", "holds_real_data", "publish_online", "record_features"]
 
 
 def etl_graph(workspace: Workspace) -> Graph:
@@ -114,14 +120,33 @@ def compute_features(workspace: Workspace, results: Mapping[str, Result]) -> Res
     tables = {snapshot.name: snapshot.version for snapshot in snapshots}
     files = [Path(file).name for snapshot in snapshots for file in snapshot.files]
     name = training_set_id(workspace.plan, schema, workspace.data.split, files)
-    target = workspace.home.training_sets / workspace.system.name / name
-    if target.exists():
+    folder = workspace.home.training_sets / workspace.system.name / name
+    if folder.exists() and _open(workspace, name).complete:
         return {"training_set": name, "tables": tables, "cached": True}
     workspace.workfile.unlink(missing_ok=True)
     with workspace.progress.bar("Compute features") as bar, workspace.engine() as connection:
-        filled = compute_rows(workspace.plan, schema, connection, relations)
+        if workspace.data.feature_engineering.engine == "spark":
+            filled = _computed_by_spark(workspace, snapshots, connection)
+        else:
+            filled = compute_rows(workspace.plan, schema, connection, relations)
         bar.advance()
     return {"training_set": name, "tables": tables, "cached": False, "filled": filled}
+
+
+def _computed_by_spark(
+    workspace: Workspace, snapshots: Sequence[Snapshot], connection: duckdb.DuckDBPyConnection
+) -> dict[str, float]:
+    from orita.features.spark import spark_session, training_rows  # an optional part
+
+    session = spark_session(workspace.data.feature_engineering.spark)
+    folder = workspace.home.staging / f"spark-{workspace.system.name}"
+    rows = training_rows(workspace.plan, session, {s.name: s for s in snapshots}, workspace.schema)
+    try:
+        rows.write.mode("overwrite").parquet(str(folder))
+        return take_rows(workspace.schema, connection, folder)
+    finally:
+        session.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def create_splits(workspace: Workspace, results: Mapping[str, Result]) -> Result:
@@ -160,6 +185,7 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
             )
     files_seconds = workspace.clock.monotonic() - begun
     generation = publish_online(workspace)
+    recorded = record_features(workspace)
     workspace.workfile.unlink(missing_ok=True)
     return {
         "training_set": training_set.id,
@@ -167,6 +193,7 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
         "unfilled": training_set.unfilled,
         "files_seconds": files_seconds,
         "online": {"generation": generation.name, "records": generation.records, "events": generation.events},
+        "recorded": list(recorded),
     }
 
 
@@ -178,7 +205,32 @@ def publish_online(workspace: Workspace) -> Generation:
     if current and current.tables == tables and current.plan == workspace.plan.version:
         return current
     with workspace.engine() as connection:
-        return publish(workspace.plan, connection, relations, folder, tables=tables, progress=workspace.progress)
+        return publish(
+            workspace.plan,
+            connection,
+            relations,
+            folder,
+            tables=tables,
+            offsets=_log_offsets(workspace, tables),
+            unique=True,
+            progress=workspace.progress,
+        )
+
+
+def _log_offsets(workspace: Workspace, tables: Mapping[str, int]) -> dict[str, int]:
+    """Return up to where these tables hold the event log, as the stream engine names it."""
+    lake, sources = Lake(workspace.home), dict.fromkeys(record.source for record in workspace.plan.records)
+    return {
+        offset_name(source, partition): offset
+        for source in sources
+        if source.name in tables
+        for partition, offset in lake.offsets(source.name, tables[source.name]).items()
+    }
+
+
+def record_features(workspace: Workspace) -> tuple[str, ...]:
+    """Record what is declared in the feature registry; return the names that are new or changed."""
+    return FeatureRegistry.of(workspace.home, workspace.system.name).record(workspace.system, workspace.clock)
 
 
 def _world(config: WorldConfig) -> str:
@@ -196,4 +248,5 @@ def _plain(split: Split) -> dict[str, object]:
         "positive_share": split.positive_share,
         "start": split.start,
         "end": split.end,
+        "digest": split.digest,
     }

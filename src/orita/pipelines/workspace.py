@@ -15,6 +15,8 @@ from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
 from orita.events.lake import Lake, Snapshot
+from orita.events.log.log import EventLog
+from orita.events.log.opening import EventLogConfig, open_log
 from orita.features.plan import Plan, plan_of
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
@@ -32,6 +34,7 @@ class Workspace:
         home: where state lives.
         system: what is trained and watched.
         data, model, monitoring: the three configuration files.
+        events: which event log.
         source: a file or folder to ingest; None: the synthetic world is generated.
         actor: who runs this, for the audit trail.
         clock: tells the time.
@@ -43,6 +46,7 @@ class Workspace:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
+    events: EventLogConfig = field(default_factory=EventLogConfig)
     source: Path | None = None
     actor: str = "orita"
     clock: Clock = field(default_factory=SystemClock)
@@ -57,6 +61,10 @@ class Workspace:
     def schema(self) -> FeatureSchema:
         """The features that a model is given."""
         return self.system.schema(self.data.feature_engineering.selected)
+
+    def event_log(self) -> EventLog:
+        """Open the event log; who opens it closes it."""
+        return open_log(self.events, self.home, self.clock)
 
     def snapshots(self) -> list[Snapshot]:
         """Return every lake table that the system reads, as it is now.

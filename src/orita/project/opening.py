@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,11 @@ from orita.core.config import ENVIRONMENT_PREFIX, Loaded, Section, Setting, load
 from orita.core.errors import NotFound, OritaError, UserError, closest
 from orita.core.home import DEFAULT_TENANT, Home
 from orita.core.progress import SILENT, Progress
+from orita.events.log.opening import EventLogConfig, open_log
+from orita.features.feature_store import FeatureStore
+from orita.features.online import OnlineFeatures
+from orita.features.registry import FeatureRegistry
+from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.config import MonitoringConfig
 from orita.pipelines.config import DataConfig, ModelConfig
@@ -36,11 +42,13 @@ class OritaConfig(Section):
     Attributes:
         system: the name of a built-in system, or a Python file that declares one.
         tenant: whose data these are.
+        events: the event log.
         serving: the server.
     """
 
     system: str = "feed"
     tenant: str = DEFAULT_TENANT
+    events: EventLogConfig = EventLogConfig()
     serving: ServingConfig = ServingConfig()
 
 
@@ -72,10 +80,23 @@ class Project:
             data=self.data.value,
             model=self.model.value,
             monitoring=self.monitoring.value,
+            events=self.main.value.events,
             source=source,
             actor=actor(),
             clock=clock or SystemClock(),
             progress=progress,
+        )
+
+    def feature_store(self, *, online: OnlineFeatures | None = None) -> FeatureStore:
+        """Open the feature store; *online* is what reads the online state where this process has it open already."""
+        events = self.main.value.events
+        return FeatureStore(
+            self.home,
+            self.system,
+            log=open_log(events, self.home),
+            partitions=events.partitions,
+            online=online,
+            memory_mb=self.data.value.validation.memory_mb,
         )
 
     def settings(self) -> dict[str, tuple[Setting, ...]]:
@@ -130,10 +151,11 @@ def open_project(
     name = system or main.value.system
     declared, defaults = _declared(name, folder)
     root = Home.default(main.value.tenant, folder).root if home is None else home.absolute()
+    opened = Home(root, main.value.tenant)
     return Project(
         folder=folder,
-        home=Home(root, main.value.tenant),
-        system=declared,
+        home=opened,
+        system=FeatureRegistry.of(opened, declared.name).kept_for(declared, _served(opened, declared.name)),
         main=main,
         data=_read(DataConfig, FILES[0], folder, defaults, given),
         model=_read(ModelConfig, FILES[1], folder, defaults, given),
@@ -165,6 +187,12 @@ def scaffold(folder: Path, system: str) -> list[Path]:
 
 
 S = TypeVar("S", bound=Section)
+
+
+def _served(home: Home, system: str) -> Iterator[FeatureSchema]:
+    """Yield the schemas of the packages that serve, or may after a rollback."""
+    for file in sorted((home.packages / system).glob("*/schema.json")):
+        yield FeatureSchema.from_dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _read(section: type[S], name: str, folder: Path, defaults: Path | None, given: list[str]) -> Loaded[S]:

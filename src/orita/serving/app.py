@@ -1,4 +1,4 @@
-"""The server as an ASGI application: the contract's four endpoints in a FastAPI app."""
+"""The server as an ASGI application: predictions, what the server says of itself, and the feature store beside them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -17,12 +18,14 @@ from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.models.package import load_package
 from orita.serving.config import ServingConfig
+from orita.serving.decoding import check_request_id
 from orita.serving.exposition import exposition, wants_exposition
+from orita.serving.feature_openapi import describe_features
+from orita.serving.feature_routes import FeatureRoutes
 from orita.serving.openapi import describe
 from orita.serving.predict_route import PredictRoute
-from orita.serving.protocols import FeatureSource, PackageLoader
+from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
 from orita.serving.refusal import Refused, encode_error, no_model
-from orita.serving.requests import check_request_id
 from orita.serving.service import Service, build_service
 from orita.serving.status import config_answer, health_answer
 
@@ -38,6 +41,7 @@ def create_app(
     features: FeatureSource,
     config: ServingConfig | None = None,
     *,
+    store: FeatureService | None = None,
     clock: Clock | None = None,
     load: PackageLoader = load_package,
 ) -> FastAPI:
@@ -48,24 +52,31 @@ def create_app(
         system: whose champion answers.
         features: where the features of a request come from.
         config: what can be set.
+        store: the feature store behind ``/api/v1/features``; None: there is no such path.
         clock: the time.
         load: opens a package.
 
     The parts start and stop with the application's lifespan; ``app.state.service`` holds them.
     """
     service = build_service(home, system, features, config or ServingConfig(), clock=clock or SystemClock(), load=load)
+    routes = FeatureRoutes(store, service.config, service.clock, service.metrics) if store is not None else None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with service.running():
-            yield
+            try:
+                yield
+            finally:
+                if routes is not None:
+                    await routes.close()
 
     app = FastAPI(title="Orita", summary=f"Ranks items: {system}.", lifespan=lifespan)
     app.state.service = service
     app.router.routes.insert(0, Route("/predict", PredictRoute(service), methods=["POST"]))
+    app.router.routes.extend(routes.routes if routes is not None else ())
     _add_status(app, service)
     _add_errors(app)
-    _describe(app, service.config)
+    _describe(app, service.config, features=routes is not None and service.config.features_exposed)
     return app
 
 
@@ -80,6 +91,7 @@ def _add_status(app: FastAPI, service: Service) -> None:
         accept = request.headers.get("accept", "")
         if not wants_exposition(accept):
             return _json(request, service.metrics.answer())
+        await anyio.to_thread.run_sync(service.skew.refresh)
         content, content_type = exposition(service, accept)
         return Response(content, headers={"content-type": content_type, "x-request-id": _id_of(request)})
 
@@ -108,14 +120,14 @@ def _add_errors(app: FastAPI) -> None:
         return _error(request, Refused(500, "internal_error", message))
 
 
-def _describe(app: FastAPI, config: ServingConfig) -> None:
+def _describe(app: FastAPI, config: ServingConfig, *, features: bool) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             whole = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            ours = describe(config)
-            whole.setdefault("paths", {}).update(ours["paths"])
-            schemas = whole.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(ours["components"]["schemas"])
+            for ours in (describe(config), *([describe_features(config)] if features else [])):
+                whole.setdefault("paths", {}).update(ours["paths"])
+                schemas = whole.setdefault("components", {}).setdefault("schemas", {})
+                schemas.update(ours["components"]["schemas"])
             app.openapi_schema = whole
         return app.openapi_schema
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from orita.core.config import Section
 from orita.events.prediction_segment import MAX_ROWS
 
-__all__ = ["PredictionLogConfig", "ServingConfig"]
+__all__ = ["FeatureRoutesConfig", "PredictionLogConfig", "ServingConfig"]
 
 
 class PredictionLogConfig(Section):
@@ -31,6 +32,26 @@ class PredictionLogConfig(Section):
     segment_seconds: Annotated[float, Field(gt=0)] = 900
 
 
+class FeatureRoutesConfig(Section):
+    """How the feature store answers over HTTP.
+
+    Attributes:
+        max_rows: most rows of one offline request, and most events of one push.
+        max_body_bytes: longest body of one; while a long one is decoded, no prediction is answered.
+        at_once: offline requests that are computed at the same time; each takes a processor and memory.
+        waiting: those that wait in line for them; the next is refused with 503.
+        jobs: ended jobs whose answers are kept in memory.
+        job_seconds: for so long.
+    """
+
+    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
+    at_once: Annotated[int, Field(ge=1, le=64)] = 1
+    waiting: Annotated[int, Field(ge=0, le=1000)] = 8
+    jobs: Annotated[int, Field(ge=1, le=1000)] = 32
+    job_seconds: Annotated[float, Field(gt=0)] = 600
+
+
 class ServingConfig(Section):
     """How a server answers.
 
@@ -42,6 +63,9 @@ class ServingConfig(Section):
         devices: what ``context.device`` may say.
         reload_seconds: seconds between two looks at the deployment.
         expose_config: whether ``GET /config`` answers; it tells internals, so keep it off a public listener.
+        expose_features: whether ``/api/v1/features`` answers, which reads features and takes events from anybody who
+            asks; null: only where *host* is a loopback address.
+        features: how it does.
         shutdown_seconds: how long an orderly stop waits for requests under way.
         log: the prediction log.
     """
@@ -53,5 +77,21 @@ class ServingConfig(Section):
     devices: tuple[str, ...] = ("mobile", "desktop", "tablet")
     reload_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
     expose_config: bool = False
+    expose_features: bool | None = None
+    features: FeatureRoutesConfig = FeatureRoutesConfig()
     shutdown_seconds: Annotated[int, Field(ge=0)] = 10
     log: PredictionLogConfig = PredictionLogConfig()
+
+    @property
+    def features_exposed(self) -> bool:
+        """Whether ``/api/v1/features`` answers."""
+        return _is_loopback(self.host) if self.expose_features is None else self.expose_features
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -14,6 +15,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from orita.monitoring.skew_report import SkewReport
 from orita.serving.metrics import BUCKETS
 from orita.serving.service import Service
 
@@ -51,7 +53,13 @@ class _ServingCollector(Collector):
         latency = HistogramMetricFamily("prediction_latency", "Seconds from request to answer.")
         latency.add_metric([], _cumulative(metrics.latency_counts), metrics.latency_sum)
         yield latency
+        asked = CounterMetricFamily("feature_requests", "Requests to the feature store.", labels=["route", "status"])
+        for (route, status), count in sorted(metrics.feature_requests.items()):
+            asked.add_metric([route, str(status)], count)
+        yield asked
         yield from self._gauges()
+        if self._service.skew.report is not None:
+            yield from _skew(self._service.skew.report)
 
     def _gauges(self) -> Iterator[Metric]:
         log = self._service.log
@@ -69,6 +77,18 @@ class _ServingCollector(Collector):
         if "accuracy" in metadata.metrics:
             accuracy = metadata.metrics["accuracy"]
             yield GaugeMetricFamily("model_accuracy", "Accuracy on the model's test rows.", value=accuracy)
+
+
+def _skew(report: SkewReport) -> Iterator[Metric]:
+    shares = GaugeMetricFamily(
+        "feature_skew_share", "Served values that history does not confirm, of those compared.", labels=["feature"]
+    )
+    for feature in report.features:
+        shares.add_metric([feature.name], feature.share)
+    yield shares
+    yield GaugeMetricFamily("feature_skew_rows", "Served rows compared in the latest skew report.", value=report.rows)
+    measured = datetime.fromisoformat(report.at).timestamp()
+    yield GaugeMetricFamily("feature_skew_timestamp_seconds", "When it was measured, Unix time.", value=measured)
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:

@@ -45,6 +45,7 @@ class ServingMetrics:
 
     Attributes:
         statuses: requests by HTTP status.
+        feature_requests: requests to the feature store by route and HTTP status.
         predictions_total: items scored.
         latency_counts: answers by histogram bucket, one more than `BUCKETS`.
         latency_sum: seconds of all answers together.
@@ -55,6 +56,7 @@ class ServingMetrics:
         self._clock = clock
         self._started = clock.monotonic()
         self.statuses: Counter[int] = Counter()
+        self.feature_requests: Counter[tuple[str, int]] = Counter()
         self.predictions_total = 0
         self.latency_counts = [0] * (len(BUCKETS) + 1)
         self.latency_sum = 0.0
@@ -83,6 +85,10 @@ class ServingMetrics:
     def refused(self, status: int) -> None:
         """Count a request that got an error."""
         self._count(status, failed=status >= 500)
+
+    def feature_request(self, route: str, status: int) -> None:
+        """Count a request to the feature store, however it ended."""
+        self.feature_requests[route, status] += 1
 
     def answer(self) -> MetricsAnswer:
         """Return the figures as they are now."""

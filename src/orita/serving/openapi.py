@@ -13,10 +13,18 @@ from orita.serving.refusal import ErrorAnswer
 from orita.serving.requests import Context, PredictRequest
 from orita.serving.status import ConfigAnswer, HealthAnswer
 
-__all__ = ["describe"]
+__all__ = ["REQUEST_ID", "TEMPLATE", "describe", "reference", "response", "responses"]
 
 _TYPES = (PredictRequest, PredictAnswer, ErrorAnswer, HealthAnswer, MetricsAnswer, ConfigAnswer)
-_REQUEST_ID = {"schema": {"type": "string"}, "description": "The request's id, given or made."}
+TEMPLATE = "#/components/schemas/{name}"
+_REQUEST_ID_HEADER = {"schema": {"type": "string"}, "description": "The request's id, given or made."}
+REQUEST_ID = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "required": False,
+    "description": "Joins feedback to the answer; made if not given.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"},
+}
 _EXAMPLE = {
     "user_id": 123,
     "item_ids": [1001, 1002],
@@ -26,7 +34,7 @@ _EXAMPLE = {
 
 def describe(config: ServingConfig) -> dict[str, Any]:
     """Return ``paths`` and ``components`` of the OpenAPI document."""
-    _, schemas = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template=TEMPLATE)
     items = schemas[PredictRequest.__name__]["properties"]["item_ids"]
     items |= {"minItems": 1, "maxItems": config.max_items, "uniqueItems": True}
     device = schemas[Context.__name__]["properties"]["device"]
@@ -52,25 +60,17 @@ def _predict() -> dict[str, Any]:
     return {
         "summary": "Rank items for a user.",
         "operationId": "predict",
-        "parameters": [
-            {
-                "name": "X-Request-Id",
-                "in": "header",
-                "required": False,
-                "description": "Joins feedback to the answer; made if not given.",
-                "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"},
-            }
-        ],
+        "parameters": [REQUEST_ID],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _reference(PredictRequest), "example": _EXAMPLE}},
+            "content": {"application/json": {"schema": reference(PredictRequest), "example": _EXAMPLE}},
         },
-        "responses": _responses(PredictAnswer, errors, ErrorAnswer),
+        "responses": responses(PredictAnswer, errors, ErrorAnswer),
     }
 
 
 def _get(summary: str, answer: type, errors: dict[int, str] | None = None, error: type = ErrorAnswer) -> dict[str, Any]:
-    return {"summary": summary, "responses": _responses(answer, errors or {}, error)}
+    return {"summary": summary, "responses": responses(answer, errors or {}, error)}
 
 
 def _metrics() -> dict[str, Any]:
@@ -81,19 +81,23 @@ def _metrics() -> dict[str, Any]:
     return described
 
 
-def _responses(answer: type, errors: dict[int, str], error: type) -> dict[str, Any]:
-    described = {"200": _response("The answer.", answer)}
-    described |= {str(status): _response(text, error) for status, text in errors.items()}
+def responses(answer: Any, errors: dict[int, str], error: Any) -> dict[str, Any]:
+    """Return the responses of an operation: *answer*, and *error* for each status of *errors*."""
+    described = {"200": response("The answer.", answer)}
+    described |= {str(status): response(text, error) for status, text in errors.items()}
     return described
 
 
-def _response(text: str, body: type) -> dict[str, Any]:
+def response(text: str, body: Any) -> dict[str, Any]:
+    """Return one response, whose body is a *body*."""
     return {
         "description": text,
-        "headers": {"X-Request-Id": _REQUEST_ID},
-        "content": {"application/json": {"schema": _reference(body)}},
+        "headers": {"X-Request-Id": _REQUEST_ID_HEADER},
+        "content": {"application/json": {"schema": reference(body)}},
     }
 
 
-def _reference(kind: type) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+def reference(kind: Any) -> dict[str, str]:
+    """Return the reference to the schema of *kind*."""
+    (found,), _ = msgspec.json.schema_components([kind], ref_template=TEMPLATE)
+    return dict(found)

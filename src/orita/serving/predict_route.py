@@ -9,8 +9,10 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from orita.core.ids import uuid7
+from orita.serving.body import read_body
+from orita.serving.decoding import check_request_id
 from orita.serving.refusal import Refused, encode_error
-from orita.serving.requests import RequestDecoder, check_request_id
+from orita.serving.requests import RequestDecoder
 from orita.serving.service import Service
 
 __all__ = ["PredictRoute", "send_error"]
@@ -36,7 +38,7 @@ class PredictRoute:
         request_id = ""
         try:
             request_id, length = self._read_headers(scope)
-            body = await self._read_body(receive, length)
+            body = await read_body(receive, length, self._max_body)
             if body is None:
                 return  # the caller hung up before the request was whole
             started = self._clock.monotonic()
@@ -74,32 +76,6 @@ class PredictRoute:
             elif name == b"content-length" and value.isdigit():
                 length = int(value)
         return request_id or uuid7(self._clock), length
-
-    async def _read_body(self, receive: Receive, length: int) -> bytes | bytearray | None:
-        if length > self._max_body:
-            raise self._too_large()
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            return self._checked(first)
-        body = bytearray(first)
-        while message.get("more_body", False):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            self._checked(body)
-        return body
-
-    def _checked(self, body: bytes | bytearray) -> bytes | bytearray:
-        if len(body) > self._max_body:
-            raise self._too_large()
-        return body
-
-    def _too_large(self) -> Refused:
-        return Refused(413, "body_too_large", f"the body has more than {self._max_body} bytes: split the request.")
 
 
 async def send_error(send: Send, refused: Refused, request_id: str) -> None:

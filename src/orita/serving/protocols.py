@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from orita.events.log.log import Appended
 from orita.events.prediction_segment import ScoredRequest
 from orita.features.schema import FeatureSchema
 from orita.models.metadata import ModelMetadata
 
 __all__ = [
     "FeatureReader",
+    "FeatureService",
     "FeatureSource",
     "LogStream",
     "PackageLoader",
@@ -58,6 +61,42 @@ class FeatureSource(Protocol):
         Raises:
             UserError: there is nothing to read from.
         """
+        ...
+
+
+class FeatureService(Protocol):
+    """Reads features and takes events; `orita.features.feature_store.FeatureStore` is one. Called from threads.
+
+    Every method raises `UserError` for what the caller can mend, `NotFound` for a name that is not declared,
+    `orita.features.generation.NotPublished` where there is nothing to read from.
+    """
+
+    def get_online_features(
+        self,
+        user_id: int | str | tuple[int | str, ...],
+        item_ids: Sequence[int | str | tuple[int | str, ...]],
+        /,
+        *,
+        context: Mapping[str, object] | None = None,
+        features: Sequence[str] | None = None,
+        at: int | None = None,
+    ) -> pa.Table:
+        """Return a row an item: its id and its features as of *at* (microseconds), by default now."""
+        ...
+
+    def get_offline_features(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        features: Sequence[str] | None = None,
+        /,
+        *,
+        as_of: Literal["known", "event"] = "known",
+    ) -> pa.Table:
+        """Return *rows* with the features of each as of its own time."""
+        ...
+
+    def push_features(self, events: Sequence[Mapping[str, object]], source: str | None = None, /) -> Appended:
+        """Append events to the log; return where they lie once they are durable."""
         ...
 
 

@@ -17,6 +17,7 @@ from orita.serving.metrics import ServingMetrics
 from orita.serving.prediction_log import PredictionLog
 from orita.serving.predictor import Predictor
 from orita.serving.protocols import FeatureSource, PackageLoader
+from orita.serving.skew_metric import SkewMetric
 
 __all__ = ["Service", "build_service"]
 
@@ -32,6 +33,7 @@ class Service:
         log: where answers are logged.
         metrics: what is counted.
         predictor: how a request is answered.
+        skew: the newest skew report.
     """
 
     config: ServingConfig
@@ -40,6 +42,7 @@ class Service:
     log: PredictionLog
     metrics: ServingMetrics
     predictor: Predictor
+    skew: SkewMetric
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -85,4 +88,4 @@ def build_service(
         seconds=config.reload_seconds,
     )
     predictor = Predictor(lambda: follower.champion, log, clock)
-    return Service(config, clock, follower, log, ServingMetrics(clock), predictor)
+    return Service(config, clock, follower, log, ServingMetrics(clock), predictor, SkewMetric(home, system))

@@ -84,7 +84,11 @@ class AsgiClient:
         *,
         whole: bool = False,
     ) -> Answer:
-        """Send a request whose body comes in *pieces*, with its length in the header if it is *whole*."""
+        """Send a request whose body comes in *pieces*, with its length in the header if it is *whole*.
+
+        *path* may end in a query (``/jobs?wait=false``).
+        """
+        path, _, query = path.partition("?")
         raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         if whole:
             raw.append((b"content-length", str(len(pieces[0])).encode()))
@@ -97,7 +101,7 @@ class AsgiClient:
             "path": path,
             "raw_path": path.encode(),
             "root_path": "",
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": raw,
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),

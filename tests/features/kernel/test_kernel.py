@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +17,12 @@ from hypothesis import strategies as st
 
 from orita.features.kernel import folds
 from orita.features.kernel.compiled import compiled
-from orita.features.kernel.grouping import Codes, codes_of_integers, combine, group
-from orita.features.kernel.ranges import Ranges, Timeline, Window, find_late, find_ranges
+from orita.features.kernel.folding import Sight, folds_of
+from orita.features.kernel.grouping import Codes, codes_of_integers, group, group_sides, time_order
+from orita.features.kernel.instants import order_ties, tied
+from orita.features.kernel.ranges import Ranges, Timeline, find_late, find_ranges
+from orita.features.kernel.spans import find_spans
+from orita.features.windows import Window
 
 Event = tuple[int, int, int, float]  # key (−1: missing), time, known, value
 Row = tuple[int, int]  # key, time
@@ -79,34 +84,42 @@ def compute(
     events: Sequence[Event],
     rows: Sequence[Row],
     window: Window,
-    fold: Callable[[list[Event], np.ndarray, np.ndarray, Ranges], np.ndarray],
+    fold: Callable[[list[Event], np.ndarray, np.ndarray, Sight], np.ndarray],
     *,
     known: bool,
+    spans: bool = True,
 ) -> np.ndarray:
-    """Return *fold* of what each row sees, by the kernel."""
-    events = sorted(events, key=lambda e: e[1])
-    order = sorted(range(len(rows)), key=lambda r: rows[r][1])
-    key = np.array([e[0] for e in events] + [rows[r][0] for r in order], np.int64)
+    """Return *fold* of what each row sees, by the kernel: of late rows by spans, or as single events."""
+    key = np.array([e[0] for e in events] + [row[0] for row in rows], np.int64)
     codes = codes_of_integers(key, key >= 0)
-    parts = [Codes(part, codes.groups) for part in np.split(codes.code_N, [len(events)])]
-    told, asked = group(parts[0]), group(parts[1])
-    arranged = [events[e] for e in told.order_N]
-    time_E = np.array([e[1] for e in arranged], np.int64)
-    time_Q = np.array([rows[order[q]][1] for q in asked.order_N], np.int64)
+    told, asked = (Codes(part, codes.groups) for part in np.split(codes.code_N, [len(events)]))
+    at_N, at_M = (np.array([each[1] for each in some], np.int64) for some in (events, rows))
+    by_event, by_row = group_sides([(told, asked)], time_order(at_N), time_order(at_M))
+    arranged = [events[e] for e in by_event.order_M]
+    time_E, time_Q = at_N[by_event.order_M], at_M[by_row.order_M]
     known_E = np.array([e[2] for e in arranged], np.int64) if known else None
-    timeline = Timeline(time_E, told.start_K, time_Q, asked.start_K, known_E)
+    timeline = Timeline(time_E, by_event.start_K, time_Q, by_row.start_K, known_E)
     folded = fold(arranged, time_E, time_Q, find_ranges(timeline, window))
-    for late in find_late(timeline, window, at_most=7):
-        picked = [arranged[e] for e in late.pick_P]
-        folded[late.row_L] = fold(picked, time_E[late.pick_P], time_Q[late.row_L], late.ranges)
+    if window.kind == "session" or not spans:
+        for late in find_late(timeline, window, at_most=7):
+            picked = [arranged[e] for e in late.pick_P]
+            folded[late.row_L] = fold(picked, time_E[late.pick_P], time_Q[late.row_L], late.ranges)
+    else:
+        row_L, pick_P, seen_by = find_spans(timeline, window)
+        folded[row_L] = fold([arranged[e] for e in pick_P], time_E[pick_P], time_Q[row_L], seen_by)
     out = np.full(len(rows), np.nan)
-    out[np.array(order, np.int64)[asked.order_N]] = folded
+    out[by_row.order_M] = folded
     return out
 
 
 def value_of(events: Sequence[Event]) -> np.ndarray:
     """Return the values as an array."""
     return np.array([e[3] for e in events], np.float64)
+
+
+def codes_of(values: np.ndarray) -> np.ndarray:
+    """Return a small number for each value."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int32)
 
 
 def variance(xs: list[float]) -> float:
@@ -116,33 +129,33 @@ def variance(xs: list[float]) -> float:
     return float(sum((x - mean) ** 2 for x in exact) / len(exact))
 
 
-def moment_variance(events: list[Event], ranges: Ranges) -> np.ndarray:
+def moment_variance(events: list[Event], ranges: Sight) -> np.ndarray:
     """Return the population variance by the kernel."""
-    found = folds.moments(value_of(events), ranges)
+    found = folds_of(ranges).moments(value_of(events), ranges)
     return np.where(found.n_Q > 0, found.squares_Q / np.maximum(found.n_Q, 1), np.nan)
 
 
 HALF = 7
 FOLDS: dict[str, tuple[Any, Any, float]] = {
-    "count": (lambda e, t, q, r: folds.count(r).astype(np.float64), lambda xs, ages: len(xs), 0),
-    "sum": (lambda e, t, q, r: folds.total(value_of(e), r), lambda xs, ages: math.fsum(xs), 1e-12),
-    "maximum": (lambda e, t, q, r: folds.maximum(value_of(e), r), lambda xs, ages: max(xs, default=math.nan), 0),
-    "first": (lambda e, t, q, r: folds.edge(value_of(e), r, last=False), lambda xs, ages: [*xs, math.nan][0], 0),
-    "last": (lambda e, t, q, r: folds.edge(value_of(e), r, last=True), lambda xs, ages: [math.nan, *xs][-1], 0),
+    "count": (lambda e, t, q, r: folds_of(r).count(r).astype(np.float64), lambda xs, ages: len(xs), 0),
+    "sum": (lambda e, t, q, r: folds_of(r).total(value_of(e), r), lambda xs, ages: math.fsum(xs), 1e-12),
+    "maximum": (lambda e, t, q, r: folds_of(r).maximum(value_of(e), r), lambda xs, ages: max(xs, default=math.nan), 0),
+    "first": (lambda e, t, q, r: folds_of(r).edge(value_of(e), r, last=False), lambda xs, ages: [*xs, math.nan][0], 0),
+    "last": (lambda e, t, q, r: folds_of(r).edge(value_of(e), r, last=True), lambda xs, ages: [math.nan, *xs][-1], 0),
     "variance": (lambda e, t, q, r: moment_variance(e, r), lambda xs, ages: variance(xs) if xs else math.nan, 1e-12),
     "distinct": (
-        lambda e, t, q, r: folds.distinct(np.unique(value_of(e), return_inverse=True)[1].astype(np.int64), 99, r) * 1.0,
+        lambda e, t, q, r: folds_of(r).distinct(codes_of(value_of(e)), 99, r) * 1.0,
         lambda xs, ages: len(set(xs)),
         0,
     ),
     "quantile": (
-        lambda e, t, q, r: folds.quantile(value_of(e), 0.75, r),
+        lambda e, t, q, r: folds_of(r).quantile(value_of(e), 0.75, r),
         lambda xs, ages: sorted(xs)[math.ceil(0.75 * len(xs)) - 1] if xs else math.nan,
         0,
     ),
     "decayed": (
-        lambda e, t, q, r: folds.decayed(value_of(e), t, q, HALF, r),
-        lambda xs, ages: math.fsum(x * 0.5 ** (age / HALF) for x, age in zip(xs, ages, strict=True)),
+        lambda e, t, q, r: folds_of(r).decayed(value_of(e), t, HALF, r),
+        lambda xs, ages: math.fsum(x * 0.5 ** ((age - ages[-1]) / HALF) for x, age in zip(xs, ages, strict=True)),
         1e-12,
     ),
 }  # fmt: skip
@@ -150,14 +163,14 @@ FOLDS: dict[str, tuple[Any, Any, float]] = {
 
 @pytest.mark.parametrize("name", FOLDS)
 @settings(deadline=None)  # the first call compiles
-@given(events=events_of, rows=rows_of, window=windows, known=st.booleans())
+@given(events=events_of, rows=rows_of, window=windows, known=st.booleans(), spans=st.booleans())
 def test_every_fold_over_every_window_is_the_definition(
-    name: str, events: list[Event], rows: list[Row], window: Window, known: bool
+    name: str, events: list[Event], rows: list[Row], window: Window, known: bool, spans: bool
 ) -> None:
     """Whatever the events, rows and window, the kernel gives what the definition gives, event by event."""
     fold, plain, tolerance = FOLDS[name]
     events = [(key, time, time + late, value) for key, time, late, value in events]
-    found = compute(events, rows, window, fold, known=known)
+    found = compute(events, rows, window, fold, known=known, spans=spans)
     for row, value in zip(rows, found, strict=True):
         past = seen(events, row, window, known=known)
         xs, ages = [e[3] for e in past], [row[1] - e[1] for e in past]
@@ -182,19 +195,56 @@ def test_sums_of_integers_are_exact_beyond_64_bits(numbers: list[int], data: st.
     assert found.tolist() == [float(sum(numbers[bounds[0] : bounds[2]])), float(sum(numbers[bounds[1] : bounds[3]]))]
 
 
+parts_of = st.lists(st.tuples(st.integers(-2, 200_000), st.integers(-2, 200_000) | st.integers(0, 3)), max_size=40)
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(-2, 200_000), st.integers(-2, 200_000) | st.integers(0, 3)), max_size=40))
-def test_composite_keys_are_told_apart(pairs: list[tuple[int, int]]) -> None:
-    """Two rows have one code exactly when both parts agree: (1, 11) is not (11, 1); a missing part leaves no key."""
-    a, b = (np.array([pair[i] for pair in pairs], np.int64) for i in (0, 1))
-    codes = combine([codes_of_integers(a, a >= 0), codes_of_integers(b, b >= 0)], len(pairs))
-    assert [code < 0 for code in codes.code_N] == [min(pair) < 0 for pair in pairs]
-    keyed = [(pair, code) for pair, code in zip(pairs, codes.code_N.tolist(), strict=True) if code >= 0]
-    assert len({pair for pair, _ in keyed}) == len({code for _, code in keyed}) == len(set(keyed))
-    assert all(code < codes.groups for _, code in keyed)
-    grouped = group(codes)
-    assert [codes.code_N[n] for n in grouped.order_N] == sorted(code for _, code in keyed)
-    assert len(grouped.start_K) == codes.groups + 1
+@given(parts_of, parts_of, st.integers(0, 2))
+def test_composite_keys_are_told_apart(told: list[tuple[int, int]], asked: list[tuple[int, int]], columns: int) -> None:
+    """Events and rows meet exactly when all parts of their keys agree: (1, 11) is not (11, 1)."""
+    pairs = told + asked
+    coded = []
+    for column in range(columns):
+        values = np.array([pair[column] for pair in pairs], np.int64)
+        codes = codes_of_integers(values, values >= 0)
+        coded.append(tuple(Codes(part, codes.groups) for part in np.split(codes.code_N, [len(told)])))
+    within_E, within_Q = (np.arange(len(some), dtype=np.int32) for some in (told, asked))
+    events, rows = group_sides([(told, asked) for told, asked in coded], within_E, within_Q)
+    assert len(events.start_K) == len(rows.start_K)
+    met: dict[tuple[int, ...], list[list[int]]] = {}
+    for side, some in enumerate((told, asked)):
+        for position, pair in enumerate(some):
+            if min(pair[:columns], default=0) >= 0:
+                met.setdefault(pair[:columns], [[], []])[side].append(position)
+    found = [
+        [groups.order_M[groups.start_K[k] : groups.start_K[k + 1]].tolist() for groups in (events, rows)]
+        for k in range(len(events.start_K) - 1)
+    ]
+    assert sorted(each for each in found if any(each)) == sorted(met.values())
+    alone = group([told for told, _ in coded], within_E)
+    spans = pairwise(alone.start_K)
+    assert sorted(alone.order_M[a:b].tolist() for a, b in spans if b > a) == sorted(e for e, _ in met.values() if e)
+
+
+@given(st.lists(st.integers(-(2**62), 2**62) | st.integers(-3, 3), max_size=30))
+def test_rows_are_ordered_by_time_and_stay_as_they_are_within_an_instant(times: list[int]) -> None:
+    """The order of time is stable, near zero and over the whole range of 64 bits."""
+    order = time_order(np.array(times, np.int64)).tolist()
+    assert order == sorted(range(len(times)), key=lambda n: times[n])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.binary(max_size=6)), max_size=30))
+def test_events_of_one_instant_are_ordered_by_id(events: list[tuple[int, int, bytes]]) -> None:
+    """Events of one key and instant stand in the order of their ids' bytes, all others where they were."""
+    events = [(key, time, identity.replace(b"\0", b"0")) for key, time, identity in events]
+    events.sort(key=lambda event: event[:2])
+    time_E = np.array([event[1] for event in events], np.int64)
+    start_K = np.searchsorted(np.array([event[0] for event in events], np.int64), np.arange(4))
+    order_E = np.arange(len(events), dtype=np.int32)
+    tied_T, instant_T = tied(time_E, start_K)
+    ids_T = np.array([events[e][2] for e in tied_T], "S40")
+    sorted_E = order_ties(order_E, tied_T, instant_T, ids_T)
+    assert [events[e] for e in sorted_E] == sorted(events)
 
 
 def test_a_folder_that_cannot_be_written_costs_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from orita.core.errors import UserError
-from orita.events.engine import literal
+from orita.core.sql import literal
 from orita.events.sources.opened import FAULT, ROW, TEXT
 from orita.events.sources.probe import open_bytes
 

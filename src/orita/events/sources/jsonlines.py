@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from orita.core.errors import UserError
-from orita.events.engine import literal, quoted
+from orita.core.sql import literal, quoted
 from orita.events.sources.delimited import Dialect, stage_rows
 from orita.events.sources.opened import FAULT, NESTED, ROW, TEXT
 from orita.events.sources.probe import open_bytes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orita.core.errors import UserError
-from orita.events.engine import literal, quoted
+from orita.core.sql import literal, quoted
 from orita.events.schema import INTERACTION, Column, TableSchema, entity_schema
 from orita.events.sources.delimited import Dialect, read_header, stage_rows
 from orita.events.sources.opened import FAULT, ROW, TEXT, Opened

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orita.core.errors import UserError, closest
+from orita.core.sql import literal, quoted
 from orita.events.config import Timestamps
-from orita.events.engine import literal, quoted
 from orita.events.schema import TableSchema
 
 __all__ = ["FAULT", "NESTED", "ROW", "TEXT", "Opened", "check_columns", "with_natural_key"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from orita.core.errors import UserError
-from orita.events.engine import literal
+from orita.core.sql import literal
 from orita.events.sources.opened import FAULT, ROW, TEXT
 
 __all__ = ["open_parquet"]

@@ -9,19 +9,40 @@ Legend: E values in order, Q rows.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from orita.features.kernel.compiled import compiled
+from orita.features.kernel.grouping import Positions
 from orita.features.kernel.halves import Floats, Integers, halves_of
 from orita.features.kernel.ranges import Ranges
 
-__all__ = ["Moments", "count", "decayed", "distinct", "edge", "maximum", "moments", "quantile", "total"]
+__all__ = [
+    "LOW",
+    "WORD",
+    "Moments",
+    "carried",
+    "count",
+    "decayed",
+    "distinct",
+    "distinct_between",
+    "edge",
+    "joined",
+    "maximum",
+    "moments",
+    "quantile",
+    "quantile_between",
+    "total",
+    "words",
+]
 
-_EXACT = float(1 << 63)
-_WORD = 32
+_LIMIT = 1 << 63
+WORD = 32
+LOW = (1 << WORD) - 1
+_FINEST = 1_000_000_000
 
 
 class Moments(NamedTuple):
@@ -40,7 +61,10 @@ def count(ranges: Ranges) -> Integers:
 def total(value_E: npt.NDArray[np.generic], ranges: Ranges) -> Floats:
     """Return the sum of each row's values; of integers the exact sum, rounded once."""
     if value_E.dtype.kind in "iub":
-        return _integer_total(value_E.astype(np.int64), ranges)
+        whole_E = value_E.astype(np.int64, copy=False)
+        if _fits(whole_E):
+            return _difference(whole_E, ranges).astype(np.float64)
+        return joined(*words(whole_E, ranges))
     halves = halves_of(ranges, len(value_E))
     float_E = value_E.astype(np.float64)
     return halves.left(halves.back(_sums, float_E), 0.0) + halves.right(_sums(float_E, halves.begin_E), 0.0)
@@ -76,51 +100,79 @@ def edge(value_E: npt.NDArray[np.generic], ranges: Ranges, *, last: bool) -> Flo
     return out_Q
 
 
-def distinct(code_E: Integers, kinds: int, ranges: Ranges) -> Integers:
+def distinct(code_E: Positions, kinds: int, ranges: Ranges) -> Integers:
     """Return how many different codes, each in [0, *kinds*), each row sees."""
-    return _distinct(code_E, kinds, ranges.low_Q, ranges.high_Q)
+    return distinct_between(code_E, code_E, kinds, ranges)
 
 
-def decayed(value_E: Floats, time_E: Integers, time_Q: Integers, half_life: int, ranges: Ranges) -> Floats:
-    """Return Σ value · 0.5^((time of the row − time of the event) ÷ *half_life*) of each row's values."""
+def distinct_between(in_E: Positions, out_E: Positions, kinds: int, ranges: Ranges) -> Integers:
+    """Return how many different codes each row sees: of those that have come, *in_E*, less those gone, *out_E*."""
+    return _distinct(in_E, out_E, kinds, ranges.low_Q, ranges.high_Q)
+
+
+def decayed(value_E: Floats, time_E: Integers, half_life: float, ranges: Ranges) -> Floats:
+    """Return Σ value · 0.5^((time of the latest − time of the event) ÷ *half_life*) of each row's values.
+
+    Faded to the latest value, not to the time of the row, so that no weight is lost however old they all are.
+    """
     halves = halves_of(ranges, len(value_E))
     half = float(half_life)
     left_Q = halves.left(_decayed_back(value_E, time_E, halves.begin_E, half), 0.0)
     right_Q = halves.right(_decayed(value_E, time_E, halves.begin_E, half), 0.0)
-    left_Q *= _faded(time_E, halves.middle_Q, time_Q, half)
-    right_Q *= _faded(time_E, halves.high_Q, time_Q, half)
+    if len(time_E):
+        gap_Q = time_E[np.maximum(halves.high_Q - 1, 0)] - time_E[np.maximum(halves.middle_Q - 1, 0)]
+        left_Q *= np.power(0.5, np.where(halves.middle_Q > halves.low_Q, gap_Q, 0) / half)
     return left_Q + right_Q
 
 
 def quantile(value_E: Floats, share: float, ranges: Ranges) -> Floats:
-    """Return the smallest value that at least the *share* (0 < share ≤ 1) of each row's values does not exceed."""
-    distinct_V, code_E = np.unique(value_E, return_inverse=True)
-    rank_Q = _rank_at(code_E.astype(np.int64), len(distinct_V), share, ranges.low_Q, ranges.high_Q)
+    """Return the smallest value that at least the *share* (0 < share ≤ 1) of each row's values does not exceed.
+
+    A share is the number that is written, so that 0.1 of 30 values are 3, not 4.
+    """
+    return quantile_between(value_E, value_E, share, ranges)
+
+
+def quantile_between(in_E: Floats, out_E: Floats, share: float, ranges: Ranges) -> Floats:
+    """Return the quantile of what each row sees: of the values that have come, *in_E*, less those gone, *out_E*."""
+    exact = Fraction(str(share)).limit_denominator(_FINEST)
+    distinct_V = np.unique(in_E)
+    in_code_E, out_code_E = (np.searchsorted(distinct_V, value_E) for value_E in (in_E, out_E))
+    part, whole = exact.numerator, exact.denominator
+    rank_Q = _rank_at(in_code_E, out_code_E, len(distinct_V), part, whole, ranges.low_Q, ranges.high_Q)
     out_Q = np.full(len(rank_Q), np.nan)
     out_Q[rank_Q >= 0] = distinct_V[rank_Q[rank_Q >= 0]]
     return out_Q
 
 
-def _integer_total(value_E: Integers, ranges: Ranges) -> Floats:
-    """Sum the upper and the lower halves of each number apart where the sum might not fit 64 bits."""
-    if float(np.abs(value_E.astype(np.float64)).sum()) < _EXACT / 2:
-        return _difference(value_E, ranges).astype(np.float64)
-    low_Q = _difference(value_E & ((1 << _WORD) - 1), ranges)
-    high_Q = _difference(value_E >> _WORD, ranges)
-    pairs = zip(high_Q.tolist(), low_Q.tolist(), strict=True)
-    return np.array([float((high << _WORD) + low) for high, low in pairs], np.float64)
+def words(value_E: Integers, ranges: Ranges) -> tuple[Integers, Integers]:
+    """Return the exact sum of each row's values as high · 2³² + low, with low in [0, 2³²)."""
+    if _fits(value_E):
+        sum_Q = _difference(value_E, ranges)
+        return sum_Q >> WORD, sum_Q & LOW
+    return carried(_difference(value_E >> WORD, ranges), _difference(value_E & LOW, ranges))
+
+
+def carried(high_Q: Integers, low_Q: Integers) -> tuple[Integers, Integers]:
+    """Return the same sums with low in [0, 2³²)."""
+    return high_Q + (low_Q >> WORD), low_Q & LOW
+
+
+def joined(high_Q: Integers, low_Q: Integers) -> Floats:
+    """Return high · 2³² + low, rounded once."""
+    return np.asarray(high_Q * float(1 << WORD) + low_Q)
+
+
+def _fits(value_E: Integers) -> bool:
+    """Return whether no sum of these can leave 64 bits."""
+    largest = max(-int(value_E.min(initial=0)), int(value_E.max(initial=0)))
+    return largest * len(value_E) < _LIMIT
 
 
 def _difference(value_E: Integers, ranges: Ranges) -> Integers:
-    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(value_E)])
+    running = np.zeros(len(value_E) + 1, np.int64)
+    np.cumsum(value_E, out=running[1:])
     return np.asarray(running[ranges.high_Q] - running[ranges.low_Q])
-
-
-def _faded(time_E: Integers, after_Q: Integers, time_Q: Integers, half: float) -> Floats:
-    """Return how much the event before each position has faded by the time of its row."""
-    if not len(time_E):
-        return np.zeros(len(time_Q))
-    return np.asarray(np.power(0.5, (time_Q - time_E[np.maximum(after_Q - 1, 0)]) / half))
 
 
 @compiled
@@ -184,25 +236,27 @@ def _decayed_back(value_E: Floats, time_E: Integers, begin_E: Integers, half: fl
 
 
 @compiled
-def _distinct(code_E: Integers, kinds: int, low_Q: Integers, high_Q: Integers) -> Integers:
+def _distinct(in_E: Positions, out_E: Positions, kinds: int, low_Q: Integers, high_Q: Integers) -> Integers:
     seen_V = np.zeros(kinds, np.int64)
     out_Q = np.empty(len(low_Q), np.int64)
     low, high, different = 0, 0, 0
     for q in range(len(low_Q)):
         while high < high_Q[q]:
-            seen_V[code_E[high]] += 1
-            different += seen_V[code_E[high]] == 1
+            seen_V[in_E[high]] += 1
+            different += seen_V[in_E[high]] == 1
             high += 1
         while low < low_Q[q]:
-            seen_V[code_E[low]] -= 1
-            different -= seen_V[code_E[low]] == 0
+            seen_V[out_E[low]] -= 1
+            different -= seen_V[out_E[low]] == 0
             low += 1
         out_Q[q] = different
     return out_Q
 
 
 @compiled
-def _rank_at(code_E: Integers, kinds: int, share: float, low_Q: Integers, high_Q: Integers) -> Integers:
+def _rank_at(
+    in_E: Integers, out_E: Integers, kinds: int, part: int, whole: int, low_Q: Integers, high_Q: Integers
+) -> Integers:
     """Return the rank among all values of each row's quantile, −1 if it sees none: counts in a tree (Fenwick 1994)."""
     tree_V = np.zeros(kinds + 1, np.int64)
     top = 1
@@ -212,14 +266,14 @@ def _rank_at(code_E: Integers, kinds: int, share: float, low_Q: Integers, high_Q
     low, high = 0, 0
     for q in range(len(low_Q)):
         while high < high_Q[q] or low < low_Q[q]:
-            step, at = (1, code_E[high] + 1) if high < high_Q[q] else (-1, code_E[low] + 1)
+            step, at = (1, in_E[high] + 1) if high < high_Q[q] else (-1, out_E[low] + 1)
             high, low = (high + 1, low) if step == 1 else (high, low + 1)
             while at <= kinds:
                 tree_V[at] += step
                 at += at & -at
         seen = high_Q[q] - low_Q[q]
         if seen > 0:
-            missing, at, width = max(np.int64(np.ceil(share * seen)), np.int64(1)), 0, top
+            missing, at, width = max((part * seen + whole - 1) // whole, 1), 0, top
             while width > 0:
                 if at + width <= kinds and tree_V[at + width] < missing:
                     at += width

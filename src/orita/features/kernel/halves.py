@@ -43,11 +43,11 @@ class Halves:
 
     def left(self, back_E: Floats, empty: float) -> Floats:
         """Return, of values accumulated from the end of each block backwards, the one of each row's first part."""
-        return _read(back_E, self.low_Q, self.middle_Q > self.low_Q, empty)
+        return _read(back_E, self.low_Q, self.low_Q, self.middle_Q, empty)
 
     def right(self, ahead_E: Floats, empty: float) -> Floats:
         """Return, of values accumulated from the beginning of each block, the one of each row's second part."""
-        return _read(ahead_E, self.high_Q - 1, self.high_Q > self.middle_Q, empty)
+        return _read(ahead_E, self.high_Q - 1, self.middle_Q, self.high_Q, empty)
 
 
 def halves_of(ranges: Ranges, events: int) -> Halves:
@@ -56,9 +56,12 @@ def halves_of(ranges: Ranges, events: int) -> Halves:
     return Halves(begin_E, ranges.low_Q, middle_Q, ranges.high_Q)
 
 
-def _read(values_E: Floats, at_Q: Integers, some_Q: npt.NDArray[np.bool_], empty: float) -> Floats:
-    out_Q = np.full(len(at_Q), empty)
-    out_Q[some_Q] = values_E[at_Q[some_Q]]
+@compiled
+def _read(value_E: Floats, at_Q: Integers, from_Q: Integers, to_Q: Integers, empty: float) -> Floats:
+    """Return the value at each position, *empty* where the part from–to is empty."""
+    out_Q = np.empty(len(at_Q))
+    for q in range(len(at_Q)):
+        out_Q[q] = value_E[at_Q[q]] if from_Q[q] < to_Q[q] else empty
     return out_Q
 
 

@@ -9,45 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from orita.features.kernel.compiled import compiled
+from orita.features.windows import Window, WindowKind
 
-__all__ = ["LIFETIME", "Late", "Ranges", "Timeline", "Window", "WindowKind", "find_late", "find_ranges"]
+__all__ = ["KINDS", "LIFETIME_KIND", "Late", "Ranges", "Timeline", "begin_of", "find_late", "find_ranges", "late_rows"]
 
 Integers = npt.NDArray[np.int64]
-WindowKind = Literal["lifetime", "sliding", "tumbling", "session"]
 
-_KINDS: dict[WindowKind, int] = {"lifetime": 0, "sliding": 1, "tumbling": 2, "session": 3}
-_LIFETIME, _TUMBLING, _SESSION = _KINDS["lifetime"], _KINDS["tumbling"], _KINDS["session"]
+KINDS: dict[WindowKind, int] = {"lifetime": 0, "sliding": 1, "tumbling": 2, "session": 3}
+LIFETIME_KIND, _TUMBLING, _SESSION = KINDS["lifetime"], KINDS["tumbling"], KINDS["session"]
 _PICKED = 1 << 23
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which of the earlier events count.
-
-    Attributes:
-        kind: ``lifetime``, all of them; ``sliding``, those of the last *width*; ``tumbling``, those since the last
-            multiple of *width* since the Unix epoch; ``session``, those since the last pause of *width* or more, none
-            once such a pause has passed since the latest.
-        width: microseconds, > 0 (0 for lifetime).
-        hop: microseconds to whose multiples the beginning of a sliding window is rounded down; 0: it is exact.
-        delay: microseconds by which events become known late.
-        cap: at most so many events, the latest ones; 0: any number.
-    """
-
-    kind: WindowKind = "lifetime"
-    width: int = 0
-    hop: int = 0
-    delay: int = 0
-    cap: int = 0
-
-
-LIFETIME = Window()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +50,12 @@ class Ranges:
 
     low_Q: Integers
     high_Q: Integers
+
+    def among(self, kept_E: npt.NDArray[np.bool_]) -> Ranges:
+        """Return the same ranges where only some of the events are left."""
+        before_E = np.zeros(len(kept_E) + 1, np.int64)
+        np.cumsum(kept_E, out=before_E[1:])
+        return Ranges(before_E[self.low_Q], before_E[self.high_Q])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +89,7 @@ def find_late(timeline: Timeline, window: Window, at_most: int = _PICKED) -> Ite
     if timeline.known_E is None or not len(timeline.known_E):
         return
     t, w = timeline, window
-    kind: WindowKind = "lifetime" if window.kind == "session" else window.kind
-    low_Q, high_Q = _find(timeline, replace(window, kind=kind, cap=0))
+    low_Q, high_Q = _find(timeline, _without_cap(window))
     late_L = np.flatnonzero(_sees_unknown(timeline.known_E, t.start_K, t.time_Q, t.ask_K, high_Q))
     sizes_L = np.cumsum(high_Q[late_L] - low_Q[late_L])
     cuts = np.searchsorted(sizes_L, np.arange(at_most, sizes_L[-1] if len(sizes_L) else 0, at_most))
@@ -122,7 +102,7 @@ def find_late(timeline: Timeline, window: Window, at_most: int = _PICKED) -> Ite
             t.time_Q[row_L],
             low_Q[row_L],
             high_Q[row_L],
-            _KINDS[w.kind],
+            KINDS[w.kind],
             w.width,
             w.delay,
             w.cap,
@@ -130,8 +110,29 @@ def find_late(timeline: Timeline, window: Window, at_most: int = _PICKED) -> Ite
         yield Late(row_L, pick_P, Ranges(from_L, to_L))
 
 
+def late_rows(timeline: Timeline, window: Window) -> npt.NDArray[np.bool_]:
+    """Return the rows for which `find_ranges` does not hold: an event of their past was not known yet, [Q]."""
+    if timeline.known_E is None:
+        return np.zeros(len(timeline.time_Q), np.bool_)
+    _, high_Q = _find(timeline, _without_cap(window))
+    return _sees_unknown(timeline.known_E, timeline.start_K, timeline.time_Q, timeline.ask_K, high_Q)
+
+
+def _without_cap(window: Window) -> Window:
+    """Return a window that lets through all that *window* may."""
+    kind: WindowKind = "lifetime" if window.kind == "session" else window.kind
+    return replace(window, kind=kind, cap=0)
+
+
 def _find(t: Timeline, w: Window) -> tuple[Integers, Integers]:
-    return _bounds(t.time_E, t.start_K, t.time_Q, t.ask_K, _KINDS[w.kind], w.width, w.hop, w.delay, w.cap)
+    return _bounds(t.time_E, t.start_K, t.time_Q, t.ask_K, KINDS[w.kind], w.width, w.hop, w.delay, w.cap)
+
+
+@compiled
+def begin_of(now: int, kind: int, width: int, hop: int) -> int:
+    """Return where the window of a row begins whose time, moved back by the delay, is *now*."""
+    first = now - now % width if kind == _TUMBLING else now - width
+    return first - first % hop if hop > 0 else first
 
 
 @compiled
@@ -159,10 +160,8 @@ def _bounds(
                 high += 1
             if kind == _SESSION:
                 low = session if high > begin and now - time_E[high - 1] < width else high
-            elif kind != _LIFETIME:
-                first = now - now % width if kind == _TUMBLING else now - width
-                if hop > 0:
-                    first -= first % hop
+            elif kind != LIFETIME_KIND:
+                first = begin_of(now, kind, width, hop)
                 while low < high and time_E[low] < first:
                     low += 1
             low_Q[q] = max(low, high - cap) if cap > 0 else low

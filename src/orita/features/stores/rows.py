@@ -13,13 +13,12 @@ import numpy.typing as npt
 from orita.core.errors import OritaError
 from orita.features.stores.store import OnlineStore
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["read_rows"]
 
-Rows = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]
-"""``found_N`` and ``state_NW``; the array of state may be read-only."""
+Floats = npt.NDArray[np.float64]
 
 
-def read_rows(store: OnlineStore, kinds: Sequence[tuple[Sequence[bytes], bytes]]) -> list[Rows]:
+def read_rows(store: OnlineStore, kinds: Sequence[tuple[Sequence[bytes], bytes]]) -> list[Floats]:
     """Read records of float64 numbers, all kinds in one consistent read.
 
     Args:
@@ -27,30 +26,19 @@ def read_rows(store: OnlineStore, kinds: Sequence[tuple[Sequence[bytes], bytes]]
         kinds: for each kind its keys, N of them, and the record (8 · W bytes) that stands for a missing one.
 
     Returns:
-        For each kind, ``found_N`` and ``state_NW``.
+        For each kind, ``state_NW``; it may be read-only.
 
     Raises:
         OritaError: a record has another width; it was written for other declarations.
     """
-    wanted = kinds[0][0] if len(kinds) == 1 else [key for keys, _ in kinds for key in keys]
-    records = store.get_many(wanted)
-    found: list[Rows] = []
+    records = store.get_many([key for keys, _ in kinds for key in keys])
+    found: list[Floats] = []
     start = 0
     for keys, missing in kinds:
         end = start + len(keys)
-        found.append(_rows(records[start:end], missing))
+        whole = b"".join([missing if record is None else record for record in records[start:end]])
+        if len(whole) != len(keys) * len(missing):
+            raise OritaError(f"a record has not {len(missing)} bytes: the store was written for other declarations.")
+        found.append(np.frombuffer(whole).reshape(len(keys), len(missing) // 8))
         start = end
     return found
-
-
-def _rows(records: list[bytes | None], missing: bytes) -> Rows:
-    count = len(records)
-    if None in records:
-        found_N = np.array([record is not None for record in records], np.bool_)
-        whole = b"".join([missing if record is None else record for record in records])
-    else:
-        found_N = np.ones(count, np.bool_)
-        whole = b"".join(records)  # type: ignore[arg-type]  # none is None
-    if len(whole) != count * len(missing):
-        raise OritaError(f"a record has not {len(missing)} bytes: the store was written for other declarations.")
-    return found_N, np.frombuffer(whole).reshape(count, len(missing) // 8)

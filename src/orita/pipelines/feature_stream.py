@@ -1,0 +1,209 @@
+"""Keeping online features, and the lake, up with the event log until somebody says stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from orita.core.errors import UserError
+from orita.events.lake import Lake
+from orita.events.log.log import EventLog
+from orita.events.schema import TableSchema
+from orita.events.sink import sink
+from orita.features.feature_store import FeatureStore
+from orita.features.generation import Generation, current_generation
+from orita.features.keys import id_kind
+from orita.features.plan import Plan
+from orita.features.stores.lmdb import LmdbStore
+from orita.features.stream.worker import Progressed, StreamWorker, offset_name
+from orita.pipelines.workspace import Workspace
+
+__all__ = ["Streamed", "stream_features"]
+
+_WAIT_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What a stream has done so far.
+
+    Attributes:
+        counted, duplicates, unsound: events, as in `orita.features.stream.worker.Progressed`.
+        held: events from the future that wait.
+        waiting: rows of the log that were not taken yet.
+        seconds: since it began.
+        generation: the published state that it keeps up.
+    """
+
+    counted: int = 0
+    duplicates: int = 0
+    unsound: int = 0
+    held: int = 0
+    waiting: int = 0
+    seconds: float = 0.0
+    generation: str = ""
+
+    def after(self, step: Progressed) -> Streamed:
+        """Return what is done after one more *step*."""
+        return replace(
+            self,
+            counted=self.counted + step.counted,
+            duplicates=self.duplicates + step.duplicates,
+            unsound=self.unsound + step.unsound,
+            held=step.held,
+        )
+
+
+def stream_features(
+    workspace: Workspace,
+    *,
+    until: Callable[[Streamed], bool],
+    log: EventLog | None = None,
+    once: bool = False,
+    into_lake: bool = True,
+) -> Streamed:
+    """Take events from the log into the online features, and into the lake, until *until* says so.
+
+    A newer generation of the online state is taken up when it is published.
+
+    Args:
+        workspace: whose features.
+        until: asked after each step, with what was done so far; it may also tell it.
+        log: where events arrive, by default the log that the project names.
+        once: end also when everything in the log has been taken, by the lake too.
+        into_lake: whether the events are stored in the lake too, by a thread of their own.
+
+    Raises:
+        UserError: nothing was published yet, or for other declarations, or a feature cannot be streamed.
+    """
+    opened = log or workspace.event_log()
+    store = FeatureStore(
+        workspace.home, workspace.system, log=opened, partitions=workspace.events.partitions, clock=workspace.clock
+    )
+    store.open_streams()
+    sinks = _sinks(workspace, store.log, drain=once) if into_lake else nullcontext(_nothing_failed)
+    try:
+        with sinks as failed:
+            return _streamed(workspace, store.log, until, once=once, failed=failed)
+    finally:
+        if log is None:
+            store.close()
+
+
+def _streamed(
+    workspace: Workspace, log: EventLog, until: Callable[[Streamed], bool], *, once: bool, failed: Callable[[], None]
+) -> Streamed:
+    """Step until the end, through generation after generation; *failed* raises what ended something beside."""
+    begun = workspace.clock.monotonic()
+    done, ended = Streamed(), False
+    while not ended:
+        with _worker(workspace, log) as (generation, worker, state):
+            done = replace(done, generation=generation.name)
+            while not ended and not _newer(workspace, generation):
+                done = done.after(worker.step(_WAIT_SECONDS))
+                waiting = _waiting(workspace, log, state)
+                done = replace(done, waiting=waiting, seconds=workspace.clock.monotonic() - begun)
+                failed()
+                ended = until(done) or (once and not waiting)
+    return done
+
+
+@contextmanager
+def _worker(workspace: Workspace, log: EventLog) -> Iterator[tuple[Generation, StreamWorker, LmdbStore]]:
+    """Open the newest generation for writing, with a worker that keeps it up."""
+    system, plan = workspace.system.name, workspace.plan
+    folder = workspace.home.online / system
+    generation = current_generation(folder)
+    if generation is None:
+        raise UserError(f"system {system!r} has no online features yet: run 'orita features backfill' first.")
+    if generation.plan != plan.version:
+        raise UserError(
+            f"the online features of {system!r} were published for other declarations ({generation.plan}, now "
+            f"{plan.version}): run 'orita features backfill' to publish them anew."
+        )
+    with closing(LmdbStore(folder / generation.name)) as store:
+        types = _id_types(plan, generation)
+        worker = StreamWorker(plan, log, store, f"online-{generation.name}", clock=workspace.clock, id_types=types)
+        with closing(worker):
+            yield generation, worker, store
+
+
+def _id_types(plan: Plan, generation: Generation) -> dict[str, pa.DataType]:
+    """Return the types that ids have in the state, by the columns of events."""
+    found = {}
+    for record in plan.records:
+        for entity in record.entities:
+            for position, column in enumerate(record.source.key_columns(entity)):
+                text = id_kind(entity, position) in generation.string_ids
+                found[column] = pa.string() if text else pa.int64()
+    return found
+
+
+def _newer(workspace: Workspace, generation: Generation) -> bool:
+    newest = current_generation(workspace.home.online / workspace.system.name)
+    return newest is not None and newest.name != generation.name
+
+
+def _waiting(workspace: Workspace, log: EventLog, store: LmdbStore) -> int:
+    """Return the rows of the log that the state does not hold."""
+    rows = 0
+    for source in {record.source.name: record.source for record in workspace.plan.records}.values():
+        for partition in range(log.partitions(source.name)):
+            taken = store.offset(offset_name(source, partition)) or 0
+            rows += max(0, log.end(source.name, partition) - max(taken, log.start(source.name, partition)))
+    return rows
+
+
+@contextmanager
+def _sinks(workspace: Workspace, log: EventLog, *, drain: bool) -> Iterator[Callable[[], None]]:
+    """Store what arrives in the lake meanwhile, a thread a stream; yield what raises the error that ended one.
+
+    With *drain*, all that is in the log is in the lake when the block ends.
+    """
+    stopping = threading.Event()
+    errors: list[Exception] = []
+    schemas = {record.source.name: record.source.schema for record in workspace.plan.records}
+
+    def guarded(stream: str, schema: TableSchema) -> None:
+        try:
+            _store(workspace, log, stream, schema, stopping.is_set)
+        except Exception as error:  # it ends the stream too, which raises it
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=guarded, args=(name, schema), name=f"sink-{name}") for name, schema in schemas.items()
+    ]
+    for thread in threads:
+        thread.start()
+
+    def failed() -> None:
+        if errors:
+            raise errors[0]
+
+    try:
+        yield failed
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    failed()
+    for name, schema in schemas.items() if drain else ():
+        _store(workspace, log, name, schema, None)
+
+
+def _store(
+    workspace: Workspace, log: EventLog, stream: str, schema: TableSchema, until: Callable[[], bool] | None
+) -> None:
+    """Bring a stream into its table, until somebody says so, or (None) up to its end."""
+    lake = Lake(workspace.home)
+    origin = lake.origin(schema.name) if lake.exists(schema.name) else {"system": workspace.system.name}
+    config, clock = workspace.data.validation, workspace.clock
+    sink(workspace.home, log, stream, schema, config, origin=origin, clock=clock, until=until)
+
+
+def _nothing_failed() -> None:
+    """Say that nothing beside went wrong, where there is nothing beside."""

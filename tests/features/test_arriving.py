@@ -1,0 +1,139 @@
+"""Events as they arrive: typed where they can be, refused by row, column and value where they cannot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orita import INTERACTION, Column, TableSchema
+from orita.core.errors import UserError
+from orita.features.arriving import arrived, as_table, event_table
+
+ROW: dict[str, Any] = {
+    "interaction_id": "a", "user_id": 1, "item_id": 2, "timestamp": "2024-11-15T10:30:00Z", "click": 1,
+}  # fmt: skip
+SCHEMA = TableSchema(
+    "events",
+    key="id",
+    time="at",
+    columns=(
+        Column("id", "str", required=True),
+        Column("at", "time", required=True),
+        Column("who", "id"),
+        Column("count", "int", minimum=0),
+        Column("price", "float", maximum=10),
+        Column("flag", "flag"),
+        Column("code", "str", pattern="[a-z]+"),
+        Column("kind", "category", choices=("x", "y")),
+        Column("tags", "list"),
+    ),
+)
+SOUND: dict[str, Any] = {
+    "id": "a", "at": "2024-11-15T10:30:00", "who": 3, "count": "7", "price": 1, "flag": True, "code": "abc",
+    "kind": "y", "tags": ["p", "q"],
+}  # fmt: skip
+
+
+def test_rows_are_typed_by_their_columns() -> None:
+    """Texts that are numbers become numbers, times UTC, flags 0 or 1; an absent column stays absent."""
+    table = event_table(SCHEMA, [SOUND])
+    at = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
+    typed = {**SOUND, "at": at, "count": 7, "price": 1.0, "flag": 1}
+    assert table.to_pylist() == [typed]
+    kinds = [
+        "string",
+        "timestamp[us, tz=UTC]",
+        "int64",
+        "int64",
+        "double",
+        "int8",
+        "string",
+        "string",
+        "list<item: string>",
+    ]
+    assert [str(field.type) for field in table.schema] == kinds
+    assert "price" not in event_table(SCHEMA, [{"id": "a", "at": at}]).column_names
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2024-11-15T10:30:00Z",
+        "2024-11-15T10:30:00",
+        "2024-11-15 10:30:00.000000",
+        "2024-11-15T11:30:00+01:00",
+        datetime(2024, 11, 15, 10, 30),  # noqa: DTZ001 - without an offset, on purpose
+        datetime(2024, 11, 15, 10, 30, tzinfo=UTC),
+    ],
+)
+def test_a_time_without_offset_is_utc_and_others_are_turned(at: object) -> None:
+    """However a time is written, it is the same instant."""
+    found = event_table(SCHEMA, [{**SOUND, "at": at}])["at"].to_pylist()
+    assert found == [datetime(2024, 11, 15, 10, 30, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "allowed"),
+    [
+        ("id", None, "text"),
+        ("at", None, "a time"),
+        ("at", "yesterday", "a time"),
+        ("who", -3, "not negative"),
+        ("count", 1.5, "whole number"),
+        ("count", -1, "from 0"),
+        ("price", 11, "to 10"),
+        ("price", float("nan"), "number"),
+        ("price", float("inf"), "number"),
+        ("flag", 2, "0 or 1"),
+        ("code", "ABC", "[a-z]+"),
+        ("kind", "z", "['x', 'y']"),
+        ("tags", "p", "list"),
+    ],
+)
+def test_an_unsound_value_is_refused_by_row_and_column(column: str, value: object, allowed: str) -> None:
+    """The sentence names row, column, value and what is allowed; the other rows are still found sound."""
+    rows = [SOUND, {**SOUND, column: value}, SOUND]
+    with pytest.raises(UserError) as error:
+        event_table(SCHEMA, rows)
+    told = str(error.value)
+    assert told.startswith(f"row 1 of 'events': {column} is ")
+    assert allowed in told
+    found = arrived(SCHEMA, as_table(rows))
+    assert found.sound_N.tolist() == [True, False, True]
+    assert len(found.sound) == 2
+    assert [fault[:2] for fault in found.faults] == [(1, column)]
+
+
+def test_a_missing_required_column_and_an_undeclared_one_are_refused() -> None:
+    """Both are told, the undeclared one with the closest that is declared."""
+    without = {name: value for name, value in ROW.items() if name != "click"}
+    with pytest.raises(UserError, match="row 0 of 'interactions': click is None"):
+        event_table(INTERACTION, [without])
+    with pytest.raises(UserError, match="'devise'.*'device'"):  # noqa: RUF043
+        event_table(INTERACTION, [{**ROW, "devise": "mobile"}])
+
+
+def test_ids_take_the_type_that_is_decided() -> None:
+    """Where events are stored, ids are made their type; an id that cannot be is unsound where it is required."""
+    types = {"user_id": pa.int64(), "item_id": pa.string()}
+    found = event_table(INTERACTION, [{**ROW, "user_id": "12", "item_id": 7}], types).to_pylist()[0]
+    assert (found["user_id"], found["item_id"]) == (12, "7")
+    with pytest.raises(UserError, match="user_id is 'abc'"):
+        event_table(INTERACTION, [{**ROW, "user_id": "abc"}], types)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3), st.booleans()), max_size=5))
+def test_whatever_arrives_is_judged_never_a_crash(values: list[object]) -> None:
+    """Any JSON value in any column is either sound, and then within the rules, or a fault."""
+    for column in ("who", "count", "price", "flag", "code", "kind", "at"):
+        rows = [{**SOUND, column: value} for value in values]
+        found = arrived(SCHEMA, as_table(rows))
+        assert len(found.table) == len(rows) == len(found.sound_N)
+        for count in found.sound.to_pylist() if column == "count" else ():
+            assert count["count"] is None or count["count"] >= 0
