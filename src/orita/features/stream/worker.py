@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from orita.core.clock import Clock, SystemClock, to_micros
 from orita.core.errors import UserError
+from orita.events.log.columns import united
 from orita.events.log.log import Batch, Consumer, EventLog, Position
 from orita.features.arriving import arrived
 from orita.features.batch import event_batch, identities
@@ -62,7 +63,8 @@ class _Partition:
     """New rows of one partition, with what it remembers; *sound* rows there were, duplicates among them."""
 
     name: str
-    batch: Batch
+    first: int
+    next: int
     ids: RecentIds
     id_N: Integers
     offset_N: Integers
@@ -132,7 +134,7 @@ class StreamWorker:
             OffsetRetired: the log no longer has what comes next: publish anew from the lake.
         """
         turn = self._store.offset(_TURN) or 0
-        taken = {name: self._poll(name, wait_seconds / len(self._consumers)) for name in self._consumers}
+        taken = {name: self._poll(name, wait_seconds / len(self._consumers)) for name in list(self._consumers)}
         now = to_micros(self._clock.now())
         if not any(taken.values()) and not any(held.due(now) for held in self._held.values()):
             return Progressed(held=self._waiting())
@@ -148,7 +150,7 @@ class StreamWorker:
     def _apply(self, taken: Mapping[str, Sequence[_Partition]], turn: int, now: int) -> Progressed:
         while True:
             changes, held, counted = self._changes(taken, now)
-            moves = {p.name: (p.batch.first, p.batch.next) for parts in taken.values() for p in parts}
+            moves = {p.name: (p.first, p.next) for parts in taken.values() for p in parts}
             if self._store.apply(_TURN, turn, turn + 1, changes, also=moves):
                 break
             turn = self._store.offset(_TURN) or 0
@@ -157,11 +159,11 @@ class StreamWorker:
                 return Progressed(held=self._waiting())
         for name, parts in taken.items():
             for p in parts:
-                p.ids.remember(p.id_N, p.offset_N, p.batch.next)
+                p.ids.remember(p.id_N, p.offset_N, p.next)
             self._held[name].table = held[name]
         every = [p for parts in taken.values() for p in parts]
         duplicates = sum(p.sound - len(p.id_N) for p in every)
-        unsound = sum(p.batch.rows.num_rows - p.sound for p in every)
+        unsound = sum(p.next - p.first - p.sound for p in every)
         return Progressed(sum(counted), duplicates, unsound, self._waiting())
 
     def _changes(
@@ -177,7 +179,7 @@ class StreamWorker:
             ready, held[name] = self._held[name].parted(arrived, now)
             changes += self._held[name].change(held[name])
             for p in parts:
-                changes += p.ids.changes(p.id_N, p.offset_N, p.batch.next)
+                changes += p.ids.changes(p.id_N, p.offset_N, p.next)
             if ready is not None:
                 told = with_attributes(self._plan, source, ready, self._store.get_many)
                 grouped_by = grouping_attributes(self._plan, source)
@@ -186,22 +188,35 @@ class StreamWorker:
         return changes, held, [len(batch) for batch in events]
 
     def _poll(self, name: str, wait_seconds: float) -> list[_Partition]:
-        source = self._sources[name]
-        return [self._opened(source, batch) for batch in self._consumers[name].poll(self._most_rows, wait_seconds)]
+        """Return what has arrived of a source, by partition; a poll brings one append of each, so there are several."""
+        found: dict[int, list[Batch]] = {}
+        missing = self._most_rows
+        while missing > 0 and (batches := self._consumers[name].poll(missing, wait_seconds)):
+            wait_seconds = 0.0
+            for batch in batches:
+                before = found.setdefault(batch.partition, [])
+                if before and before[-1].next != batch.first:  # it was another worker's in between
+                    self._rejoin()
+                    return []
+                before.append(batch)
+                missing -= batch.rows.num_rows
+        return [self._opened(self._sources[name], batches) for batches in found.values()]
 
-    def _opened(self, source: Source, batch: Batch) -> _Partition:
-        """Return the rows of a batch whose ids are new."""
-        name = offset_name(source, batch.partition)
+    def _opened(self, source: Source, batches: Sequence[Batch]) -> _Partition:
+        """Return the rows of batches that follow on each other, those whose ids are new."""
+        first, end, partition = batches[0].first, batches[-1].next, batches[0].partition
+        name = offset_name(source, partition)
         if name not in self._ids:
-            self._ids[name] = self._remembered(source, batch.partition, batch.first)
+            self._ids[name] = self._remembered(source, partition, first)
         ids = self._ids[name]
-        found = arrived(source.schema, pa.Table.from_batches([batch.rows]), self._id_types)
-        offset_N = np.arange(batch.first, batch.next)[found.sound_N]
+        whole = pa.Table.from_batches([united([batch.rows for batch in batches])])
+        found = arrived(source.schema, whole, self._id_types)
+        offset_N = np.arange(first, end)[found.sound_N]
         rows = found.sound
         id_N, _ = identities(rows[source.schema.key])
         unseen_N = ids.unseen(id_N, offset_N)
         new = rows if unseen_N.all() else rows.filter(pa.array(unseen_N))
-        return _Partition(name, batch, ids, id_N[unseen_N], offset_N[unseen_N], new, len(rows))
+        return _Partition(name, first, end, ids, id_N[unseen_N], offset_N[unseen_N], new, len(rows))
 
     def _remembered(self, source: Source, partition: int, first: int) -> RecentIds:
         """Return the ids of a partition's last events; those that came before the store was filled are in the log."""
