@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -115,10 +115,9 @@ def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result
 
 def compute_features(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compute the features of every event as of its own time, unless this training set exists already."""
-    snapshots, schema = workspace.snapshots(), workspace.schema
-    relations = {snapshot.name: snapshot.sql for snapshot in snapshots}
-    tables = {snapshot.name: snapshot.version for snapshot in snapshots}
-    files = [Path(file).name for snapshot in snapshots for file in snapshot.files]
+    found, schema = workspace.tables(), workspace.schema
+    tables = found.versions
+    files = [Path(file).name for snapshot in found.snapshots.values() for file in snapshot.files]
     name = training_set_id(workspace.plan, schema, workspace.data.split, files)
     folder = workspace.home.training_sets / workspace.system.name / name
     if folder.exists() and _open(workspace, name).complete:
@@ -126,21 +125,21 @@ def compute_features(workspace: Workspace, results: Mapping[str, Result]) -> Res
     workspace.workfile.unlink(missing_ok=True)
     with workspace.progress.bar("Compute features") as bar, workspace.engine() as connection:
         if workspace.data.feature_engineering.engine == "spark":
-            filled = _computed_by_spark(workspace, snapshots, connection)
+            filled = _computed_by_spark(workspace, found.snapshots, connection)
         else:
-            filled = compute_rows(workspace.plan, schema, connection, relations)
+            filled = compute_rows(workspace.plan, schema, connection, found.relations)
         bar.advance()
     return {"training_set": name, "tables": tables, "cached": False, "filled": filled}
 
 
 def _computed_by_spark(
-    workspace: Workspace, snapshots: Sequence[Snapshot], connection: duckdb.DuckDBPyConnection
+    workspace: Workspace, snapshots: Mapping[str, Snapshot], connection: duckdb.DuckDBPyConnection
 ) -> dict[str, float]:
     from orita.features.spark import spark_session, training_rows  # an optional part
 
     session = spark_session(workspace.data.feature_engineering.spark)
     folder = workspace.home.staging / f"spark-{workspace.system.name}"
-    rows = training_rows(workspace.plan, session, {s.name: s for s in snapshots}, workspace.schema)
+    rows = training_rows(workspace.plan, session, snapshots, workspace.schema)
     try:
         rows.write.mode("overwrite").parquet(str(folder))
         return take_rows(workspace.schema, connection, folder)
@@ -199,7 +198,8 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
 
 def publish_online(workspace: Workspace) -> Generation:
     """Publish online features for the newest events; what is there already for them stays."""
-    relations, tables = workspace.relations()
+    found = workspace.tables()
+    tables = found.versions
     folder = workspace.home.online / workspace.system.name
     current = current_generation(folder)
     if current and current.tables == tables and current.plan == workspace.plan.version:
@@ -208,7 +208,7 @@ def publish_online(workspace: Workspace) -> Generation:
         return publish(
             workspace.plan,
             connection,
-            relations,
+            found.relations,
             folder,
             tables=tables,
             offsets=_log_offsets(workspace, tables),

@@ -14,10 +14,11 @@ from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
-from orita.events.lake import Lake, Snapshot
+from orita.events.lake import Lake
 from orita.events.log.log import EventLog
 from orita.events.log.opening import EventLogConfig, open_log
 from orita.features.plan import Plan, plan_of
+from orita.features.relations import Tables, system_tables
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.config import MonitoringConfig
@@ -66,23 +67,13 @@ class Workspace:
         """Open the event log; who opens it closes it."""
         return open_log(self.events, self.home, self.clock)
 
-    def snapshots(self) -> list[Snapshot]:
+    def tables(self) -> Tables:
         """Return every lake table that the system reads, as it is now.
 
         Raises:
             UserError: there are no events yet.
         """
-        lake = Lake(self.home)
-        if not lake.exists(self.system.source.name):
-            raise UserError(
-                f"the table {self.system.source.name!r} has no rows yet: run 'orita ingest FILE', or 'orita run etl'."
-            )
-        return [lake.snapshot(name) for name in self.system.tables if lake.exists(name)]
-
-    def relations(self) -> tuple[dict[str, str], dict[str, int]]:
-        """Return SQL and version of every lake table that the system reads, by name."""
-        found = self.snapshots()
-        return {snapshot.name: snapshot.sql for snapshot in found}, {s.name: s.version for s in found}
+        return system_tables(Lake(self.home), self.system)
 
     @property
     def workfile(self) -> Path:
