@@ -19,7 +19,7 @@ demo: $(READY)
 	$(BIN)/orita demo $(if $(DATA),--data "$(DATA)")
 
 test: lint test-services
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) test-services
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from benchmarks.reference import reference_auc
 
-from orita.features.training_set import latest_training_set
+from orita.features.training_sets.training_set import latest_training_set
 from orita.pipelines.etl import etl_graph, generated_folder
 from orita.pipelines.graph import run_graph
 from orita.pipelines.training import training_graph

@@ -25,9 +25,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from benchmarks.stores import serving
 
-from orita.features.filling import Filled, fill_store
-from orita.features.generation import Generation
-from orita.features.online import OnlineReader
+from orita.features.generations.filling import Filled, fill_store
+from orita.features.online.reader import OnlineReader
+from orita.features.online.rows import RequestRows
 from orita.features.plan import Plan, plan_of
 from orita.features.stores.lmdb import LmdbStore
 from orita.features.stores.redis import RedisStore
@@ -63,12 +63,12 @@ class Opened:
 
     def __init__(self, plan: Plan, store: OnlineStore, filled: Filled) -> None:
         self.plan = plan
-        made = Generation("gen", plan.version, filled.watermark, filled.events, filled.records, filled.string_ids, {})
-        self._current = made, store
+        self._rows = RequestRows(plan, store, filled.string_ids, prepared=isinstance(store, LmdbStore))
+        self._rows.prepare()
 
-    def current(self) -> tuple[Generation, OnlineStore]:
-        """Return what it holds and the store."""
-        return self._current
+    def current(self) -> RequestRows:
+        """Return how its rows are read."""
+        return self._rows
 
 
 def main() -> None:

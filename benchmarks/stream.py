@@ -29,11 +29,11 @@ from orita.core.clock import from_micros
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.events.log.embedded import EmbeddedLog
-from orita.features.feature_store import FeatureStore
-from orita.features.generation import current_generation
+from orita.features.api.feature_store import FeatureStore
+from orita.features.generations.folder import FolderGenerations
+from orita.features.generations.publish import publish
 from orita.features.keys import encode_id
 from orita.features.plan import plan_of
-from orita.features.publish import publish
 from orita.features.state.layout import row_prefix
 from orita.features.stores.lmdb import LmdbStore
 from orita.features.stream.worker import StreamWorker
@@ -43,6 +43,8 @@ USERS, ITEMS = 10_000, 50_000
 START = 1_704_067_200_000_000
 FIRST_PROBE = 10_000_000
 WARM_SECONDS = 2
+TURNS = 50
+"""Appends a second."""
 
 
 def events(count: int, rng: np.random.Generator, start: int) -> pa.Table:
@@ -71,8 +73,8 @@ def fill(home: Home, pairs: int, rng: np.random.Generator) -> None:
         items = pa.table({"item_id": np.arange(ITEMS), "created_at": created, "topic": topics})
         connection.register("filled", table)
         connection.register("items", items)
-        publish(plan, connection, {"interactions": "filled", "items": "items"}, home.online / "feed", tables={},
-                unique=True)  # fmt: skip
+        generations = FolderGenerations(home.online / "feed")
+        publish(plan, connection, {"interactions": "filled", "items": "items"}, generations, tables={}, unique=True)
 
 
 def work(root: Path, target: int) -> None:
@@ -80,7 +82,7 @@ def work(root: Path, target: int) -> None:
     os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
     home = Home(root)
     plan = plan_of(open_project(system="feed").system)
-    generation = current_generation(home.online / "feed")
+    generation = FolderGenerations(home.online / "feed").current()
     assert generation is not None
     worker = StreamWorker(plan, EmbeddedLog(home), LmdbStore(home.online / "feed" / generation.name), "feed",
                           most_rows=50_000)  # fmt: skip
@@ -100,10 +102,7 @@ def drain(home: Home, count: int, rng: np.random.Generator) -> float:
     for first in range(0, count, 50_000):
         store.push_features(events(min(50_000, count - first), rng, start + first * 1_000_000))
     store.log.close()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.stream", "--work", str(home.root), "--target", str(count)],
-        stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+    done = subprocess.run(own("--work", home.root, "--target", count), stdout=subprocess.PIPE, text=True, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     print(f"drained {told['counted']:,} events in {told['seconds']:.2f} s, {told['cpu_seconds']:.2f} s CPU in all")
     return float(told["counted"] / told["seconds"])
@@ -113,49 +112,68 @@ def freshness(home: Home, seconds: float, rate: int, rng: np.random.Generator) -
     """Return how long each probe took from the append to being readable, in milliseconds, once the worker is warm."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the worker has another core to itself, if there is one
     store = FeatureStore(home, open_project(system="feed").system)
-    generation = current_generation(home.online / "feed")
-    assert generation is not None
-    plan = plan_of(store.system)
-    online = LmdbStore(home.online / "feed" / generation.name, readonly=True)
-    (record,) = [r for r in plan.records if r.name == "user"]
-    waiting: dict[bytes, float] = {}
-    took: list[float] = []
-    command = [sys.executable, "-m", "benchmarks.stream", "--work", str(home.root), "--target", "0"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
-        assert worker.stdout is not None
-        assert worker.stdin is not None
+    turns, warm = int((seconds + WARM_SECONDS) * TURNS), WARM_SECONDS * TURNS
+    appends = [probed(events(rate // TURNS, rng, at_turn(turn)), FIRST_PROBE + turn) for turn in range(turns)]
+    sent = []
+    with (
+        subprocess.Popen(
+            own("--work", home.root, "--target", 0), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as worker,
+        subprocess.Popen(own("--look", home.root, "--target", turns), stdout=subprocess.PIPE) as looker,
+    ):
+        assert worker.stdin is not None and worker.stdout is not None and looker.stdout is not None
         worker.stdout.readline()
-        time.sleep(1)
-        chunk = rate // 50
-        began = time.perf_counter()
-        for turn in range(int((seconds + WARM_SECONDS) * 50)):
-            due = began + turn / 50
-            while time.perf_counter() < due:
-                look(online, waiting, took)
-                time.sleep(0.0005)
-            user = FIRST_PROBE + turn
-            rows = events(chunk, rng, int(time.time() * 1e6) - 1_000_000 * chunk)
-            rows = rows.set_column(1, "user_id", pa.array(np.append(rows["user_id"].to_numpy()[:-1], user)))
-            if turn >= WARM_SECONDS * 50:
-                waiting[row_prefix(plan, record) + encode_id(user)] = time.perf_counter()
+        began = time.monotonic() + 1
+        for turn, rows in enumerate(appends):
+            time.sleep(max(began + turn / TURNS - time.monotonic(), 0))
+            sent.append(time.monotonic())
             store.push_features(rows)
-        deadline = time.perf_counter() + 10
-        while waiting and time.perf_counter() < deadline:
-            look(online, waiting, took)
-            time.sleep(0.0005)
+        print(f"appended at {turns * (rate // TURNS) / (time.monotonic() - began):,.0f} events/s")
+        seen = json.loads(looker.stdout.read())
         worker.stdin.close()
         worker.stdout.read()
-    if waiting:
-        raise RuntimeError(f"{len(waiting)} probes were never readable")
-    return np.array(took) * 1000
+    if None in seen:
+        raise RuntimeError(f"{seen.count(None)} probes were never readable")
+    took_P: npt.NDArray[np.float64] = np.array(seen) - np.array(sent)
+    return took_P[warm:] * 1000
 
 
-def look(online: LmdbStore, waiting: dict[bytes, float], took: list[float]) -> None:
-    """Note the probes that can be read by now."""
-    keys = list(waiting)
-    for key, record in zip(keys, online.get_many(keys), strict=True):
-        if record is not None:
-            took.append(time.perf_counter() - waiting.pop(key))
+def at_turn(turn: int) -> int:
+    """Return a time in the past that rises from turn to turn, microseconds since the Unix epoch."""
+    return int(time.time() * 1e6) - (100_000 - turn) * 1_000_000_000
+
+
+def probed(rows: pa.Table, user: int) -> pa.Table:
+    """Return *rows*, the last of them of *user*, who has no other."""
+    return rows.set_column(1, "user_id", pa.array(np.append(rows["user_id"].to_numpy()[:-1], user)))
+
+
+def look(root: Path, probes: int) -> None:
+    """Print when each probe could be read (`time.monotonic`, the same in all processes), null where none came."""
+    plan = plan_of(open_project(system="feed").system)
+    folder = Home(root).online / "feed"
+    generation = FolderGenerations(folder).current()
+    assert generation is not None
+    online = LmdbStore(folder / generation.name, readonly=True)
+    (record,) = [r for r in plan.records if r.name == "user"]
+    keys = [row_prefix(plan, record) + encode_id(FIRST_PROBE + turn) for turn in range(probes)]
+    seen: list[float | None] = [None] * probes
+    waiting, progressed = list(range(probes)), time.monotonic() + 60
+    while waiting and time.monotonic() < progressed:
+        near = waiting[:100]
+        found = online.get_many([keys[probe] for probe in near])
+        now = time.monotonic()
+        for probe, record_bytes in zip(near, found, strict=True):
+            if record_bytes is not None:
+                seen[probe], progressed = now, now + 20
+                waiting.remove(probe)
+        time.sleep(0.0005)
+    print(json.dumps(seen))
+
+
+def own(*arguments: object) -> list[str]:
+    """Return a command that runs a part of this benchmark in a process of its own."""
+    return [sys.executable, "-m", "benchmarks.stream", *map(str, arguments)]
 
 
 def main() -> None:
@@ -166,10 +184,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=int, default=5_000)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--look", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--target", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.work:
         work(asked.work, asked.target)
+        return
+    if asked.look:
+        look(asked.look, asked.target)
         return
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:

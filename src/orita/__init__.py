@@ -6,8 +6,8 @@ The names here declare a system; everything else runs it: see ``orita --help``.
 from orita.core.version import VERSION
 from orita.events.schema import INTERACTION, Column, TableSchema
 from orita.features.declarations import Entity, Source
-from orita.features.functions import track_lineage
-from orita.features.notes import feature
+from orita.features.declaring.functions import track_lineage
+from orita.features.declaring.notes import feature
 from orita.features.system import System, system
 
 __version__ = VERSION

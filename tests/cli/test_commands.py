@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.small_world import command, orita, orita_json
+from tests.cli.small_world import command, orita, orita_inside, orita_json, told
 
 from orita.cli.asking import ask_champion, ask_server
 from orita.core.errors import UserError
@@ -53,20 +53,19 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_loop_closes(loop: Path) -> None:
     """A served champion answers users, their feedback is ingested once, monitoring reads both, and a retrained model
     that is not better is not promoted."""
-    before = orita_json(loop, "status")
+    before = told(loop, "status")
     with serving(loop) as (address, _):
         traffic = orita_json(loop, "simulate", address, "--requests", "40", "--items", "50")
         assert (traffic["requests"], traffic["failures"]) == (40, 0)
         answer = orita_json(loop, "predict", "7", "1", "2", "3", "--device", "mobile", "--server", address)
         assert [p["rank"] for p in answer["predictions"]] == [1, 2, 3]
-    after = orita_json(loop, "status")
+    after = told(loop, "status")
     assert after["events"] == before["events"] + traffic["ingested"] == before["events"] + traffic["shown"]
     assert after["predictions"] == before["predictions"] + 40 * 50 + 3
-    told = orita_json(loop, "monitor")
-    assert Path(told["report"]).exists()
-    skipped = orita_json(loop, "run", "retraining")["runs"][0]["tasks"]
+    assert Path(told(loop, "monitor")["report"]).exists()
+    skipped = told(loop, "run", "retraining")["runs"][0]["tasks"]
     assert skipped[-1]["result"]["skipped"]
-    retrained = orita_json(loop, "run", "retraining", "--force")["runs"][0]["tasks"]
+    retrained = told(loop, "run", "retraining", "--force")["runs"][0]["tasks"]
     verdict = retrained[-2]["result"]
     assert verdict["low"] <= verdict["delta"] <= verdict["high"]
     assert retrained[-1]["result"]["promoted"] == (verdict["low"] > 0)
@@ -74,55 +73,55 @@ def test_the_loop_closes(loop: Path) -> None:
 
 def test_running_again_does_nothing_twice(loop: Path) -> None:
     """The same run on the same data adds no event, no model and no promotion."""
-    models = orita_json(loop, "models", "list")["models"]
-    runs = orita_json(loop, "run", "all")["runs"]
+    models = told(loop, "models", "list")["models"]
+    runs = told(loop, "run", "all")["runs"]
     tasks = {task["name"]: task["result"] for run in runs for task in run["tasks"]}
     assert tasks["validate_data"]["tables"]["interactions"]["rows_new"] == 0
-    assert orita_json(loop, "status")["events"] >= 20_000
+    assert told(loop, "status")["events"] >= 20_000
     if tasks["compute_features"]["cached"]:
-        assert orita_json(loop, "models", "list")["models"] == models
+        assert told(loop, "models", "list")["models"] == models
 
 
 def test_two_populations_do_not_mix_in_one_home(loop: Path) -> None:
     """Another synthetic world, or the events of another system, are refused by a home that holds events."""
-    before = orita_json(loop, "status")["events"]
-    told = orita(loop, "--set", "data_generation.seed=43", "run", "etl", code=2)
-    assert "synthetic world of another configuration" in told
+    before = told(loop, "status")["events"]
+    said = orita(loop, "--set", "data_generation.seed=43", "run", "etl", code=2)
+    assert "synthetic world of another configuration" in said
     (loop / "other.csv").write_text(
         "event_id,user_id,item_id,timestamp,click,dwell_time,device,position\na,1,2,2024-11-20T10:00:00Z,1,3.5,mobile,1\n"
     )
-    told = orita(loop, "--system", "movielens", "ingest", "other.csv", code=2)
-    assert "holds the events of system 'feed', not of 'movielens'" in told
-    told = orita(loop, "ingest", "other.csv", code=2)
-    assert "holds a synthetic world, with which other events do not mix" in told
-    assert orita_json(loop, "status")["events"] == before
+    said = orita_inside(loop, "--system", "movielens", "ingest", "other.csv", code=2)
+    assert "holds the events of system 'feed', not of 'movielens'" in said
+    said = orita_inside(loop, "ingest", "other.csv", code=2)
+    assert "holds a synthetic world, with which other events do not mix" in said
+    assert told(loop, "status")["events"] == before
 
 
 def test_ingested_events_are_learnt_from_and_nothing_is_generated(tmp_path: Path) -> None:
     """``ingest`` and then ``run etl`` learns from what was ingested; the demo refuses to add its own world to it."""
-    orita(tmp_path, "--set", "data_generation.num_interactions=2000", "generate", "mine")
-    ingested = orita_json(tmp_path, "ingest", "mine")["tables"]["interactions"]["rows_new"]
-    tasks = {task["name"]: task["result"] for task in orita_json(tmp_path, "run", "etl")["runs"][0]["tasks"]}
+    orita_inside(tmp_path, "--set", "data_generation.num_interactions=2000", "generate", "mine")
+    ingested = told(tmp_path, "ingest", "mine")["tables"]["interactions"]["rows_new"]
+    tasks = {task["name"]: task["result"] for task in told(tmp_path, "run", "etl")["runs"][0]["tasks"]}
     assert (tasks["generate_data"]["folder"], tasks["generate_data"]["rows"]) == (None, 2_000)
     assert ingested == 2_000 == sum(part["rows"] for part in tasks["create_train_val_test_splits"]["splits"].values())
-    assert "shows a synthetic world" in orita(tmp_path, "demo", code=2)
+    assert "shows a synthetic world" in orita_inside(tmp_path, "demo", code=2)
 
 
 def test_a_new_champion_is_taken_up_and_a_rollback_undoes_it(loop: Path) -> None:
     """A running server answers with a promoted model within seconds, and with the earlier one after a rollback."""
-    champion = orita_json(loop, "models", "show")["version"]
-    other = orita_json(loop, "train", "--type", "popularity")["version"]
+    champion = told(loop, "models", "show")["version"]
+    other = told(loop, "train", "--type", "popularity")["version"]
     with serving(loop) as (address, _):
         assert health(address)["model_version"] == champion
-        orita(loop, "models", "promote", other, "--reason", "a test")
+        orita_inside(loop, "models", "promote", other, "--reason", "a test")
         assert eventually(lambda: health(address)["model_version"] == other)
-        orita(loop, "models", "rollback")
+        orita_inside(loop, "models", "rollback")
         assert eventually(lambda: health(address)["model_version"] == champion)
 
 
 def test_a_killed_server_loses_no_committed_prediction(loop: Path) -> None:
     """After ``kill -9`` a new server starts, and every prediction older than 100 ms is in the log once."""
-    before = orita_json(loop, "status")["predictions"]
+    before = told(loop, "status")["predictions"]
     with serving(loop) as (address, process):
         for user in range(20):
             orita_free_predict(address, user)
@@ -131,7 +130,7 @@ def test_a_killed_server_loses_no_committed_prediction(loop: Path) -> None:
         process.wait(10)
     with serving(loop) as (address, _):
         orita_free_predict(address, 1)
-    assert orita_json(loop, "status")["predictions"] == before + 21 * 2
+    assert told(loop, "status")["predictions"] == before + 21 * 2
 
 
 def orita_free_predict(address: str, user: int) -> None:
@@ -197,9 +196,9 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path, arguments: li
     """Every mistake of a user gets one sentence that says what to do, exit code 2, and changes nothing."""
     (tmp_path / "empty.csv").touch()
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
-    told = orita(tmp_path, *arguments, code=2)
-    assert says in told
-    assert "Traceback" not in told
+    said = orita_inside(tmp_path, *arguments, code=2)
+    assert says in said
+    assert "Traceback" not in said
 
 
 @contextmanager
@@ -265,7 +264,7 @@ def test_in_process_the_same_is_refused(tmp_path: Path, request_: dict[str, Any]
 
 def test_a_project_is_made_and_used(tmp_path: Path) -> None:
     """``orita init`` writes files that a user can change; the changed value is in force, and says where it is from."""
-    made = orita_json(tmp_path, "init", "shop")["files"]
+    made = told(tmp_path, "init", "shop")["files"]
     assert sorted(Path(path).name for path in made) == [
         "data_config.yaml",
         "features.py",
@@ -285,14 +284,14 @@ def test_a_project_is_made_and_used(tmp_path: Path) -> None:
         ).stdout
     )
     assert shown["model_config.yaml"] == [{"key": "training.early_stopping.patience", "value": 7, "origin": str(file)}]
-    assert "exists already" in orita(tmp_path, "init", "shop", code=2)
+    assert "exists already" in orita_inside(tmp_path, "init", "shop", code=2)
     assert not (tmp_path / "shop" / ".orita").exists()
 
 
 def test_home_and_datasets_only_look(tmp_path: Path) -> None:
     """Commands that look leave nothing behind."""
-    orita(tmp_path, "home")
-    orita(tmp_path, "config")
-    names = [dataset["name"] for dataset in orita_json(tmp_path, "datasets")["datasets"]]
+    orita_inside(tmp_path, "home")
+    orita_inside(tmp_path, "config")
+    names = [dataset["name"] for dataset in told(tmp_path, "datasets")["datasets"]]
     assert "movielens-100k" in names
     assert list(tmp_path.iterdir()) == []

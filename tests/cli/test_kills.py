@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.cli.small_world import command, orita_json
+from tests.cli.small_world import command, orita_json, told
 
 from orita.core.home import Home
 from orita.events.lake import Lake
@@ -46,8 +46,8 @@ def check_kills(folder: Path, kills: int, seed: int) -> None:
     runs = orita_json(folder, "run", "all")["runs"]
     table = Lake(Home(folder / ".orita")).snapshot("interactions")
     assert table.rows == EVENTS
-    assert runs[-1]["tasks"][-1]["result"]["champion"] == orita_json(folder, "models", "show")["version"]
-    models = orita_json(folder, "models", "list")["models"]
+    assert runs[-1]["tasks"][-1]["result"]["champion"] == told(folder, "models", "show")["version"]
+    models = told(folder, "models", "list")["models"]
     assert len({model["tags"]["orita.draft"] for model in models}) == len(models) == 1
     for part in ("training_sets", "online", "artifacts"):
         assert list((folder / ".orita" / part).rglob(".partial-*")) == []

@@ -3,6 +3,8 @@
 A case declares features in Python on `user`, `item` and `shown`, events with ``id``, ``user_id``, ``item_id``, ``at``,
 ``seen_at``, ``click``, ``amount`` and ``units``, and on the entities, roles, columns and sources that it adds. Where an
 event or row says nothing of them, ``user_id`` is 1, ``item_id`` 9 and ``click`` 0.
+
+Where asking once a file takes too long, `load_united` makes one case of the files that `case_groups` puts together.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.features.oracle_values import Value
 from tests.features.scenarios import Scenario
 
 from orita.core.clock import to_micros
@@ -22,7 +25,7 @@ from orita.features.declarations import Entity, Source
 from orita.features.plan import Plan, plan_of
 from orita.features.system import System, system
 
-__all__ = ["Case", "case_names", "load_case", "load_refusal", "refusals"]
+__all__ = ["Case", "case_groups", "case_names", "expect", "load_case", "load_refusal", "load_united", "refusals"]
 
 _FOLDER = Path(__file__).parent / "cases"
 _COLUMNS = {
@@ -30,6 +33,8 @@ _COLUMNS = {
     "amount": "float", "units": "int",
 }  # fmt: skip
 _DEFAULTS = {"user_id": 1, "item_id": 9, "click": 0}
+_OWN = ("promise", "features", "events", "rows", "batches", "gaps", "columns", "entities")
+_IDS_A_CASE = 1000
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,20 @@ def refusals() -> list[str]:
     return [path.stem for path in sorted(_FOLDER.glob("*.json")) if "refused" in _read(path.stem)]
 
 
+def case_groups() -> list[tuple[str, ...]]:
+    """Return the names of the cases that have rows, those in one tuple that one system over one table can hold.
+
+    These declare the same, but for features, columns and entities, have ids that are numbers, and ask by a key always.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in case_names():
+        content, case = _read(name), load_case(name)
+        alone = case.scenario.text_ids or not all(aggregate.entities for aggregate in case.plan.aggregates)
+        shared = {key: value for key, value in content.items() if key not in _OWN}
+        groups.setdefault(name if alone else json.dumps(shared, sort_keys=True), []).append(name)
+    return [tuple(names) for names in groups.values()]
+
+
 def declare(content: Mapping[str, Any], features: Mapping[str, str]) -> System:
     """Return the system of a file with *features*."""
     names = _sources(content) | _entities(content)
@@ -80,7 +99,24 @@ def declare(content: Mapping[str, Any], features: Mapping[str, str]) -> System:
 
 def load_case(name: str) -> Case:
     """Return the case of a file."""
-    content = _read(name)
+    return _case(name, _read(name))
+
+
+def load_united(names: Sequence[str]) -> Case:
+    """Return one case of those of a group: its features are called ``case__feature``, and each case has its own ids."""
+    if len(names) == 1:
+        return load_case(names[0])
+    parts = [_apart(name, position) for position, name in enumerate(names)]
+    united = {**parts[0], **{key: {} for key in ("columns", "entities", "features")}, "events": [], "rows": []}
+    for part in parts:
+        for key in ("columns", "entities", "features"):
+            united[key] = united[key] | part.get(key, {})
+        for key in ("events", "rows"):
+            united[key] = united[key] + part[key]
+    return _case("united", {key: value for key, value in united.items() if key not in ("batches", "gaps")})
+
+
+def _case(name: str, content: Mapping[str, Any]) -> Case:
     plan = plan_of(declare(content, content["features"]))
     schema = _schema("shown", _shown(content))
     events = {"shown": [_typed({**_DEFAULTS, **event}, schema) for event in content["events"]]}
@@ -100,6 +136,22 @@ def load_case(name: str) -> Case:
         name, content["promise"], plan, scenario, [row["expect"] for row in rows], content.get("as_of", "known"),
         content.get("batches", ()), content.get("tolerance", 1e-12), content.get("gaps", {}),
     )  # fmt: skip
+
+
+def _apart(name: str, position: int) -> dict[str, Any]:
+    """Return the content of a file with names of features and with ids that no other case has."""
+    content = _read(name)
+    ids = [column for column, kind in (_COLUMNS | content.get("columns", {})).items() if kind == "id"]
+
+    def apart(row: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**_DEFAULTS, **row}
+        own = {key: given[key] + _IDS_A_CASE * (position + 1) for key in ids if given.get(key) is not None}
+        return {**given, **own}
+
+    events = [apart({**event, "id": f"{position:02}{event['id']}"}) for event in content["events"]]
+    rows = [apart({**row, "expect": {f"{name}__{k}": v for k, v in row["expect"].items()}}) for row in content["rows"]]
+    features = {f"{name}__{feature}": text for feature, text in content["features"].items()}
+    return {**content, "features": features, "events": events, "rows": rows}
 
 
 def load_refusal(name: str) -> tuple[Callable[[], System], str]:
@@ -152,3 +204,11 @@ def _typed(row: Mapping[str, Any], schema: TableSchema) -> dict[str, Any]:
         name: to_micros(datetime.fromisoformat(value)) if name in times and value is not None else value
         for name, value in row.items()
     }
+
+
+def expect(case: Case, position: int, found: Mapping[str, float], engine: str) -> None:
+    """Assert that *found* are the values which the case's file has for a row."""
+    for name, value in case.expected[position].items():
+        wanted = Value(float("nan") if value is None else value, abs(value or 0) * case.tolerance)
+        said = f"{engine}: {case.name}, row {position}: {name} is {found[name]}, not {value}"
+        assert wanted.agrees(found[name]), said

@@ -14,12 +14,15 @@ from tests.features.scenarios import Scenario
 
 from orita.features.batch import event_batch
 from orita.features.frame import attribute_tables
-from orita.features.generation import Generation
+from orita.features.generations.folder import FolderGenerations
+from orita.features.generations.publish import publish
 from orita.features.keys import id_kind
-from orita.features.online import OnlineFeatures, OnlineReader
+from orita.features.online.following import OnlineFeatures
+from orita.features.online.reader import OnlineReader
+from orita.features.online.rows import RequestRows
 from orita.features.plan import Plan
-from orita.features.publish import publish
 from orita.features.state.attributes import attribute_changes, with_attributes
+from orita.features.state.journal import noted
 from orita.features.state.update import state_changes
 from orita.features.stores.store import Change, OnlineStore
 
@@ -45,17 +48,17 @@ class Memory:
                 self.records[key] = record
 
 
-class _Held(OnlineFeatures):
-    """Online features of a store that is given."""
+class _Held:
+    """State in a store that is given."""
 
     def __init__(self, plan: Plan, store: Memory, *, text_ids: bool) -> None:
-        super().__init__(plan, Path())
+        self.plan = plan
         kinds = {id_kind(e, i) for read in plan.reads for e in read.entities for i in range(len(e.columns))}
-        self._held = Generation("held", plan.version, None, 0, {}, tuple(kinds) if text_ids else (), {})
-        self._store = cast("OnlineStore", store)
+        self._rows = RequestRows(plan, cast("OnlineStore", store), kinds if text_ids else (), prepared=True)
 
-    def current(self) -> tuple[Generation, OnlineStore]:
-        return self._held, self._store
+    def current(self) -> RequestRows:
+        """See `Published`."""
+        return self._rows
 
 
 class Streamed:
@@ -68,6 +71,7 @@ class Streamed:
 
     def __init__(self, plan: Plan, scenario: Scenario) -> None:
         self.plan, self.scenario, self.store = plan, scenario, Memory()
+        self._held = _Held(plan, self.store, text_ids=scenario.text_ids)  # it has items in memory from now on
         with registered(plan, scenario) as (connection, relations):
             for name, table in attribute_tables(plan, connection, relations).items():
                 entity = next(a.entity for a in plan.attributes if a.entity.name == name)
@@ -80,19 +84,20 @@ class Streamed:
             table = event_table(source, events.get(name, ()), self.scenario)
             told = with_attributes(self.plan, source, table, self.store.get_many)
             batches.append(event_batch(source, told, self.plan.aggregates, self.plan.attributes))
-        self.store.change(state_changes(self.plan, self.store.get_many, batches))
+        changes = state_changes(self.plan, self.store.get_many, batches)
+        self.store.change([*changes, *noted(self.plan, self.store.get_many, changes)])
 
     def reader(self) -> OnlineReader:
         """Return a reader of all features."""
-        held = _Held(self.plan, self.store, text_ids=self.scenario.text_ids)
-        return OnlineReader(held, self.plan.system.schema())
+        return OnlineReader(self._held, self.plan.system.schema())
 
 
 def published(plan: Plan, scenario: Scenario, folder: Path, known_by: int | None = None) -> OnlineReader:
     """Publish the scenario's events and return a reader of all features."""
+    generations = FolderGenerations(folder)
     with registered(plan, scenario) as (connection, relations):
-        publish(plan, connection, relations, folder, tables={}, known_by=known_by)
-    return OnlineFeatures(plan, folder).reader(plan.system.schema())
+        publish(plan, connection, relations, generations, tables={}, known_by=known_by)
+    return OnlineFeatures(plan, generations).reader(plan.system.schema())
 
 
 def answers(

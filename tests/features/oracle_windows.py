@@ -7,8 +7,8 @@ from math import isnan
 
 from tests.features.oracle_events import Event
 
-from orita.features.conditions import AllOf, AnyOf, Compare, Condition, Not, OneOf
 from orita.features.declarations import Source, Window
+from orita.features.declaring.conditions import AllOf, AnyOf, Compare, Condition, Not, OneOf
 
 __all__ = ["holds", "let_through"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from orita.events.schema import Column, TableSchema
-from orita.features.conditions import Condition
 from orita.features.declarations import Aggregate, Entity, Expression, Source
+from orita.features.declaring.conditions import Condition
 from orita.features.plan import Plan, plan_of
 from orita.features.system import system
 

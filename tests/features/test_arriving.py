@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orita import INTERACTION, Column, TableSchema
 from orita.core.errors import UserError
-from orita.features.arriving import arrived, as_table, event_table
+from orita.features.api.arriving import arrived, as_table, event_table
 
 ROW: dict[str, Any] = {
     "interaction_id": "a", "user_id": 1, "item_id": 2, "timestamp": "2024-11-15T10:30:00Z", "click": 1,

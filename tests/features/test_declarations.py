@@ -15,10 +15,10 @@ from tests.features.typing_sample import PAYMENT, branch, card, fraud_system, pa
 from orita import INTERACTION, Column, Entity, Source, System, TableSchema, feature, system
 from orita.core.errors import NotFound, UserError
 from orita.features.declarations import MICROS_PER_DAY, Aggregate, Expression, Window
+from orita.features.declaring.meaning import meaning
+from orita.features.declaring.windows import duration_micros, duration_text
 from orita.features.keys import encode_id, encode_ids
-from orita.features.meaning import meaning
 from orita.features.plan import plan_of
-from orita.features.windows import duration_micros, duration_text
 
 HOUR = MICROS_PER_DAY // 24
 

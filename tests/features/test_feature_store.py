@@ -14,10 +14,10 @@ from tests.features.small_system import NOW, events, ingested, small_workspace
 
 from orita.core.clock import to_micros
 from orita.core.errors import NotFound, UserError
-from orita.features.async_feature_store import AsyncFeatureStore
-from orita.features.feature_store import FeatureStore
-from orita.features.generation import current_generation
-from orita.features.online import OnlineFeatures
+from orita.features.api.async_feature_store import AsyncFeatureStore
+from orita.features.api.feature_store import FeatureStore
+from orita.features.generations.folder import FolderGenerations
+from orita.features.online.following import OnlineFeatures
 from orita.features.plan import plan_of
 from orita.pipelines.etl import publish_online
 from orita.pipelines.feature_stream import stream_features
@@ -120,7 +120,7 @@ def test_nothing_published_is_said(tmp_path: Path) -> None:
 
 def test_a_process_opens_the_online_state_once(published: Workspace) -> None:
     """A store that is given what reads the online state beside a server reads through the same."""
-    online = OnlineFeatures(plan_of(published.system), published.home.online / "small")
+    online = OnlineFeatures(plan_of(published.system), FolderGenerations(published.home.online / "small"))
     online.refresh()
     store = FeatureStore(published.home, published.system, online=online, clock=published.clock)
     assert store.get_online_features(3, [100])["user_clicks"].to_pylist() == [10]
@@ -186,7 +186,7 @@ def test_a_stream_follows_a_new_generation(tmp_path: Path) -> None:
         return len(set(seen)) == 2
 
     done = stream_features(workspace, until=until, into_lake=False)
-    current = current_generation(workspace.home.online / "small")
+    current = workspace.generations().current()
     assert current is not None and done.generation == current.name != seen[0]
 
 

@@ -21,9 +21,9 @@ import pytest
 
 from orita import INTERACTION, Column, Entity, Source, system, track_lineage
 from orita.core.errors import UserError
-from orita.features.functions import Tracked
-from orita.features.meaning import meaning
-from orita.features.written import written_expression
+from orita.features.declaring.functions import Tracked
+from orita.features.declaring.meaning import meaning
+from orita.features.registry.written import written_expression
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,7 +124,7 @@ def test_versions_do_not_depend_on_the_process() -> None:
     code = """
         import sys
         from orita import INTERACTION, Source, track_lineage
-        from orita.features.meaning import meaning
+        from orita.features.declaring.meaning import meaning
         WORDS = {"a", "b", "c", "d"}
         text = "def f(x):\\n    return x if 'a' in {'p', 'q', 'r'} | WORDS else -x"
         exec(compile(text, "<nowhere>", "exec"))
@@ -272,7 +272,7 @@ def test_a_function_of_a_file_that_is_no_module_travels(tmp_path: Path) -> None:
     sent.write_bytes(cloudpickle.dumps(made))
     code = f"""
         import pickle, pathlib, numpy as np
-        from orita.features.meaning import meaning
+        from orita.features.declaring.meaning import meaning
         made = pickle.loads(pathlib.Path({str(sent)!r}).read_bytes())
         print(made.transform.apply(np.array([1.0, 2.0])).tolist(), meaning(made))
     """

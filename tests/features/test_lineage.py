@@ -10,7 +10,7 @@ import pytest
 
 from orita import INTERACTION, Column, Entity, Source, TableSchema, track_lineage
 from orita.features.declarations import Expression
-from orita.features.lineage import Lineage, functions_in, lineage_of
+from orita.features.declaring.lineage import Lineage, functions_in, lineage_of
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,4 +1,7 @@
-"""The cases in tests/features/cases, each over every engine; a gap is named in its file and fails once it is closed."""
+"""The cases in tests/features/cases, each over every engine; a gap is named in its file and fails once it is closed.
+
+Spark, which takes long to start, has them in `spark/test_spark_features.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.features.case_files import Case, case_names, load_case, load_refusal, refusals
+from tests.features.case_files import Case, case_names, expect, load_case, load_refusal, refusals
 from tests.features.engines_history import history_rows
 from tests.features.engines_online import Streamed, answers, published
 from tests.features.oracle import Oracle
 from tests.features.oracle_events import Event, known_of, time_of
-from tests.features.oracle_values import SLACK, Value
+from tests.features.oracle_values import SLACK
 from tests.features.scenario_tables import sources_of
 from tests.features.scenarios import Scenario
 
-from orita.features.online import OnlineReader
+from orita.features.online.reader import OnlineReader
 
 NAMES = case_names()
 
@@ -27,14 +30,6 @@ def _open(engine: str) -> list[object]:
         pytest.param(name, marks=pytest.mark.xfail(reason=gap, strict=True)) if gap else name
         for name, gap in gaps.items()
     ]
-
-
-def expect(case: Case, position: int, found: dict[str, float], engine: str) -> None:
-    """Assert that *found* are the values which the case's file has for a row."""
-    for name, value in case.expected[position].items():
-        wanted = Value(float("nan") if value is None else value, abs(value or 0) * case.tolerance)
-        said = f"{engine}: {case.name}, row {position}: {name} is {found[name]}, not {value}"
-        assert wanted.agrees(found[name]), said
 
 
 def _requests(case: Case) -> list[tuple[Event, int]]:

@@ -19,7 +19,7 @@ from tests.features.scenarios import MINUTE, Scenario, clicks, transfers
 from tests.features.shapes import FAMILIES, expressions_plan, window_plan
 from tests.features.shapes_roles import roles_plan
 
-from orita.features.online import OnlineReader
+from orita.features.online.reader import OnlineReader
 from orita.features.plan import Plan
 
 LATER = st.lists(

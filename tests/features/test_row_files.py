@@ -12,7 +12,7 @@ import pytest
 
 from orita import Column
 from orita.core.errors import UserError
-from orita.features.row_files import file_format, read_rows, write_rows
+from orita.features.api.row_files import file_format, read_rows, write_rows
 
 COLUMNS = (Column("who", "id"), Column("what", "id"), Column("tags", "list"), Column("note", "str"))
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)

@@ -16,9 +16,9 @@ import pytest
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.events.lake import Lake
-from orita.features.reproduction import reproduce
 from orita.features.system import System
-from orita.features.training_set import (
+from orita.features.training_sets.reproduction import reproduce
+from orita.features.training_sets.training_set import (
     SPLITS,
     latest_training_set,
     mark_latest,

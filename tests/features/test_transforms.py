@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from orita import INTERACTION, Column, Entity, Source, system
 from orita.core.errors import UserError
 from orita.features.declarations import Derived, Expression
+from orita.features.declaring.kinds import value_of
 from orita.features.expressions import Reads, evaluators
-from orita.features.kinds import value_of
+from orita.features.registry.written import read_expression, written_expression
 from orita.features.transforms import Derivable, Transform
 from orita.features.transforms.arithmetic import Arithmetic
 from orita.features.transforms.bucket import Bucket
@@ -29,7 +30,6 @@ from orita.features.transforms.equals import Equals
 from orita.features.transforms.impute import Impute, Missing
 from orita.features.transforms.logarithm import Log
 from orita.features.transforms.scale import Scale
-from orita.features.written import read_expression, written_expression
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import pytest
 
 from orita import INTERACTION, Column, Entity, Source
 from orita.features.declarations import Expression
-from orita.features.words import in_words
+from orita.features.registry.words import in_words
 
 USER = Entity("user", key="user_id", table="users", attributes=[Column("joined", "time")])
 ITEM = Entity("item", key="item_id")

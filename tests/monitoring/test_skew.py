@@ -17,8 +17,8 @@ from tests.features.small_system import DECLARED, NOW, declared_system, events, 
 from orita.core.errors import OritaError, UserError
 from orita.core.home import Home
 from orita.events.lake import Lake
-from orita.features.feature_store import FeatureStore
-from orita.features.relations import system_tables
+from orita.features.api.feature_store import FeatureStore
+from orita.features.api.relations import system_tables
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.skew import measure_skew

@@ -141,7 +141,8 @@ def duel(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *ends: datetime)
     ]
     queue = iter(scorers)
     monkeypatch.setattr(comparison, "load_package", lambda _: next(queue))
-    monkeypatch.setattr(comparison, "_rows", lambda *_: rows_from(NOON))
+    monkeypatch.setattr(comparison, "latest_training_set", lambda *_: None)
+    monkeypatch.setattr(comparison, "judged_rows", lambda *_: rows_from(NOON))
     good, bad = Entry("v1.2.0"), Entry("v1.1.0")
     return compare_versions(workspace, good, bad), scorers  # type: ignore[arg-type]
 

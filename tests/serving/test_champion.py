@@ -10,6 +10,7 @@ from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
 from orita.core.home import Home
+from orita.features.stores.store import StoreAway
 from orita.serving.champion import ChampionFollower
 from orita.testing.serving import HashedFeatures, load_line_package, publish_line_package
 
@@ -178,6 +179,29 @@ def test_features_that_cannot_be_refreshed(
     for _ in range(10):
         follower.look()
     assert version(follower) == "v2.0.0"
+
+
+def test_each_outage_of_the_features_is_told_once(
+    follower: ChampionFollower,
+    deploy: Callable[..., None],
+    features: HashedFeatures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store that is away, comes back and is away again is told twice, however often it was looked at."""
+    deploy("v1.0.0")
+    follower.look()
+
+    def away() -> bool:
+        raise StoreAway("Redis is away: start it.")
+
+    with capture_logs() as told:
+        for _ in range(2):
+            with monkeypatch.context() as patched:
+                patched.setattr(features, "refresh", away)
+                follower.look()
+                follower.look()
+            follower.look()
+    assert [entry["event"] for entry in told] == ["features_not_refreshed"] * 2
 
 
 def test_a_control_database_that_fails(follower: ChampionFollower, deploy: Callable[..., None], home: Home) -> None:

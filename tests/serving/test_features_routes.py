@@ -20,7 +20,7 @@ from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.events.log.log import Appended, AppendFailed, Span
-from orita.features.feature_store import FeatureStore
+from orita.features.api.feature_store import FeatureStore
 from orita.monitoring.skew_report import FeatureSkew, SkewReport, write_skew
 from orita.pipelines.etl import publish_online
 from orita.pipelines.feature_stream import stream_features

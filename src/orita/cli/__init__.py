@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from orita.core.errors import OritaError, UserError
+from orita.core.disk import disk_is_full
+from orita.core.errors import OritaError, Unavailable, UserError
 
 __all__ = ["main"]
 
@@ -33,12 +34,17 @@ def main() -> None:
         app()
     except OritaError as error:
         _tell(str(error))
-        sys.exit(2 if isinstance(error, UserError) else 1)
+        sys.exit(2 if isinstance(error, (UserError, Unavailable)) else 1)
     except OSError as error:
         _tell(_sentence(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        _tell(f"{' '.join(str(error).split())}; make room ('orita home' tells what takes most), then run it again.")
+        sys.exit(2)
 
 
 def _tell(sentence: str) -> None:

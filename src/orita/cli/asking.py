@@ -7,6 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,6 @@ import numpy as np
 from orita.control.deployments import Deployments
 from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
-from orita.features.online import OnlineFeatures
-from orita.features.plan import plan_of
 from orita.models.package import load_package
 from orita.project import Project
 from orita.serving.refusal import Refused
@@ -39,10 +38,10 @@ def ask_champion(project: Project, request: dict[str, Any]) -> dict[str, Any]:
     if deployed is None:
         raise UserError(f"system {name!r} has no champion yet: run 'orita run all' first.")
     package = load_package(home.packages / name / deployed.version)
-    reader = OnlineFeatures(plan_of(project.system), home.online / name).reader(package.schema)
     items = asked.item_ids
     at = to_micros(SystemClock().now()) if asked.at_micros is None else asked.at_micros
-    x_NF = reader.matrix(asked.user_id, items, asked.context, at)
+    with closing(project.online_features()) as features:
+        x_NF = features.reader(package.schema).matrix(asked.user_id, items, asked.context, at)
     scores_N = package.score_user(asked.user_id, items, x_NF)
     order_N = np.argsort(-scores_N, kind="stable")
     ranked = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ from orita.core.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import SparkSession
 
     from orita.pipelines.feature_stream import Streamed
     from orita.project import Project
@@ -50,6 +51,13 @@ def read(
     as_of: Annotated[
         str, typer.Option(help="Rows see what was 'known' by then, or every 'event' until then.")
     ] = "known",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What computes --rows: 'history', here; or 'spark', for events that are too many for one machine, "
+            "where data_config.yaml says (needs orita\\[spark] and Java 17). Both give the same."
+        ),
+    ] = "history",
     as_json: JsonOption = False,
 ) -> None:
     """Read features: of USER and ITEMS from the online store, or of --rows from history, each as of its own time."""
@@ -58,8 +66,10 @@ def read(
     if rows is not None:
         if user is not None or device or given or at:
             raise UserError("--rows takes ids, times and what requests bring from the file: leave the others out.")
-        _show(_of_the_past(project, rows, names, as_of), out, as_json)
+        _show(_of_the_past(project, rows, names, as_of, engine), out, as_json)
         return
+    if engine != "history":
+        raise UserError(f"--engine {engine} is for --rows FILE: a user and items are read from the online store.")
     if user is None or not items:
         raise UserError("give a user and at least one item, such as 'orita features read 7 101 102', or --rows FILE.")
     brought = _context(given or []) | ({"device": device} if device else {})
@@ -78,7 +88,7 @@ def push(
 
     All rows are judged before the first is taken. A file that is pushed again counts once, by the ids of its events.
     """
-    from orita.features.pushing import push_file
+    from orita.features.api.pushing import push_file
 
     project = project_of(context)
     with closing(project.feature_store()) as store:
@@ -103,7 +113,7 @@ def stream(
     """Bring events from the log into the online features, each once, until stopped by Ctrl-C.
 
     It follows newly published online features by itself. Killed at any moment, it goes on where it was. Several may run
-    at once, and share the work.
+    at once, and share the work. While the server of the online store is away, it waits for it; with --once it does not.
     """
     from orita.pipelines.feature_stream import stream_features
 
@@ -123,7 +133,7 @@ def stream(
         done = stream_features(workspace, until=ended, once=once, into_lake=lake)
     told = {
         name: getattr(done, name)
-        for name in ("counted", "duplicates", "unsound", "held", "waiting", "seconds", "generation")
+        for name in ("counted", "duplicates", "unsound", "held", "waiting", "seconds", "generation", "away")
     }
     print_json(told) if as_json else figures(told)
 
@@ -164,23 +174,38 @@ def _online(
         return store.get_online_features(id_of(user), ids, context=brought, features=names, at=at)
 
 
-def _of_the_past(project: Project, file: Path, names: list[str] | None, as_of: str) -> pa.Table:
+def _of_the_past(project: Project, file: Path, names: list[str] | None, as_of: str, engine: str) -> pa.Table:
     import pyarrow as pa
 
-    from orita.features.row_files import read_rows
+    from orita.features.api.row_files import read_rows
 
     if as_of not in ("known", "event"):
         raise UserError(f"--as-of is {as_of!r}, allowed are 'known' and 'event'.")
+    if engine not in ("history", "spark"):
+        raise UserError(f"--engine is {engine!r}, allowed are 'history' and 'spark'.")
     chunks = list(read_rows(file, project.system.source.schema.columns))
     asked = pa.concat_tables(chunks, promote_options="permissive") if chunks else pa.table({})
-    with closing(project.feature_store()) as store:
-        return store.get_offline_features(asked, names, as_of="known" if as_of == "known" else "event")
+    seen: Literal["known", "event"] = "known" if as_of == "known" else "event"
+    with closing(project.feature_store()) as store, _spark(project, engine) as session:
+        return store.get_offline_features(asked, names, as_of=seen, spark=session)
+
+
+@contextmanager
+def _spark(project: Project, engine: str) -> Iterator[SparkSession | None]:
+    """Yield a session where *engine* is Spark; it is stopped at the end, unless it was running before."""
+    if engine != "spark":
+        yield None
+        return
+    from orita.features.spark import session_at_work
+
+    with session_at_work(project.data.value.feature_engineering.spark) as session:
+        yield session
 
 
 def _show(found: pa.Table, out: Path | None, as_json: bool) -> None:
     """Write rows where that was asked, else show them; many as the first of them."""
     if out is not None:
-        from orita.features.row_files import write_rows
+        from orita.features.api.row_files import write_rows
 
         write_rows(found, out)
         told = {"rows": len(found), "file": str(out)}
@@ -239,7 +264,7 @@ def _micros(text: str) -> int:
 
 def _told(done: Streamed) -> str:
     rate = done.counted / done.seconds if done.seconds else 0.0
-    return f"{done.counted:,} events  {rate:,.0f}/s  {done.waiting:,} waiting"
+    return f"{done.counted:,} events  {rate:,.0f}/s  {done.waiting:,} waiting  {done.away}".rstrip()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from orita.cli.opening import project_of
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from orita.features.lineage import Lineage
+    from orita.features.declaring.lineage import Lineage
     from orita.pipelines.feature_report import FeatureFacts, ModelReading
 
 __all__ = ["features_app"]
@@ -151,7 +151,7 @@ def skew(
     """
     from datetime import timedelta
 
-    from orita.features.windows import duration_micros
+    from orita.features.declaring.windows import duration_micros
     from orita.pipelines.feature_skew import look_for_skew
 
     workspace = project_of(context).workspace(progress=settings_of(context).screen)
@@ -209,7 +209,7 @@ def _grow(tree: Tree, step: Lineage) -> None:
 
 
 def _fresh(facts: FeatureFacts) -> str:
-    from orita.features.windows import duration_text
+    from orita.features.declaring.windows import duration_text
 
     return duration_text(facts.notes.fresh) if facts.notes.fresh else "—"
 

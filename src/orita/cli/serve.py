@@ -21,8 +21,6 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Answer POST /predict with the champion until stopped; a new champion is taken up without a restart."""
-    from orita.features.online import OnlineFeatures
-    from orita.features.plan import plan_of
     from orita.serving.app import create_app
     from orita.serving.server import serve as serve_app
 
@@ -32,7 +30,7 @@ def serve(
             settings.overrides.append(f"serving.{key}={value}")
     project = project_of(context)
     name = project.system.name
-    features = OnlineFeatures(plan_of(project.system), project.home.online / name)
+    features = project.online_features(ahead=True)
     config = project.main.value.serving
 
     def announce(address: str) -> None:

@@ -77,7 +77,7 @@ def history(
 ) -> None:
     """List the versions of a table: when, from what, which can be read, and which training sets name them."""
     from orita.events.lake import Lake
-    from orita.features.training_set import named_versions
+    from orita.features.training_sets.training_set import named_versions
 
     project = project_of(context)
     lake = Lake(project.home)
@@ -144,7 +144,7 @@ def vacuum(
     """Delete files that only old versions need; what a training set names stays."""
     from orita.events.lake import Lake
     from orita.events.staging import one_writer
-    from orita.features.training_set import named_versions
+    from orita.features.training_sets.training_set import named_versions
 
     project = project_of(context)
     lake, found = Lake(project.home), {}

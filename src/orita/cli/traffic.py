@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from orita.events.ingest import ingest
 from orita.events.lake import Lake
 from orita.events.report import IngestReport
 from orita.events.world.generation import load_world
-from orita.features.generation import current_generation
 from orita.pipelines.etl import generated_folder
 from orita.project import Project
 from orita.simulate.replay import ReplayReport, replay_events
@@ -178,7 +178,8 @@ def replayed_traffic(
 
 def _after_latest(project: Project) -> int:
     """Return the first whole millisecond after the latest event that online features have seen."""
-    generation = current_generation(project.home.online / project.system.name)
+    with closing(project.generations()) as generations:
+        generation = generations.current()
     if generation is None or generation.watermark is None:
         return to_micros(SystemClock().now())
     return (generation.watermark // _MILLISECOND + 1) * _MILLISECOND

@@ -14,7 +14,7 @@ from orita.cli.opening import project_of
 from orita.core.errors import OritaError
 
 if TYPE_CHECKING:
-    from orita.features.training_set import TrainingSet
+    from orita.features.training_sets.training_set import TrainingSet
     from orita.project import Project
 
 __all__ = ["training_sets_app"]
@@ -28,7 +28,7 @@ IdArgument = Annotated[str, typer.Argument(help="Its id, or the first letters of
 @training_sets_app.command("list")
 def list_training_sets(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the training sets of the system, the newest first."""
-    from orita.features.training_set import training_sets
+    from orita.features.training_sets.training_set import training_sets
 
     project = project_of(context)
     found = [_described(each) for each in training_sets(project.home.training_sets, project.system.name)]
@@ -75,7 +75,7 @@ def reproduce(
     as_json: JsonOption = False,
 ) -> None:
     """Make a training set again from the tables as they were, and tell whether every row is the same."""
-    from orita.features.reproduction import reproduce as make_again
+    from orita.features.training_sets.reproduction import reproduce as make_again
 
     project = project_of(context)
     memory = project.data.value.validation.memory_mb
@@ -104,7 +104,7 @@ def reproduce(
 
 def _found(project: Project, name: str) -> TrainingSet:
     """Return the training set whose id is, or uniquely begins with, *name*."""
-    from orita.features.training_set import latest_training_set, open_training_set, training_sets
+    from orita.features.training_sets.training_set import latest_training_set, open_training_set, training_sets
 
     folder, system = project.home.training_sets, project.system.name
     if name == "latest":

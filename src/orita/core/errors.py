@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["MissingExtra", "NotFound", "OritaError", "UserError", "closest"]
+__all__ = ["MissingExtra", "NotFound", "OritaError", "Unavailable", "UserError", "closest"]
 
 
 class OritaError(Exception):
@@ -16,6 +16,14 @@ class UserError(OritaError, ValueError):
     """Something the caller gave is wrong; the sentence names the field, the value, what is allowed, what to do.
 
     The command line prints the sentence and exits with 2; HTTP answers 4xx with it.
+    """
+
+
+class Unavailable(OritaError):
+    """What Orita needs is full or away: a disk, a broker; the sentence names it and says what to do.
+
+    Nothing was half done, and the same call goes on once that is mended. The command line exits with 2, HTTP answers
+    5xx.
     """
 
 

@@ -37,6 +37,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.chmod(0o644)
         partial.replace(path)
         sync_directory(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write that finds no room does not say where
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

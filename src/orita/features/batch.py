@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orita.events.schema import Column
-from orita.features.conditions import Condition, columns_of
 from orita.features.declarations import Aggregate, Attribute, EventColumn, Residual, Source
+from orita.features.declaring.conditions import Condition, columns_of
 from orita.features.masks import condition_mask
 
 __all__ = [

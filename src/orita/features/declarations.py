@@ -14,13 +14,13 @@ the events with time < t, never = t.
 
 from __future__ import annotations
 
-from orita.features.aggregates import Aggregate, Decay, Elapsed, Function, Prior, Several
-from orita.features.conditions import Condition
-from orita.features.context import Context, ContextColumn, HourOfDay, WeekDay
-from orita.features.entities import Attribute, AttributeAge, Entity, Key
-from orita.features.sources import EventColumn, Residual, Source
+from orita.features.declaring.aggregates import Aggregate, Decay, Elapsed, Function, Prior, Several
+from orita.features.declaring.conditions import Condition
+from orita.features.declaring.context import Context, ContextColumn, HourOfDay, WeekDay
+from orita.features.declaring.entities import Attribute, AttributeAge, Entity, Key
+from orita.features.declaring.sources import EventColumn, Residual, Source
+from orita.features.declaring.windows import LIFETIME, MICROS_PER_DAY, Window, duration_micros
 from orita.features.transforms import Derived, OneHot
-from orita.features.windows import LIFETIME, MICROS_PER_DAY, Window, duration_micros
 
 __all__ = [
     "LIFETIME",

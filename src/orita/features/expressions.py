@@ -116,7 +116,7 @@ def _nth(slots: Callable[[_Rows], Array], position: int) -> Evaluator[_Rows]:
 def _decay(last: Evaluator[_Rows], half_life: float) -> Evaluator[_Rows]:
     def evaluate(rows: _Rows) -> Array:
         age_N = rows.at - np.asarray(last(rows))
-        return np.where(np.isnan(age_N), 0.0, np.power(0.5, age_N / half_life))
+        return np.where(np.isnan(age_N), 0.0, np.exp2(age_N / -half_life))
 
     return evaluate
 

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from orita.core.errors import UserError, closest
 from orita.core.sql import literal, quoted
 from orita.features.batch import attribute_column, known_times
-from orita.features.conditions import columns_of
 from orita.features.declarations import Attribute, Entity, Residual, Source
-from orita.features.parts import context_in
+from orita.features.declaring.conditions import columns_of
+from orita.features.declaring.parts import context_in
 from orita.features.plan import Plan
 
 __all__ = [

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.errors import UserError
-from orita.features.entities import Entity
+from orita.features.declaring.entities import Entity
 
-__all__ = ["encode_id", "encode_ids", "encode_rows", "id_kind", "integer_bytes", "keys_behind"]
+__all__ = ["decoded_id", "encode_id", "encode_ids", "encode_rows", "id_kind", "integer_bytes", "keys_behind"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -41,6 +41,23 @@ def encode_id(value: int | str) -> bytes:
     if not -(1 << 63) <= value < 1 << 63:
         raise UserError(f"the id {value} is too large: ids that are numbers go from -{1 << 63} to {(1 << 63) - 1}.")
     return b"i" + (value + (1 << 63)).to_bytes(8, "big")
+
+
+def decoded_id(raw: bytes) -> int | str | tuple[int | str, ...] | None:
+    """Return the id of which these are the bytes, None where they are a digest; several of a key of several parts."""
+    parts: list[int | str] = []
+    while raw:
+        match raw[:1]:
+            case b"i":
+                part, raw = int.from_bytes(raw[1:9], "big") - (1 << 63), raw[9:]
+                parts.append(part)
+            case b"s":
+                end = 2 + raw[1]
+                parts.append(raw[2:end].decode())
+                raw = raw[end:]
+            case _:
+                return None
+    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def encode_ids(values: Sequence[int | str]) -> list[bytes]:

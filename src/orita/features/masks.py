@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from orita.features.conditions import AllOf, Compare, Condition, Not, OneOf
+from orita.features.declaring.conditions import AllOf, Compare, Condition, Not, OneOf
 
 __all__ = ["condition_mask"]
 

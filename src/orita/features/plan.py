@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from orita.features.declarations import (
     Aggregate,
@@ -21,8 +21,9 @@ from orita.features.declarations import (
     Residual,
     Source,
 )
-from orita.features.meaning import identity
-from orita.features.parts import aggregates_in, attributes_in
+from orita.features.declaring.columns import feature_columns
+from orita.features.declaring.meaning import identity
+from orita.features.declaring.parts import aggregates_in, attributes_in
 from orita.features.slots import slots_of
 from orita.features.system import System
 
@@ -66,11 +67,12 @@ class Record:
     attributes: tuple[AttributeSlots, ...]
     aggregates: tuple[AggregateSlots, ...]
     name: str
+    width: int = field(init=False, compare=False)
+    """Number of float64 slots, the two times included."""
 
-    @property
-    def width(self) -> int:
-        """Number of float64 slots, the two times included."""
-        return 2 + sum(a.width for a in self.attributes) + sum(a.width for a in self.aggregates)
+    def __post_init__(self) -> None:
+        width = 2 + sum(a.width for a in self.attributes) + sum(a.width for a in self.aggregates)
+        object.__setattr__(self, "width", width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,17 @@ class Plan:
                     if slots.attribute.column == attribute.column:
                         return position, slots
         raise AssertionError(f"attribute {attribute.name!r} has no place in the plan.")
+
+    def narrowed(self, names: Iterable[str]) -> Plan:
+        """Return the plan of those features that make the columns *names*, and of nothing else."""
+        system, wanted = self.system, set(names)
+
+        def read(name: str, expression: Expression) -> bool:
+            return any(c.name in wanted for c in feature_columns(name, expression, system.user, system.item))
+
+        declared = {name: expression for name, expression in system.declared.items() if read(name, expression)}
+        earlier = {name: expression for name, expression in system.earlier.items() if read(name, expression)}
+        return plan_of(replace(system, declared=declared, earlier=earlier))
 
     @property
     def entities(self) -> tuple[Entity, ...]:

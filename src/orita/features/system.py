@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.events.schema import TableSchema
-from orita.features.columns import feature_columns
 from orita.features.declarations import Aggregate, Entity, EventColumn, Expression, Several, Source
-from orita.features.meaning import meaning
-from orita.features.notes import Feature, Notes
-from orita.features.parts import aggregates_in, attributes_in, context_in, entities_in
+from orita.features.declaring.columns import feature_columns
+from orita.features.declaring.meaning import meaning
+from orita.features.declaring.notes import Feature, Notes
+from orita.features.declaring.parts import aggregates_in, attributes_in, context_in, entities_in
 from orita.features.schema import FeatureColumn, FeatureSchema
 
 __all__ = ["System", "system"]
@@ -94,20 +94,19 @@ class System:
         """Return the system that also computes earlier versions of features, by ``name@number``, for who reads them."""
         return replace(self, earlier=dict(versions))
 
-    def check(self, schema: FeatureSchema, reader: str, *, earlier: bool = True) -> tuple[str, ...]:
+    def check(self, schema: FeatureSchema, reader: str) -> tuple[str, ...]:
         """Return what engines call the columns of *schema*; refuse those that are not declared, or not as they were.
 
         Args:
             schema: what a model reads.
             reader: whose schema it is, for the sentence, such as ``model v1.2.0``.
-            earlier: whether earlier versions that are kept will do; rows of training sets have the declared ones only.
 
         Raises:
             NotFound: a feature is not declared any more.
             UserError: a feature has another meaning now, and the version that is read is not kept.
         """
         now = {column.name: column for column in self.schema().columns}
-        before = self._earlier_columns() if earlier else {}
+        before = self._earlier_columns()
         found = []
         for column in schema.columns:
             current = now.get(column.name)

@@ -17,9 +17,19 @@ from orita.models.examples import Examples, Ids
 __all__ = ["read_examples"]
 
 
-def read_examples(file: Path, schema: FeatureSchema) -> Examples:
-    """Return the rows of a split file, with the features of *schema* as ``x_NF``."""
-    table = pq.read_table(file, columns=["user_id", "item_id", "timestamp", "target", *schema.names])
+def read_examples(file: Path, schema: FeatureSchema, computed: pa.Table | None = None) -> Examples:
+    """Return the rows of a split file, with the features of *schema* as ``x_NF``.
+
+    Args:
+        file: the Parquet file.
+        schema: which features.
+        computed: those columns that are not taken from the file: of its rows, in their order.
+    """
+    made = {} if computed is None else {name: computed[name] for name in computed.column_names}
+    stored = [name for name in schema.names if name not in made]
+    table = pq.read_table(file, columns=["user_id", "item_id", "timestamp", "target", *stored])
+    for name, column in made.items():
+        table = table.append_column(name, column)
     x_NF = np.empty((table.num_rows, len(schema)), np.float32)
     for position, name in enumerate(schema.names):
         x_NF[:, position] = _floats(table.column(name))

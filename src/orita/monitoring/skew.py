@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 
 from orita.core.errors import UserError
 from orita.events.schema import Column
-from orita.features.columns import feature_columns
+from orita.features.api.relations import Tables
 from orita.features.declarations import ContextColumn, OneHot
+from orita.features.declaring.columns import feature_columns
+from orita.features.declaring.parts import context_in, entities_in
 from orita.features.history import offline_features
-from orita.features.parts import context_in, entities_in
 from orita.features.plan import plan_of
-from orita.features.relations import Tables
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.skew_report import FeatureSkew, SkewReport

@@ -11,11 +11,11 @@ import numpy as np
 from orita.core.clock import to_micros
 from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema
-from orita.features.training_set import SPLITS, latest_training_set
+from orita.features.training_sets.training_set import SPLITS, TrainingSet, latest_training_set
 from orita.models.evaluation import Comparison, compare, evaluate
 from orita.models.examples import Examples
 from orita.models.package import Package, load_package
-from orita.models.reading import read_examples
+from orita.pipelines.judged_rows import judged_rows, system_for
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import Catalogue, ModelVersion
 
@@ -49,8 +49,7 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
         raise UserError(f"part {part!r} does not exist: use train, val or test.")
     entry = Catalogue(workspace.home, workspace.clock).get(workspace.system.name, version)
     package = load_package(entry.package)
-    workspace.system.check(package.schema, f"model {entry.version}", earlier=False)
-    rows = _rows(workspace, package.schema, part)
+    rows = judged_rows(workspace, _training_set(workspace), part, package.schema, f"model {entry.version}")
     settings = workspace.model.evaluation
     judged = evaluate(
         _scores(package, rows),
@@ -65,7 +64,7 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
 
 
 def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: ModelVersion) -> Duel:
-    """Compare two registered models on the latest test rows.
+    """Compare two registered models on the latest test rows, each with the versions of features that it reads.
 
     Raises:
         UserError: no test row is later than the training and validation rows of both, or `refuse_other_features`.
@@ -73,9 +72,10 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
     packages = [load_package(entry.package) for entry in (challenger, champion)]
     refuse_other_features(workspace, champion.version, packages[1].schema)
     seen_to = max(_seen_to(package) for package in packages)
+    training_set = _training_set(workspace)
     scores, kept = [], None
-    for package in packages:
-        rows = _rows(workspace, package.schema, "test")
+    for entry, package in zip((challenger, champion), packages, strict=True):
+        rows = judged_rows(workspace, training_set, "test", package.schema, f"model {entry.version}")
         fresh = np.flatnonzero(rows.time_N > seen_to)
         if len(fresh) == 0:
             raise UserError(
@@ -98,13 +98,13 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
 
 
 def refuse_other_features(workspace: Workspace, version: str, schema: FeatureSchema) -> None:
-    """Refuse a champion that cannot be judged on the features of now.
+    """Refuse a champion that reads an earlier version of a feature which cannot be computed any more.
 
     Raises:
-        UserError: a feature that it reads is not declared any more, or has another meaning; what to do instead.
+        UserError: the version was not kept: it holds a Python function, or was never recorded; what to do instead.
     """
     try:
-        workspace.system.check(schema, f"the champion {version}", earlier=False)
+        system_for(workspace, schema, f"the champion {version}")
     except UserError as error:
         raise UserError(
             f"{error} Until then no new model can be compared with it: 'orita train', and 'orita models promote' what "
@@ -118,15 +118,8 @@ def _seen_to(package: Package) -> int:
     return max(to_micros(datetime.fromisoformat(end)) for end in ends if end)
 
 
-def _rows(workspace: Workspace, schema: FeatureSchema, part: str) -> Examples:
-    training_set = latest_training_set(workspace.home.training_sets, workspace.system.name)
-    missing = [name for name in schema.names if name not in training_set.schema.names]
-    if missing:
-        raise UserError(
-            f"the latest training set lacks the feature {missing[0]!r} that the model reads: select it in "
-            "feature_engineering and run 'orita run etl'."
-        )
-    return read_examples(training_set.file(part), schema)
+def _training_set(workspace: Workspace) -> TrainingSet:
+    return latest_training_set(workspace.home.training_sets, workspace.system.name)
 
 
 def _scores(package: Package, rows: Examples) -> Any:

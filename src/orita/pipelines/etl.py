@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -15,11 +16,11 @@ from orita.events.ingest import ingest
 from orita.events.lake import Lake, Snapshot
 from orita.events.world.config import WorldConfig
 from orita.events.world.generation import generate
-from orita.features.generation import Generation, current_generation
-from orita.features.publish import publish
-from orita.features.registry import FeatureRegistry
-from orita.features.stream.worker import offset_name
-from orita.features.training_set import (
+from orita.features.generations.generation import Generation
+from orita.features.generations.publish import publish
+from orita.features.registry.registry import FeatureRegistry
+from orita.features.stream.intake import offset_name
+from orita.features.training_sets.training_set import (
     Split,
     TrainingSet,
     compute_rows,
@@ -200,21 +201,21 @@ def publish_online(workspace: Workspace) -> Generation:
     """Publish online features for the newest events; what is there already for them stays."""
     found = workspace.tables()
     tables = found.versions
-    folder = workspace.home.online / workspace.system.name
-    current = current_generation(folder)
-    if current and current.tables == tables and current.plan == workspace.plan.version:
-        return current
-    with workspace.engine() as connection:
-        return publish(
-            workspace.plan,
-            connection,
-            found.relations,
-            folder,
-            tables=tables,
-            offsets=_log_offsets(workspace, tables),
-            unique=True,
-            progress=workspace.progress,
-        )
+    with closing(workspace.generations()) as generations:
+        current = generations.current()
+        if current and current.tables == tables and current.plan == workspace.plan.version:
+            return current
+        with workspace.engine() as connection:
+            return publish(
+                workspace.plan,
+                connection,
+                found.relations,
+                generations,
+                tables=tables,
+                offsets=_log_offsets(workspace, tables),
+                unique=True,
+                progress=workspace.progress,
+            )
 
 
 def _log_offsets(workspace: Workspace, tables: Mapping[str, int]) -> dict[str, int]:

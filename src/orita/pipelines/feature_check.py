@@ -9,9 +9,9 @@ from typing import Literal
 from orita.control.deployments import Deployments
 from orita.core.errors import NotFound, UserError
 from orita.events.log.log import EventLog
-from orita.features.generation import Generation
+from orita.features.declaring.windows import duration_text
+from orita.features.generations.generation import Generation
 from orita.features.stores.store import OnlineStore
-from orita.features.windows import duration_text
 from orita.models.package import package_schema
 from orita.pipelines.feature_freshness import Behind, behind
 from orita.pipelines.feature_report import FeatureFacts, feature_facts, published_store

@@ -10,9 +10,9 @@ from orita.core.clock import to_micros
 from orita.events.lake import Commit, Lake
 from orita.events.log.log import EventLog
 from orita.features.declarations import Source
-from orita.features.generation import Generation
+from orita.features.generations.generation import Generation
 from orita.features.stores.store import OnlineStore
-from orita.features.stream.worker import offset_name
+from orita.features.stream.intake import offset_name
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["Behind", "behind", "log_positions"]

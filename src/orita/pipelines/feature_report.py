@@ -11,17 +11,16 @@ from typing import Any
 
 from orita.control.deployments import Deployments
 from orita.core.errors import MissingExtra, NotFound, closest
-from orita.features.costs import Cost, feature_costs
 from orita.features.declarations import Expression
-from orita.features.generation import Generation, current_generation
-from orita.features.lineage import Lineage, lineage_of
-from orita.features.notes import Notes
-from orita.features.registry import FeatureRegistry, FeatureVersion
+from orita.features.declaring.lineage import Lineage, lineage_of
+from orita.features.declaring.notes import Notes
+from orita.features.generations.generation import Generation
+from orita.features.registry.costs import Cost, feature_costs
+from orita.features.registry.registry import FeatureRegistry, FeatureVersion
+from orita.features.registry.words import in_words
 from orita.features.schema import FeatureColumn, FeatureSchema
-from orita.features.stores.lmdb import LmdbStore
 from orita.features.stores.store import OnlineStore
-from orita.features.training_set import TrainingSet, training_sets
-from orita.features.words import in_words
+from orita.features.training_sets.training_set import TrainingSet, training_sets
 from orita.models.package import package_schema
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import Catalogue
@@ -205,13 +204,13 @@ def registered_models(workspace: Workspace) -> tuple[ModelReading, ...]:
 @contextmanager
 def published_store(workspace: Workspace) -> Iterator[tuple[Generation | None, OnlineStore | None]]:
     """Open the published online state: its generation, and the store where it was written for the plan as it is now."""
-    folder = workspace.home.online / workspace.system.name
-    generation = current_generation(folder)
-    if generation is None or generation.plan != workspace.plan.version:
-        yield generation, None
-        return
-    with closing(LmdbStore(folder / generation.name, readonly=True)) as store:
-        yield generation, store
+    with closing(workspace.generations()) as generations:
+        generation = generations.current()
+        if generation is None or generation.plan != workspace.plan.version:
+            yield generation, None
+            return
+        with closing(generations.reading(generation.name)) as store:
+            yield generation, store
 
 
 def _trained_on(package: Path) -> str:

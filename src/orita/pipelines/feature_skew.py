@@ -11,7 +11,7 @@ from orita.core.errors import UserError
 from orita.events.engine import open_engine
 from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
-from orita.features.relations import system_tables
+from orita.features.api.relations import system_tables
 from orita.models.package import package_schema
 from orita.monitoring.skew import COLUMNS, measure_skew
 from orita.monitoring.skew_report import SkewReport, write_skew

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -14,17 +15,22 @@ from orita.events.lake import Lake
 from orita.events.log.log import EventLog
 from orita.events.schema import TableSchema
 from orita.events.sink import sink
-from orita.features.feature_store import FeatureStore
-from orita.features.generation import Generation, current_generation
+from orita.features.api.feature_store import FeatureStore
+from orita.features.generations.generation import Generation
+from orita.features.generations.generations import Generations
+from orita.features.generations.steps import most_events
 from orita.features.keys import id_kind
 from orita.features.plan import Plan
-from orita.features.stores.lmdb import LmdbStore
-from orita.features.stream.worker import Progressed, StreamWorker, offset_name
+from orita.features.stores.store import OnlineStore, StoreAway
+from orita.features.stream.intake import offset_name
+from orita.features.stream.worker import Progressed, StreamWorker
+from orita.pipelines.outages import Outages
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["Streamed", "stream_features"]
 
 _WAIT_SECONDS = 0.2
+_MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Streamed:
         waiting: rows of the log that were not taken yet.
         seconds: since it began.
         generation: the published state that it keeps up.
+        away: why it waits for the online store; empty where it does not.
     """
 
     counted: int = 0
@@ -46,6 +53,7 @@ class Streamed:
     waiting: int = 0
     seconds: float = 0.0
     generation: str = ""
+    away: str = ""
 
     def after(self, step: Progressed) -> Streamed:
         """Return what is done after one more *step*."""
@@ -68,21 +76,28 @@ def stream_features(
 ) -> Streamed:
     """Take events from the log into the online features, and into the lake, until *until* says so.
 
-    A newer generation of the online state is taken up when it is published.
+    A newer generation of the online state is taken up when it is published. Where the server of the online store goes
+    away after the stream began, the stream waits until it is back, and counts on from what the store has then.
 
     Args:
         workspace: whose features.
-        until: asked after each step, with what was done so far; it may also tell it.
+        until: asked after each step and while it waits, with what was done so far; it may also tell it.
         log: where events arrive, by default the log that the project names.
-        once: end also when everything in the log has been taken, by the lake too.
+        once: end also when everything in the log has been taken, by the lake too; nothing is waited for.
         into_lake: whether the events are stored in the lake too, by a thread of their own.
 
     Raises:
         UserError: nothing was published yet, or for other declarations, or a feature cannot be streamed.
+        StoreAway: the online store cannot be reached when the stream begins, or, with *once*, at all.
     """
     opened = log or workspace.event_log()
     store = FeatureStore(
-        workspace.home, workspace.system, log=opened, partitions=workspace.events.partitions, clock=workspace.clock
+        workspace.home,
+        workspace.system,
+        log=opened,
+        partitions=workspace.events.partitions,
+        generations=workspace.generations(),
+        clock=workspace.clock,
     )
     store.open_streams()
     sinks = _sinks(workspace, store.log, drain=once) if into_lake else nullcontext(_nothing_failed)
@@ -98,26 +113,48 @@ def _streamed(
     workspace: Workspace, log: EventLog, until: Callable[[Streamed], bool], *, once: bool, failed: Callable[[], None]
 ) -> Streamed:
     """Step until the end, through generation after generation; *failed* raises what ended something beside."""
-    begun = workspace.clock.monotonic()
+    begun, outages = workspace.clock.monotonic(), Outages(workspace.system.name)
     done, ended = Streamed(), False
-    while not ended:
-        with _worker(workspace, log) as (generation, worker, state):
-            done = replace(done, generation=generation.name)
-            while not ended and not _newer(workspace, generation):
-                done = done.after(worker.step(_WAIT_SECONDS))
-                waiting = _waiting(workspace, log, state)
-                done = replace(done, waiting=waiting, seconds=workspace.clock.monotonic() - begun)
-                failed()
-                ended = until(done) or (once and not waiting)
+
+    def told() -> bool:
+        nonlocal done
+        done = replace(done, seconds=workspace.clock.monotonic() - begun)
+        failed()
+        return until(done)
+
+    with closing(workspace.generations()) as generations:
+        while not ended:
+            try:
+                with _worker(workspace, generations, log) as (generation, worker, state):
+                    done = replace(done, generation=generation.name)
+                    while not ended and not _newer(generations, generation):
+                        done = done.after(worker.step(_WAIT_SECONDS))
+                        done = replace(done, waiting=_waiting(workspace, log, state), away="")
+                        outages.over()
+                        ended = told() or (once and not done.waiting)
+            except StoreAway as error:
+                if once or not done.generation:  # nobody waits for what may have another address
+                    raise
+                done = replace(done, away=str(error))
+                ended = _paused(outages.met(error), told)
     return done
 
 
+def _paused(seconds: float, ended: Callable[[], bool]) -> bool:
+    """Wait, as long as *ended* does not say so; return whether it did."""
+    until = time.monotonic() + seconds
+    while not (end := ended()) and time.monotonic() < until:
+        time.sleep(min(_WAIT_SECONDS, seconds))
+    return end
+
+
 @contextmanager
-def _worker(workspace: Workspace, log: EventLog) -> Iterator[tuple[Generation, StreamWorker, LmdbStore]]:
+def _worker(
+    workspace: Workspace, generations: Generations, log: EventLog
+) -> Iterator[tuple[Generation, StreamWorker, OnlineStore]]:
     """Open the newest generation for writing, with a worker that keeps it up."""
     system, plan = workspace.system.name, workspace.plan
-    folder = workspace.home.online / system
-    generation = current_generation(folder)
+    generation = generations.current()
     if generation is None:
         raise UserError(f"system {system!r} has no online features yet: run 'orita features backfill' first.")
     if generation.plan != plan.version:
@@ -125,9 +162,16 @@ def _worker(workspace: Workspace, log: EventLog) -> Iterator[tuple[Generation, S
             f"the online features of {system!r} were published for other declarations ({generation.plan}, now "
             f"{plan.version}): run 'orita features backfill' to publish them anew."
         )
-    with closing(LmdbStore(folder / generation.name)) as store:
-        types = _id_types(plan, generation)
-        worker = StreamWorker(plan, log, store, f"online-{generation.name}", clock=workspace.clock, id_types=types)
+    with closing(generations.writing(generation.name)) as store:
+        worker = StreamWorker(
+            plan,
+            log,
+            store,
+            f"online-{generation.name}",
+            clock=workspace.clock,
+            most_rows=min(_MOST_ROWS, most_events(plan, generations.most_changes)),
+            id_types=_id_types(plan, generation),
+        )
         with closing(worker):
             yield generation, worker, store
 
@@ -143,12 +187,12 @@ def _id_types(plan: Plan, generation: Generation) -> dict[str, pa.DataType]:
     return found
 
 
-def _newer(workspace: Workspace, generation: Generation) -> bool:
-    newest = current_generation(workspace.home.online / workspace.system.name)
+def _newer(generations: Generations, generation: Generation) -> bool:
+    newest = generations.current()
     return newest is not None and newest.name != generation.name
 
 
-def _waiting(workspace: Workspace, log: EventLog, store: LmdbStore) -> int:
+def _waiting(workspace: Workspace, log: EventLog, store: OnlineStore) -> int:
     """Return the rows of the log that the state does not hold."""
     rows = 0
     for source in {record.source.name: record.source for record in workspace.plan.records}.values():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from orita.control.deployments import Deployments
 from orita.core.errors import NotFound
 from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
-from orita.features.generation import current_generation
-from orita.features.training_set import latest_training_set
+from orita.features.training_sets.training_set import latest_training_set
 from orita.monitoring.ledger import read_ledger
 from orita.pipelines.monitoring import latest_report
 from orita.pipelines.workspace import Workspace
@@ -28,7 +28,8 @@ def state_of(workspace: Workspace) -> dict[str, Any]:
         rows = None
     else:
         rows = {name: split.rows for name, split in training_set.splits.items()}
-    online = current_generation(home.online / system)
+    with closing(workspace.generations()) as generations:
+        online = generations.current()
     deployed = (
         Deployments(home.control_db, home.tenant, workspace.clock).current(system) if home.control_db.exists() else None
     )

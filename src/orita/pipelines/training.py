@@ -17,7 +17,7 @@ from uuid import UUID
 
 from orita.core.files import atomic_file
 from orita.core.version import VERSION
-from orita.features.training_set import TrainingSet, latest_training_set, open_training_set
+from orita.features.training_sets.training_set import TrainingSet, latest_training_set, open_training_set
 from orita.models.build import build_ranker
 from orita.models.evaluation import evaluate
 from orita.models.examples import Examples

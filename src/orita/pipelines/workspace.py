@@ -17,8 +17,10 @@ from orita.core.progress import SILENT, Progress
 from orita.events.lake import Lake
 from orita.events.log.log import EventLog
 from orita.events.log.opening import EventLogConfig, open_log
+from orita.features.api.relations import Tables, system_tables
+from orita.features.generations.generations import Generations
+from orita.features.generations.opening import OnlineConfig, open_generations
 from orita.features.plan import Plan, plan_of
-from orita.features.relations import Tables, system_tables
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.config import MonitoringConfig
@@ -36,6 +38,7 @@ class Workspace:
         system: what is trained and watched.
         data, model, monitoring: the three configuration files.
         events: which event log.
+        online: which online store.
         source: a file or folder to ingest; None: the synthetic world is generated.
         actor: who runs this, for the audit trail.
         clock: tells the time.
@@ -48,6 +51,7 @@ class Workspace:
     model: ModelConfig = field(default_factory=ModelConfig)
     monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
     events: EventLogConfig = field(default_factory=EventLogConfig)
+    online: OnlineConfig = field(default_factory=OnlineConfig)
     source: Path | None = None
     actor: str = "orita"
     clock: Clock = field(default_factory=SystemClock)
@@ -66,6 +70,10 @@ class Workspace:
     def event_log(self) -> EventLog:
         """Open the event log; who opens it closes it."""
         return open_log(self.events, self.home, self.clock)
+
+    def generations(self) -> Generations:
+        """Return the generations of the online state; who asks for them closes them."""
+        return open_generations(self.online, self.home, self.system.name)
 
     def tables(self) -> Tables:
         """Return every lake table that the system reads, as it is now.

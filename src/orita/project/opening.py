@@ -19,9 +19,12 @@ from orita.core.errors import NotFound, OritaError, UserError, closest
 from orita.core.home import DEFAULT_TENANT, Home
 from orita.core.progress import SILENT, Progress
 from orita.events.log.opening import EventLogConfig, open_log
-from orita.features.feature_store import FeatureStore
-from orita.features.online import OnlineFeatures
-from orita.features.registry import FeatureRegistry
+from orita.features.api.feature_store import FeatureStore
+from orita.features.generations.generations import Generations
+from orita.features.generations.opening import OnlineConfig, open_generations
+from orita.features.online.following import OnlineFeatures
+from orita.features.plan import plan_of
+from orita.features.registry.registry import FeatureRegistry
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.config import MonitoringConfig
@@ -43,12 +46,14 @@ class OritaConfig(Section):
         system: the name of a built-in system, or a Python file that declares one.
         tenant: whose data these are.
         events: the event log.
+        online: the online store.
         serving: the server.
     """
 
     system: str = "feed"
     tenant: str = DEFAULT_TENANT
     events: EventLogConfig = EventLogConfig()
+    online: OnlineConfig = OnlineConfig()
     serving: ServingConfig = ServingConfig()
 
 
@@ -81,6 +86,7 @@ class Project:
             model=self.model.value,
             monitoring=self.monitoring.value,
             events=self.main.value.events,
+            online=self.main.value.online,
             source=source,
             actor=actor(),
             clock=clock or SystemClock(),
@@ -95,9 +101,18 @@ class Project:
             self.system,
             log=open_log(events, self.home),
             partitions=events.partitions,
+            generations=None if online else self.generations(),
             online=online,
             memory_mb=self.data.value.validation.memory_mb,
         )
+
+    def generations(self) -> Generations:
+        """Return the generations of the online state; who asks for them closes them."""
+        return open_generations(self.main.value.online, self.home, self.system.name)
+
+    def online_features(self, *, ahead: bool = False) -> OnlineFeatures:
+        """Open what reads the online state and follows what is published; *ahead*: items are read into memory first."""
+        return OnlineFeatures(plan_of(self.system), self.generations(), ahead=ahead)
 
     def settings(self) -> dict[str, tuple[Setting, ...]]:
         """Return every effective value with its origin, by file."""

@@ -100,6 +100,8 @@ class ChampionFollower:
             self._features.refresh()
         except Exception as error:  # what was published may be broken in any way; the features at hand go on
             self._tell_once("features_not_refreshed", error)
+        else:
+            self._told = {told for told in self._told if not told.startswith("features_not_refreshed")}
 
     def _due(self, deployed: Deployment) -> bool:
         if deployed.sequence != self._tried:

@@ -16,7 +16,8 @@ from orita.core.clock import Clock
 from orita.core.errors import NotFound, UserError
 from orita.core.ids import uuid7
 from orita.events.log.log import AppendFailed
-from orita.features.generation import NotPublished
+from orita.features.generations.generation import NotPublished
+from orita.features.stores.store import StoreAway
 from orita.serving.body import read_body
 from orita.serving.config import ServingConfig
 from orita.serving.decoding import check_request_id
@@ -38,7 +39,7 @@ _HIDDEN = (
     "serving.expose_features to true where only those can ask who may."
 )
 _SHORT_AT_ONCE, _SHORT_WAITING = 4, 256
-_LOG_SECONDS, _PUBLISH_SECONDS = 5, 5
+_LOG_SECONDS, _PUBLISH_SECONDS, _STORE_SECONDS = 5, 5, 1
 
 Answer = Callable[[Request, bytes | bytearray, str], Awaitable[Response]]
 
@@ -168,6 +169,8 @@ class FeatureRoutes:
             raise Refused(422, "invalid_value", str(error)) from None
         except AppendFailed as error:
             raise Refused(503, "log_unavailable", str(error), retry_after=_LOG_SECONDS) from None
+        except StoreAway as error:
+            raise Refused(503, "features_unavailable", str(error), retry_after=_STORE_SECONDS) from None
         except Refused:
             raise
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.clock import Clock, to_micros
-from orita.core.errors import UserError
+from orita.core.errors import Unavailable, UserError
 from orita.events.prediction_segment import ScoredRequest
 from orita.serving.protocols import FeatureReader, LogStream, PredictionSink, ScoringPackage
 from orita.serving.refusal import Refused, no_model
@@ -86,7 +86,7 @@ class Predictor:
             started: `Clock.monotonic` when the whole request was in hand.
 
         Raises:
-            Refused: 503 without a model or when the log is full, 422 when the features refuse the request.
+            Refused: 503 without a model or features, or when the log is full, 422 when the features refuse the request.
         """
         champion = self._ready(len(asked.item_ids))
         now = to_micros(self._clock.now())
@@ -126,6 +126,9 @@ def _scored(champion: Champion, asked: Asked, as_of: int) -> tuple[Floats, Float
         x_NF = champion.features.matrix(asked.user_id, asked.item_ids, asked.context, as_of)
     except UserError as error:
         raise Refused(422, "invalid_value", str(error)) from None
+    except Unavailable:  # the follower of features tells the log why; a caller need not know where the store is
+        message = "the online features cannot be read now: send the request again."
+        raise Refused(503, "features_unavailable", message, retry_after=1) from None
     scores_N = champion.package.score_user(asked.user_id, asked.item_ids, x_NF)
     if not np.isfinite(scores_N).all():
         version = champion.package.version

@@ -40,12 +40,13 @@ class FeatureReader(Protocol):
 
         Raises:
             UserError: the request asks for what the store cannot know; it is answered with the sentence.
+            Unavailable: the store cannot be read now.
         """
         ...
 
 
 class FeatureSource(Protocol):
-    """Where feature readers come from; `orita.features.online.OnlineFeatures` is one."""
+    """Where feature readers come from; `orita.features.online.following.OnlineFeatures` is one."""
 
     def reader(self, schema: FeatureSchema, /) -> FeatureReader:
         """Return a reader for *schema*.
@@ -65,10 +66,10 @@ class FeatureSource(Protocol):
 
 
 class FeatureService(Protocol):
-    """Reads features and takes events; `orita.features.feature_store.FeatureStore` is one. Called from threads.
+    """Reads features and takes events; `orita.features.api.feature_store.FeatureStore` is one. Called from threads.
 
     Every method raises `UserError` for what the caller can mend, `NotFound` for a name that is not declared,
-    `orita.features.generation.NotPublished` where there is nothing to read from.
+    `orita.features.generations.generation.NotPublished` where there is nothing to read from.
     """
 
     def get_online_features(

@@ -11,7 +11,6 @@ import numpy as np
 
 from orita.core.errors import UserError
 from orita.features.keys import encode_rows
-from orita.features.stores.rows import read_rows
 from orita.features.stores.store import Change, OnlineStore
 
 __all__ = ["check_online_store"]
@@ -150,15 +149,6 @@ def _a_cleared_store_is_empty(store: OnlineStore) -> None:
     assert store.apply("s", 0, 1, [(b"a", b"2")]), "a cleared store refused a first batch"
 
 
-def _kinds_are_read_together(store: OnlineStore) -> None:
-    rows_NW = np.arange(12.0).reshape(4, 3)
-    wide = np.full(5, np.nan).tobytes()
-    store.put_many((bytes([number]), row.tobytes()) for number, row in enumerate(rows_NW))
-    state_NW, empty_NW = read_rows(store, [([b"\x02", b"x", b"\x00"], bytes(24)), ([b"y"], wide)])
-    assert state_NW.tolist() == [[6, 7, 8], [0, 0, 0], [0, 1, 2]], "read_rows gives other numbers"
-    assert empty_NW.shape == (1, 5) and np.isnan(empty_NW).all(), "a missing record is not the one given for it"
-
-
 def _a_read_is_of_one_moment(store: OnlineStore) -> None:
     keys = [b"%d" % number for number in range(50)]
     done = threading.Event()
@@ -259,7 +249,6 @@ _CHECKS: Sequence[Callable[[OnlineStore], None]] = (
     _nothing_of_a_wrong_batch_stays,
     _scans_see_each_record_once,
     _a_cleared_store_is_empty,
-    _kinds_are_read_together,
     _a_read_is_of_one_moment,
     _writers_take_turns,
 )

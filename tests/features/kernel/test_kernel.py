@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orita.features.declaring.windows import Window
 from orita.features.kernel import folds
 from orita.features.kernel.compiled import compiled
 from orita.features.kernel.folding import Sight, folds_of
@@ -22,7 +23,6 @@ from orita.features.kernel.grouping import Codes, codes_of_integers, group, grou
 from orita.features.kernel.instants import order_ties, tied
 from orita.features.kernel.ranges import Ranges, Timeline, find_late, find_ranges
 from orita.features.kernel.spans import find_spans
-from orita.features.windows import Window
 
 Event = tuple[int, int, int, float]  # key (−1: missing), time, known, value
 Row = tuple[int, int]  # key, time

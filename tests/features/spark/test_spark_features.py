@@ -6,13 +6,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.features.case_files import case_groups, case_names, expect, load_united
+from tests.features.engines_spark import spark_rows
 from tests.features.shapes_roles import roles_plan
+from tests.features.small_system import DECLARED, events, write_jsonl
 from tests.features.spark.spark_data import (
     differing,
     every_window_plan,
@@ -22,10 +27,15 @@ from tests.features.spark.spark_data import (
     shown_tables,
     transfer_tables,
 )
+from tests.pipelines.two_versions import changed_home, latest
+from typer.testing import CliRunner
 
+from orita.cli import data, feature_values  # noqa: F401 - they register their commands
+from orita.cli.app import app
 from orita.core.errors import UserError
 from orita.events.lake import Snapshot
 from orita.features.spark import SparkConfig, Table, offline_features, spark_session, training_rows
+from orita.pipelines.judged_rows import judged_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -79,6 +89,25 @@ def test_roles_and_sources_of_text_ids_are_those_of_history(session: SparkSessio
     assert differing(found.toArrow(), history_features(plan, tables, rows, schema, "known"), "no") == []
 
 
+@pytest.mark.parametrize("names", case_groups(), ids=lambda names: "united" if len(names) > 1 else names[0])
+def test_the_cases_of_every_engine_are_kept(session: SparkSession, names: tuple[str, ...]) -> None:
+    """Spark has the values that were written by hand, row by row; most cases are asked at once, each by its own ids."""
+    case = load_united(names)
+    for position, values in enumerate(spark_rows(session, case.plan, case.scenario, case.as_of)):
+        expect(case, position, values, "spark")
+
+
+def test_no_case_is_left_out() -> None:
+    """Every case that has rows is in one group, and a group has all rows of its cases."""
+    groups = case_groups()
+    assert sorted(name for names in groups for name in names) == case_names()
+    for names in groups:
+        united = load_united(names)
+        rows = [row for name in names for row in load_united((name,)).expected]
+        assert [len(row) for row in united.expected] == [len(row) for row in rows]
+        assert sum(map(len, united.expected)) == sum(map(len, rows)) > 0
+
+
 def test_rows_may_see_what_had_happened_but_was_not_known(session: SparkSession) -> None:
     """As of event time, for a few of the features: what the others need is not computed, nor asked of the rows."""
     plan, tables = roles_plan(), transfer_tables()
@@ -109,6 +138,16 @@ def test_training_rows_are_those_of_history(session: SparkSession, tmp_path: Pat
     assert differing(found.toArrow(), history_rows(plan, {**tables, "transfers": paid}, schema), "event_id") == []
 
 
+def test_a_model_of_earlier_features_is_judged_on_rows_of_spark(session: SparkSession, tmp_path: Path) -> None:
+    """Where Spark computes training rows, it computes earlier versions for the test rows too, to the same values."""
+    workspace, schema, expected = changed_home(tmp_path)
+    section = workspace.data.feature_engineering.model_copy(update={"engine": "spark"})
+    workspace = replace(workspace, data=workspace.data.model_copy(update={"feature_engineering": section}))
+    found = judged_rows(workspace, latest(workspace), "test", schema, "model v1.0.0")
+    np.testing.assert_array_equal(found.x_NF, expected.x_NF)
+    assert session.range(1).count() == 1, "a session that was running goes on"
+
+
 def test_an_id_that_came_twice_counts_once(session: SparkSession, tmp_path: Path) -> None:
     """Of two rows of one id in a table that is no snapshot the first known counts; rows come from files."""
     plan, tables = roles_plan(), transfer_tables()
@@ -123,6 +162,31 @@ def test_an_id_that_came_twice_counts_once(session: SparkSession, tmp_path: Path
     whole = rows_of(tables["transfers"], TRANSFER_ASKS, "moment")
     expected = history_features(plan, tables, whole, schema, "known").drop_columns(["bank", "branch"])
     assert differing(found.toArrow(), expected, "no") == []
+
+
+def test_the_command_reads_a_file_of_rows_by_both_engines_alike(session: SparkSession, tmp_path: Path) -> None:
+    """`features read --rows` has the same table by Spark: rows, order, types, columns of one's own, missing ids."""
+
+    def orita(*arguments: str) -> None:
+        done = CliRunner().invoke(app, ["-q", "-p", str(tmp_path), *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+
+    (tmp_path / "orita.yaml").write_text("system: features.py\n")
+    (tmp_path / "features.py").write_text(DECLARED)
+    orita("ingest", str(write_jsonl(tmp_path / "events.jsonl", events(60))))
+    row = {"user_id": 3, "item_id": 101, "timestamp": "2024-11-20T10:00:00Z", "device": "mobile", "note": ["kept"]}
+    asked = [row, {**row, "user_id": None, "device": "fax"}, {**row, "item_id": 7, "note": None}, row]
+    asked += [{**row, "timestamp": "1990-01-01T00:00:00Z"}]
+    rows = str(write_jsonl(tmp_path / "rows.jsonl", asked))
+    found = {}
+    for engine in ("history", "spark"):
+        out = tmp_path / f"{engine}.parquet"
+        orita("features", "read", "--rows", rows, "--engine", engine, "--out", str(out))
+        found[engine] = pq.read_table(out)
+    assert found["spark"] == found["history"]
+    assert found["spark"]["note"].to_pylist() == [["kept"], ["kept"], None, ["kept"], ["kept"]]
+    assert found["spark"]["recent"].to_pylist() == [11, 11, 0, 11, 0]
+    assert session.range(1).count() == 1, "a session that was running goes on"
 
 
 def test_what_cannot_be_computed_is_said_before_anything_runs(session: SparkSession) -> None:

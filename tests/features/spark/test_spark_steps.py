@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from tests.features.shapes import expressions_plan
 from tests.features.shapes_roles import roles_plan
+from tests.features.small_system import write_jsonl
+from typer.testing import CliRunner
 
-from orita.core.errors import MissingExtra
+from orita.cli import feature_values  # noqa: F401 - it registers its commands
+from orita.cli.app import app
+from orita.core.errors import MissingExtra, UserError
 from orita.features.spark import SparkConfig, spark_session
 from orita.features.spark.steps import steps_of
 
@@ -55,6 +60,27 @@ def test_a_machine_without_java_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(MissingExtra, match=f"no Java in JAVA_HOME={tmp_path}"):
         spark_session()
+
+
+def test_the_command_says_what_is_missing_for_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`features read --engine spark` without PySpark or Java is the line that installs it."""
+
+    def read(*arguments: str) -> None:
+        folder = ["-p", str(tmp_path), "features", "read", *arguments]
+        CliRunner().invoke(app, ["-q", *folder, "--engine", "spark"], catch_exceptions=False)
+
+    rows = str(write_jsonl(tmp_path / "rows.jsonl", [{"user_id": 1, "item_id": 2, "timestamp": "2024-11-20"}]))
+    with pytest.raises(UserError, match="--engine spark is for --rows FILE"):
+        read("1", "2")
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "pyspark", None)
+        with pytest.raises(MissingExtra, match=r"pyspark is not installed: pip install 'orita\[spark\]'"):
+            read("--rows", rows)
+    pytest.importorskip("pyspark")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingExtra, match=r"no Java on the PATH.*apt-get install openjdk-17-jre-headless"):
+        read("--rows", rows)
 
 
 def test_a_memory_that_spark_cannot_read_is_refused() -> None:

@@ -11,8 +11,8 @@ from orita.events.schema import Column, TableSchema
 from orita.features.batch import event_batch
 from orita.features.declarations import Entity, Expression, Source
 from orita.features.frame import grouping_attributes
-from orita.features.generation import Generation
-from orita.features.online import OnlineReader
+from orita.features.online.reader import OnlineReader
+from orita.features.online.rows import RequestRows
 from orita.features.plan import Plan, plan_of
 from orita.features.state.attributes import with_attributes
 from orita.features.state.update import state_changes
@@ -93,9 +93,9 @@ class Kept:
             else:
                 self.records[key] = record
 
-    def current(self) -> tuple[Generation, OnlineStore]:
+    def current(self) -> RequestRows:
         """Return it as readers want it."""
-        return Generation("kept", self.plan.version, None, 0, {}, (), {}), cast("OnlineStore", self)
+        return RequestRows(self.plan, cast("OnlineStore", self), (), prepared=True)
 
     def read(self, minute: float, *, micros: int = 0, context: Mapping[str, object] | None = None) -> dict[str, float]:
         """Return the features of user 1 and item 1 at a time."""

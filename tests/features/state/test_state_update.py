@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.features.state.keeping import ITEM, MINUTE, PAID, SHOP, USER, Kept, plan_with
 
-from orita.core.errors import UserError
+from orita.core.errors import OritaError, UserError
 from orita.features.state.attributes import attribute_changes
 from orita.features.state.lanes import lanes_of
 from orita.features.state.layout import VALID_UNTIL, past_prefix, row_prefix
 from orita.features.state.pasts import read_pasts, written_pasts
+from orita.features.state.rows import rows_read
 from orita.features.state.update import state_changes
 
 BY_USER = {
@@ -233,3 +234,9 @@ def test_pasts_of_many_keys_are_read_together() -> None:
     pieces = read_pasts(lanes_of(kept.plan, record), asked)
     assert written_pasts(pieces, len(asked)) == asked
     assert not isnan(kept.read(6)["near"])
+
+
+def test_rows_of_another_width_are_an_error() -> None:
+    """A record written for other declarations is not read as numbers of these."""
+    with pytest.raises(OritaError, match="a record has not 24 bytes"):
+        rows_read(bytes(24), [bytes(24), bytes(16), None])

@@ -12,12 +12,18 @@ import pytest
 
 from orita.core.errors import OritaError
 from orita.features.stores.redis import RedisConfig, RedisStore
+from orita.features.stores.redis_server import RedisServer
 
 __all__ = ["RedisProcess"]
 
 
 class RedisProcess:
-    """A server that keeps what a store promises: its append-only file is synced before it answers."""
+    """A server that keeps what a store promises: its append-only file is synced before it answers.
+
+    Attributes:
+        config: how it is reached.
+        server: for what tests ask of it themselves.
+    """
 
     def __init__(self, folder: Path) -> None:
         pytest.importorskip("redis", reason="the client is not installed: pip install 'orita[redis]'")
@@ -38,6 +44,7 @@ class RedisProcess:
         ]
         self._log = folder / "log"
         self.config = RedisConfig(url=f"redis://127.0.0.1:{port}/0")
+        self.server = RedisServer(self.config)
         self.start()
 
     def start(self) -> None:

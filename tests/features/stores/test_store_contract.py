@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from orita.core.errors import OritaError
 from orita.features.stores.batches import checked_batch, pieces
-from orita.features.stores.lmdb import LmdbStore
-from orita.features.stores.rows import read_rows
 from orita.features.stores.store import Change, OnlineStore, StoreSize
 from orita.testing.online_stores import check_online_store
 
@@ -205,12 +202,3 @@ def test_the_check_catches_broken_stores(broken: type[_Plain], monkeypatch: pyte
     kept: dict[str, dict[Any, Any]] = {}
     with pytest.raises(AssertionError):
         check_online_store(lambda: broken(kept))
-
-
-def test_rows_of_another_width_are_an_error(tmp_path: Path) -> None:
-    """A record written for other declarations is not read as numbers of these."""
-    store = LmdbStore(tmp_path)
-    store.put_many([(b"a", bytes(24)), (b"b", bytes(16))])
-    with pytest.raises(OritaError, match="a record has not 24 bytes"):
-        read_rows(store, [([b"a", b"b"], bytes(24))])
-    store.close()

@@ -128,15 +128,14 @@ def test_redis_out_of_memory_changes_nothing(redis_process: RedisProcess) -> Non
     """A batch that the server has no memory for is refused whole, and passes once there is some."""
     store = redis_process.store("memory")
     assert store.apply("s", 0, 1, [(b"a", b"1")])
-    client = store._writing
-    client.config_set("maxmemory", "1")
+    redis_process.server.write("CONFIG SET", "maxmemory", "1")
     try:
         with pytest.raises(OritaError, match=r"refused.*maxmemory"):
             store.apply("s", 1, 2, [(b"b", b"1"), (b"c", b"2")])
         assert dict(store.scan()) == {b"a": b"1"}
         assert store.offset("s") == 1
     finally:
-        client.config_set("maxmemory", "0")
+        redis_process.server.write("CONFIG SET", "maxmemory", "0")
     assert store.apply("s", 1, 2, [(b"a", None), (b"c", b"2")])
     assert dict(store.scan()) == {b"c": b"2"}
     store.close()
@@ -162,8 +161,9 @@ def test_one_read_is_one_round_trip(redis_process: RedisProcess) -> None:
     assert store.apply("warm", 0, 1, [])
 
     def commands() -> int:
-        return int(store._writing.info("stats")["total_commands_processed"])
+        return int(redis_process.server.write("INFO", "stats")["total_commands_processed"])
 
+    commands()  # connects
     before = commands()
     assert commands() == before + 1
     store.get_many([b"%d" % number for number in range(100)])
@@ -231,11 +231,9 @@ def test_a_server_that_hangs_is_left_in_time(redis_process: RedisProcess) -> Non
     assert "secret" not in str(error.value)
     waiting.close()
     waiting = RedisStore(redis_process.config.model_copy(update={"read_timeout": 0.05}), system="slow")
-    pauser = redis_process.store("pauser")
-    pauser._writing.execute_command("CLIENT", "PAUSE", "400", "ALL")
+    redis_process.server.write("CLIENT", "PAUSE", "400", "ALL")
     with pytest.raises(OritaError, match="did not answer in time"):
         waiting.get_many([b"a"])
-    pauser.close()
     waiting.close()
     for url in ("http://localhost", "redis://[", "localhost:6379", "redis://localhost:99999"):
         with pytest.raises(UserError, match="not allowed"):

@@ -16,11 +16,13 @@ from orita.core.home import Home
 from orita.events.lake import Lake
 from orita.events.log.embedded import EmbeddedLog
 from orita.events.sink import sink
-from orita.features.generation import Generation, current_generation
-from orita.features.publish import publish
+from orita.features.generations.folder import FolderGenerations
+from orita.features.generations.generation import Generation
+from orita.features.generations.publish import publish
 from orita.features.state.layout import RESERVED
 from orita.features.stores.lmdb import LmdbStore
-from orita.features.stream.worker import StreamWorker, offset_name
+from orita.features.stream.intake import offset_name
+from orita.features.stream.worker import StreamWorker
 
 PLAN = counting_plan()
 
@@ -35,7 +37,7 @@ def published(home: Home, folder: Path, at_once: int = 7) -> Generation:
             PLAN,
             connection,
             {"interactions": snapshot.sql},
-            folder,
+            FolderGenerations(folder),
             tables={"interactions": snapshot.version},
             offsets=offsets,
             unique=True,
@@ -87,14 +89,14 @@ def test_a_killed_publish_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(LmdbStore, "apply", failing)
     folder, tries = tmp_path / "broken", 0
-    while current_generation(folder) is None:
+    while FolderGenerations(folder).current() is None:
         tries += 1
         try:
             published(home, folder)
         except OritaError:
             assert tries < 20
     monkeypatch.undo()
-    made_of = current_generation(folder)
+    made_of = FolderGenerations(folder).current()
     assert made_of is not None
     assert tries > 2
     assert (made_of.events, made_of.records, made_of.watermark) == (whole.events, whole.records, whole.watermark)

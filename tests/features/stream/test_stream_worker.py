@@ -18,17 +18,18 @@ from tests.features.stream import counting_worker
 from tests.features.stream.counting_worker import SHOWN, counting_plan
 
 from orita.core.clock import ManualClock
-from orita.core.errors import UserError
+from orita.core.errors import OritaError, UserError
 from orita.core.home import Home
 from orita.events.log.embedded import EmbeddedLog
-from orita.features.arriving import event_table
+from orita.features.api.arriving import event_table
 from orita.features.declarations import Entity
 from orita.features.keys import encode_id
 from orita.features.plan import plan_of
 from orita.features.state.layout import row_prefix
 from orita.features.stores.lmdb import LmdbStore
 from orita.features.stores.store import OnlineStore
-from orita.features.stream.worker import StreamWorker, offset_name
+from orita.features.stream.intake import offset_name
+from orita.features.stream.worker import StreamWorker
 from orita.features.system import system
 
 PLAN = counting_plan()
@@ -222,3 +223,27 @@ def test_residuals_are_refused_with_the_features_name(tmp_path: Path) -> None:
 def _started(root: Path, most: int) -> subprocess.Popen[str]:
     command = [sys.executable, counting_worker.__file__, str(root), "1.0", str(most)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+class Refusing(LmdbStore):
+    """A store whose disk is full."""
+
+    def apply(self, *_: Any, **__: Any) -> bool:
+        """Change nothing."""
+        raise OritaError("full")
+
+
+def test_what_was_not_counted_is_not_committed(tmp_path: Path) -> None:
+    """A worker that leaves after a failed step tells nobody that it counted what it took."""
+    log, store = EmbeddedLog(Home(tmp_path)), Refusing(tmp_path / "state")
+    append(log, made(20), partitions=1)
+    worker = StreamWorker(PLAN, log, store, "g")
+    with pytest.raises(OritaError, match="full"):
+        drain(worker)
+    worker.close()
+    assert log.committed("g", "interactions", 0) is None
+    store.close()
+    again = StreamWorker(PLAN, log, LmdbStore(tmp_path / "state"), "g")
+    assert drain(again)["counted"] == 20
+    again.close()
+    assert log.committed("g", "interactions", 0) == 20

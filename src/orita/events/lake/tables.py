@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from orita.core.clock import Clock, SystemClock
-from orita.core.errors import NotFound, OritaError, UserError, closest
+from orita.core.disk import disk_is_full
+from orita.core.errors import NotFound, OritaError, Unavailable, UserError, closest
 from orita.core.home import Home
 from orita.events.lake.address import LOG, address_of
 from orita.events.lake.commits import Commit, newest_version, oldest_version, read_commit, version_at
@@ -195,10 +197,8 @@ class Lake:
         """
         opened = self._open(table)
         before = self._snapshot(table, opened)
-        try:
+        with self._writing(table):
             changed = compact_files(opened, time, self._commit(table, opened, {}, None))
-        except CommitFailedError as error:
-            raise _fenced(table) from error
         if not changed:
             return Compacted(before.version, len(before.files), len(before.files), before.rows)
         after = self._snapshot(table, self._open(table))
@@ -226,7 +226,7 @@ class Lake:
         Args:
             table: which.
             older_than: zero or more; zero keeps only the table as it is.
-            named: by version, who names it, see `orita.features.training_set.named_versions`.
+            named: by version, who names it, see `orita.features.training_sets.training_set.named_versions`.
             force: delete named versions too.
             clock: tells the time now; commits are dated by the machine's clock.
         """
@@ -325,17 +325,26 @@ class Lake:
             "post_commithook_properties": _HOOKS,
         }
         self.home.table(table).mkdir(parents=True, exist_ok=True)
-        try:
+        with self._writing(table):
             write_deltalake(opened or address, rows, **options)
-        except CommitFailedError as error:
-            raise _fenced(table) from error
         version = 0 if opened is None else int(opened.version())
         sync_commit(self.home.table(table), version)
         return version
 
-
-def _fenced(table: str) -> Fenced:
-    return Fenced(
-        f"another process changed table {table!r} at the same moment: nothing was stored; run it again, with one "
-        "writer at a time."
-    )
+    @contextmanager
+    def _writing(self, table: str) -> Iterator[None]:
+        """Say in Orita's words what keeps a commit from being made."""
+        try:
+            yield
+        except CommitFailedError as error:
+            raise Fenced(
+                f"another process changed table {table!r} at the same moment: nothing was stored; run it again, with "
+                "one writer at a time."
+            ) from error
+        except DeltaError as error:
+            if not disk_is_full(error):
+                raise
+            raise Unavailable(
+                f"table {table!r} took no rows, as the disk of {self.home.table(table)} is full: it is as it was. Make "
+                "room there, then do the same again."
+            ) from error

@@ -103,6 +103,9 @@ def united(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays([], schema=pa.schema([]))
     if len(batches) == 1:
         return batches[0]
+    schema = batches[0].schema
+    if all(batch.schema.equals(schema) for batch in batches):
+        return pa.concat_batches(batches)
     schema = _union(batch.schema for batch in batches)
     return pa.concat_batches([in_schema(batch, schema) for batch in batches])
 

@@ -254,8 +254,9 @@ def _make(folder: Path, partitions: int) -> None:
         # Renaming onto a folder that holds something fails: then another process has made the stream.
         partial.rename(folder)
         sync_directory(folder.parent)
-    except OSError:
+    except OSError as error:
         if not folder.exists():
+            error.filename = error.filename or str(folder)  # a write that finds no room does not say where
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from orita.core.errors import NotFound, OritaError
+from orita.core.errors import NotFound, OritaError, Unavailable
 
 __all__ = [
     "AppendFailed",
@@ -76,7 +76,7 @@ class OffsetRetired(NotFound):
         self.first = first
 
 
-class AppendFailed(OritaError):
+class AppendFailed(Unavailable):
     """An append did not reach every partition; `appended` are the spans that are durable all the same."""
 
     def __init__(self, sentence: str, appended: Appended) -> None:

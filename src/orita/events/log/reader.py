@@ -28,6 +28,7 @@ _MAX_BYTES = 16 << 20
 class _Decoded:
     frame: Frame
     rows: pa.RecordBatch
+    end: int  # byte of its segment behind it
 
 
 class Reader:
@@ -35,7 +36,7 @@ class Reader:
 
     def __init__(self, partition: Partition, schema: Callable[[int], pa.Schema]) -> None:
         self._partition, self._schema = partition, schema
-        # A caller that takes a large frame piece by piece decodes it once.
+        # A caller that takes a large frame piece by piece decodes it once; one that goes on need not look for the next.
         self._last: tuple[Path, _Decoded] | None = None
         self._mutex = threading.Lock()
 
@@ -83,7 +84,7 @@ class Reader:
     def _decoded(self, descriptor: int, base: int, limit: int, offset: int, max_rows: int) -> list[_Decoded]:
         folder = self._partition.folder
         path = segment_path(folder, base)
-        position = sought(folder, base, offset, limit)
+        position = self._next_position(path, offset) or sought(folder, base, offset, limit)
         found: list[tuple[int, Frame]] = []
         size = 0
         for at, frame in frames(descriptor, position, limit, path, None if position else base):
@@ -97,12 +98,18 @@ class Reader:
             raise BrokenLog(f"{path} is damaged: offset {offset} is missing in it.")
         payloads = read_payloads(descriptor, found, path)
         decoded = [
-            _Decoded(frame, decode_rows(frame, payload, self._schema(frame.schema)))
-            for (_, frame), payload in zip(found, payloads, strict=True)
+            _Decoded(frame, decode_rows(frame, payload, self._schema(frame.schema)), at + frame.size)
+            for (at, frame), payload in zip(found, payloads, strict=True)
         ]
         with self._mutex:
             self._last = (path, decoded[-1])
         return decoded
+
+    def _next_position(self, path: Path, offset: int) -> int:
+        """Return where the frame of *offset* begins, if it follows on what was read last, otherwise 0."""
+        with self._mutex:
+            last = self._last
+        return last[1].end if last is not None and last[0] == path and last[1].frame.next == offset else 0
 
 
 def _assembled(number: int, offset: int, max_rows: int, taken: list[_Decoded]) -> Batch:

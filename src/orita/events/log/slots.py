@@ -27,7 +27,7 @@ class Slots:
 
     def __init__(self, path: Path, form: str) -> None:
         """Open *path*, and make it if needed, for records of the `struct` format *form*."""
-        self._form = struct.Struct(form)
+        self._path, self._form = path, struct.Struct(form)
         self._size = _NUMBER.size + self._form.size
         new = not path.exists()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -47,16 +47,24 @@ class Slots:
         return None
 
     def write(self, *values: object, sync: bool) -> None:
-        """Replace the record; with *sync* it is durable."""
+        """Replace the record; with *sync* it is durable.
+
+        Raises:
+            OSError: the disk is full; it names the file, which has the record before.
+        """
         found = self._newest(os.pread(self._descriptor, 2 * _SLOT_BYTES, 0))
         number = found[0] + 1 if found else 0
         raw = _NUMBER.pack(number) + self._form.pack(*values)
         slot = raw + _CRC.pack(zlib.crc32(raw))
         # Both slots are there from the first write on, so that later ones need no space.
         content = slot.ljust(2 * _SLOT_BYTES, b"\0") if found is None else slot
-        os.pwrite(self._descriptor, content, _SLOT_BYTES * (number % 2))
-        if sync:
-            os.fdatasync(self._descriptor)
+        try:
+            os.pwrite(self._descriptor, content, _SLOT_BYTES * (number % 2))
+            if sync:
+                os.fdatasync(self._descriptor)
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
 
     def close(self) -> None:
         """Let the file go."""

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.features.batch import EventBatch, Integers
-from orita.features.conditions import Condition
 from orita.features.declarations import Window
+from orita.features.declaring.conditions import Condition
 from orita.features.history.meeting import Meeting
 from orita.features.kernel.folding import Sight
 from orita.features.kernel.grouping import Positions

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from orita.features.declaring.windows import Window, WindowKind
 from orita.features.kernel.compiled import compiled
-from orita.features.windows import Window, WindowKind
 
 __all__ = ["KINDS", "LIFETIME_KIND", "Late", "Ranges", "Timeline", "begin_of", "find_late", "find_ranges", "late_rows"]
 

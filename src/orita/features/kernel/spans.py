@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from orita.features.declaring.windows import Window
 from orita.features.kernel.compiled import compiled
 from orita.features.kernel.ranges import KINDS, LIFETIME_KIND, Timeline, begin_of, late_rows
-from orita.features.windows import Window
 
 __all__ = ["Spans", "find_spans"]
 

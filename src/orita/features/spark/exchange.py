@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from orita.core.errors import UserError
 from orita.features.batch import attribute_column
-from orita.features.conditions import columns_of
 from orita.features.declarations import Aggregate, Residual, Source
+from orita.features.declaring.conditions import columns_of
 from orita.features.history import values_of_read
 from orita.features.history.keyed import AsOf
 from orita.features.plan import Plan, Read

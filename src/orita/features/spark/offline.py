@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,12 @@ import pyarrow as pa
 
 from orita.core.errors import UserError, closest
 from orita.features.batch import attribute_column
-from orita.features.columns import feature_columns
+from orita.features.declaring.parts import context_in
 from orita.features.history import History
 from orita.features.history.asking import asking_rows
 from orita.features.history.keyed import AsOf
 from orita.features.history.rows import feature_arrays, feature_rows
-from orita.features.parts import context_in
-from orita.features.plan import Plan, plan_of
+from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 from orita.features.spark.asked import asked_by_events, packed
 from orita.features.spark.attributes import with_attributes
@@ -58,7 +56,7 @@ def offline_features(
         UserError: a column that is needed is missing, ids are of two types, or the session is not in UTC.
     """
     _require_utc(session)
-    plan = _narrowed(plan, schema)
+    plan = plan.narrowed(schema.names)
     given = _read(session, rows)
     names = list(given.columns)
     time = plan.system.source.schema.time or ""
@@ -88,7 +86,7 @@ def training_rows(
         plan, session, tables, schema, as_of: as of `offline_features`.
     """
     _require_utc(session)
-    plan = _narrowed(plan, schema)
+    plan = plan.narrowed(schema.names)
     system, source = plan.system, plan.system.source
     events = events_with_attributes(session, tables, source, plan.attributes)
     entities = [*plan.entities, system.user, system.item]
@@ -110,18 +108,6 @@ def _require_utc(session: SparkSession) -> None:
             f"the Spark session has spark.sql.session.timeZone={zone!r}, which moves times without a zone: "
             "set it to 'UTC'."
         )
-
-
-def _narrowed(plan: Plan, schema: FeatureSchema) -> Plan:
-    """Return the plan of what *schema* reads, and of nothing else."""
-    system, wanted = plan.system, set(schema.names)
-
-    def read(name: str) -> bool:
-        return any(c.name in wanted for c in feature_columns(name, system.kept[name], system.user, system.item))
-
-    declared = {name: expression for name, expression in system.declared.items() if read(name)}
-    earlier = {name: expression for name, expression in system.earlier.items() if read(name)}
-    return plan_of(replace(system, declared=declared, earlier=earlier))
 
 
 def _context(plan: Plan, there: Sequence[str]) -> list[str]:

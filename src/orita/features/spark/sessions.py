@@ -17,7 +17,7 @@ from orita.features.config import SparkConfig
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["spark_session"]
+__all__ = ["session_at_work", "spark_session"]
 
 _LOOPBACK = "127.0.0.1"
 
@@ -42,6 +42,25 @@ def spark_session(config: SparkConfig | None = None) -> SparkSession:
         builder = builder.config(name, value)
     with _worker_python(settings["spark.pyspark.python"]):
         return builder.getOrCreate()
+
+
+@contextmanager
+def session_at_work(config: SparkConfig | None = None) -> Iterator[SparkSession]:
+    """Yield the running session of this thread, or one that is started as *config* says and stopped at the end.
+
+    Raises:
+        MissingExtra: as of `spark_session`.
+    """
+    require("pyspark", extra="spark")
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession() is not None
+    session = spark_session(config)
+    try:
+        yield session
+    finally:
+        if not running:
+            session.stop()
 
 
 def _settings(config: SparkConfig) -> dict[str, str]:

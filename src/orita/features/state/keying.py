@@ -5,6 +5,7 @@ Legend: N events, E events that have a key, K keys.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,12 @@ from orita.features.keys import encode_rows
 from orita.features.plan import Record
 from orita.features.state.ordering import lengths, segments, stable_order
 
-__all__ = ["Keyed", "id_array", "id_values", "keyed"]
+__all__ = ["Keyed", "id_array", "id_values", "keyer_of"]
 
 Integers = npt.NDArray[np.int64]
 _LARGEST = 1 << 62
+
+_Ranked = tuple[Integers, npt.NDArray[np.generic], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,19 @@ class Keyed:
         return encode_rows(prefix, self.ids, self.count)
 
 
-def keyed(record: Record, batch: EventBatch) -> Keyed:
+def keyer_of(batch: EventBatch) -> Callable[[Record], Keyed]:
+    """Return how the records of *batch* find its events by key; each column of ids is looked at once."""
+    found: dict[str, _Ranked] = {}
+
+    def ranked(name: str) -> _Ranked:
+        if name not in found:
+            found[name] = _ranks(id_array(batch.table, name))
+        return found[name]
+
+    return lambda record: _keyed(record, batch, ranked)
+
+
+def _keyed(record: Record, batch: EventBatch, ranked: Callable[[str], _Ranked]) -> Keyed:
     """Return the events of *batch* by the keys of *record*; those that lack a part of it are left out."""
     columns = [name for entity in record.entities for name in record.source.key_columns(entity)]
     if not columns:
@@ -53,20 +68,18 @@ def keyed(record: Record, batch: EventBatch) -> Keyed:
     code_N = np.zeros(len(batch), np.int64)
     known_N = np.ones(len(batch), np.bool_)
     bound = 1
-    ranked = []
-    for name in columns:
-        rank_N, ids_D, has_N = _ranks(id_array(batch.table, name))
+    parts = [ranked(name) for name in columns]
+    for rank_N, ids_D, has_N in parts:
         if bound * len(ids_D) >= _LARGEST:
             code_N, bound = _dense(code_N)
         code_N, bound = code_N * len(ids_D) + rank_N, bound * max(len(ids_D), 1)
         known_N &= has_N
-        ranked.append((rank_N, ids_D))
     row_E = np.flatnonzero(known_N)
     row_E = row_E[stable_order(code_N[row_E], bound)]
     start_K = segments(code_N[row_E])
     key_E = np.repeat(np.arange(len(start_K)), lengths(start_K, len(row_E)))
     first_K = row_E[start_K]
-    return Keyed(row_E, key_E, tuple(ids_D[rank_N[first_K]] for rank_N, ids_D in ranked), len(start_K))
+    return Keyed(row_E, key_E, tuple(ids_D[rank_N[first_K]] for rank_N, ids_D, _ in parts), len(start_K))
 
 
 def id_array(table: pa.Table, name: str) -> pa.Array:
@@ -86,7 +99,7 @@ def id_values(ids: pa.Array) -> npt.NDArray[np.generic]:
     return np.array(ids.to_pylist(), object)
 
 
-def _ranks(column: pa.Array) -> tuple[Integers, npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
+def _ranks(column: pa.Array) -> _Ranked:
     """Return the rank of each id among the different ones, these in order, and where there is one."""
     encoded = column.dictionary_encode()
     order = pc.sort_indices(encoded.dictionary)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orita.features.conditions import Condition
 from orita.features.declarations import LIFETIME, Aggregate, Attribute
+from orita.features.declaring.conditions import Condition
 from orita.features.plan import AggregateSlots, Plan, Record
 from orita.features.slots import slots_of
 from orita.features.state.fields import FIELD_WIDTHS, Field, fields_of

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.features.batch import EventBatch
-from orita.features.conditions import Condition
 from orita.features.declarations import Attribute
+from orita.features.declaring.conditions import Condition
 from orita.features.state.fields import Columns, Field, read_field
 from orita.features.state.keying import Keyed
 from orita.features.state.lifting import id_words

@@ -18,7 +18,7 @@ from orita.features.plan import AggregateSlots, Plan, Record
 from orita.features.slots import slots_of
 from orita.features.state.fields import fields_of
 from orita.features.state.inserting import inserted
-from orita.features.state.keying import Keyed, keyed
+from orita.features.state.keying import Keyed, keyer_of
 from orita.features.state.lanes import lanes_of
 from orita.features.state.layout import (
     WATERMARK,
@@ -67,9 +67,10 @@ def state_changes(
     named = {plan.residual(residual): value_N for residual, value_N in (residuals or {}).items()}
     changes: list[Change] = []
     for batch in batches:
+        keyed = keyer_of(batch)
         for record in plan.records:
             if record.source == batch.source and len(batch):
-                changes += _record_changes(plan, record, get_many, batch, named)
+                changes += _record_changes(plan, record, get_many, batch, keyed(record), named)
     return changes
 
 
@@ -86,9 +87,8 @@ def _needs_history(plan: Plan, residual: Residual) -> str:
 
 
 def _record_changes(
-    plan: Plan, record: Record, get_many: GetMany, batch: EventBatch, residuals: Mapping[str, Floats]
+    plan: Plan, record: Record, get_many: GetMany, batch: EventBatch, by_key: Keyed, residuals: Mapping[str, Floats]
 ) -> list[Change]:
-    by_key = keyed(record, batch)
     if not by_key.count:
         return []
     keys = by_key.encoded(row_prefix(plan, record))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from orita.features.declaring.windows import Window
 from orita.features.state.ordering import lengths, segments
-from orita.features.windows import Window
 
 __all__ = ["begins", "changes_next", "latest_of_cell", "visible"]
 

@@ -49,7 +49,7 @@ def checked_batch(
     moves |= {_name(other): _move(other, *offsets) for other, offsets in also.items()}
     latest = dict(changes)
     _check_keys(latest)
-    puts = sorted((key, record) for key, record in latest.items() if record is not None)
+    puts = [(key, record) for key in sorted(latest) if (record := latest[key]) is not None]
     return Batch(moves, puts, [key for key, record in latest.items() if record is None])
 
 
@@ -66,9 +66,9 @@ def pieces(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 
 def _check_keys(keys: Iterable[bytes]) -> None:
-    for key in keys:
-        if not 0 < len(key) <= LONGEST_KEY:
-            raise UserError(f"a key has {len(key)} bytes: a store takes 1 to {LONGEST_KEY}.")
+    for length in set(map(len, keys)):
+        if not 0 < length <= LONGEST_KEY:
+            raise UserError(f"a key has {length} bytes: a store takes 1 to {LONGEST_KEY}.")
 
 
 def _name(source: str) -> bytes:

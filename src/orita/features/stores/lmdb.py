@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
-from orita.core.errors import OritaError, UserError
+from orita.core.errors import OritaError, Unavailable, UserError
 from orita.features.stores.batches import Batch, checked_batch, pieces
 from orita.features.stores.store import Change, StoreSize
 
@@ -24,6 +25,9 @@ _RECORDS = b"records"
 _OFFSETS = b"offsets"
 _PIECE = 10_000
 _PAGE = 500
+_READERS = 512
+_LOCK, _DATA = _FILES = ("lock.mdb", "data.mdb")
+_LOCK_BYTES = 64 * _READERS + 4096
 # LMDB calls a write that the disk took in part an input/output error.
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -43,25 +47,28 @@ class LmdbStore:
     """
 
     def __init__(self, folder: Path, *, readonly: bool = False, capacity: int = 1024 * _MEBIBYTE) -> None:
-        if readonly and not (folder / "data.mdb").exists():
+        if readonly and not (folder / _DATA).exists():
             raise UserError(f"there is no online store in {folder}: run 'orita run etl' first.")
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._map = threading.Lock()  # held by writers, and by whoever replaces the map
         self._pausing = False
+        # A reader without the right to write the lock file sees only stores that nobody writes.
+        shared = not readonly or os.access(folder, os.W_OK)
         try:
+            if shared:
+                _make(folder, capacity)
             self._environment = lmdb.open(
                 str(folder),
                 map_size=capacity,
                 readonly=readonly,
-                # A reader without the right to write the lock file sees only stores that nobody writes.
-                lock=not readonly or os.access(folder, os.W_OK),
+                lock=shared,
                 readahead=False,
-                max_readers=512,
+                max_readers=_READERS,
                 max_dbs=2,
             )
             self._records, self._offsets = self._databases(readonly)
-        except lmdb.Error as error:
+        except (lmdb.Error, OSError) as error:
             raise self._failed(error) from error
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -122,7 +129,7 @@ class LmdbStore:
     def size(self) -> StoreSize:
         """Return the number of records, and the bytes of the file."""
         records = self._read(lambda transaction: transaction.stat(self._records)["entries"])
-        return StoreSize(records, (self._folder / "data.mdb").stat().st_size)
+        return StoreSize(records, (self._folder / _DATA).stat().st_size)
 
     def close(self) -> None:
         """Release the memory map."""
@@ -218,12 +225,31 @@ class LmdbStore:
             raise
         return result
 
-    def _failed(self, error: lmdb.Error) -> OritaError:
-        if error.code in _NO_SPACE:
-            why = "its disk is full, or broken; nothing of this batch was written, free some space and write it again"
-        else:
-            why = " ".join(str(error).split())
-        return OritaError(f"the online store in {self._folder} cannot be used: {why}.")
+    def _failed(self, error: lmdb.Error | OSError) -> OritaError:
+        said = f"the online store in {self._folder} cannot be used: "
+        if (error.errno if isinstance(error, OSError) else error.code) in _NO_SPACE:
+            return Unavailable(
+                f"{said}its disk is full, or broken; nothing of this batch was written, free some space and write it "
+                "again."
+            )
+        return OritaError(f"{said}{' '.join(str(error).split())}.")
+
+
+def _make(folder: Path, capacity: int) -> None:
+    """Make the files of a store that are not there yet, each whole and with its room on the disk.
+
+    LMDB would make a data file that a full disk may cut short, which then is none for ever, and a lock file without
+    room: it is mapped, and a page that the disk has no room for kills the process.
+    """
+    if all((folder / name).exists() for name in _FILES):
+        return
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        with Path(partial, _LOCK).open("wb") as lock:
+            os.posix_fallocate(lock.fileno(), 0, _LOCK_BYTES)
+        lmdb.open(partial, map_size=capacity).close()
+        for name in _FILES:
+            with suppress(FileExistsError):  # another process was first
+                (folder / name).hardlink_to(Path(partial, name))
 
 
 def _put(transaction: Any, records: list[tuple[bytes, bytes]]) -> None:

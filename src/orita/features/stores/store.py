@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Change", "OnlineStore", "StoreSize"]
+from orita.core.errors import Unavailable
+
+__all__ = ["Change", "OnlineStore", "StoreAway", "StoreSize"]
 
 Change = tuple[bytes, bytes | None]
 """A key and its new record, or None to delete it."""
+
+
+class StoreAway(Unavailable):
+    """The server of a store does not answer, or refuses, or has not what it had; it may be back later."""
 
 
 @dataclass(frozen=True, slots=True)

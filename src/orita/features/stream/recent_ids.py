@@ -9,6 +9,7 @@ Legend: N events in the order of the log.
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +62,8 @@ class RecentIds:
             id_N, offset_N: the events that were counted.
             end: offset after the last event of the batch.
         """
-        stale: list[Change] = [
-            (key, None) for key, _, offset_C in self._chunks if key and self._is_stale(offset_C, end)
-        ]
+        oldest = takewhile(lambda chunk: self._is_stale(chunk[2], end), self._chunks)
+        stale: list[Change] = [(key, None) for key, _, _ in oldest if key]
         if not len(id_N):
             return stale
         return [*stale, (self._key(offset_N), np.stack([id_N, offset_N]).tobytes())]

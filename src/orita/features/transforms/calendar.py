@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from orita.features.declaring.windows import MICROS_PER_DAY
 from orita.features.transforms.contract import known, number
-from orita.features.windows import MICROS_PER_DAY
 
 if TYPE_CHECKING:
     import numpy as np

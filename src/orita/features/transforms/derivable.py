@@ -18,7 +18,7 @@ from orita.core.errors import UserError
 
 if TYPE_CHECKING:
     from orita.features.declarations import Expression
-    from orita.features.kinds import Taken
+    from orita.features.declaring.kinds import Taken
     from orita.features.transforms.arithmetic import Operator
     from orita.features.transforms.contract import Transform
 
@@ -102,7 +102,7 @@ class Derivable:
 
     def equals(self, value: str | int) -> Derived:
         """Return 1 where a category (or whole number) is *value*, else 0, also where it is missing."""
-        from orita.features.kinds import code_of
+        from orita.features.declaring.kinds import code_of
         from orita.features.transforms.equals import Equals
 
         return derived(Equals(code_of(self, value, "equals()")), self, takes="whole", what="equals()")
@@ -113,7 +113,7 @@ class Derivable:
         Raises:
             UserError: no values, one that is repeated, or one that it cannot have.
         """
-        from orita.features.kinds import code_of
+        from orita.features.declaring.kinds import code_of
 
         if not values or len(set(values)) != len(values):
             raise UserError(f"one_hot({', '.join(map(repr, values))}) needs one value or more, each once.")
@@ -176,7 +176,7 @@ def derived(transform: Transform, *inputs: Derivable, takes: Taken = "number", w
     Raises:
         UserError: an input is something else.
     """
-    from orita.features.kinds import require_kind
+    from orita.features.declaring.kinds import require_kind
 
     expressions = tuple(require_kind(each, takes, what) for each in inputs)
     return Derived(transform, expressions)

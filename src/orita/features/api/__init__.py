@@ -1,0 +1,1 @@
+"""The feature store as users see it: offline, online and pushed features, in Python."""

@@ -1,0 +1,1 @@
+"""What declarations are made of; `orita.features.declarations` has what users import."""

@@ -1,0 +1,1 @@
+"""Online features: one request, from ids to a matrix."""

@@ -1,0 +1,174 @@
+"""A request and its keys: by which ids it reads each record.
+
+Legend: N items of the request.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.core.errors import UserError
+from orita.features.declarations import Entity
+from orita.features.keys import encode_id, id_kind, integer_bytes, keys_behind
+from orita.features.plan import Plan
+from orita.features.state.layout import row_prefix
+
+__all__ = ["Id", "Items", "RequestKeys"]
+
+Id = int | str | tuple[int | str, ...]
+"""An id: of an entity with a key of several columns, a part for each."""
+
+Integers = npt.NDArray[np.int64]
+
+_NOBODY = b"\xfe"
+"""No id begins so: what stands in keys for one that is missing, which no record has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The items of a request.
+
+    Attributes:
+        ids: their ids, N of them.
+        number_N: the same as numbers, None where some are texts.
+        encoded: the bytes of each; without, those of the numbers.
+    """
+
+    ids: Sequence[Id]
+    number_N: Integers | None
+    encoded: Sequence[bytes] | None = None
+
+    def keys(self, head: bytes, tail: bytes = b"") -> list[bytes]:
+        """Return the key of each, between what is before and behind it."""
+        if self.encoded is not None:
+            return [head + each + tail for each in self.encoded]
+        assert self.number_N is not None
+        keys = keys_behind(head, [integer_bytes(self.number_N)])
+        return [key + tail for key in keys] if tail else keys
+
+    def at(self, position_M: Sequence[int]) -> Items:
+        """Return some of them."""
+        number_N, encoded = self.number_N, self.encoded
+        return Items(
+            [self.ids[m] for m in position_M],
+            None if number_N is None else number_N[position_M],
+            None if encoded is None else [encoded[m] for m in position_M],
+        )
+
+
+class RequestKeys:
+    """How requests of a system find what they read.
+
+    Args:
+        plan: the plan.
+        string_ids: which ids are texts: '12' and 12 are the same user, in the type that the store has.
+    """
+
+    def __init__(self, plan: Plan, string_ids: Collection[str]) -> None:
+        system = plan.system
+        self._user = _encoder(system.user, string_ids)
+        self._items = _each(system.item, string_ids)
+        others = {e for read in plan.reads for e in read.entities if e not in (system.user, system.item)}
+        self._others = {entity: (entity.columns, _encoder(entity, string_ids)) for entity in others}
+        self._reads = [(row_prefix(plan, read.record), *_around(read.entities, system.item)) for read in plan.reads]
+        self._system = system
+
+    def items(self, item_ids: Sequence[Id]) -> Items:
+        """Return the items with these ids.
+
+        Raises:
+            UserError: an id is none.
+        """
+        return self._items(item_ids)
+
+    def of(self, user_id: Id, items: Items, alone: Items, context: Mapping[str, object]) -> list[list[bytes]]:
+        """Return for each read of the plan its keys: as many as *items* where these are part of them, otherwise one.
+
+        Args:
+            user_id: who asks.
+            items: what is asked about.
+            alone: the same where an item alone is the key; those that are in memory may be left out.
+            context: what the request brings; the ids of other entities are in it.
+
+        Raises:
+            UserError: an id is none.
+        """
+        known = {entity: self._other(columns, encode, context) for entity, (columns, encode) in self._others.items()}
+        known[self._system.user] = self._user(user_id)
+        keys = []
+        for prefix, before, with_items, after in self._reads:
+            head = prefix + b"".join([known[entity] or _NOBODY for entity in before])
+            tail = b"".join([known[entity] or _NOBODY for entity in after])
+            asked = items if before or after else alone
+            keys.append(asked.keys(head, tail) if with_items else [head])
+        return keys
+
+    @staticmethod
+    def _other(columns: Sequence[str], encode: Callable[[Id], bytes], context: Mapping[str, object]) -> bytes | None:
+        """Return the bytes of an id that the request's context brings, None where it does not."""
+        parts = [context.get(column) for column in columns]
+        if None in parts:
+            return None
+        for column, part in zip(columns, parts, strict=True):
+            if isinstance(part, bool) or not isinstance(part, (int, str)):
+                raise UserError(f"context {column!r} is {part!r}: it is an id, so a whole number or text.")
+        return encode(tuple(parts) if len(parts) > 1 else parts[0])  # type: ignore[arg-type]
+
+
+def _around(entities: tuple[Entity, ...], item: Entity) -> tuple[tuple[Entity, ...], bool, tuple[Entity, ...]]:
+    """Return the entities before the item, whether it is among them, and those behind it."""
+    if item not in entities:
+        return entities, False, ()
+    position = entities.index(item)
+    return entities[:position], True, entities[position + 1 :]
+
+
+def _each(entity: Entity, string_ids: Collection[str]) -> Callable[[Sequence[Id]], Items]:
+    """Return a function from ids of items to them as keys want them."""
+    encode = _encoder(entity, string_ids)
+
+    def items(ids: Sequence[Id]) -> Items:
+        # Numbers among numbers, which most requests bring, are encoded as one array.
+        if encode is _number and set(map(type, ids)) == {int}:
+            try:
+                return Items(ids, np.frombuffer(array("q", cast("Sequence[int]", ids)), np.int64))
+            except OverflowError:
+                pass  # the sentence is that of one id
+        return Items(ids, None, [encode(each) for each in ids])
+
+    return items
+
+
+def _encoder(entity: Entity, string_ids: Collection[str]) -> Callable[[Id], bytes]:
+    """Return a function from an id to its bytes."""
+    texts = [id_kind(entity, position) in string_ids for position in range(len(entity.columns))]
+    if len(texts) == 1:
+        return _text if texts[0] else _number
+    encoders = [_text if text else _number for text in texts]
+
+    def encode(value: Id) -> bytes:
+        if not isinstance(value, (tuple, list)) or len(value) != len(encoders):
+            raise UserError(
+                f"an id of {entity.name!r} has {len(encoders)} parts, {', '.join(entity.columns)}; got {value!r}."
+            )
+        return b"".join([encode_part(part) for encode_part, part in zip(encoders, value, strict=True)])
+
+    return encode
+
+
+def _text(value: Id) -> bytes:
+    return encode_id(str(value))
+
+
+def _number(value: Id) -> bytes:
+    if isinstance(value, int):
+        return encode_id(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return encode_id(int(value))
+    return encode_id(str(value))

@@ -1,0 +1,120 @@
+"""The online engine: one request (a user and up to 1,000 items) to one float32 matrix.
+
+One read of the store, then array arithmetic on whole columns: no loop over items. It computes from state what
+`history` computes from events, and refuses a time that the state has already passed.
+
+Legend: N items of the request, F features, W numbers of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.core.clock import from_micros
+from orita.core.errors import UserError
+from orita.features.expressions import evaluators
+from orita.features.online.aggregates import RequestAggregates
+from orita.features.online.keys import Id
+from orita.features.online.rows import RequestRows
+from orita.features.online.values import Request, online_reads
+from orita.features.plan import Plan
+from orita.features.schema import FeatureSchema
+from orita.features.state.asof import kind_of, rows_as_of
+from orita.features.state.layout import WATERMARK
+
+__all__ = ["OnlineReader", "Published"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Published(Protocol):
+    """State that can be read; `following.OnlineFeatures` is one, which follows what is published."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that it was written for."""
+        ...
+
+    def current(self) -> RequestRows:
+        """Return how its rows are read."""
+        ...
+
+
+class OnlineReader:
+    """Computes feature matrices for one schema.
+
+    Args:
+        features: what it reads.
+        schema: the columns.
+    """
+
+    def __init__(self, features: Published, schema: FeatureSchema) -> None:
+        self.schema = schema
+        self._features = features
+        self._plan = plan = features.plan
+        names = plan.system.check(schema, "the model")
+        single = [a for a in plan.aggregates if a.attribute is None or not a.attribute.many]
+        self._together = RequestAggregates(plan, single)
+        columns = evaluators(plan.system, online_reads(plan, self._together))
+        plain = {f: self._together.order.get(plan.system.kept.get(name)) for f, name in enumerate(names)}  # type: ignore[arg-type]
+        self._copied = np.array([f for f, position in plain.items() if position is not None], np.intp)
+        self._from = np.array([position for position in plain.values() if position is not None], np.intp)
+        self._columns = [(f, columns[name]) for f, name in enumerate(names) if plain[f] is None]
+        self._kinds = [kind_of(plan, read.record) for read in plan.reads]
+        self._ages = any(kind.expires for kind in self._kinds)
+
+    def matrix(
+        self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int
+    ) -> npt.NDArray[np.float32]:
+        """Return ``x_NF``, a row an item, in the order of *item_ids*.
+
+        Args:
+            user_id: who asks; an unknown user has the features of one without events.
+            item_ids: what to describe, N of them.
+            context: request columns such as ``device``; a missing one is none of its declared values. The ids of other
+                entities are among them, such as ``merchant_id``.
+            at: the time of the request, microseconds since the Unix epoch; later than every event seen of its keys.
+
+        Raises:
+            UserError: *at* is not after the latest event of the user, of an item, of a pair, or of another entity.
+        """
+        return self._filled(user_id, item_ids, context, at, np.dtype(np.float32))
+
+    def values(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int) -> Floats:
+        """Return the same as `matrix` before it is rounded, ``x_NF``."""
+        return self._filled(user_id, item_ids, context, at, np.dtype(np.float64))
+
+    def _filled(
+        self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int, kind: np.dtype[Any]
+    ) -> npt.NDArray[Any]:
+        states = self._states(user_id, item_ids, context, at)
+        value_CN = self._together.values(states, len(item_ids), at)
+        x_FN = np.empty((len(self.schema), len(item_ids)))
+        x_FN[self._copied] = value_CN.take(self._from, axis=0)
+        request = Request(states, value_CN, context, at)
+        for position, column in self._columns:
+            x_FN[position] = column(request)
+        return np.ascontiguousarray(x_FN.T, kind)
+
+    def _states(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int) -> list[Floats]:
+        rows = self._features.current()
+        keys, states = rows.read(user_id, item_ids, context)
+        if self._ages:
+            states = rows_as_of(self._plan, rows.store.get_many, self._kinds, keys, states, at)
+        self._refuse_the_past(states, at)
+        return states
+
+    def _refuse_the_past(self, states: Sequence[Floats], at: int) -> None:
+        for read, state_NW in zip(self._plan.reads, states, strict=True):
+            latest = np.fmax.reduce(state_NW[:, WATERMARK], initial=-np.inf)
+            if latest < at or not read.entities:
+                continue
+            raise UserError(
+                f"timestamp {from_micros(at).isoformat()} is not after the latest event of this request's "
+                f"{'-'.join(entity.name for entity in read.entities)} ({from_micros(int(latest)).isoformat()}): "
+                "send a later timestamp, or none for the present."
+            )

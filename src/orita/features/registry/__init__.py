@@ -1,0 +1,1 @@
+"""What is known of features: versions, lineage, costs, in words and on disk."""

@@ -1,0 +1,169 @@
+"""What a worker takes from the log: the new events of one source, those whose ids came before left out.
+
+Legend: N events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from orita.events.log.columns import united
+from orita.events.log.log import Batch, EventLog
+from orita.features.api.arriving import arrived
+from orita.features.batch import identities
+from orita.features.declarations import Source
+from orita.features.stores.store import OnlineStore
+from orita.features.stream.recent_ids import RecentIds
+
+__all__ = ["Intake", "Overtaken", "Stretch", "Taken", "offset_name"]
+
+Integers = npt.NDArray[np.int64]
+
+_IDS = b"i"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What was taken of one partition.
+
+    Attributes:
+        name: under which the store keeps how far it has come there.
+        first, next: its first offset, and the one after its last.
+        sound: how many events keep the rules.
+        ids: which ids the partition had before.
+        id_N, offset_N: of the events that are new.
+    """
+
+    name: str
+    first: int
+    next: int
+    sound: int
+    ids: RecentIds
+    id_N: Integers
+    offset_N: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """New events of one source, of all partitions that brought some.
+
+    Attributes:
+        rows: the events, typed.
+        stretches: where they were, a partition each.
+    """
+
+    rows: pa.Table
+    stretches: tuple[Stretch, ...]
+
+
+class Overtaken(Exception):
+    """Another worker had a partition in between."""
+
+
+def offset_name(source: Source, partition: int) -> str:
+    """Return the name under which a store keeps how far it has come in a partition of a source's stream."""
+    return f"{source.name}/{partition}"
+
+
+class Intake:
+    """Takes the events of one source, from where the store stands.
+
+    Args:
+        source: which; its stream has its name.
+        log: where events are.
+        store: where state is; its offsets say where to go on.
+        group: workers of one group share the partitions.
+        prefix: of the keys under which the store remembers ids.
+        horizon: offsets within which an event id counts once.
+        id_types: by column, int64 or string, where the state's ids have a type already.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        log: EventLog,
+        store: OnlineStore,
+        group: str,
+        *,
+        prefix: bytes,
+        horizon: int,
+        id_types: Mapping[str, pa.DataType],
+    ) -> None:
+        self._source, self._log, self._store = source, log, store
+        self._prefix, self._horizon, self._id_types = prefix + _IDS, horizon, id_types
+        self._ids: dict[int, RecentIds] = {}
+        self._consumer = log.consumer(
+            source.name, group, position=lambda partition: store.offset(offset_name(source, partition)) or 0
+        )
+
+    def take(self, most_rows: int, wait_seconds: float) -> Taken | None:
+        """Return what has arrived, None where nothing has; a poll brings one append of each partition, so poll on.
+
+        Raises:
+            Overtaken: another worker had some of these partitions in between.
+        """
+        found: dict[int, list[Batch]] = {}
+        missing = most_rows
+        while missing > 0 and (batches := self._consumer.poll(missing, wait_seconds)):
+            wait_seconds = 0.0
+            for batch in batches:
+                before = found.setdefault(batch.partition, [])
+                if before and before[-1].next != batch.first:
+                    raise Overtaken
+                before.append(batch)
+                missing -= batch.rows.num_rows
+        return self._judged(found) if found else None
+
+    def close(self, *, counted: bool) -> None:
+        """Leave the group; *counted*: all that was taken is in the store, which who watches the group may know."""
+        if counted:
+            self._consumer.commit()  # a worker begins where the store stands, whatever is committed
+        self._consumer.close()
+
+    def _judged(self, found: Mapping[int, Sequence[Batch]]) -> Taken:
+        """Return the sound rows of batches that follow on each other, those whose ids are new."""
+        whole = pa.Table.from_batches([united([batch.rows for batches in found.values() for batch in batches])])
+        judged = arrived(self._source.schema, whole, self._id_types)
+        id_N, _ = identities(judged.table[self._source.schema.key])
+        new_N = np.zeros(len(whole), np.bool_)
+        stretches, start = [], 0
+        for partition, batches in found.items():
+            first, end = batches[0].first, batches[-1].next
+            rows = slice(start, start + end - first)
+            stretches.append(self._stretch(partition, first, end, judged.sound_N[rows], id_N[rows], new_N[rows]))
+            start = rows.stop
+        return Taken(judged.table if new_N.all() else judged.table.filter(pa.array(new_N)), tuple(stretches))
+
+    def _stretch(
+        self, partition: int, first: int, end: int, sound_N: npt.NDArray[np.bool_], id_N: Integers,
+        new_N: npt.NDArray[np.bool_],
+    ) -> Stretch:  # fmt: skip
+        """Return a partition's stretch, and set *new_N* where an event is sound and its id is new."""
+        if partition not in self._ids:
+            self._ids[partition] = self._remembered(partition, first)
+        ids = self._ids[partition]
+        sound_S = np.flatnonzero(sound_N)
+        offset_S, id_S = first + sound_S, id_N[sound_S]
+        unseen_S = ids.unseen(id_S, offset_S)
+        new_N[sound_S[unseen_S]] = True
+        name = offset_name(self._source, partition)
+        return Stretch(name, first, end, len(sound_S), ids, id_S[unseen_S], offset_S[unseen_S])
+
+    def _remembered(self, partition: int, first: int) -> RecentIds:
+        """Return the ids of a partition's last events; those that came before the store was filled are in the log."""
+        source = self._source
+        prefix = self._prefix + offset_name(source, partition).encode() + b"\0"
+        ids = RecentIds(self._store, prefix, self._horizon)
+        at = max(first - self._horizon, self._log.start(source.name, partition)) if ids.empty else first
+        while at < first:
+            read = self._log.read(source.name, partition, at, first - at)
+            if source.schema.key in read.rows.schema.names:
+                id_N, known_N = identities(pa.Table.from_batches([read.rows])[source.schema.key])
+                ids.recall(id_N[known_N], np.arange(at, read.next)[known_N])
+            at = read.next
+        return ids
