@@ -116,6 +116,7 @@ class RedisServer:
             "socket_connect_timeout": timeout,
             # A batch that was tried again unseen would be answered as another writer's.
             "retry": self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0),
+            "command_packer": _Packer(),
         }
         if config.password_variable:
             options["password"] = _password(config.password_variable)
@@ -143,6 +144,17 @@ class RedisServer:
 
     def _failed(self, why: str) -> StoreAway:
         return StoreAway(f"{self} {why}.")
+
+
+class _Packer:
+    """Commands in the protocol: the client's own packer takes three times as long for two hundred keys."""
+
+    def pack(self, *command: bytes | str | int) -> list[bytes]:
+        """Return the bytes of *command*; a name of two words is two arguments."""
+        name, *rest = command
+        parts = [*(name.encode() if isinstance(name, str) else bytes(name)).split(), *rest]
+        raw = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
+        return [b"*%d\r\n" % len(raw) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in raw])]
 
 
 def _password(variable: str) -> str:
