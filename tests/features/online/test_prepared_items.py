@@ -133,6 +133,22 @@ def asked(ids: Sequence[int]) -> Items:
     return Items(ids, np.array(ids, np.int64))
 
 
+def test_what_was_read_before_a_long_sleep_is_old_when_it_is_learned_after() -> None:
+    """A thread that was slower than the one that found the journal too short brings rows that nobody may use."""
+    kept = Watched(PLAN)
+    kept.count([{"item_id": 1}])
+    items = PreparedItems([b"\0"], [3])
+    items.catch_up(kept.get_many)
+    looked = items.look(asked([1]))
+    for _ in range(1100):
+        kept.change(noted(PLAN, kept.get_many, [(b"\0" + encode_id(7), b"")]))
+    items.catch_up(kept.get_many)
+    items.learn(asked([1]), [np.zeros((1, 3))], looked.turn)
+    assert items.look(asked([1])).missing_M == [0]
+    items.learn(asked([1]), [np.ones((1, 3))], items.turn)
+    assert items.look(asked([1])).missing_M == []
+
+
 def test_memory_is_bounded() -> None:
     """More rows than it may have make it forget; it goes on being right."""
     items = PreparedItems([b"\0"], [3], most=25)

@@ -144,8 +144,9 @@ class PreparedItems:
         """Learn which items changed up to the latest turn."""
         with self._writing:
             turn, changes = changed_between(get_many, self._turn)
-            if changes is None:
+            if changes is None:  # what other threads have read before, and learn after this, is old as well
                 self._memory = _Memory(_Columns.empty(self._widths))
+                self._changed_P[:] = turn
             else:
                 for number, places in changes:
                     self._changed_P[places] = number
