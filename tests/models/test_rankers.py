@@ -31,7 +31,7 @@ def test_every_ranker_keeps_the_contract(type_: str, text: bool, tmp_path: Path)
     check_ranker(lambda: build_ranker(type_, MODEL, TRAINING), train, val, tmp_path)
 
 
-@pytest.mark.parametrize("type_", ["two_tower", "deep_mlp", "lightgbm"])
+@pytest.mark.parametrize("type_", ["two_tower", "deep_mlp", "dcn_v2", "linear", "lightgbm"])
 def test_a_model_learns_more_than_popularity(type_: str) -> None:
     """On a world of tastes every real model ranks new rows better than the popularity of items does."""
     train, val, test = clicks(6000, seed=1), clicks(1500, seed=2), clicks(3000, seed=3)
@@ -63,7 +63,7 @@ def test_a_ranker_without_rows_or_without_a_fit_says_so(type_: str, tmp_path: Pa
         ranker.fit(rows.take(slice(0, 0)), rows, FitContext(SILENT))
 
 
-@pytest.mark.parametrize("type_", ["two_tower", "deep_mlp", "lightgbm"])
+@pytest.mark.parametrize("type_", ["two_tower", "deep_mlp", "dcn_v2", "linear", "lightgbm"])
 def test_one_kind_of_feature_is_enough(type_: str, tmp_path: Path) -> None:
     """A schema without categories, or pairs, or context, is no special case for fit, score and export."""
     rows = clicks(600)

@@ -46,7 +46,9 @@ def run(
 @app.command()
 def train(
     context: typer.Context,
-    type_: Annotated[str | None, typer.Option("--type", help="two_tower, deep_mlp, lightgbm or popularity.")] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="two_tower, deep_mlp, dcn_v2, linear, lightgbm or popularity.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train on the latest training set, evaluate, and register the model as the challenger."""

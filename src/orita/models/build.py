@@ -43,6 +43,22 @@ def _deep_mlp(model: ModelSection, training: TrainingSection) -> Ranker:
     return NeuralRanker("deep_mlp", DeepMlp, model, training)
 
 
+def _dcn_v2(model: ModelSection, training: TrainingSection) -> Ranker:
+    require("torch", extra="train")
+    from orita.models.cross_network import CrossNetwork
+    from orita.models.neural import NeuralRanker
+
+    return NeuralRanker("dcn_v2", CrossNetwork, model, training)
+
+
+def _linear(model: ModelSection, training: TrainingSection) -> Ranker:
+    require("torch", extra="train")
+    from orita.models.linear import Linear
+    from orita.models.neural import NeuralRanker
+
+    return NeuralRanker("linear", Linear, model, training)
+
+
 def _lightgbm(model: ModelSection, training: TrainingSection) -> Ranker:
     require("lightgbm", extra="train")
     from orita.models.gradient_boosting import GradientBoosting
@@ -57,5 +73,12 @@ def _popularity(model: ModelSection, training: TrainingSection) -> Ranker:
 
 
 RANKERS: Mapping[str, Callable[[ModelSection, TrainingSection], Ranker]] = MappingProxyType(
-    {"two_tower": _two_tower, "deep_mlp": _deep_mlp, "lightgbm": _lightgbm, "popularity": _popularity}
+    {
+        "two_tower": _two_tower,
+        "deep_mlp": _deep_mlp,
+        "dcn_v2": _dcn_v2,
+        "linear": _linear,
+        "lightgbm": _lightgbm,
+        "popularity": _popularity,
+    }
 )

@@ -33,7 +33,7 @@ MetricName = Literal[
     "calibration_error",
 ]
 
-MODEL_TYPES = ("two_tower", "deep_mlp", "lightgbm", "popularity")
+MODEL_TYPES = ("two_tower", "deep_mlp", "dcn_v2", "linear", "lightgbm", "popularity")
 """Every type of model that a configuration can name; `orita.models.build` has a builder for each."""
 
 
@@ -77,6 +77,8 @@ class ModelSection(Section):
     user_tower_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
     item_tower_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
     hidden_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
+    crosses: Annotated[int, Field(ge=1, le=8)] = 2
+    cross_rank: _Width = 32
     embedding_dim: _Width = 128
     id_embedding_dim: _Width = 16
     dropout: _Share = 0.3

@@ -24,18 +24,27 @@ _MAX_CATEGORY_WIDTH = 16
 
 
 class Inputs(nn.Module):
-    """The prepared features of some sides as one matrix: dense columns beside embedded categories."""
+    """The prepared features of some sides as one matrix: dense columns beside categories, each embedded.
 
-    def __init__(self, preparation: Preparation, sides: Sequence[Side]) -> None:
+    Args:
+        preparation: how features are prepared.
+        sides: which features.
+        category_width: width of an embedding, or the number of the category's values where that is less.
+    """
+
+    def __init__(
+        self, preparation: Preparation, sides: Sequence[Side], category_width: int = _MAX_CATEGORY_WIDTH
+    ) -> None:
         super().__init__()
         self.preparation = preparation
         self.register_buffer("columns", torch.from_numpy(preparation.dense_of(sides)), persistent=False)
         self.positions = preparation.categories_of(sides)
         cardinalities = [int(preparation.cardinalities[c]) for c in self.positions]
+        widths = [min(cardinality, category_width) for cardinality in cardinalities]
         self.embeddings = nn.ModuleList(
-            nn.Embedding(1 + cardinality, min(cardinality, _MAX_CATEGORY_WIDTH)) for cardinality in cardinalities
+            nn.Embedding(1 + cardinality, width) for cardinality, width in zip(cardinalities, widths, strict=True)
         )
-        self.width = len(self.columns) + sum(min(cardinality, _MAX_CATEGORY_WIDTH) for cardinality in cardinalities)
+        self.width = len(self.columns) + sum(widths)
 
     columns: Tensor
 

@@ -23,7 +23,7 @@ class ModelMetadata:
         model_version: ``v1.2.3``.
         training_date: ISO 8601, with an offset.
         mlflow_run_id: the run that made it; empty outside of a tracked run.
-        model_type: ``two_tower``, ``deep_mlp``, ``lightgbm``, ``popularity`` or a type of the user's own.
+        model_type: one of `config.MODEL_TYPES`, or a type of the user's own.
         metrics: figures on the test rows, by name.
         feature_schema_version: `FeatureSchema.version` of the features it reads.
         training_data_date_range: ``start`` and ``end`` of the training rows, ISO 8601.

@@ -57,7 +57,7 @@ class Ranker(Protocol):
 
     @property
     def type(self) -> str:
-        """The model's type as in ``model_config.yaml``: ``two_tower``, ``deep_mlp``, ``lightgbm``, ``popularity``."""
+        """The model's type as in ``model_config.yaml``, such as ``two_tower``; `config.MODEL_TYPES` has all."""
         ...
 
     def fit(self, train: Examples, val: Examples, context: FitContext) -> FitReport:
