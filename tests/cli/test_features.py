@@ -315,12 +315,10 @@ def test_an_ingest_makes_what_must_be_fresh_stale(fresh: Path) -> None:
 
 
 def test_nothing_published_is_said(tmp_path: Path) -> None:
-    """Before the first publication, check and stream say what to run, and list shows the declarations alone."""
+    """Before the first publication, check says what to run, and list shows the declarations alone."""
     folder = project(tmp_path)
     codes = {fault["code"] for fault in told(folder, "features", "check", code=1)["faults"]}
     assert codes == {"not_recorded", "not_published"}
-    with pytest.raises(UserError, match="orita features backfill"):
-        run(folder, "features", "stream", "--for", "0")
     assert len(told(folder, "features", "list")["features"]) == 6
     with pytest.raises(UserError, match="no champion"):
         run(folder, "features", "skew")
@@ -367,3 +365,14 @@ def log_answer(home: Home, rows: list[dict[str, Any]]) -> None:
     log.start()
     log.append(LogStream("small", VERSION, names), answer)
     log.close()
+
+
+def test_retain_says_where_the_log_begins(fresh: Path) -> None:
+    """What the configuration does not limit is refused with what to set; else nothing young goes, and it is said."""
+    write_jsonl(fresh / "more.jsonl", recent_events(20, start=60))
+    run(fresh, "features", "push", str(fresh / "more.jsonl"))
+    with pytest.raises(UserError, match="set days, gigabytes or both"):
+        run(fresh, "features", "retain")
+    (fresh / "orita.yaml").write_text("system: features.py\nevents: {retention: {days: 30}}\n")
+    assert told(fresh, "features", "retain") == {"interactions": {str(part): 0 for part in range(4)}}
+    assert "The log begins at" in run(fresh, "features", "retain")

@@ -22,7 +22,7 @@ def holds(condition: Condition | None, source: Source, event: Event) -> bool:
             given = event.get(name)
             if given is None or isnan(given):
                 return False
-            number = float(given)
+            number: float = given  # whole numbers stay whole
             return {"<": number < limit, "<=": number <= limit, ">": number > limit, ">=": number >= limit}[operator]
         case OneOf(column=name, values=values):
             return event.get(name) is not None and event[name] in values

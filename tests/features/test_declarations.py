@@ -25,6 +25,8 @@ HOUR = MICROS_PER_DAY // 24
 USER = Entity("user", "user_id", "users", [Column("group", "category", choices=("a", "b")), Column("age", "float")])
 ITEM = Entity("item", "item_id", "items", [Column("tags", "list", choices=("x", "y")), Column("made", "time")])
 SHOWN = Source("interactions", INTERACTION)
+NAN = float("nan")
+WEEKS = SHOWN.count().over("1d", "7d")
 
 
 def declared(**features: Any) -> System:
@@ -43,9 +45,13 @@ def declared(**features: Any) -> System:
         (lambda: SHOWN.first("request_id"), "is of type 'str'"),
         (lambda: Source("e", with_column("kind", "category")).last("kind"), "needs choices for last"),
         (lambda: Source("e", with_column("tags", "list")).count_distinct("tags"), "no list is needed"),
-        (lambda: SHOWN.count_distinct("device", cap=0), "allowed are 1 to 100000; beyond, use approx_distinct"),
-        (lambda: SHOWN.approx_distinct("device", lg_k=3), "allowed are 4 to 16"),
+        (lambda: SHOWN.count_distinct("device", cap=0), "whole numbers from 1 to 100000; beyond, use approx_distinct"),
+        (lambda: SHOWN.count_distinct("device", cap=2.5), r"cap=2.5\): allowed are whole numbers"),  # type: ignore[arg-type]
+        (lambda: SHOWN.count_distinct("device", cap="5"), r"cap='5'\): allowed are whole numbers"),  # type: ignore[arg-type]
+        (lambda: SHOWN.approx_distinct("device", lg_k=3), "allowed are whole numbers from 4 to 16"),
+        (lambda: SHOWN.approx_distinct("device", lg_k=4.5), "allowed are whole numbers from 4 to 16"),  # type: ignore[arg-type]
         (lambda: SHOWN.quantile("dwell_time", 0), "more than 0, and 1 at most"),
+        (lambda: SHOWN.quantile("dwell_time", "0.5"), "share='0.5'.: allowed is more than 0"),  # type: ignore[arg-type]
         (lambda: SHOWN.std("dwell_time", ddof=2), "allowed are 0"),
         (lambda: SHOWN.decayed_sum("dwell_time", "0d"), "half_life '0d' is not understood"),
         (lambda: USER["gruop"], "Did you mean 'group'"),
@@ -60,7 +66,12 @@ def declared(**features: Any) -> System:
         (lambda: payments.count().by(card).for_(shop), r"kinds \['card'\], as in by\(\), got \['shop'\]"),
         (lambda: SHOWN.count().over("1d", hop="2d"), "may not be longer than the window"),
         (lambda: SHOWN.count().over("1d", hop="1h", cap=5), "needs no cap"),
-        (lambda: SHOWN.count().over("1d", cap=0), "cap=0: allowed are 1 to 1000000"),
+        (lambda: SHOWN.count().over("1d", cap=0), "cap=0: allowed are whole numbers from 1 to 1000000"),
+        (lambda: SHOWN.count().session("1d", cap=True), "cap=True: allowed are whole numbers from 1 to 1000000"),
+        (lambda: SHOWN.count().over("1d", hop=""), "hop '' is not understood"),
+        (lambda: SHOWN.count().over(7), "7 is not understood: write a positive number and s, m, h or d"),  # type: ignore[call-overload]
+        (lambda: SHOWN.count().over("1d", "24h"), r"over\('1d', '24h'\): '1d' and '24h' are one window"),
+        (lambda: SHOWN.count().over("1d", "1d"), "'1d' and '1d' are one window"),
         (lambda: SHOWN.count().over("1 day"), "such as '3d'"),
         (lambda: SHOWN.count().over("40000d"), "a hundred years at most"),
         (lambda: SHOWN.count().over("1d", "week"), "'week' is not understood"),
@@ -71,6 +82,7 @@ def declared(**features: Any) -> System:
         (lambda: SHOWN.count().smooth(0.1, 2), "applies to mean"),
         (lambda: SHOWN.mean("click").smooth(0.1, 0), "weight > 0"),
         (lambda: SHOWN.mean("click").smooth(float("nan"), 1), "needs numbers"),
+        (lambda: SHOWN.mean("click").smooth("a", 1), "needs numbers"),  # type: ignore[arg-type]
         (lambda: SHOWN.count().decay("3d"), "applies to last_time"),
         (lambda: SHOWN.last_time().decay("3 days"), "such as '3d'"),
         (lambda: SHOWN.count().age(), r"age\(\) applies to last_time\(\) and first_time\(\)"),
@@ -81,6 +93,7 @@ def declared(**features: Any) -> System:
         (lambda: SHOWN.click - SHOWN.mean("click"), "smoothed mean"),
         (lambda: SHOWN.click - SHOWN.mean("click").by(ITEM["tags"]).smooth(0, 1), "holds several values a row"),
         (lambda: SHOWN.device > 3, "> compares a number with a number: column 'device'"),
+        (lambda: SHOWN.dwell_time > NAN, "compares a number with a number: .* the value is nan"),
         (lambda: SHOWN.position < "3", "the value is '3'"),  # type: ignore[operator]
         (lambda: SHOWN.device.equals("mobil"), r"cannot be 'mobil': allowed is \['mobile', 'desktop', 'tablet'\]"),
         (lambda: SHOWN.click.equals("1"), "cannot be '1': allowed is a number"),
@@ -91,6 +104,21 @@ def declared(**features: Any) -> System:
         (lambda: SHOWN.count().where(SHOWN.click == 1), "takes a condition .* not bool False"),  # type: ignore[arg-type,comparison-overlap]
         (lambda: SHOWN.count().where(payments.amount > 3), "source 'interactions' has no column 'amount'"),
         (lambda: system("s", label=SHOWN.dwell_time, rank=ITEM, for_=USER), "a flag"),
+        (lambda: system("s", label="click", rank=ITEM, for_=USER), "label='click': a column of a source"),  # type: ignore[arg-type]
+        (lambda: system("s", label=SHOWN.click, rank="item", for_=USER), "rank='item': an entity"),  # type: ignore[arg-type]
+        (lambda: system("", label=SHOWN.click, rank=ITEM, for_=USER), "system '' is not a name: use 1 to 63"),
+        (lambda: system("../up", label=SHOWN.click, rank=ITEM, for_=USER), "system '../up' is not a name"),
+        (lambda: system("s", label=SHOWN.click, rank=USER, for_=USER), r"rank 'user' for itself.* user.role\("),
+        (lambda: Entity("user", ""), "has the key '': name one column"),
+        (lambda: Entity("user", ("a", 3)), "has the key .* name one column"),  # type: ignore[arg-type]
+        (lambda: Entity("a user", "a"), "entity 'a user' is not a name: use letters, digits and '_'"),
+        (lambda: payments.count().by(card).for_("payee"), r"takes entities, such as .*, not 'payee'"),  # type: ignore[arg-type]
+        (lambda: WEEKS.by(USER).age(), r"age\(\) is of one window: write over\('1d'\).age\(…\), a feature each"),  # type: ignore[attr-defined]
+        (lambda: WEEKS.session("1h"), r"session\(\) is of one window"),  # type: ignore[attr-defined]
+        (lambda: WEEKS.by(USER).log(), r"log\(\) takes a number, not over\('1d', '7d'\), which are several"),
+        (lambda: WEEKS / 2, "/ takes a number, not over"),
+        (lambda: SHOWN.count() / WEEKS, "/ takes a number, not over"),
+        (lambda: WEEKS.by(USER).is_missing(), r"is_missing\(\) takes a value of the row, not over"),
         (lambda: Source("users", USER.schema), "needs a schema with a time column"),
         (lambda: Source("interactions", INTERACTION, delay="later"), "source 'interactions': delay 'later'"),
         (lambda: Source("interactions", INTERACTION, renamed={"user_id": "usr"}), "has no column 'usr'"),
@@ -102,6 +130,8 @@ def declared(**features: Any) -> System:
         (lambda: branch.schema, "no attribute table"),
         (lambda: feature(feature(SHOWN.count())), "takes an expression, not a feature"),  # type: ignore[arg-type]
         (lambda: feature(SHOWN.count(), fresh="now"), "fresh 'now' is not understood"),
+        (lambda: feature(SHOWN.count(), fresh=""), "fresh '' is not understood"),
+        (lambda: feature(SHOWN.count(), cost=4096), "cost 4096 is not understood"),  # type: ignore[arg-type]
         (lambda: feature(SHOWN.count(), cost="4 apples"), "cost '4 apples' is not understood"),
     ],
 )
@@ -119,6 +149,11 @@ def with_column(name: str, type_: Any) -> TableSchema:
 @pytest.mark.parametrize(
     ("features", "says"),
     [
+        ({"x": 3}, "feature 'x' is 3: a feature is made of events, attributes or the request"),
+        ({"x": "abc"}, "feature 'x' is 'abc'"),
+        ({"x": SHOWN.click}, "feature 'x' is EventColumn"),
+        ({"a@1": SHOWN.count()}, "feature 'a@1' is not a name: use letters, digits and '_'"),
+        ({"a b": SHOWN.count()}, "feature 'a b' is not a name"),
         ({"x": SHOWN.last_time().by(USER)}, r"feature 'x' is a time; make a number of it with age\(\)"),
         ({"x": ITEM["made"]}, "feature 'x' is a time"),
         ({"x": SHOWN.context.request_id}, "feature 'x' is a column of type 'str'"),
@@ -175,6 +210,8 @@ def test_several_windows_are_several_features() -> None:
     one = SHOWN.mean("click").over("7d", hop="1h").by(USER).where(SHOWN.position > 1)
     assert made.declared["rate_7d"] == one.delayed("1h").ttl("3d").smooth(0.5, 2)
     assert {made.notes[name].owner for name in ("rate_1d", "rate_7d")} == {"team"}
+    paid = payments.count().by(card).over("1d", "7d").for_(payee)
+    assert paid.each[1][1] == payments.count().by(card).over("7d").for_(payee)
 
 
 def test_conditions_are_joined() -> None:

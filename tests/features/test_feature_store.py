@@ -58,9 +58,9 @@ def test_offline_and_online_give_the_same_values_and_types(store: FeatureStore) 
 
 
 def test_offline_keeps_every_row_in_its_order_with_its_own_columns(store: FeatureStore) -> None:
-    """Rows come back as they were, duplicates and columns of their own included; an id of another type sees nothing."""
+    """Rows come back as they were, duplicates and columns of their own included; an id that nobody has sees nothing."""
     row = {"user_id": 3, "item_id": 100, "timestamp": "2024-11-20T00:00:00Z", "note": "kept"}
-    rows = [row, {**row, "user_id": "nobody"}, row, {**row, "timestamp": "1990-01-01T00:00:00"}]
+    rows = [row, {**row, "user_id": 999}, row, {**row, "timestamp": "1990-01-01T00:00:00"}]
     found = store.get_offline_features(rows, ["user_clicks"]).to_pylist()
     assert [each["note"] for each in found] == ["kept"] * 4
     assert [each["user_clicks"] for each in found] == [found[0]["user_clicks"], 0, found[0]["user_clicks"], 0]

@@ -18,6 +18,7 @@ from tests.features.oracle_values import SLACK
 from tests.features.scenario_tables import sources_of
 from tests.features.scenarios import Scenario
 
+from orita.core.errors import UserError
 from orita.features.online.reader import OnlineReader
 
 NAMES = case_names()
@@ -62,10 +63,15 @@ def _batches(case: Case, at: int) -> list[dict[str, list[Event]]]:
     return [{name: [event]} for _, name, event in sorted(arrived, key=lambda arrival: arrival[0])]
 
 
-def _answer(case: Case, reader: OnlineReader, row: Event, at: int) -> dict[str, float]:
-    (item,) = case.plan.system.item.columns
-    ((_, values),) = answers(reader, case.plan, row, [row[item]], at)
-    return values
+def _expect_online(case: Case, position: int, reader: OnlineReader, row: Event, at: int, engine: str) -> None:
+    """Compare what a request gets with the case; one that does not say who asks, or for what, is refused."""
+    (user,), (item,) = case.plan.system.user.columns, case.plan.system.item.columns
+    if row[user] is None or row[item] is None:
+        with pytest.raises(UserError, match="the id None is none"):
+            list(answers(reader, case.plan, row, [row[item]], at))
+    else:
+        ((_, values),) = answers(reader, case.plan, row, [row[item]], at)
+        expect(case, position, values, engine)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,7 +99,7 @@ def test_publishing_keeps_the_case(name: str, tmp_path: Path) -> None:
     case = load_case(name)
     for position, (row, at) in enumerate(_requests(case)):
         reader = published(case.plan, _seen_by(case, at), tmp_path / str(position))
-        expect(case, position, _answer(case, reader, row, at), "online")
+        _expect_online(case, position, reader, row, at, "online")
 
 
 @pytest.mark.parametrize("name", _open("stream"))
@@ -106,7 +112,7 @@ def test_streaming_keeps_the_case(name: str) -> None:
             streamed.count(batch)
         held = dict(streamed.store.records)
         for _ in range(2):
-            expect(case, position, _answer(case, streamed.reader(), row, at), "stream")
+            _expect_online(case, position, streamed.reader(), row, at, "stream")
         assert streamed.store.records == held
 
 

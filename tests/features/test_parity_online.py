@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.features.agreement import LONG, SHORT, check
 from tests.features.engines_online import Streamed, answers, published
 from tests.features.oracle import Oracle
-from tests.features.oracle_events import Event, known_of
+from tests.features.oracle_events import Event, known_of, time_of
 from tests.features.scenario_tables import sources_of
 from tests.features.scenarios import MINUTE, Scenario, clicks, transfers
 from tests.features.shapes import FAMILIES, expressions_plan, window_plan
@@ -32,9 +32,13 @@ LATER = st.lists(
 
 
 def known_by(plan: Plan, scenario: Scenario, now: int) -> Scenario:
-    """Return the scenario with the events that were known by *now*."""
+    """Return the scenario with the events that are seen as of *now*: over, and known by then."""
     kept = {
-        name: [e for e in Oracle(plan.system, scenario.events).unique(source) if known_of(source, e) <= now]
+        name: [
+            e
+            for e in Oracle(plan.system, scenario.events).unique(source)
+            if known_of(source, e) <= now and time_of(source, e) < now
+        ]
         for name, source in sources_of(plan).items()
     }
     return Scenario(
@@ -69,7 +73,7 @@ def check_streamed(plan: Plan, scenario: Scenario, cuts: Sequence[int], later: S
     """
     streamed = Streamed(plan, scenario)
     before: dict[str, list[Event]] = {}
-    moments = sorted({*cuts, scenario.settled(plan)})
+    moments = sorted({*cuts, scenario.settled(plan) + 1})
     for now in moments:
         known = known_by(plan, scenario, now)
         streamed.count({name: [e for e in its if e not in before.get(name, [])] for name, its in known.events.items()})
@@ -112,7 +116,7 @@ def drawn(data: st.DataObject, case: str, size: int, *, streamed: bool) -> tuple
 def run_published(case: str, data: st.DataObject, size: int) -> None:
     """Draw events of *case*, publish them, ask."""
     plan, scenario = drawn(data, case, size, streamed=False)
-    now = data.draw(st.one_of(moments(scenario), st.just(scenario.settled(plan))))
+    now = data.draw(st.one_of(moments(scenario), st.just(scenario.settled(plan) + 1)))
     check_published(plan, scenario, now, data.draw(LATER))
 
 

@@ -6,13 +6,16 @@ import copy
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from tests.features.small_system import events, ingested, small_workspace
 
+from orita import INTERACTION, Column, Entity, Source, system
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.events.lake import Lake
@@ -166,17 +169,64 @@ def _changed(system: System, name: str, declared: Mapping[str, Any], label: str 
     return changed
 
 
-def test_changed_declarations_are_refused(project: Project) -> None:
-    """A feature that is gone or means something else, and another label, are told by name."""
+def _others(system: System) -> list[dict[str, Any]]:
+    """Return declarations without a feature, and with the meanings of two swapped."""
+    first, second = "item_ctr", "user_historical_ctr"
+    swapped = {first: system.declared[second], second: system.declared[first]}
+    return [{key: value for key, value in system.declared.items() if key != first}, dict(system.declared) | swapped]
+
+
+def test_declarations_of_then_are_in_the_registry(project: Project) -> None:
+    """A feature that is gone, or means something else now, is made as it was recorded."""
     system, name = project.system, _id(project)
-    fewer = {key: value for key, value in system.declared.items() if key != "item_ctr"}
-    with pytest.raises(UserError, match="feature 'item_ctr' is not declared any more in system 'feed'"):
+    for declared in _others(system):
+        assert reproduce(project.home, _changed(system, name, declared), name).equal
+
+
+def _mini(*, window: str, delay: str = "0s", choices: tuple[str, ...] = ("mobile", "desktop", "tablet")) -> System:
+    device = Column("device", "category", choices=choices)
+    more = () if window == "1d" else (Column("rating", "float"),)
+    shown = Source("interactions", INTERACTION.with_columns(device, *more), delay=delay)
+    user, item = Entity("user", "user_id"), Entity("item", "item_id")
+    made = system("small", label=shown.click, rank=item, for_=user)
+    made.features(
+        recent=shown.count().by(user).over(window),
+        ctr=shown.ratio("click").by(item),
+        newest=shown.last("device").by(user),
+        device=shown.context.device.one_hot("mobile"),
+    )
+    return made
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        _mini(window="2d"),
+        _mini(window="2d", delay="5m"),
+        _mini(window="2d", choices=("tablet", "watch", "mobile", "desktop")),
+    ],
+)
+def test_what_was_declared_beside_a_feature_may_have_changed(tmp_path: Path, now: System) -> None:
+    """Another window, one more column, another delay or other choices: the set's id makes the rows of then again."""
+    workspace = small_workspace(tmp_path, _mini(window="1d"))
+    ingested(workspace.home, tmp_path, events(120), workspace.system)
+    for made in (workspace, replace(workspace, system=now)):
+        graph = etl_graph(made)
+        run_graph(replace(graph, tasks=graph.tasks[2:]), made)
+    newest, oldest = training_sets(workspace.home.training_sets, "small")
+    assert newest.schema.version != oldest.schema.version
+    assert reproduce(workspace.home, now, oldest.id).equal
+    assert reproduce(workspace.home, now, newest.id).equal
+
+
+def test_what_was_not_recorded_is_refused(project: Project) -> None:
+    """Where the registry does not have what a feature was, the sentence names it; so it does another label."""
+    system, name = project.system, _id(project)
+    (project.home.features / "feed.json").unlink()
+    fewer, swapped = _others(system)
+    with pytest.raises(UserError, match="feature 'item_ctr' is not declared any more in system 'feed', and the reg"):
         reproduce(project.home, _changed(system, name, fewer), name)
-    swapped = dict(system.declared) | {
-        "item_ctr": system.declared["user_historical_ctr"],
-        "user_historical_ctr": system.declared["item_ctr"],
-    }
-    with pytest.raises(UserError, match="feature 'user_historical_ctr' is declared otherwise now"):
+    with pytest.raises(UserError, match=r"'user_historical_ctr' is declared otherwise now .* was never recorded or is"):
         reproduce(project.home, _changed(system, name, swapped), name)
     with pytest.raises(UserError, match="its label was click and is like now"):
         reproduce(project.home, _changed(system, name, system.declared, "like"), name)

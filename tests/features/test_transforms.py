@@ -225,7 +225,7 @@ def test_a_cross_spreads_and_never_moves() -> None:
         (lambda: SPENT.bucket("1"), "not str '1'"),  # type: ignore[arg-type]
         (lambda: SPENT + "1", "not str '1'"),  # type: ignore[operator]
         (lambda: SPENT / SHOWN.click, "not EventColumn"),  # type: ignore[operator]
-        (lambda: SPENT / COUNT.over("1d", "7d"), "not Several"),  # type: ignore[operator]
+        (lambda: SPENT / COUNT.over("1d", "7d"), "which are several"),
         (lambda: SPENT.cross(3, buckets=3), r"cross\(\) takes"),  # type: ignore[arg-type]
     ],
 )

@@ -175,6 +175,14 @@ def test_a_real_store_behind_the_routes(tmp_path: Path) -> None:
         names = workspace.system.schema().names
         assert {name: online[0][name] for name in names} == {name: offline[0][name] for name in names}
         assert online[0]["user_clicks"] == 2
+        mixed = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [100, "101"]})
+        assert [row["item_id"] for row in mixed.json()["data"]["rows"]] == [100, 101]
+        several = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [[100, 1]]})
+        refused(several, 422, "invalid_value", "(100, 1)", "whole numbers or texts")
+        for wrong in ({"user_id": "x"}, {"timestamp": "0001-01-01T00:00:00+14:00"}):
+            ((name, value),) = wrong.items()
+            answer = client.post(f"{PREFIX}/offline", json={"rows": [row | wrong]})
+            refused(answer, 422, "invalid_value", "row 0", name, value)
         unknown = client.post(f"{PREFIX}/online", json=asked | {"features": ["user_click"]})
         refused(unknown, 422, "not_found", "'user_click'", "'user_clicks'")
 
@@ -213,6 +221,8 @@ def test_offline_answers_every_row(client: AsgiClient, store: StandInStore) -> N
     [
         ("online", {"user_id": 1}, 422, "missing_field", ["item_ids"]),
         ("online", {"user_id": -1, "item_ids": [1]}, 422, "invalid_value", ["user_id", "-1"]),
+        ("online", {"user_id": 1, "item_ids": [9.5]}, 422, "invalid_value", ["item_ids[0]", "9.5"]),
+        ("online", {"user_id": [1, True], "item_ids": [9]}, 422, "invalid_value", ["user_id[1]", "true"]),
         ("online", {"user_id": 1, "item_ids": []}, 422, "invalid_value", ["item_ids is empty"]),
         ("online", {"user_id": 1, "item_ids": [1, 2, 3, 4]}, 422, "too_many_items", ["4", "3"]),
         ("online", {"user_id": 1, "item_ids": [1], "contxt": {}}, 422, "unknown_field", ["'contxt'", "'context'"]),
@@ -223,7 +233,7 @@ def test_offline_answers_every_row(client: AsgiClient, store: StandInStore) -> N
         ("online", {"user_id": 1, "item_ids": [1], "timestamp": "soon"}, 422, "invalid_value", ["timestamp", "soon"]),
         ("offline", {"rows": []}, 422, "invalid_value", ["rows is empty"]),
         ("offline", {"rows": [ROW] * 4}, 422, "too_many_rows", ["4", "3"]),
-        ("offline", {"rows": [ROW], "as_of": "then"}, 422, "invalid_value", ["as_of", "then"]),
+        ("offline", {"rows": [ROW], "as_of": "then"}, 422, "invalid_value", ["as_of", "then", "'known' or 'event'"]),
         ("offline", {"rows": [ROW, {"a": {"b": 1}}]}, 422, "invalid_value", ["rows[1]"]),
         ("offline?wait=maybe", {"rows": [ROW]}, 422, "invalid_value", ["wait", "maybe"]),
         ("push", {"events": [ROW] * 4}, 422, "too_many_events", ["4", "3"]),

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 SourceArgument = Annotated[
     Path,
-    typer.Argument(help="A CSV, JSON-lines or Parquet file, or a folder with interactions, users and items."),
+    typer.Argument(
+        help="A CSV, JSON-lines or Parquet file called like a table of the system (payments.csv), or a folder of them."
+    ),
+]
+TableOption = Annotated[
+    str | None, typer.Option("--table", help="The table of the system that the file holds, whatever it is called.")
 ]
 
 
@@ -62,19 +67,23 @@ def generate(
 
 
 @app.command()
-def ingest(context: typer.Context, source: SourceArgument, as_json: JsonOption = False) -> None:
+def ingest(
+    context: typer.Context, source: SourceArgument, table_: TableOption = None, as_json: JsonOption = False
+) -> None:
     """Judge every row of SOURCE and add the good ones to the lake, once; bad ones go to quarantine with a reason."""
     from orita.events.ingest import ingest as bring_in
 
-    _judge(context, source, bring_in, as_json)
+    _judge(context, source, table_, bring_in, as_json)
 
 
 @app.command()
-def validate(context: typer.Context, source: SourceArgument, as_json: JsonOption = False) -> None:
+def validate(
+    context: typer.Context, source: SourceArgument, table_: TableOption = None, as_json: JsonOption = False
+) -> None:
     """Judge every row of SOURCE as ingest would, and change nothing."""
     from orita.events.ingest import validate as only_judge
 
-    _judge(context, source, only_judge, as_json)
+    _judge(context, source, table_, only_judge, as_json)
 
 
 @app.command()
@@ -110,11 +119,14 @@ def recognised_system(source: Path) -> str | None:
     return DATASETS[name].system if name is not None else None
 
 
-def _judge(context: typer.Context, source: Path, work: Callable[..., IngestReport], as_json: bool) -> None:
+def _judge(
+    context: typer.Context, source: Path, table_: str | None, work: Callable[..., IngestReport], as_json: bool
+) -> None:
     project = project_of(context, system=recognised_system(source))
     report = work(
         project.home,
         source,
+        table=table_,
         config=project.data.value.validation,
         schemas=project.system.tables,
         origin={"system": project.system.name},

@@ -1,4 +1,4 @@
-"""Commands that move values: features read, push, stream, backfill."""
+"""Commands that move values: features read, push, stream, backfill, retain."""
 
 from __future__ import annotations
 
@@ -164,6 +164,24 @@ def backfill(context: typer.Context, as_json: JsonOption = False) -> None:
     records = ", ".join(f"{name} {count:,}" for name, count in generation.records.items())
     tables = ", ".join(f"{name} {version}" for name, version in generation.tables.items())
     figures({**told, "records": records, "tables": tables, "recorded": ", ".join(changed) or "nothing new"})
+
+
+@features_app.command()
+def retain(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Delete events from the log that lake and online features hold, past what events.retention in orita.yaml keeps.
+
+    'orita features stream' does so every minute. The last 100,000 events of a partition stay in any case.
+    """
+    from orita.pipelines.log_retention import retain_events
+
+    workspace = project_of(context).workspace()
+    with closing(workspace.event_log()) as log:
+        kept = retain_events(workspace, log)
+    if as_json:
+        print_json({stream: {str(part): at for part, at in sorted(parts.items())} for stream, parts in kept.items()})
+        return
+    rows = [[stream, str(part), f"{at:,}"] for stream, parts in kept.items() for part, at in sorted(parts.items())]
+    table("The log begins at", ["stream", "partition", "offset"], rows)
 
 
 def _online(

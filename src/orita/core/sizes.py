@@ -18,7 +18,7 @@ def size_bytes(text: str, what: str = "size") -> int:
     >>> size_bytes("4KB")
     4096
     """
-    match = _SIZE.fullmatch(text)
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if not match or float(match[1]) <= 0:
         raise UserError(f"{what} {text!r} is not understood: write a positive number and B, KB, MB or GB.")
     return round(float(match[1]) * _FACTOR[match[2]])

@@ -25,11 +25,12 @@ class ValidationConfig(Section):
         delimiter: what parts the columns of a ``.csv`` file; ``.tsv`` files are parted by tabs.
         timestamps: how times are written where they are text or numbers.
         time_zone: the zone that ``time_of_day`` and ``day_of_week`` are told in.
-        future_days: a time later than this many days from now breaks the rule ``future``.
+        future_days: a time later than this many days after the row came (into the log, or now) breaks the rule
+            ``future``.
         id_integer_share: where some ids of a new table are no numbers: it has integer ids, and the others go to
             quarantine, when at least this share of its ids are integers; otherwise its ids are text.
         profile_range_factor: a number further outside the earlier range than this many times its width breaks
-            the rule ``profile.range``; only where the schema declares no bounds.
+            the rule ``profile.range``; only where the schema declares no bounds, and not for rows of the event log.
         profile_min_rows: earlier rows that a profile needs before anything is judged by it, and rows that a
             batch needs before it is compared.
         null_share_rise: warn when the share of nulls rises by more than this.

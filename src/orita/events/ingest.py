@@ -43,6 +43,7 @@ def ingest(
     path: Path,
     *,
     dataset: str | None = None,
+    table: str | None = None,
     config: ValidationConfig | None = None,
     schemas: Mapping[str, TableSchema] | None = None,
     origin: Mapping[str, str] | None = None,
@@ -53,10 +54,12 @@ def ingest(
 
     Args:
         home: where tables, quarantine and profiles are kept.
-        path: a file, a folder with interactions, users or items, or a data set that is known by its files.
+        path: a file, a folder with a file for each of some tables, or a data set that is known by its files.
         dataset: the name of the data set that *path* must be; None: whatever it is.
+        table: the table whose rows the file *path* has; None: its name tells (`find_sources`).
         config: how strictly rows are judged.
-        schemas: by table name, what rows must look like; a table left out has the data set's own, else the contract's.
+        schemas: the tables that there are, by name, and what their rows must look like; without, the contract's
+            interactions, users and items, or the data set's own.
         origin: whose rows these are: ``system``, and ``world`` if they were generated; kept with a table that this
             makes. A table that was made for another system, or for a world that these are not of, is refused.
         clock: tells what the future is.
@@ -71,7 +74,7 @@ def ingest(
     named = recognise(path, dataset)
     with one_writer(home, config.lock_wait_seconds):
         sweep_leftovers(home)
-        with _run(home, path, config, schemas, origin or {}, clock, progress) as run:
+        with _run(home, path, table, config, schemas, origin or {}, clock, progress) as run:
             for judged in run.judged:
                 run.quarantine(judged)
             for judged in run.judged:
@@ -85,6 +88,7 @@ def validate(
     path: Path,
     *,
     dataset: str | None = None,
+    table: str | None = None,
     config: ValidationConfig | None = None,
     schemas: Mapping[str, TableSchema] | None = None,
     origin: Mapping[str, str] | None = None,
@@ -99,7 +103,7 @@ def validate(
     config, clock = config or ValidationConfig(), clock or SystemClock()
     started = clock.monotonic()
     named = recognise(path, dataset)
-    with _run(home, path, config, schemas, origin or {}, clock, progress) as run:
+    with _run(home, path, table, config, schemas, origin or {}, clock, progress) as run:
         for judged in run.judged:
             judged.refuse_bad_share(config.max_bad_share, None, run.examples(judged))
         tables = {judged.opened.table: run.report(judged) for judged in run.judged}
@@ -179,6 +183,7 @@ class _Run:
 def _run(
     home: Home,
     path: Path,
+    table: str | None,
     config: ValidationConfig,
     schemas: Mapping[str, TableSchema] | None,
     origin: Mapping[str, str],
@@ -187,7 +192,7 @@ def _run(
 ) -> Iterator[_Run]:
     """Open and judge every source of *path*; its staged work is gone afterwards."""
     lake = Lake(home)
-    found = find_sources(path)
+    found = find_sources(path, schemas, table)
     for source in found:
         refuse_others(lake, source.table, origin)
     stamps = {source.file: _stamp(source.file) for source in found}

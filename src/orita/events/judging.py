@@ -17,6 +17,7 @@ from orita.events.lake import Lake
 from orita.events.profile import TableProfile
 from orita.events.quality import SQL_TYPES, IdType, Judge, compile_judge, is_nested, looks_whole, whole_id
 from orita.events.quarantine import collect_bad_rows
+from orita.events.schema import TableSchema
 from orita.events.sources.opened import ROW, Opened
 
 __all__ = ["IdTypes", "Judged", "decide_id_types", "examples", "judge_source"]
@@ -27,7 +28,7 @@ class IdTypes:
     """How the id columns of a run are stored.
 
     Attributes:
-        types: the stored type of each id column, by name.
+        types: the stored type of each id column, by name; one of which only nulls were seen has none yet.
         became_text: by name, a sentence for each new column of text that holds whole numbers too.
     """
 
@@ -42,17 +43,19 @@ class Judged:
     Attributes:
         opened: the source.
         judge: the rules it was judged by.
+        columns: those that are stored: a column of ids of which only nulls were seen is not, as it has no type yet.
         rows: how many rows it has, broken ones included.
         bad_rows: how many break a rule.
         bad: name of the table of those rows, see `collect_bad_rows`.
         reasons: bad rows by ``column.rule``, the most frequent first.
-        sound: SQL that stands behind FROM: the sound rows, typed, one column each declared column, with `ROW`;
+        sound: SQL that stands behind FROM: the sound rows, typed, each of *columns*, with `ROW`;
             of rows with one key only the first.
         sound_rows: how many those are.
     """
 
     opened: Opened
     judge: Judge
+    columns: tuple[str, ...]
     rows: int
     bad_rows: int
     bad: str
@@ -83,7 +86,7 @@ def decide_id_types(
     """Return the stored type of each id column: as tables that exist have it, else as the sources suggest.
 
     A column that holds nothing but whole numbers is one of integers, whatever their sign and size; else
-    ``validation.id_integer_share`` decides.
+    ``validation.id_integer_share`` decides. One that holds nothing has no type yet.
     """
     types: dict[str, IdType] = {}
     for table in lake.tables():
@@ -98,6 +101,8 @@ def decide_id_types(
             counts[name] = (known + found[0], whole + found[1], stored + found[2])
     became_text = {}
     for name, (known, whole, stored) in counts.items():
+        if not known:
+            continue
         types[name] = "BIGINT" if whole == known or stored >= config.id_integer_share * known else "VARCHAR"
         if types[name] == "VARCHAR" and whole:
             became_text[name] = (
@@ -135,7 +140,9 @@ def judge_source(
     """
     known = profile is not None and profile.rows >= config.profile_min_rows
     ranges = profile.ranges(config.profile_range_factor) if profile is not None and known else {}
-    judge = compile_judge(opened, id_types, ranges, config, clock)
+    ids = {column.name: id_types.get(column.name, "BIGINT") for column in opened.schema.columns if column.type == "id"}
+    columns = _stored_columns(opened.schema, id_types)
+    judge = compile_judge(opened, ids, ranges, config, clock)
     try:
         rows = int(one_row(connection, f"SELECT count(*) FROM {opened.sql}")[0])
         if not rows:
@@ -146,11 +153,17 @@ def judge_source(
         ).fetchall()
         reasons = {_reason(judge, position): int(n) for position, n in counted}
         bad_rows = sum(reasons.values())
-        sound, repeated = _sound_rows(connection, opened, judge, bad if bad_rows else None, id_types)
+        sound, repeated = _sound_rows(connection, opened, judge, bad if bad_rows else None, columns, ids)
     except duckdb.InvalidInputException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{opened.file} is damaged ({reason}): copy or write it again.") from None
-    return Judged(opened, judge, rows, bad_rows, bad, reasons, sound, rows - bad_rows - repeated)
+    return Judged(opened, judge, columns, rows, bad_rows, bad, reasons, sound, rows - bad_rows - repeated)
+
+
+def _stored_columns(schema: TableSchema, id_types: Mapping[str, IdType]) -> tuple[str, ...]:
+    """Return the columns of *schema* that have a type: the key always has one."""
+    known = {*id_types, schema.key}
+    return tuple(column.name for column in schema.columns if column.type != "id" or column.name in known)
 
 
 def _reason(judge: Judge, position: int) -> str:
@@ -177,17 +190,17 @@ def _sound_rows(
     opened: Opened,
     judge: Judge,
     bad: str | None,
+    columns: Sequence[str],
     id_types: Mapping[str, IdType],
 ) -> tuple[str, int]:
-    """Return SQL of the sound rows, every declared column typed, and how many more repeat an earlier key."""
+    """Return SQL of the sound rows, each of *columns* typed, and how many more repeat an earlier key."""
     key = quoted(opened.schema.key)
-    columns = []
-    for column in opened.schema.columns:
-        kind = SQL_TYPES.get(column.type) or id_types.get(column.name, "BIGINT")
-        value = judge.typed.get(column.name, "NULL")
-        columns.append(f"CAST({value} AS {kind}) AS {quoted(column.name)}")
+    parts = []
+    for name in columns:
+        kind = SQL_TYPES.get(opened.schema.column(name).type) or id_types[name]
+        parts.append(f"CAST({judge.typed.get(name, 'NULL')} AS {kind}) AS {quoted(name)}")
     outside = f" WHERE {ROW} NOT IN (SELECT {ROW} FROM {bad})" if bad else ""
-    clean = f"(SELECT {', '.join(columns)}, {ROW} FROM {opened.sql}{outside})"
+    clean = f"(SELECT {', '.join(parts)}, {ROW} FROM {opened.sql}{outside})"
     repeated = f"repeated_{opened.table}"
     connection.execute(
         f"CREATE TEMP TABLE {repeated} AS SELECT {key} AS key, min({ROW}) AS first, count(*) - 1 AS extra "

@@ -15,11 +15,21 @@ from typing import Literal
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import UserError
 from orita.core.sql import literal, quoted
-from orita.events.config import ValidationConfig
+from orita.events.config import Timestamps, ValidationConfig
 from orita.events.schema import Column
 from orita.events.sources.opened import FAULT, NESTED, Opened
 
-__all__ = ["SQL_TYPES", "IdType", "Judge", "Rule", "compile_judge", "is_nested", "looks_whole", "whole_id"]
+__all__ = [
+    "SQL_TYPES",
+    "IdType",
+    "Judge",
+    "Rule",
+    "compile_judge",
+    "is_nested",
+    "looks_whole",
+    "typed_value",
+    "whole_id",
+]
 
 IdType = Literal["BIGINT", "VARCHAR"]
 
@@ -102,7 +112,8 @@ def compile_judge(
     for name in opened.declared:
         column = opened.schema.column(name)
         _check_storage(opened, column, config)
-        typed[name] = _value(column, context)
+        id_type = id_types.get(name, "VARCHAR")
+        typed[name] = typed_value(column, quoted(name), context.kind(column), id_type, opened.timestamps)
         rules += _rules(column, context)
     cases = " ".join(f"WHEN {rule.broken} THEN {position}" for position, rule in enumerate(rules))
     broken = " OR ".join([fault, *(f"({rule.broken})" for rule in rules[2:])])
@@ -159,15 +170,20 @@ def _raw(column: Column) -> str:
     return quoted(column.name)
 
 
-def _value(column: Column, context: _Context) -> str:
-    """Return SQL of the typed value; null where it is missing or of another type."""
-    raw, kind = _raw(column), context.kind(column)
+def typed_value(column: Column, raw: str, kind: str, id_type: IdType, timestamps: Timestamps) -> str:
+    """Return SQL of a value in the type of its column; null where it is missing or of another type.
+
+    Args:
+        column: what is declared.
+        raw: SQL of the value.
+        kind: its DuckDB type.
+        id_type: the stored type of the column where it is an id.
+        timestamps: how times are written that are not of a time type.
+    """
     if column.type == "id":
-        if context.id_types[column.name] == "BIGINT":
-            return f"TRY_CAST({raw} AS BIGINT)"
-        return f"CAST({raw} AS VARCHAR)"
+        return f"TRY_CAST({raw} AS BIGINT)" if id_type == "BIGINT" else f"CAST({raw} AS VARCHAR)"
     if column.type == "time":
-        return _time(raw, kind, context)
+        return _time(raw, kind, timestamps)
     if column.type == "float":
         return f"CASE WHEN isnan(TRY_CAST({raw} AS DOUBLE)) THEN NULL ELSE TRY_CAST({raw} AS DOUBLE) END"
     if column.type == "flag":
@@ -177,6 +193,10 @@ def _value(column: Column, context: _Context) -> str:
     if column.type == "list":
         return _list(raw, kind, column.separator)
     return f"CAST({raw} AS VARCHAR)"
+
+
+def _text(raw: str, kind: str) -> str:
+    return raw if kind == "VARCHAR" else f"CAST({raw} AS VARCHAR)"
 
 
 def _truth(raw: str, kind: str) -> str:
@@ -198,13 +218,14 @@ def _whole(raw: str, kind: str, target: str) -> str:
     return f"CASE WHEN contains({raw}, '.') OR contains(lower({raw}), 'e') THEN {checked} ELSE {cast} END"
 
 
-def _time(raw: str, kind: str, context: _Context) -> str:
+def _time(raw: str, kind: str, timestamps: Timestamps) -> str:
     if kind.startswith(_TIMES):
-        return f"CAST({raw} AS TIMESTAMPTZ)"
-    if context.opened.timestamps == "iso":
+        return f"TRY_CAST({raw} AS TIMESTAMPTZ)"
+    if timestamps == "iso":
         # DuckDB would also take words such as 'epoch' or 'infinity'.
+        raw = _text(raw, kind)
         return f"CASE WHEN {raw}[1] BETWEEN '0' AND '9' THEN TRY_CAST({raw} AS TIMESTAMPTZ) END"
-    scale = "1e6" if context.opened.timestamps == "epoch_seconds" else "1e3"
+    scale = "1e6" if timestamps == "epoch_seconds" else "1e3"
     micros = f"TRY_CAST(round(TRY_CAST({raw} AS DOUBLE) * {scale}) AS BIGINT)"
     return f"CASE WHEN abs({micros}) < 9e18 THEN make_timestamptz({micros}) END"
 
@@ -212,6 +233,7 @@ def _time(raw: str, kind: str, context: _Context) -> str:
 def _list(raw: str, kind: str, separator: str) -> str:
     if kind.endswith("[]"):
         return f"CAST({raw} AS VARCHAR[])"
+    raw = _text(raw, kind)
     parts = (
         f"list_filter(list_transform(string_split({raw}, {literal(separator)}), lambda e: trim(e)), lambda e: e <> '')"
     )
@@ -223,7 +245,7 @@ def _rules(column: Column, context: _Context) -> list[Rule]:
     name, value = column.name, _worked(column.name)
     present = _present(column, context)
     rules = []
-    if column.required:
+    if context.opened.schema.requires(column):
         rules.append(Rule(name, "required", "a value in every row", f"NOT coalesce({present}, false)"))
     if context.opened.nested and _is_id(column, context):
         rules.append(Rule(name, "type", "a number or text", is_nested(name)))
@@ -282,13 +304,13 @@ def _type_rule(column: Column, context: _Context, present: str) -> Rule:
     if column.type == "time" and context.opened.timestamps != "iso":
         allows = f"a number, in {context.opened.timestamps.replace('_', ' ')}"
     if context.opened.nested:
-        nested = f"{is_nested(name)} AND {_raw(column)}[1] = '{{'" if column.type == "list" else is_nested(name)
+        nested = f"{is_nested(name)} AND {_raw(column)}[1] <> '['" if column.type == "list" else is_nested(name)
         broken = f"({nested}) OR ({broken})"
     return Rule(name, "type", allows, broken)
 
 
 def _is_id(column: Column, context: _Context) -> bool:
-    return column.type == "id" or column.name == context.opened.schema.key
+    return column.type == "id" or (column.name == context.opened.schema.key and column.type in ("str", "category"))
 
 
 def is_nested(name: str) -> str:
@@ -330,11 +352,14 @@ def _id_rule(column: Column, context: _Context, present: str) -> Rule:
 
 
 def _time_rules(name: str, value: str, context: _Context) -> list[Rule]:
-    latest = context.now + timedelta(days=context.config.future_days)
-    return [
-        Rule(name, "past", "a time from 1970 on", f"{value} < 0"),
-        Rule(name, "future", f"a time before {latest:%Y-%m-%dT%H:%M:%SZ}", f"{value} > {to_micros(latest)}"),
-    ]
+    ahead = timedelta(days=context.config.future_days)
+    if context.opened.came:
+        allows = f"a time at most {context.config.future_days:g} days after it came"
+        broken = f"{value} > {context.opened.came} + {ahead // timedelta(microseconds=1)}"
+    else:
+        latest = context.now + ahead
+        allows, broken = f"a time before {latest:%Y-%m-%dT%H:%M:%SZ}", f"{value} > {to_micros(latest)}"
+    return [Rule(name, "past", "a time from 1970 on", f"{value} < 0"), Rule(name, "future", allows, broken)]
 
 
 def _bounds(column: Column) -> tuple[str, str] | None:

@@ -94,6 +94,10 @@ class TableSchema:
         """Names in the table's order."""
         return tuple(column.name for column in self.columns)
 
+    def requires(self, column: Column) -> bool:
+        """Return whether no row may lack *column*: it is declared so, or is the key or the time."""
+        return column.required or column.name in (self.key, self.time)
+
     def column(self, name: str) -> Column:
         """Return the declared column *name*.
 

@@ -204,22 +204,17 @@ class _Storing:
             connection.execute("SET TimeZone = 'UTC'")
             lake.refuse_gap(self.schema.name, spans)
             profile = current_profile(connection, self.home, lake, self.schema)
-            judged = self._judged(connection, lake, batches, profile)
+            judged = self._judged(connection, lake, batches)
             write_quarantine(connection, self.home, judged.opened, judged.judge, judged.bad, judged.bad_rows)
             self._commit(connection, lake, judged, spans, profile)
             self._compact(lake)
 
-    def _judged(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        lake: Lake,
-        batches: Sequence[Batch],
-        profile: TableProfile | None,
-    ) -> Judged:
+    def _judged(self, connection: duckdb.DuckDBPyConnection, lake: Lake, batches: Sequence[Batch]) -> Judged:
+        """Judge rows as all who read the log do: by what it says of them, not by what the table happens to hold."""
         before = lake.offsets(self.schema.name)
         opened = open_batches(connection, self.stream, batches, self.schema, self.config, before)
         ids = decide_id_types(connection, lake, [opened], self.config)
-        return judge_source(connection, opened, ids.types, profile, self.config, self.clock)
+        return judge_source(connection, opened, ids.types, None, self.config, self.clock)
 
     def _commit(
         self,

@@ -82,7 +82,7 @@ def _add(
     table, time = judged.opened.table, judged.opened.schema.time
     stored = lake.snapshot(table) if lake.exists(table) else None
     version = None
-    columns = ", ".join(quoted(name) for name in judged.opened.schema.names)
+    columns = ", ".join(quoted(name) for name in judged.columns)
     rows = connection.sql(f"SELECT {columns} FROM {_unseen(judged, stored)}").to_arrow_reader(_BATCH_ROWS)
     written = _Counted()
     with progress.bar(f"Store {table}", judged.sound_rows) as bar:
@@ -125,7 +125,7 @@ def _upsert(
 ) -> Change:
     table = judged.opened.table
     new, updated = _count_entities(connection, lake, judged)
-    missing = lake.exists(table) and set(judged.opened.declared) - set(lake.snapshot(table).schema.names)
+    missing = lake.exists(table) and set(_brought(judged)) - set(lake.snapshot(table).schema.names)
     if not new and not updated and not missing:
         return Change(0, 0, None, "")
     reader = connection.sql(f"SELECT * FROM {_united(lake, judged)}").to_arrow_reader(_BATCH_ROWS)
@@ -139,15 +139,20 @@ def _count_entities(connection: duckdb.DuckDBPyConnection, lake: Lake, judged: J
     if not lake.exists(table):
         return judged.sound_rows, 0
     stored = lake.snapshot(table)
-    shared = [name for name in judged.opened.declared if name in stored.schema.names]
+    shared = [name for name in _brought(judged) if name in stored.schema.names]
     differ = " OR ".join(f"s.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in shared)
-    extra = [f"s.{quoted(name)} IS NOT NULL" for name in judged.opened.declared if name not in stored.schema.names]
+    extra = [f"s.{quoted(name)} IS NOT NULL" for name in _brought(judged) if name not in stored.schema.names]
     new, updated = one_row(
         connection,
         f"SELECT count(*) FILTER (t.{key} IS NULL), count(*) FILTER (t.{key} IS NOT NULL AND "
         f"({' OR '.join([differ, *extra])})) FROM {judged.sound} s LEFT JOIN {stored.sql} t ON t.{key} = s.{key}",
     )
     return int(new), int(updated)
+
+
+def _brought(judged: Judged) -> tuple[str, ...]:
+    """Return the stored columns that the source has."""
+    return tuple(name for name in judged.opened.declared if name in judged.columns)
 
 
 def _united(lake: Lake, judged: Judged) -> str:
@@ -157,7 +162,7 @@ def _united(lake: Lake, judged: Judged) -> str:
         return f"(SELECT * EXCLUDE ({ROW}) FROM {judged.sound})"
     stored = lake.snapshot(table)
     columns = []
-    for name in (*schema.names, *(name for name in stored.schema.names if name not in schema.names)):
+    for name in dict.fromkeys((*judged.columns, *stored.schema.names)):
         new, old = f"s.{quoted(name)}", f"t.{quoted(name)}"
         if name == schema.key:
             columns.append(f"coalesce({new}, {old}) AS {quoted(name)}")

@@ -136,7 +136,7 @@ def event_batch(
         values={name: column_values(table, column) for name, column in told.items()},
         distinct={name: value_N for name, (value_N, _) in hashed.items()},
         known={name: known_N for name, (_, known_N) in hashed.items()},
-        masks=_masks(table, source, wanted),
+        masks=_masks(table, wanted),
         attributes=single,
         many=many,
     )
@@ -207,18 +207,10 @@ def column_values(table: pa.Table, declared: Column) -> npt.NDArray[np.generic]:
     return _integers(column) if whole and not column.null_count else _floats(column)
 
 
-def _masks(table: pa.Table, source: Source, aggregates: Iterable[Aggregate]) -> dict[Condition, Booleans]:
+def _masks(table: pa.Table, aggregates: Iterable[Aggregate]) -> dict[Condition, Booleans]:
     conditions = {a.condition for a in aggregates if a.condition is not None}
-    operands = {name: _operand(table, source.schema.column(name)) for c in conditions for name in columns_of(c)}
+    operands = {name: _read(table, name) for condition in conditions for name in columns_of(condition)}
     return {condition: condition_mask(condition, operands) for condition in conditions}
-
-
-def _operand(table: pa.Table, declared: Column) -> npt.NDArray[np.generic]:
-    """Return a column as conditions compare it: numbers with NaN, or objects with None."""
-    column = _read(table, declared.name)
-    if declared.type in ("int", "float", "flag") or pa.types.is_integer(column.type):
-        return _floats(column)
-    return np.asarray(column.cast(pa.string()).to_numpy(), object)
 
 
 def identities(column: pa.ChunkedArray) -> tuple[Integers, Booleans]:

@@ -118,7 +118,9 @@ def with_attributes(
             table = table.append_column(attribute_column(attribute), pa.nulls(len(table), absent))
             continue
         if entity not in places:
-            ids, wanted = matching_types(entity.table_column, known["id"], table[key_of[entity]])
+            named = key_of[entity] in table.column_names  # ids of which only nulls were seen are not stored
+            asked = table[key_of[entity]] if named else pa.chunked_array([pa.nulls(len(table))])
+            ids, wanted = matching_types(entity.table_column, known["id"], asked)
             places[entity] = pc.index_in(wanted, ids.combine_chunks(), skip_nulls=True)
         values = known[attribute.name].combine_chunks().take(places[entity])
         table = table.append_column(attribute_column(attribute), values)

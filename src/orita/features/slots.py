@@ -92,7 +92,8 @@ def _finished(aggregate: Aggregate, s: Floats, at: int | npt.NDArray[np.int64]) 
             return np.asarray((s[:, 1] + prior.mean * prior.weight) / (s[:, 0] + prior.weight))
         case "ratio" if aggregate.prior is not None:
             prior = aggregate.prior
-            return np.asarray((s[:, 0] + prior.mean * prior.weight) / (s[:, 1] + prior.weight))
+            per_N = s[:, 1] + prior.weight
+            return _quotient(s[:, 0] + prior.mean * prior.weight, per_N, per_N != 0)
         case "mean" | "decayed_mean":
             return _quotient(s[:, 1], s[:, 0], s[:, 0] > 0)
         case "ratio":

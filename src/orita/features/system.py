@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orita.core.errors import NotFound, UserError, closest
+from orita.core.names import check_name
 from orita.events.schema import TableSchema
 from orita.features.declarations import Aggregate, Entity, EventColumn, Expression, Several, Source
 from orita.features.declaring.columns import feature_columns
 from orita.features.declaring.meaning import meaning
+from orita.features.declaring.names import check_declared
 from orita.features.declaring.notes import Feature, Notes
 from orita.features.declaring.parts import aggregates_in, attributes_in, context_in, entities_in
+from orita.features.declaring.restating import Declarations
 from orita.features.schema import FeatureColumn, FeatureSchema
 
 __all__ = ["System", "system"]
@@ -31,6 +34,7 @@ class System:
         declared: the features, by name.
         notes: what is said of them.
         earlier: versions of features that are not declared any more and are still read, by ``name@number``.
+        lost: why a version that is still read cannot be computed beside what is declared, by its meaning.
     """
 
     name: str
@@ -40,6 +44,7 @@ class System:
     declared: dict[str, Expression] = field(default_factory=dict)
     notes: dict[str, Notes] = field(default_factory=dict)
     earlier: dict[str, Expression] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -60,10 +65,11 @@ class System:
         """Declare features by name; one over several windows becomes a feature for each, named ``name_window``.
 
         Raises:
-            UserError: a name is taken, or an expression reads what the system's rows do not name.
+            UserError: a name is taken or is none, or an expression is none or reads what the system's rows do not name.
         """
         for given, declared in expressions.items():
-            feature = declared if isinstance(declared, Feature) else Feature(declared, Notes())
+            check_declared("feature", given)
+            feature = _feature(given, declared)
             made = feature.expression
             each = [(f"{given}_{w}", a) for w, a in made.each] if isinstance(made, Several) else [(given, made)]
             for name, expression in each:
@@ -91,8 +97,40 @@ class System:
         return self.declared | self.earlier
 
     def keep_earlier(self, versions: Mapping[str, Expression]) -> System:
-        """Return the system that also computes earlier versions of features, by ``name@number``, for who reads them."""
-        return replace(self, earlier=dict(versions))
+        """Return the system that also computes earlier versions of features, by ``name@number``, for who reads them.
+
+        They are computed on the sources and entities of now. Where these mean something else, such as another delay, a
+        version is left out, and `check` says why.
+        """
+        now = self.declarations
+        kept, lost = {}, {}
+        for name, expression in versions.items():
+            try:
+                kept[name] = now.restated(expression)
+            except UserError as error:
+                lost[meaning(expression)] = str(error).rstrip(".")
+        return replace(self, earlier=kept, lost=lost)
+
+    @property
+    def declarations(self) -> Declarations:
+        """The sources and entities that are declared."""
+        return Declarations.of(self.source, (self.user, self.item), self.declared.values())
+
+    def on(self, then: Declarations, declared: Mapping[str, Expression]) -> System:
+        """Return the system with the features *declared* and no others, on the declarations *then*.
+
+        Raises:
+            UserError: a feature, or the label, would mean something else there.
+        """
+        source = then.sources[self.source.name]
+        return System(
+            self.name,
+            source.column(self.label.column.name),
+            user=then.entities[self.user.name],
+            item=then.entities[self.item.name],
+            declared={name: then.restated(expression) for name, expression in declared.items()},
+            notes={name: Notes() for name in declared},
+        )
 
     def check(self, schema: FeatureSchema, reader: str) -> tuple[str, ...]:
         """Return what engines call the columns of *schema*; refuse those that are not declared, or not as they were.
@@ -128,6 +166,12 @@ class System:
         return found
 
     def _refusal(self, column: FeatureColumn, reader: str, now: Iterable[str]) -> UserError:
+        if column.meaning in self.lost:
+            return UserError(
+                f"{reader} was trained on another declaration of feature {column.name!r} than system {self.name!r} "
+                f"has now, and both cannot be computed together, as {self.lost[column.meaning]}: declare it as it was, "
+                "or train a new model."
+            )
         if column.name not in now:
             return NotFound(
                 f"{reader} reads feature {column.name!r}, which system {self.name!r} does not declare. "
@@ -193,12 +237,34 @@ class System:
             aggregate.source.key_columns(attribute.entity)
 
 
+def _feature(name: str, declared: object) -> Feature:
+    made = declared.expression if isinstance(declared, Feature) else declared
+    if not isinstance(made, Expression | Several):
+        told = repr(made) if isinstance(made, str | int | float) else type(made).__name__
+        raise UserError(
+            f"feature {name!r} is {told}: a feature is made of events, attributes or the request, such as "
+            "source.count().by(user)."
+        )
+    return Feature(made, declared.notes if isinstance(declared, Feature) else Notes())
+
+
 def system(name: str, *, label: EventColumn, rank: Entity, for_: Entity) -> System:
     """Declare a system that ranks entity *rank* for entity *for_* by the chance that *label* is 1.
 
     Raises:
-        UserError: the label is not a flag (0 or 1).
+        UserError: the name is none, the label is not a flag (0 or 1), or an entity would be ranked for itself.
     """
+    check_name("system", name)
+    if not isinstance(label, EventColumn):
+        raise UserError(f"label={label!r}: a column of a source is needed, such as source.click.")
+    for part, entity in (("rank", rank), ("for_", for_)):
+        if not isinstance(entity, Entity):
+            raise UserError(f"{part}={entity!r}: an entity is needed, such as Entity('item', 'item_id').")
+    if rank.name == for_.name or rank.columns == for_.columns:
+        raise UserError(
+            f"system {name!r} would rank {rank.name!r} for itself: rank another entity, or the same in another part of "
+            f"an event, such as {for_.name}.role('friend', 'friend_id')."
+        )
     if label.column.type != "flag":
         raise UserError(f"label {label.column.name!r} is of type {label.column.type!r}; a flag (0 or 1) is needed.")
     return System(name, label, user=for_, item=rank)

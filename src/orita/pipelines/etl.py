@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from orita.core.clock import to_micros
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.events.ingest import ingest
@@ -198,12 +199,13 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
 
 
 def publish_online(workspace: Workspace) -> Generation:
-    """Publish online features for the newest events; what is there already for them stays."""
-    found = workspace.tables()
+    """Publish online features for the newest events, none where there are none yet; what is there for them stays."""
+    found, now = workspace.tables(begun=False), to_micros(workspace.clock.now())
     tables = found.versions
     with closing(workspace.generations()) as generations:
         current = generations.current()
-        if current and current.tables == tables and current.plan == workspace.plan.version:
+        same = current is not None and (current.tables, current.plan) == (tables, workspace.plan.version)
+        if current and same and (current.due is None or current.due > now):
             return current
         with workspace.engine() as connection:
             return publish(
@@ -214,6 +216,7 @@ def publish_online(workspace: Workspace) -> Generation:
                 tables=tables,
                 offsets=_log_offsets(workspace, tables),
                 unique=True,
+                known_by=now,
                 progress=workspace.progress,
             )
 

@@ -102,7 +102,7 @@ def _models(workspace: Workspace) -> Iterator[FeatureFault]:
         system.check(package_schema(home.packages / system.name / deployed.version), f"the champion {deployed.version}")
     except (NotFound, UserError) as error:
         yield FeatureFault(
-            "model_reads_other", "", str(error), "run 'orita run retraining --force' for one that reads them"
+            "model_reads_other", "", str(error), "run 'orita train', then 'orita models promote' what it names"
         )
 
 

@@ -24,6 +24,8 @@ from orita.features.plan import Plan
 from orita.features.stores.store import OnlineStore, StoreAway
 from orita.features.stream.intake import offset_name
 from orita.features.stream.worker import Progressed, StreamWorker
+from orita.pipelines.etl import publish_online, record_features
+from orita.pipelines.log_retention import retain_events
 from orita.pipelines.outages import Outages
 from orita.pipelines.workspace import Workspace
 
@@ -31,6 +33,7 @@ __all__ = ["Streamed", "stream_features"]
 
 _WAIT_SECONDS = 0.2
 _MOST_ROWS = 20_000
+_RETAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,8 @@ class Streamed:
 
     Attributes:
         counted, duplicates, unsound: events, as in `orita.features.stream.worker.Progressed`.
-        held: events from the future that wait.
-        waiting: rows of the log that were not taken yet.
+        held: events that wait until they are known.
+        waiting: rows of the log that were not taken yet, and events that wait no longer and were not counted yet.
         seconds: since it began.
         generation: the published state that it keeps up.
         away: why it waits for the online store; empty where it does not.
@@ -76,8 +79,10 @@ def stream_features(
 ) -> Streamed:
     """Take events from the log into the online features, and into the lake, until *until* says so.
 
-    A newer generation of the online state is taken up when it is published. Where the server of the online store goes
-    away after the stream began, the stream waits until it is back, and counts on from what the store has then.
+    Where nothing was published yet, the stream publishes what the lake has. A newer generation of the online state is
+    taken up when it is published. Where the server of the online store goes away after the stream began, the stream
+    waits until it is back, and counts on from what the store has then. Every minute, and in the end, the log lets go
+    what ``events.retention`` allows.
 
     Args:
         workspace: whose features.
@@ -87,7 +92,7 @@ def stream_features(
         into_lake: whether the events are stored in the lake too, by a thread of their own.
 
     Raises:
-        UserError: nothing was published yet, or for other declarations, or a feature cannot be streamed.
+        UserError: what is published is of other declarations, or a feature cannot be streamed.
         StoreAway: the online store cannot be reached when the stream begins, or, with *once*, at all.
     """
     opened = log or workspace.event_log()
@@ -97,13 +102,17 @@ def stream_features(
         log=opened,
         partitions=workspace.events.partitions,
         generations=workspace.generations(),
+        validation=workspace.data.validation,
         clock=workspace.clock,
     )
     store.open_streams()
     sinks = _sinks(workspace, store.log, drain=once) if into_lake else nullcontext(_nothing_failed)
     try:
         with sinks as failed:
-            return _streamed(workspace, store.log, until, once=once, failed=failed)
+            done = _streamed(workspace, store.log, until, once=once, failed=failed)
+        if workspace.events.retention.limited and not done.away:
+            retain_events(workspace, store.log)
+        return done
     finally:
         if log is None:
             store.close()
@@ -114,7 +123,7 @@ def _streamed(
 ) -> Streamed:
     """Step until the end, through generation after generation; *failed* raises what ended something beside."""
     begun, outages = workspace.clock.monotonic(), Outages(workspace.system.name)
-    done, ended = Streamed(), False
+    done, ended, retaining = Streamed(), False, _Retaining(workspace)
 
     def told() -> bool:
         nonlocal done
@@ -128,9 +137,12 @@ def _streamed(
                 with _worker(workspace, generations, log) as (generation, worker, state):
                     done = replace(done, generation=generation.name)
                     while not ended and not _newer(generations, generation):
-                        done = done.after(worker.step(_WAIT_SECONDS))
-                        done = replace(done, waiting=_waiting(workspace, log, state), away="")
+                        step = worker.step(_WAIT_SECONDS)
+                        waiting = _waiting(workspace, log, state) + step.due
+                        done = replace(done.after(step), waiting=waiting, away="")
                         outages.over()
+                        if retaining.due() and not _newer(generations, generation):
+                            retain_events(workspace, log, state)
                         ended = told() or (once and not done.waiting)
             except StoreAway as error:
                 if once or not done.generation:  # nobody waits for what may have another address
@@ -138,6 +150,20 @@ def _streamed(
                 done = replace(done, away=str(error))
                 ended = _paused(outages.met(error), told)
     return done
+
+
+class _Retaining:
+    """Tells when the log is to let go of what is held elsewhere: every minute, where the configuration limits it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._limited, self._next = workspace.events.retention.limited, time.monotonic() + _RETAIN_SECONDS
+
+    def due(self) -> bool:
+        """Tell whether it is time, and begin the next minute."""
+        if not self._limited or time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + _RETAIN_SECONDS
+        return True
 
 
 def _paused(seconds: float, ended: Callable[[], bool]) -> bool:
@@ -154,9 +180,7 @@ def _worker(
 ) -> Iterator[tuple[Generation, StreamWorker, OnlineStore]]:
     """Open the newest generation for writing, with a worker that keeps it up."""
     system, plan = workspace.system.name, workspace.plan
-    generation = generations.current()
-    if generation is None:
-        raise UserError(f"system {system!r} has no online features yet: run 'orita features backfill' first.")
+    generation = generations.current() or _first(workspace)
     if generation.plan != plan.version:
         raise UserError(
             f"the online features of {system!r} were published for other declarations ({generation.plan}, now "
@@ -171,19 +195,29 @@ def _worker(
             clock=workspace.clock,
             most_rows=min(_MOST_ROWS, most_events(plan, generations.most_changes)),
             id_types=_id_types(plan, generation),
+            validation=workspace.data.validation,
         )
         with closing(worker):
             yield generation, worker, store
 
 
+def _first(workspace: Workspace) -> Generation:
+    """Publish what the lake has, which may be nothing yet: a stream needs no publication before it."""
+    with workspace.alone("etl_and_feature_engineering"):
+        generation = publish_online(workspace)
+        record_features(workspace)
+    return generation
+
+
 def _id_types(plan: Plan, generation: Generation) -> dict[str, pa.DataType]:
-    """Return the types that ids have in the state, by the columns of events."""
+    """Return the types that ids have in the state, by the columns of events; what was not seen yet has none."""
     found = {}
     for record in plan.records:
         for entity in record.entities:
             for position, column in enumerate(record.source.key_columns(entity)):
-                text = id_kind(entity, position) in generation.string_ids
-                found[column] = pa.string() if text else pa.int64()
+                kind = id_kind(entity, position)
+                if kind not in generation.unknown_ids:
+                    found[column] = pa.string() if kind in generation.string_ids else pa.int64()
     return found
 
 

@@ -75,13 +75,13 @@ class Workspace:
         """Return the generations of the online state; who asks for them closes them."""
         return open_generations(self.online, self.home, self.system.name)
 
-    def tables(self) -> Tables:
-        """Return every lake table that the system reads, as it is now.
+    def tables(self, *, begun: bool = True) -> Tables:
+        """Return every lake table that the system reads, as it is now; *begun*: there must be events.
 
         Raises:
-            UserError: there are no events yet.
+            UserError: there are no events yet, and there must be.
         """
-        return system_tables(Lake(self.home), self.system)
+        return system_tables(Lake(self.home), self.system, begun=begun)
 
     @property
     def workfile(self) -> Path:

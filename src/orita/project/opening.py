@@ -104,6 +104,7 @@ class Project:
             generations=None if online else self.generations(),
             online=online,
             memory_mb=self.data.value.validation.memory_mb,
+            validation=self.data.value.validation,
         )
 
     def generations(self) -> Generations:

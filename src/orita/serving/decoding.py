@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -43,6 +43,8 @@ class BodyDecoder(Generic[T]):
         self._decode = msgspec.json.Decoder(kind).decode
         self._needed = needed
         self._fields = {"": kind.__struct_fields__, **(inner or {})}
+        told = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        self._choices = {name: get_args(type_) for name, type_ in told.items() if get_origin(type_) is Literal}
 
     def __call__(self, body: bytes | bytearray) -> T:
         """Return what *body* says.
@@ -69,7 +71,9 @@ class BodyDecoder(Generic[T]):
         if missing := _MISSING.fullmatch(what):
             return "missing_field", f"{missing[1]} is missing: give {self._needed}."
         expected = what.replace("`", "").removeprefix("Expected ").partition(", got ")[0]
-        if "datetime" in what:
+        if place in self._choices:
+            expected = " or ".join(map(repr, self._choices[place]))
+        elif "datetime" in what:
             expected = _TIME
         value = _value_at(body, place)
         return "invalid_value", f"{place or 'the request'} has the value {value}, expected {expected}."

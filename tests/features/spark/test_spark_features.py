@@ -227,3 +227,17 @@ def test_workers_in_processes_of_their_own_give_the_same() -> None:
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "differing: []"
+
+
+def test_ids_of_which_only_nulls_were_seen_need_no_column(session: SparkSession) -> None:
+    """A table without the column of ids of which none was seen yet has features as if all of them were null."""
+    plan, tables = roles_plan(), transfer_tables()
+    schema, rows = plan.system.schema(), rows_of(tables["transfers"], TRANSFER_ASKS, "moment")
+    place, ids = tables["transfers"].column_names.index("payee_id"), tables["transfers"]["payee_id"]
+    nulls = pa.nulls(len(ids), ids.type)
+    of_null = {**tables, "transfers": tables["transfers"].set_column(place, "payee_id", nulls)}
+    bare = {**tables, "transfers": tables["transfers"].drop_columns("payee_id")}
+    expected = history_features(plan, of_null, rows, schema, "known")
+    assert differing(history_features(plan, bare, rows, schema, "known"), expected, "no") == []
+    found = offline_features(plan, session, frames(session, bare), session.createDataFrame(rows), schema)
+    assert differing(found.toArrow(), expected, "no") == []

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from tests.features.state.keeping import ITEM, MINUTE, PAID, SHOP, USER, Kept, plan_with
 
 from orita.core.errors import OritaError, UserError
+from orita.features.declarations import Expression
+from orita.features.plan import plan_of
 from orita.features.state.attributes import attribute_changes
 from orita.features.state.lanes import lanes_of
 from orita.features.state.layout import VALID_UNTIL, past_prefix, row_prefix
 from orita.features.state.pasts import read_pasts, written_pasts
 from orita.features.state.rows import rows_read
-from orita.features.state.update import state_changes
+from orita.features.state.update import refuse_residuals, state_changes
 
 BY_USER = {
     "exact": PAID.sum("amount").by(USER).over("10m"),
@@ -164,12 +166,20 @@ def test_an_empty_batch_changes_nothing() -> None:
     assert state_changes(kept.plan, kept.get_many, []) == []
 
 
-def test_residuals_are_refused_where_they_are_not_known() -> None:
-    """A stream cannot know what other keys had at the time of an event: it says so, with the feature's name."""
-    expected = PAID.mean("amount").by(ITEM).smooth(1.0, weight=1)
-    kept = Kept(plan_with(above=PAID.mean(PAID.amount - expected).by(USER)))
-    with pytest.raises(UserError, match="'above' is of residuals"):
+ABOVE = PAID.mean(PAID.amount - PAID.mean("amount").by(ITEM).smooth(1.0, weight=1)).by(USER)
+
+
+@pytest.mark.parametrize("above", [ABOVE, ABOVE.clip(0, 1), (PAID.count().by(USER) / (ABOVE + 1)).log()])
+def test_residuals_are_refused_where_they_are_not_known(above: Expression) -> None:
+    """A stream cannot know what other keys had at the time of an event: it names the feature, however deep that is."""
+    kept = Kept(plan_with(n=PAID.count().by(USER), above=above))
+    with pytest.raises(UserError, match="feature 'above' is of residuals, which a stream cannot count"):
         kept.count([{"minute": 1, "amount": 1.0}])
+    with pytest.raises(UserError, match="feature 'above' is of residuals"):
+        refuse_residuals(kept.plan)
+    earlier = plan_of(plan_with(n=PAID.count().by(USER)).system.keep_earlier({"n@1": above}))
+    with pytest.raises(UserError, match="feature 'n@1' is of residuals"):
+        refuse_residuals(earlier)
 
 
 WINDOWED = plan_with(

@@ -18,8 +18,8 @@ from tests.features.stream.counting_worker import SHOWN, counting_system
 from tests.features.stream.test_stream_worker import PLAN, append, assert_counted, made
 
 from orita.core.home import Home
+from orita.events.arriving import event_table
 from orita.events.log.embedded import EmbeddedLog
-from orita.features.api.arriving import event_table
 from orita.features.generations.opening import OnlineConfig
 from orita.features.generations.publish import publish
 from orita.features.stores.store import StoreAway

@@ -20,8 +20,8 @@ from tests.features.stream.counting_worker import SHOWN, counting_plan
 from orita.core.clock import ManualClock
 from orita.core.errors import OritaError, UserError
 from orita.core.home import Home
+from orita.events.arriving import event_table
 from orita.events.log.embedded import EmbeddedLog
-from orita.features.api.arriving import event_table
 from orita.features.declarations import Entity
 from orita.features.keys import encode_id
 from orita.features.plan import plan_of

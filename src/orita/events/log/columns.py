@@ -81,14 +81,18 @@ def _plain_type(name: str, kind: pa.DataType) -> pa.DataType:
 
 
 def checked_against(known: pa.Schema, new: pa.Schema, stream: str) -> pa.Schema:
-    """Return *known* with the columns that only *new* has.
+    """Return *known* with the columns that only *new* has; one of nothing but nulls has no type yet.
 
     Raises:
         UserError: a column that both have is of another type in *new*.
     """
     for field in new:
         at = known.get_field_index(field.name)
-        if at >= 0 and known.field(at).type != field.type:
+        if at < 0 or pt.is_null(field.type):
+            continue
+        if pt.is_null(known.field(at).type):
+            known = known.set(at, field)
+        elif known.field(at).type != field.type:
             raise UserError(
                 f"column {field.name!r} of stream {stream!r} is {known.field(at).type}, and these rows have it as "
                 f"{field.type}: cast it, or append it under another name."
@@ -114,7 +118,8 @@ def _union(schemas: Iterable[pa.Schema]) -> pa.Schema:
     fields: dict[str, pa.Field] = {}
     for schema in dict.fromkeys(schemas):
         for field in schema:
-            fields.setdefault(field.name, field)
+            if field.name not in fields or pt.is_null(fields[field.name].type):
+                fields[field.name] = field
     return pa.schema(list(fields.values()))
 
 
@@ -122,7 +127,7 @@ def in_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return *batch* with the columns of *schema*, which has all of its own; null where it has none."""
     if batch.schema.equals(schema):
         return batch
-    have = set(batch.schema.names)
+    have = {field.name for field in batch.schema if not pt.is_null(field.type)}
     columns = [
         batch.column(field.name) if field.name in have else pa.nulls(batch.num_rows, field.type) for field in schema
     ]

@@ -13,7 +13,24 @@ from orita.core.home import Home
 from orita.events.log.embedded import EmbeddedLog
 from orita.events.log.log import EventLog
 
-__all__ = ["EventLogConfig", "open_log"]
+__all__ = ["EventLogConfig", "RetentionConfig", "open_log"]
+
+
+class RetentionConfig(Section):
+    """``events.retention``: how much the log keeps of what lake and online features hold; without a limit, all.
+
+    Attributes:
+        days: events that were appended longer ago go.
+        gigabytes: the oldest go where a stream takes more on disk; the embedded log only.
+    """
+
+    days: Annotated[float, Field(gt=0)] | None = None
+    gigabytes: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is ever deleted."""
+        return self.days is not None or self.gigabytes is not None
 
 
 class EventLogConfig(Section):
@@ -23,18 +40,22 @@ class EventLogConfig(Section):
         log: ``embedded``, files in the home; ``kafka``, topics of brokers.
         servers: ``host:port`` of some brokers, with commas between them; for Kafka.
         partitions: of a stream that is made; fixed from then on.
+        retention: how long events are kept that lake and online features hold.
         settings: more of librdkafka's, such as those of TLS and SASL.
     """
 
     log: Literal["embedded", "kafka"] = "embedded"
     servers: str = ""
     partitions: Annotated[int, Field(ge=1, le=256)] = 4
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
     settings: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_brokers(self) -> Self:
         if self.log == "kafka" and not self.servers:
             raise ValueError("log: kafka needs servers, such as 'broker-1:9092,broker-2:9092'")
+        if self.log == "kafka" and self.retention.gigabytes is not None:
+            raise ValueError("retention.gigabytes is for the embedded log: Kafka tells no client its sizes; give days")
         return self
 
 

@@ -22,7 +22,7 @@ from orita.events.log.log import Batch
 from orita.events.schema import Column, TableSchema
 from orita.events.sources.opened import FAULT, NESTED, ROW, TEXT, Opened, with_natural_key
 
-__all__ = ["OFFSET", "PARTITION", "open_batches"]
+__all__ = ["OFFSET", "PARTITION", "misplaced", "open_batches", "plain_value"]
 
 PARTITION, OFFSET = "_partition", "_offset"
 """Columns beside the rows' own: where in the log a row is; quarantine keeps them with the row."""
@@ -42,8 +42,6 @@ def open_batches(
 ) -> Opened:
     """Return the rows of *batches* as one source of the table of *schema*.
 
-    Where the schema says when a row became known, and the row does not, it is when it came into the log.
-
     Args:
         connection: the engine that will read it.
         stream: where the rows are from.
@@ -57,7 +55,7 @@ def open_batches(
     connection.register(_RELATION, rows)
     values, nested = _values(rows.schema, schema, config)
     nests = [f"CASE WHEN {quoted(name)} IS NOT NULL THEN {literal(name)} END" for name in nested]
-    parts = [ROW, f"NULL::VARCHAR AS {FAULT}", f"NULL::VARCHAR AS {TEXT}"]
+    parts = [ROW, _APPENDED, f"NULL::VARCHAR AS {FAULT}", f"NULL::VARCHAR AS {TEXT}"]
     if nested:
         parts.append(f"list_filter([{', '.join(nests)}], lambda name: name IS NOT NULL) AS {NESTED}")
     sql = f"(SELECT {', '.join(parts + [f'{value} AS {quoted(name)}' for name, value in values.items()])} "
@@ -66,8 +64,9 @@ def open_batches(
     columns = {row[0]: row[1] for row in described if row[0] in values}
     digest = hashlib.sha256(repr((stream, sorted(before.items()))).encode()).hexdigest()
     opened = Opened(
-        schema.name, Path("log") / stream, digest, sql, columns, schema, config.timestamps, nested=bool(nested)
-    )
+        schema.name, Path("log") / stream, digest, sql, columns, schema, config.timestamps, nested=bool(nested),
+        came=f"epoch_us({_APPENDED})",
+    )  # fmt: skip
     return with_natural_key(opened)
 
 
@@ -93,48 +92,35 @@ def _values(rows: pa.Schema, schema: TableSchema, config: ValidationConfig) -> t
     for field in rows:
         if field.name in (ROW, _APPENDED):
             continue
-        values[field.name] = _value(field, declared.get(field.name), config.timestamps)
-        if field.name in declared and _misplaced(field.type, declared[field.name]):
+        values[field.name] = plain_value(field, declared.get(field.name), config.timestamps)
+        if field.name in declared and misplaced(field.type, declared[field.name]):
             nested.append(field.name)
     for column in schema.columns:
         derived = column.name == schema.key and schema.natural_key
-        if column.name not in values and (column.required or column.name in schema.natural_key) and not derived:
+        needed = schema.requires(column) or column.name in schema.natural_key
+        if column.name not in values and needed and not derived:
             values[column.name] = "CAST(NULL AS VARCHAR)"
-    if schema.key not in values and not schema.natural_key:
-        values[schema.key] = "CAST(NULL AS VARCHAR)"
-    known = schema.ingested
-    if known is not None and declared[known].type == "time":
-        own = values[known] if known in rows.names else None
-        values[known] = _ingested_at(own, rows.field(known).type if own else None, config.timestamps)
     return values, nested
 
 
-def _misplaced(kind: pa.DataType, column: Column) -> bool:
+def misplaced(kind: pa.DataType, column: Column) -> bool:
+    """Return whether values of a type are objects, lists or bytes, and *column* is of none such."""
     if pt.is_list(kind) or pt.is_large_list(kind):
         return column.type != "list"
     return bool(pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind))
 
 
-def _value(field: pa.Field, column: Column | None, timestamps: Timestamps) -> str:
+def plain_value(field: pa.Field, column: Column | None, timestamps: Timestamps) -> str:
+    """Return SQL of the values of *field* as the rules of *column* read them; those of no rule stay as they are."""
     raw, kind = quoted(field.name), field.type
     if column is None:
         return raw
-    if _misplaced(kind, column):
-        return f"CAST({raw} AS VARCHAR)" if not pt.is_nested(kind) else f"CAST(to_json({raw}) AS VARCHAR)"
+    if misplaced(kind, column):
+        if pt.is_nested(kind):
+            return f"CAST(to_json({raw}) AS VARCHAR)"
+        return f"hex({raw})" if column.type == "list" else f"CAST({raw} AS VARCHAR)"
     number = pt.is_integer(kind) or pt.is_floating(kind)
     if pt.is_duration(kind) or (column.type == "time" and number and timestamps == "iso"):
-        return f"CAST({raw} AS VARCHAR)"
+        value = f"CAST({raw} AS VARCHAR)"
+        return f"CASE WHEN NOT isnan({raw}) THEN {value} END" if pt.is_floating(kind) else value
     return raw
-
-
-def _ingested_at(own: str | None, kind: pa.DataType | None, timestamps: Timestamps) -> str:
-    """Return SQL of the row's own time of ingestion, else of when it came into the log, written as its own is."""
-    if own is None:
-        return _APPENDED
-    if pt.is_timestamp(kind) or pt.is_date(kind):
-        return f"coalesce(CAST({own} AS TIMESTAMPTZ), {_APPENDED})"
-    if timestamps == "iso":
-        text = f"strftime({_APPENDED}, '%Y-%m-%dT%H:%M:%S.%fZ')"
-    else:
-        text = f"CAST(epoch_us({_APPENDED}) / {'1e6' if timestamps == 'epoch_seconds' else '1e3'} AS VARCHAR)"
-    return f"coalesce(CAST({own} AS VARCHAR), {text})"

@@ -10,7 +10,7 @@ from typing import Literal
 
 import duckdb
 
-from orita.core.errors import NotFound, UserError
+from orita.core.errors import NotFound, UserError, closest
 from orita.events.config import ValidationConfig
 from orita.events.schema import INTERACTION, TableSchema, entity_schema
 from orita.events.sources.delimited import Dialect, read_header, stage_rows
@@ -20,17 +20,14 @@ from orita.events.sources.opened import Opened, check_columns, with_natural_key
 from orita.events.sources.parquet import open_parquet
 from orita.events.sources.probe import digest_of, open_bytes, probe_text, require_readable
 
-__all__ = ["DEFAULT_SCHEMAS", "TABLES", "Found", "find_sources", "open_source"]
-
-TABLES = ("interactions", "users", "items")
-"""Tables in the order they are read."""
+__all__ = ["DEFAULT_SCHEMAS", "Found", "find_sources", "open_source"]
 
 DEFAULT_SCHEMAS: Mapping[str, TableSchema] = {
     "interactions": INTERACTION,
     "users": entity_schema("users", key="user_id", attributes={"joined_at": "time", "region": "category"}),
     "items": entity_schema("items", key="item_id", attributes={"created_at": "time", "topic": "int"}),
 }
-"""What is assumed of a table that the caller declares nothing of."""
+"""What is assumed where the caller declares no table of events."""
 
 Format = Literal["parquet", "csv", "tsv", "jsonl", "movielens"]
 _SUFFIXES: dict[str, Format] = {
@@ -46,38 +43,78 @@ _SUFFIXES: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file, the table it holds and its format."""
+    """A file, the table it holds and its format.
+
+    Attributes:
+        others: the tables that it could hold as well, where its name tells none.
+    """
 
     table: str
     file: Path
     format: Format
+    others: tuple[str, ...] = ()
 
 
-def find_sources(path: Path) -> tuple[Found, ...]:
+def find_sources(
+    path: Path, schemas: Mapping[str, TableSchema] | None = None, table: str | None = None
+) -> tuple[Found, ...]:
     """Return the files below *path*, which is one file or a folder, one a table.
 
+    A file is known by its name, which is that of a table. One that is named otherwise holds events, where there is one
+    table of events only.
+
+    Args:
+        path: a file, a folder, or a data set that is known by its files.
+        schemas: the tables that there are, by name; without one of events, `DEFAULT_SCHEMAS` too.
+        table: which of them the file holds, whatever it is called.
+
     Raises:
+        NotFound: there is no such path, or no such table.
         UserError: nothing there is known, or two files claim one table; the sentence says what is looked for.
     """
     if not path.exists():
         raise NotFound(f"{path} does not exist: check the path.")
+    given = schemas or {}
+    tables = given if any(schema.time for schema in given.values()) else {**DEFAULT_SCHEMAS, **given}
+    if table is not None:
+        return (_named(path, tables, table),)
     movielens = find_movielens(path) if os.access(path, os.R_OK) else {}
     if movielens:
         return tuple(Found(table, file, "movielens") for table, file in movielens.items())
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, tables)
     require_readable(path)
-    table = _stem(path) if _stem(path) in TABLES else "interactions"
-    return (Found(table, path, _format(path)),)
+    return (_by_name(path, tables),)
 
 
-def _in_folder(folder: Path) -> tuple[Found, ...]:
+def _named(path: Path, tables: Mapping[str, TableSchema], table: str) -> Found:
+    if table not in tables:
+        raise NotFound(f"table {table!r} is not declared. {closest(table, tables)}")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, whose files are known by their names: name the one of table {table!r}.")
+    require_readable(path)
+    return Found(table, path, _format(path))
+
+
+def _by_name(file: Path, tables: Mapping[str, TableSchema]) -> Found:
+    named = [name for name in tables if name.lower() == _stem(file)]
+    events = named or [name for name, schema in tables.items() if schema.time]
+    if len(events) > 1:
+        raise UserError(
+            f"{file} is called like none of the tables {', '.join(tables)}: say which it is with --table NAME, or "
+            "rename it."
+        )
+    others = () if named else tuple(name for name in tables if name != events[0])
+    return Found(events[0], file, _format(file), others)
+
+
+def _in_folder(folder: Path, tables: Mapping[str, TableSchema]) -> tuple[Found, ...]:
     if not os.access(folder, os.R_OK | os.X_OK):
         raise UserError(f"{folder} may not be read by this user: change its permissions (chmod u+rx).")
     files = sorted(file for file in folder.iterdir() if file.is_file() and _suffix(file) in _SUFFIXES)
     found = []
-    for table in TABLES:
-        matching = [file for file in files if _stem(file) == table]
+    for table in tables:
+        matching = [file for file in files if _stem(file) == table.lower()]
         if len(matching) > 1:
             names = " and ".join(file.name for file in matching)
             raise UserError(f"{folder} has {names} for the one table {table!r}: keep one of them.")
@@ -85,8 +122,8 @@ def _in_folder(folder: Path) -> tuple[Found, ...]:
     if not found:
         have = ", ".join(sorted(file.name for file in folder.iterdir())[:8]) or "nothing"
         raise UserError(
-            f"{folder} has none of interactions, users, items as .csv, .tsv, .jsonl or .parquet, and is not "
-            f"MovieLens-100K; it has {have}: name a file, or rename one to interactions.csv."
+            f"{folder} has none of {', '.join(tables)} as .csv, .tsv, .jsonl or .parquet, and is not MovieLens-100K; "
+            f"it has {have}: name a file, or rename one to {next(iter(tables))}.csv."
         )
     return tuple(found)
 
@@ -153,9 +190,9 @@ def open_source(
         digest = probe_text(file, config.max_line_bytes)
         delimiter = "\t" if found.format == "tsv" else config.delimiter
         names = read_header(file, delimiter, config.max_line_bytes)
-        check_columns(file, names, declared)
+        check_columns(file, names, declared, found.others)
         sql = stage_rows(file, names, target, Dialect(delimiter))
         columns = dict.fromkeys(names, "VARCHAR")
-    check_columns(file, list(columns), declared)
+    check_columns(file, list(columns), declared, found.others)
     nested = found.format == "jsonl"
     return with_natural_key(Opened(found.table, file, digest, sql, columns, declared, config.timestamps, nested))

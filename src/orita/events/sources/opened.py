@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Opened:
         schema: what the rows must look like.
         timestamps: how times are written that are not of a time type.
         nested: whether *sql* also has `NESTED`, as a value of its columns may have been an object or a list.
+        came: SQL of when each row came, in microseconds since the Unix epoch; empty: all come now.
     """
 
     table: str
@@ -44,6 +45,7 @@ class Opened:
     schema: TableSchema
     timestamps: Timestamps = "iso"
     nested: bool = False
+    came: str = ""
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -56,8 +58,8 @@ class Opened:
         return tuple(name for name in self.columns if name not in self.schema.names)
 
 
-def check_columns(file: Path, found: list[str], schema: TableSchema) -> None:
-    """Check the names of a source's columns.
+def check_columns(file: Path, found: list[str], schema: TableSchema, others: Sequence[str] = ()) -> None:
+    """Check the names of a source's columns; *others* are the tables that its name does not rule out.
 
     Raises:
         UserError: a name comes twice, or a required column is missing; the sentence lists what was found.
@@ -67,11 +69,13 @@ def check_columns(file: Path, found: list[str], schema: TableSchema) -> None:
     if twice is not None:
         raise UserError(f"{file} has the column {twice!r} more than once: give each column its own name.")
     derived = {schema.key} if schema.natural_key else set()
-    required = [column.name for column in schema.columns if column.required and column.name not in derived]
+    required = [column.name for column in schema.columns if schema.requires(column) and column.name not in derived]
     missing = next((name for name in required if name not in found), None)
     if missing is not None:
         near = closest(missing, found)
         hint = f" {near}" if near.startswith("Did") else ""
+        if others:
+            hint += f" If it is one of {', '.join(others)}, name the file so, or say it with --table NAME."
         raise UserError(
             f"{file} has no column {missing!r}, which table {schema.name!r} requires; it has {', '.join(found)}.{hint}"
         )

@@ -19,14 +19,16 @@ import pyarrow as pa
 from orita.core.clock import Clock, SystemClock, to_micros
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import Home
+from orita.events.arriving import event_table
+from orita.events.config import ValidationConfig
 from orita.events.engine import open_engine
 from orita.events.lake import Lake
 from orita.events.log.embedded import EmbeddedLog
 from orita.events.log.log import Appended, EventLog
 from orita.events.schema import TableSchema
-from orita.features.api.arriving import event_table
 from orita.features.api.asked import asked_rows
 from orita.features.api.relations import system_tables
+from orita.features.api.undecided_ids import decided_ids
 from orita.features.declarations import Source
 from orita.features.declaring.parts import context_in
 from orita.features.generations.folder import FolderGenerations
@@ -62,6 +64,7 @@ class FeatureStore:
         generations: of the online state, by default those in *home*; closed with the store.
         online: what reads the online state, where this process has it open already; by default a new one.
         memory_mb: MiB that a request for features of the past may take for tables; the rest goes to disk.
+        validation: how strictly pushed events are judged; their times are ISO 8601, however files write theirs.
         clock: tells the present.
     """
 
@@ -75,6 +78,7 @@ class FeatureStore:
         generations: Generations | None = None,
         online: OnlineFeatures | None = None,
         memory_mb: int = _MEMORY_MB,
+        validation: ValidationConfig | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.home, self.system = home, system
@@ -84,6 +88,7 @@ class FeatureStore:
         self._online = online or OnlineFeatures(self._plan, generations or FolderGenerations(home.online / system.name))
         self._owns_online = online is None
         self._memory_mb, self._partitions = memory_mb, partitions
+        self.validation = (validation or ValidationConfig()).model_copy(update={"timestamps": "iso"})
         self._readers: dict[tuple[str, ...] | None, OnlineReader] = {}
         self._opening = threading.Lock()
         self._sources = {record.source.name: record.source for record in self._plan.records}
@@ -137,24 +142,26 @@ class FeatureStore:
         """Return the features of a user and items as of now, a row an item, in the order of *item_ids*.
 
         Args:
-            user_id, item_ids: whom, and of what; of a key of several columns, a tuple.
+            user_id, item_ids: whom, and of what: whole numbers or texts; of a key of several columns, a tuple or list.
             context: what the request brings, such as ``device``, and the ids of other entities.
             features: names, by default all.
             at: microseconds since the Unix epoch, later than every event seen of the keys; None: now.
 
         Raises:
-            UserError: nothing was published yet, or *at* is not later than what was seen.
+            UserError: nothing was published yet, an id is none, or *at* is not later than what was seen.
             NotFound: a feature, or a column of the context, is not declared.
         """
         for name in context or ():
             if name not in self._context:
-                raise NotFound(f"context {name!r} is read by no feature. {closest(name, self._context)}")
+                raise NotFound(self._not_read(name))
         reader = self._reader(None if features is None else tuple(features))
-        at = to_micros(self._clock.now()) if at is None else at
+        at = self.now() if at is None else at
         x_NF = reader.matrix(user_id, item_ids, context or {}, at)
-        return pa.table({**self._item_columns(item_ids), **_feature_columns(reader.schema, x_NF)})
+        return pa.table({**self._online.current().item_columns(item_ids), **_feature_columns(reader.schema, x_NF)})
 
-    def push_features(self, events: Rows, source: str | None = None) -> Appended:
+    def push_features(
+        self, events: Rows, source: str | None = None, *, id_types: Mapping[str, pa.DataType] | None = None
+    ) -> Appended:
         """Append events to the log; they are durable on return, and in the features once the stream has taken them.
 
         An event that is pushed again, with the same id, counts once.
@@ -162,13 +169,16 @@ class FeatureStore:
         Args:
             events: rows of the source.
             source: its name, by default that of the system.
+            id_types: by column, int64 or string, the type of ids of which neither the lake nor the log has any yet; by
+                default what these events suggest.
 
         Raises:
             UserError: a row is not sound; nothing was taken.
             NotFound: the system reads no such source.
         """
         stream = self.source(source)
-        rows = event_table(stream.schema, events, self.id_types(stream.schema))
+        types = {**(id_types or {}), **self.id_types(stream.schema)}
+        rows = decided_ids(stream.schema, event_table(stream.schema, events, types, self.validation, self.now()), types)
         if not len(rows):
             return {}
         self.open_streams()
@@ -185,14 +195,21 @@ class FeatureStore:
             raise NotFound(f"system {self.system.name!r} reads no source {name!r}. {closest(name, self._sources)}")
         return self._sources[name]
 
+    def now(self) -> int:
+        """Return the present, in microseconds since the Unix epoch."""
+        return to_micros(self._clock.now())
+
     def id_types(self, schema: TableSchema) -> dict[str, pa.DataType]:
-        """Return the type that the lake has of each id of a table, none where it has no rows yet."""
-        lake = Lake(self.home)
-        if not lake.exists(schema.name):
-            return {}
-        stored = lake.snapshot(schema.name).schema
-        ids = [column.name for column in schema.columns if column.type == "id" and column.name in stored.names]
-        return {name: stored.field(name).type for name in ids}
+        """Return the type of each id of a table that is decided: the lake's, else that of the last rows in the log."""
+        lake, log = Lake(self.home), self.log
+        stored = [lake.snapshot(schema.name).schema] if lake.exists(schema.name) else []
+        ids = {column.name for column in schema.columns if column.type == "id"}
+        if not stored or not ids <= set(stored[0].names):
+            for partition in range(log.partitions(schema.name) if schema.name in log.streams() else 0):
+                start, end = log.start(schema.name, partition), log.end(schema.name, partition)
+                stored += [log.read(schema.name, partition, end - 1, 1).rows.schema] if start < end else []
+        found = {name: each.field(name).type for each in reversed(stored) for name in ids & set(each.names)}
+        return {name: kind for name, kind in found.items() if not pa.types.is_null(kind)}
 
     def open_streams(self) -> None:
         """Make the streams of the system's sources, where they are not there yet."""
@@ -206,6 +223,11 @@ class FeatureStore:
         self._readers.clear()
         if self._owns_online:
             self._online.close()
+
+    def _not_read(self, name: str) -> str:
+        if not self._context:
+            return f"context {name!r} is read by no feature: none of {self.system.name!r} reads any; leave it out."
+        return f"context {name!r} is read by no feature. {closest(name, self._context)}"
 
     def _reader(self, names: tuple[str, ...] | None) -> OnlineReader:
         with self._opening:
@@ -228,12 +250,6 @@ class FeatureStore:
         others = {e for e in self._plan.entities if e not in (self.system.user, self.system.item)}
         read = {name for expression in self.system.kept.values() for name in context_in(expression)}
         return frozenset(read | {column for entity in others for column in entity.columns})
-
-    def _item_columns(self, item_ids: Sequence[Id]) -> dict[str, pa.Array]:
-        names = self.system.item.columns
-        if len(names) == 1:
-            return {names[0]: pa.array(item_ids)}
-        return {name: pa.array([item[i] for item in item_ids]) for i, name in enumerate(names)}  # type: ignore[index]
 
     def _partition_key(self, source: Source) -> tuple[str, ...]:
         for entity in (self.system.user, self.system.item):

@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from orita.core.errors import UserError
 from orita.core.progress import SILENT, Progress
+from orita.events.arriving import arrived
 from orita.events.schema import TableSchema
-from orita.features.api.arriving import arrived
 from orita.features.api.feature_store import FeatureStore
 from orita.features.api.row_files import read_rows
+from orita.features.api.undecided_ids import suggested_types
 
 __all__ = ["PushedFile", "push_file"]
 
@@ -51,19 +52,21 @@ def push_file(
     """
     schema = store.source(source).schema
     left_out: dict[str, None] = {}
-    types = store.id_types(schema)
+    types, suggested = store.id_types(schema), dict[str, pa.DataType]()
     with progress.bar(f"Judge {file.name}") as bar:
         total = 0
         for table in read_rows(file, schema.columns, chunk_rows):
             left_out |= dict.fromkeys(name for name in table.column_names if name not in schema.names)
-            _judge(schema, table, types, file, total)
+            judged = _judged(store, schema, table, types, file, total)
+            for name, kind in suggested_types(schema, judged, types).items():
+                suggested[name] = kind if suggested.get(name, kind) == kind else pa.string()
             total += len(table)
             bar.advance(len(table))
     rows = 0
     offsets: dict[int, int] = {}
     with progress.bar(f"Push {file.name}", total=total) as bar:
         for table in _declared(schema, file, chunk_rows):
-            spans = store.push_features(table, source)
+            spans = store.push_features(table, source, id_types=suggested)
             offsets |= {partition: span.next for partition, span in spans.items()}
             rows += len(table)
             bar.advance(len(table))
@@ -75,12 +78,16 @@ def _declared(schema: TableSchema, file: Path, chunk_rows: int) -> Iterator[pa.T
         yield table.select([name for name in table.column_names if name in schema.names])
 
 
-def _judge(schema: TableSchema, table: pa.Table, types: Mapping[str, pa.DataType], file: Path, before: int) -> None:
-    """Refuse rows that are not sound; *before* rows of the file came before them."""
-    faults = arrived(schema, table, types).faults
-    if faults:
-        row, column, value, allowed = faults[0]
+def _judged(
+    store: FeatureStore, schema: TableSchema, table: pa.Table, types: Mapping[str, pa.DataType], file: Path, before: int
+) -> pa.Table:
+    """Return rows, typed, all of which are sound; *before* rows of the file came before them."""
+    found = arrived(schema, table, types, store.validation, store.now())
+    if found.faults:
+        fault = found.faults[0]
         raise UserError(
-            f"{file} row {before + row + 1}: {column} is {value!r}; allowed is {allowed}. Nothing was taken: mend the "
-            "row and push the file again, or bring it in by 'orita ingest', which sets such rows apart."
+            f"{file} row {before + fault.row + 1}: {fault.column} is {fault.value!r}; allowed is {fault.allowed}. "
+            "Nothing was taken: mend the row and push the file again, or bring it in by 'orita ingest', which sets "
+            "such rows apart."
         )
+    return found.table

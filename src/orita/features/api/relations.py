@@ -28,14 +28,15 @@ class Tables:
         return {name: snapshot.version for name, snapshot in self.snapshots.items()}
 
 
-def system_tables(lake: Lake, system: System) -> Tables:
-    """Return every lake table that *system* reads, as it is now.
+def system_tables(lake: Lake, system: System, *, begun: bool = True) -> Tables:
+    """Return every lake table that *system* reads, as it is now; *begun*: there must be events.
 
     Raises:
-        UserError: there are no events yet.
+        UserError: there are no events yet, and there must be.
     """
-    if not lake.exists(system.source.name):
+    if begun and not lake.exists(system.source.name):
         raise UserError(
-            f"the table {system.source.name!r} has no rows yet: run 'orita ingest FILE', or 'orita run etl'."
+            f"the table {system.source.name!r} has no rows yet: run 'orita ingest FILE', or 'orita features push FILE' "
+            "and 'orita features stream'."
         )
     return Tables({name: lake.snapshot(name) for name in system.tables if lake.exists(name)})

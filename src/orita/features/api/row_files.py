@@ -1,6 +1,6 @@
 """Files of rows, read a chunk at a time and written: CSV, JSON lines, Parquet, by the ending of their name.
 
-Values of text files stay text until they are typed by the columns that they belong to (`orita.features.api.arriving`).
+Values of text files stay text until they are typed by the columns that they belong to (`orita.events.arriving`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from orita.core.errors import UserError
 from orita.core.files import atomic_file
+from orita.events.arrow_rows import as_table
 from orita.events.schema import Column
 from orita.events.sources.probe import open_bytes, require_readable
-from orita.features.api.arriving import as_table
 
 __all__ = ["file_format", "read_rows", "write_rows"]
 

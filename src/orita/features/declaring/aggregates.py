@@ -16,7 +16,7 @@ from orita.features.transforms import Derivable
 if TYPE_CHECKING:
     from orita.features.declaring.sources import EventColumn, Residual, Source
 
-__all__ = ["Aggregate", "Decay", "Elapsed", "Function", "Prior", "Several"]
+__all__ = ["Aggregate", "Decay", "Elapsed", "Function", "Prior", "Several", "whole"]
 
 Function = Literal[
     "count", "sum", "mean", "ratio", "min", "max", "var", "std", "first", "last", "first_time", "last_time",
@@ -101,6 +101,9 @@ class Aggregate(Derivable):
 
         ``transfers.count().by(payer).for_(payee)`` is how often the payee of a row has paid.
         """
+        for entity in entities:
+            if not isinstance(entity, Entity):
+                raise UserError(f"for_() takes entities, such as card.role('payee', 'payee_id'), not {entity!r}.")
         kinds, wanted = [e.kind for e in self.entities], [e.kind for e in entities]
         if kinds != wanted:
             raise UserError(f"for_() needs entities of the kinds {kinds}, as in by(), got {wanted}.")
@@ -122,12 +125,12 @@ class Aggregate(Derivable):
             cap: without a hop, take the latest *cap* events at most (1 … 1,000,000), by default 10,000.
 
         Raises:
-            UserError: a width is none, the hop is longer than a width, or a cap is given with a hop.
+            UserError: a width is none or there twice, the hop is longer than a width, or a cap is given with a hop.
         """
         if more:
-            return Several(tuple((w, self.over(w, hop=hop, cap=cap)) for w in (width, *more)))
+            return Several(tuple((w, self.over(w, hop=hop, cap=cap)) for w in _different((width, *more))))
         long = duration_micros(width, "over()")
-        step = duration_micros(hop, "hop") if hop else 0
+        step = 0 if hop is None else duration_micros(hop, "hop")
         if step > long:
             raise UserError(f"over({width!r}, hop={hop!r}): a hop may not be longer than the window.")
         if step and cap is not None:
@@ -166,8 +169,12 @@ class Aggregate(Derivable):
         return replace(self, time_to_live=duration_micros(age, "ttl()"))
 
     def smooth(self, prior: float, weight: float) -> Aggregate:
-        """Shrink a mean or ratio towards *prior* as if *weight* (> 0) events had had it; never missing from then on."""
-        if self.function not in ("mean", "ratio") or not (isfinite(prior) and isfinite(weight) and weight > 0):
+        """Shrink a mean or ratio towards *prior* as if *weight* (> 0) events had had it.
+
+        From then on it is missing only where the denominator of a ratio and *weight* add up to 0.
+        """
+        numbers = all(isinstance(each, (int, float)) and isfinite(each) for each in (prior, weight))
+        if self.function not in ("mean", "ratio") or not (numbers and weight > 0):
             raise UserError("smooth(prior, weight) applies to mean() and ratio(), and needs numbers, weight > 0.")
         return replace(self, prior=Prior(prior, weight))
 
@@ -208,14 +215,21 @@ class Aggregate(Derivable):
 
 
 @dataclass(frozen=True, slots=True)
-class Several:
-    """One aggregate over several windows: a feature each, named after the window."""
+class Several(Derivable):
+    """One aggregate over several windows: a feature each, named after the window.
+
+    Nothing more is made of them together: what needs one value says so.
+    """
 
     each: tuple[tuple[str, Aggregate], ...]
 
     def by(self, *keys: Key) -> Several:
         """Group each, see `Aggregate.by`."""
         return self._with(lambda aggregate: aggregate.by(*keys))
+
+    def for_(self, *entities: Entity) -> Several:
+        """Look each up by the ids of *entities*, see `Aggregate.for_`."""
+        return self._with(lambda aggregate: aggregate.for_(*entities))
 
     def delayed(self, delay: str) -> Several:
         """Delay each, see `Aggregate.delayed`."""
@@ -232,6 +246,13 @@ class Several:
     def smooth(self, prior: float, weight: float) -> Several:
         """Smooth each, see `Aggregate.smooth`."""
         return self._with(lambda aggregate: aggregate.smooth(prior, weight))
+
+    if not TYPE_CHECKING:  # a type checker knows that these are not there
+
+        def __getattr__(self, name: str) -> None:
+            if name.startswith("_") or not callable(getattr(Aggregate, name, None)):
+                raise AttributeError(name)
+            raise UserError(f"{name}() is of one window: write over({self.each[0][0]!r}).{name}(…), a feature each.")
 
     def _with(self, change: Callable[[Aggregate], Aggregate]) -> Several:
         return Several(tuple((width, change(aggregate)) for width, aggregate in self.each))
@@ -253,6 +274,26 @@ class Elapsed(Derivable):
 
 
 def _cap(cap: int | None) -> int:
-    if cap is not None and not 1 <= cap <= _LARGEST_CAP:
-        raise UserError(f"cap={cap}: allowed are 1 to {_LARGEST_CAP}.")
-    return _DEFAULT_CAP if cap is None else cap
+    return _DEFAULT_CAP if cap is None else whole(cap, 1, _LARGEST_CAP, f"cap={cap!r}")
+
+
+def whole(value: int, least: int, most: int, what: str, more: str = "") -> int:
+    """Return *value*, a whole number from *least* to *most*; *what* says how it was written, *more* what else to do.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UserError(f"{what}: allowed are whole numbers from {least} to {most}{more}.")
+    return value
+
+
+def _different(widths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return *widths*; refuse two of one length."""
+    first: dict[int, str] = {}
+    for width in widths:
+        micros = duration_micros(width, "over()")
+        if micros in first:
+            raise UserError(f"over({', '.join(map(repr, widths))}): {first[micros]!r} and {width!r} are one window.")
+        first[micros] = width
+    return widths

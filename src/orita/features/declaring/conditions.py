@@ -1,9 +1,10 @@
-"""Which events an aggregate takes: conditions on columns of a source, with one meaning in SQL and NumPy (`masks`).
+"""Which events an aggregate takes: conditions on columns of a source; `features.masks` computes where they hold.
 
     payments.count().where(payments.amount > 100)
     payments.count().where(payments.channel.one_of("web", "app") & ~payments.refunded.equals(1))
 
-A comparison with a missing value is false; ``&``, ``|`` and ``~`` are those of two-valued logic.
+Whole numbers are compared exactly, however large. A comparison with a missing value is false; ``&``, ``|`` and ``~``
+are those of two-valued logic.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from orita.core.errors import UserError
-from orita.core.sql import literal, quoted
 from orita.events.schema import Column
 
 __all__ = [
@@ -23,11 +23,14 @@ __all__ = [
     "Not",
     "OneOf",
     "columns_of",
-    "condition_sql",
     "one_of",
 ]
 
 Operator = Literal["<", "<=", ">", ">="]
+
+
+_EXACT = 1 << 53
+"""Whole numbers up to this are floats, too."""
 
 
 class _Combined:
@@ -50,11 +53,15 @@ class _Combined:
 
 @dataclass(frozen=True, slots=True)
 class Compare(_Combined):
-    """A number of the event, compared with a constant."""
+    """A number of the event, compared with a constant: an int only where a float would be another number."""
 
     column: str
     operator: Operator
     value: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, int) or abs(self.value) <= _EXACT:
+            object.__setattr__(self, "value", float(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +127,3 @@ def columns_of(condition: Condition | None) -> tuple[str, ...]:
             return columns_of(condition.part)
         case _:
             return tuple(sorted({name for part in condition.parts for name in columns_of(part)}))
-
-
-def condition_sql(condition: Condition, alias: str) -> str:
-    """Return *condition* as SQL on the table *alias*, true or false and never null."""
-    match condition:
-        case Compare():
-            column = f"CAST({alias}.{quoted(condition.column)} AS DOUBLE)"
-            known = f"NOT isnan({column})"  # in SQL, NaN is larger than any number
-            return f"coalesce({column} {condition.operator} {condition.value!r} AND {known}, false)"
-        case OneOf():
-            values = ", ".join(literal(v) if isinstance(v, str) else repr(v) for v in condition.values)
-            return f"coalesce({alias}.{quoted(condition.column)} IN ({values}), false)"
-        case Not():
-            return f"(NOT {condition_sql(condition.part, alias)})"
-        case _:
-            word = " AND " if isinstance(condition, AllOf) else " OR "
-            return f"({word.join(condition_sql(part, alias) for part in condition.parts)})"

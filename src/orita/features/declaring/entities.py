@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.events.schema import Column, TableSchema, entity_schema
+from orita.features.declaring.names import check_declared
 from orita.features.transforms import Derivable
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Entity:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attributes", tuple(self.attributes))
-        if not self.columns or len(set(self.columns)) != len(self.columns):
+        check_declared("entity", self.name)
+        named = all(isinstance(column, str) and column for column in self.columns)
+        if not named or not self.columns or len(set(self.columns)) != len(self.columns):
             raise UserError(f"entity {self.name!r} has the key {self.key!r}: name one column, or several different.")
         if self.attributes and not self.table:
             raise UserError(f"entity {self.name!r} has attributes and no table: name theirs with table='…'.")

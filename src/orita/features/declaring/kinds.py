@@ -17,6 +17,7 @@ from orita.features.declarations import (
     Expression,
     HourOfDay,
     OneHot,
+    Several,
     WeekDay,
 )
 from orita.features.schema import Kind
@@ -89,6 +90,9 @@ def require_kind(value: Derivable, takes: Taken, what: str) -> Expression:
     """
     if not isinstance(value, Derivable):
         raise UserError(f"{what} takes {_TAKES[takes]}, not {type(value).__name__} {value!r}.")
+    if isinstance(value, Several):
+        widths = ", ".join(repr(width) for width, _ in value.each)
+        raise UserError(f"{what} takes {_TAKES[takes]}, not over({widths}), which are several: write each by itself.")
     found = value_of(cast("Expression", value))
     fits = {
         "number": found.kind in ("number", "count", "flag"),

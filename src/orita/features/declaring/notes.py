@@ -56,5 +56,5 @@ def feature(
     """
     if isinstance(expression, Feature):
         raise UserError("feature() takes an expression, not a feature that was made with feature() already.")
-    soon = duration_micros(fresh, "fresh") if fresh else 0
-    return Feature(expression, Notes(description, owner, soon, size_bytes(cost, "cost") if cost else 0))
+    soon = 0 if fresh is None else duration_micros(fresh, "fresh")
+    return Feature(expression, Notes(description, owner, soon, 0 if cost is None else size_bytes(cost, "cost")))

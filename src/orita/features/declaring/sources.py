@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.events.schema import Column, TableSchema
-from orita.features.declaring.aggregates import Aggregate, Function
+from orita.features.declaring.aggregates import Aggregate, Function, whole
 from orita.features.declaring.conditions import Compare, OneOf, Operator, one_of
 from orita.features.declaring.context import Context
 from orita.features.declaring.windows import duration_micros
@@ -62,12 +64,14 @@ class EventColumn:
         return one_of(self.column, values)
 
     def _compare(self, operator: Operator, value: float) -> Compare:
-        if self.column.type not in _NUMBERS or isinstance(value, (bool, str)):
+        given: object = value
+        wrong = isinstance(given, bool) or not isinstance(given, Real) or isnan(given)
+        if self.column.type not in _NUMBERS or wrong:
             raise UserError(
                 f"{operator} compares a number with a number: column {self.column.name!r} is of type "
                 f"{self.column.type!r}, the value is {value!r}."
             )
-        return Compare(self.column.name, operator, float(value))
+        return Compare(self.column.name, operator, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +213,16 @@ class Source:
 
         `approx_distinct` has no cap and takes less memory a key.
         """
-        if not 1 <= cap <= 100_000:
-            raise UserError(f"count_distinct(cap={cap}): allowed are 1 to 100000; beyond, use approx_distinct().")
-        return Aggregate(self, "distinct", self._column(value, None, "count_distinct"), parameter=cap)
+        most = whole(cap, 1, 100_000, f"count_distinct(cap={cap!r})", "; beyond, use approx_distinct()")
+        return Aggregate(self, "distinct", self._column(value, None, "count_distinct"), parameter=most)
 
     def approx_distinct(self, value: str | EventColumn, lg_k: int = 11) -> Aggregate:
         """Return about how many different values earlier events have (HyperLogLog, Apache DataSketches).
 
         The relative standard error is 1.04 ÷ √2^lg_k or less, 2.3 % by default; *lg_k* is 4 … 16, memory 2^lg_k bytes.
         """
-        if not 4 <= lg_k <= 16:
-            raise UserError(f"approx_distinct(lg_k={lg_k}): allowed are 4 to 16.")
-        return Aggregate(self, "approx_distinct", self._column(value, None, "approx_distinct"), parameter=lg_k)
+        size = whole(lg_k, 4, 16, f"approx_distinct(lg_k={lg_k!r})")
+        return Aggregate(self, "approx_distinct", self._column(value, None, "approx_distinct"), parameter=size)
 
     def quantile(self, value: str | EventColumn, share: float) -> Aggregate:
         """Return about the smallest value that at least the *share* (0 < share ≤ 1) of earlier values do not exceed.
@@ -228,8 +230,8 @@ class Source:
         A KLL sketch with k = 200 (Karnin, Lang and Liberty 2016; Apache DataSketches): its rank is within 1.7 % of
         *share* with 99 % confidence.
         """
-        if not 0 < share <= 1:
-            raise UserError(f"quantile(share={share}): allowed is more than 0, and 1 at most.")
+        if not isinstance(share, (int, float)) or not 0 < share <= 1:
+            raise UserError(f"quantile(share={share!r}): allowed is more than 0, and 1 at most.")
         return Aggregate(self, "quantile", self._column(value, _NUMBERS, "quantile"), parameter=share)
 
     def decayed_sum(self, value: str | EventColumn, half_life: str) -> Aggregate:
@@ -243,8 +245,8 @@ class Source:
         return Aggregate(self, "decayed_mean", column, parameter=duration_micros(half_life, "half_life"))
 
     def _spread(self, function: Function, value: str | EventColumn, ddof: int) -> Aggregate:
-        if ddof not in (0, 1):
-            raise UserError(f"{function}(ddof={ddof}): allowed are 0 (of all) and 1 (of a sample, the default).")
+        if ddof not in (0, 1) or not isinstance(ddof, int):
+            raise UserError(f"{function}(ddof={ddof!r}): allowed are 0 (of all) and 1 (of a sample, the default).")
         return Aggregate(self, function, self._column(value, _NUMBERS, function), parameter=ddof)
 
     def _numeric(self, value: str | EventColumn | Residual) -> EventColumn | Residual:

@@ -62,14 +62,14 @@ def duration_micros(text: str, what: str = "duration", *, zero: bool = False) ->
     """Return the microseconds of a duration such as ``30m``, ``6h`` or ``3d``, of a hundred years at most.
 
     Args:
-        text: a positive number and s, m, h or d.
+        text: a positive number and s, m, h or d; anything else is refused, whatever type it has.
         what: what it is for, for the sentence of an error.
         zero: whether ``0s`` is allowed.
 
     >>> duration_micros("6h")
     21600000000
     """
-    match = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     micros = round(float(match[1]) * _UNIT_MICROS[match[2]]) if match else -1
     if not (0 if zero else 1) <= micros <= _LONGEST:
         raise UserError(

@@ -19,7 +19,7 @@ import pyarrow as pa
 from orita.core.errors import OritaError, UserError
 from orita.core.progress import SILENT, Progress
 from orita.core.sql import quoted
-from orita.features.batch import event_batch, known_times, times_of
+from orita.features.batch import event_batch, times_of
 from orita.features.declarations import Residual, Source
 from orita.features.frame import Relations, attribute_tables, grouping_attributes, load_events
 from orita.features.generations.steps import MOST_CHANGES, apply_in_pieces, is_torn
@@ -30,6 +30,9 @@ from orita.features.state.keying import id_array
 from orita.features.state.layout import RESERVED, row_prefix
 from orita.features.state.update import state_changes
 from orita.features.stores.store import Change, OnlineStore
+from orita.features.stream.filled_ids import filled_ids
+from orita.features.stream.held import held_changes, visible_from
+from orita.features.stream.recent_ids import HORIZON
 
 __all__ = ["EVENTS_AT_ONCE", "Filled", "fill_store"]
 
@@ -51,12 +54,16 @@ class Filled:
         events: how many events of the system's source.
         records: number of records by kind.
         string_ids: names of ids that are texts, as `keys.id_kind` has them.
+        unknown_ids: names of ids of which none was seen, likewise.
+        due: when the first of the events that it holds, as they are not known yet, counts; None without any.
     """
 
     watermark: int | None
     events: int
     records: dict[str, int]
     string_ids: tuple[str, ...]
+    unknown_ids: tuple[str, ...]
+    due: int | None
 
 
 def fill_store(
@@ -67,6 +74,7 @@ def fill_store(
     *,
     unique: bool = False,
     known_by: int | None = None,
+    offsets: Mapping[str, int] | None = None,
     at_once: int = EVENTS_AT_ONCE,
     most_changes: int = MOST_CHANGES,
     progress: Progress = SILENT,
@@ -74,8 +82,8 @@ def fill_store(
     """Write the state after every event in *relations* into a store that is empty, or that this has begun to fill.
 
     Args:
-        plan, connection, relations, unique, known_by, progress: as in `publish.publish`; a filling that goes on is
-            given what it began with.
+        plan, connection, relations, unique, known_by, offsets, progress: as in `publish.publish`; a filling that goes
+            on keeps the *known_by* that it began with.
         store: where.
         at_once: events of a piece. Tables whose ids may repeat, and features of residuals, are one piece.
         most_changes: records that a step of the store changes at most.
@@ -84,18 +92,19 @@ def fill_store(
         UserError: the ids of one entity are numbers in one table and text in another.
         OritaError: someone else is filling the store.
     """
-    filling = _Filling.resumed(plan, store, most_changes)
+    filling = _Filling.resumed(plan, store, most_changes, known_by)
     filling.attributes(connection, relations)
     whole = not unique or bool(plan.residuals)
     for source in dict.fromkeys(record.source for record in plan.records):
-        if source.name not in relations and source != plan.system.source:
+        if source.name not in relations:
             continue
         pieces = [relations] if whole else _pieces(source, connection, relations, at_once)
         with progress.bar(f"Publish {source.name}", total=len(pieces)) as bar:
             for number, piece in enumerate(pieces):
                 if number >= filling.done[source.name]:
-                    filling.count(source, number, load_events(plan, source, connection, piece, unique=unique), known_by)
+                    filling.count(source, number, load_events(plan, source, connection, piece, unique=unique))
                 bar.advance()
+        filling.identify(source, connection, relations[source.name], offsets or {})
     return filling.notes.filled(plan)
 
 
@@ -140,27 +149,36 @@ class _Notes:
         counts: records by the number of their kind.
         texts: by the name of an id, whether it is a text, and in which table that was seen.
         events, watermark: of the system's source.
+        known_by: as of when events count, microseconds; None: all of them.
+        due: as in `Filled`.
+        held: by source, how many records of events there are that do not count yet.
     """
 
     counts: Counter[int] = field(default_factory=Counter)
     texts: dict[str, tuple[bool, str]] = field(default_factory=dict)
     events: int = 0
     watermark: int | None = None
+    known_by: int | None = None
+    due: int | None = None
+    held: Counter[str] = field(default_factory=Counter)
 
     def written(self) -> bytes:
-        return json.dumps([list(self.counts.items()), self.texts, self.events, self.watermark]).encode()
+        said = {name: getattr(self, name) for name in ("texts", "events", "watermark", "known_by", "due")}
+        return json.dumps({**said, "counts": list(self.counts.items()), "held": dict(self.held)}).encode()
 
     @classmethod
     def read(cls, raw: bytes) -> _Notes:
-        counts, texts, events, watermark = json.loads(raw)
-        return cls(
-            Counter(dict(counts)), {name: (text, where) for name, (text, where) in texts.items()}, events, watermark
-        )
+        said = json.loads(raw)
+        texts = {name: (text, where) for name, (text, where) in said["texts"].items()}
+        counts = Counter(dict(said["counts"]))
+        return cls(**{**said, "counts": counts, "texts": texts, "held": Counter(said["held"])})
 
     def filled(self, plan: Plan) -> Filled:
         records = {record.name: self.counts[row_prefix(plan, record)[0]] for record in plan.records}
         texts = sorted(name for name, (text, _) in self.texts.items() if text)
-        return Filled(self.watermark, self.events, records, tuple(texts))
+        kinds = {id_kind(e, part) for record in plan.records for e in record.entities for part in range(len(e.columns))}
+        unknown = tuple(sorted(kinds - set(self.texts)))
+        return Filled(self.watermark, self.events, records, tuple(texts), unknown, self.due)
 
     def note(self, name: str, column: pa.Array, where: str) -> None:
         """Remember whether ids are texts.
@@ -197,13 +215,15 @@ class _Filling:
     _new: Counter[int] = field(default_factory=Counter)
 
     @classmethod
-    def resumed(cls, plan: Plan, store: OnlineStore, most_changes: int) -> _Filling:
+    def resumed(cls, plan: Plan, store: OnlineStore, most_changes: int, known_by: int | None) -> _Filling:
         if is_torn(store):
             store.clear()
-        names = [_ATTRIBUTES, *(record.source.name for record in plan.records)]
+        sources = [record.source.name for record in plan.records]
+        names = [_ATTRIBUTES, *sources, *map(_ids_of, sources)]
         done = {name: store.offset(_step(name)) or 0 for name in names}
         (raw,) = store.get_many([_NOTES])
-        return cls(plan, store, most_changes, done, _Notes() if raw is None else _Notes.read(raw))
+        notes = _Notes(known_by=known_by) if raw is None else _Notes.read(raw)
+        return cls(plan, store, most_changes, done, notes)
 
     def attributes(self, connection: duckdb.DuckDBPyConnection, relations: Relations) -> None:
         """Write the attributes of every entity, once."""
@@ -217,23 +237,43 @@ class _Filling:
             changes += attribute_changes(self.plan, self._to_change, entity, table)
         self._apply(_ATTRIBUTES, 0, changes)
 
-    def count(self, source: Source, number: int, table: pa.Table, known_by: int | None) -> None:
-        """Count the events of a piece, those that were known by then."""
+    def count(self, source: Source, number: int, table: pa.Table) -> None:
+        """Count the events of a piece; those that are not known yet are left for later, as the stream leaves them."""
         for name, column in self._key_columns(source):
             self.notes.note(name, id_array(table, column), source.name)
-        table = with_attributes(self.plan, source, table, self._read)
-        residuals = _residuals(self.plan, source, table)
-        if known_by is not None:
-            known_N = known_times(table, source) <= known_by
-            table = table.filter(pa.array(known_N))
+        told = with_attributes(self.plan, source, table, self._read)
+        residuals = _residuals(self.plan, source, told)
+        held: list[Change] = []
+        if self.notes.known_by is not None:
+            known_N = visible_from(table, source) <= self.notes.known_by
+            told = told.filter(pa.array(known_N))
             residuals = {residual: value_N[known_N] for residual, value_N in residuals.items()}
-        batch = event_batch(source, table, self.plan.aggregates, grouping_attributes(self.plan, source))
+            held = self._held(source, table.filter(pa.array(~known_N)))
+        batch = event_batch(source, told, self.plan.aggregates, grouping_attributes(self.plan, source))
         changes = state_changes(self.plan, self._to_change, [batch], residuals)
-        if source == self.plan.system.source and len(table):
-            self.notes.events += len(table)
-            latest = int(times_of(table, source.schema.time or "").max())
+        if source == self.plan.system.source and len(told):
+            self.notes.events += len(told)
+            latest = int(times_of(told, source.schema.time or "").max())
             self.notes.watermark = latest if self.notes.watermark is None else max(latest, self.notes.watermark)
-        self._apply(source.name, number, changes)
+        self._apply(source.name, number, [*changes, *held])
+
+    def _held(self, source: Source, table: pa.Table) -> list[Change]:
+        """Return what makes the store hold the events of *table*."""
+        if not len(table):
+            return []
+        changes = held_changes(source, table, self.notes.held[source.name])
+        first = int(visible_from(table, source).min())
+        self.notes.due = first if self.notes.due is None else min(first, self.notes.due)
+        self.notes.held[source.name] += len(changes) - 1  # one of them is the list of the others
+        return changes
+
+    def identify(
+        self, source: Source, connection: duckdb.DuckDBPyConnection, relation: str, offsets: Mapping[str, int]
+    ) -> None:
+        """Write the ids of the events that became known last, once, so that the stream knows these again."""
+        if not self.done[_ids_of(source.name)]:
+            changes = filled_ids(source, connection, relation, offsets, HORIZON)
+            self._apply(_ids_of(source.name), 0, changes)
 
     def _key_columns(self, source: Source) -> Iterator[tuple[str, str]]:
         for record in self.plan.records:
@@ -270,3 +310,8 @@ class _Filling:
 def _step(name: str) -> str:
     """Return under which name the store keeps how many pieces of a source, or of attributes, were counted."""
     return f"filling/{name}"
+
+
+def _ids_of(source: str) -> str:
+    """Return the name of the step that writes the ids of a source's events."""
+    return f"@ids/{source}"

@@ -25,7 +25,10 @@ class Generation:
         events: number of events in it.
         records: number of records by kind.
         string_ids: which ids are texts, by the names that `keys.id_kind` gives them.
+        unknown_ids: which ids have no type yet, as none was seen, likewise.
         tables: lake version of every table it was computed from.
+        due: when the first of the events that were not known at its moment counts, microseconds since the Unix epoch;
+            None without any.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Generation:
     records: dict[str, int]
     string_ids: tuple[str, ...]
     tables: dict[str, int]
+    unknown_ids: tuple[str, ...] = ()
+    due: int | None = None
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -44,4 +49,5 @@ class Generation:
     def from_json(cls, text: str | bytes) -> Generation:
         """Return what `to_json` wrote."""
         content = json.loads(text)
-        return cls(**{**content, "string_ids": tuple(content["string_ids"])})
+        ids = {name: tuple(content.get(name, ())) for name in ("string_ids", "unknown_ids")}
+        return cls(**{**content, **ids})

@@ -2,7 +2,7 @@
 
 Readers go on with the generation that they have until the next one takes its place. A publish that was killed leaves
 the old one in place; the next publish of the same tables goes on where it was. State begins where the tables end: the
-stream engine goes on at the offsets of the event log that they hold.
+stream engine goes on at the offsets of the event log that they hold, and counts what is not known yet when it is.
 """
 
 from __future__ import annotations
@@ -46,18 +46,20 @@ def publish(
         tables: lake versions, recorded for lineage; a publish of the same ones that was killed is gone on with.
         offsets: by name (`stream.intake.offset_name`), the offset of the event log up to which the tables hold it.
         unique: whether every event id is there once, as in the lake.
-        known_by: count only events that were known by then, microseconds since the Unix epoch; None: all.
+        known_by: the moment of publishing, microseconds since the Unix epoch: the store holds events that are not seen
+            as of it until they are. A publish that is gone on with keeps its moment. None: all events count.
         at_once: events that are held in memory at once, fewer where a step of the store should be smaller.
         progress: where to draw progress.
     """
     most_changes = generations.most_changes
     at_once = min(at_once, most_events(plan, most_changes))
-    made_of = {"plan": plan.version, "tables": tables, "known_by": known_by, "at_once": at_once}
+    made_of = {"plan": plan.version, "tables": tables, "whole": known_by is None, "at_once": at_once}
     name = generations.begin(made_of, resume=bool(tables))
     with closing(generations.writing(name)) as store:
         filled = fill_store(
             plan, connection, relations, store,
-            unique=unique, known_by=known_by, at_once=at_once, most_changes=most_changes, progress=progress,
+            unique=unique, known_by=known_by, offsets=offsets, at_once=at_once, most_changes=most_changes,
+            progress=progress,
         )  # fmt: skip
         for source, offset in (offsets or {}).items():
             if offset and store.offset(source) is None:
@@ -69,7 +71,9 @@ def publish(
         events=filled.events,
         records=filled.records,
         string_ids=filled.string_ids,
+        unknown_ids=filled.unknown_ids,
         tables=tables,
+        due=filled.due,
     )
     generations.finish(made)
     return made

@@ -8,10 +8,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from operator import index
+from typing import SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from orita.core.errors import UserError
 from orita.features.declarations import Entity
@@ -21,8 +23,8 @@ from orita.features.state.layout import row_prefix
 
 __all__ = ["Id", "Items", "RequestKeys"]
 
-Id = int | str | tuple[int | str, ...]
-"""An id: of an entity with a key of several columns, a part for each."""
+Id = int | str | tuple[int | str, ...] | list[int | str]
+"""An id: of an entity with a key of several columns, a part for each; JSON has lists for tuples."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -35,7 +37,7 @@ class Items:
     """The items of a request.
 
     Attributes:
-        ids: their ids, N of them.
+        ids: their ids, N of them, each of which can be the key of a mapping.
         number_N: the same as numbers, None where some are texts.
         encoded: the bytes of each; without, those of the numbers.
     """
@@ -78,6 +80,7 @@ class RequestKeys:
         self._others = {entity: (entity.columns, _encoder(entity, string_ids)) for entity in others}
         self._reads = [(row_prefix(plan, read.record), *_around(read.entities, system.item)) for read in plan.reads]
         self._system = system
+        self._item_texts = [id_kind(system.item, part) in string_ids for part in range(len(system.item.columns))]
 
     def items(self, item_ids: Sequence[Id]) -> Items:
         """Return the items with these ids.
@@ -86,6 +89,12 @@ class RequestKeys:
             UserError: an id is none.
         """
         return self._items(item_ids)
+
+    def item_columns(self, item_ids: Sequence[Id]) -> dict[str, pa.Array]:
+        """Return the ids of items as columns, a part each: as they were given, those of mixed kinds as the store's."""
+        names = self._system.item.columns
+        parts = [list(item_ids)] if len(names) == 1 else [[each[i] for each in item_ids] for i in range(len(names))]  # type: ignore[index]
+        return {name: _column(part, text=text) for name, part, text in zip(names, parts, self._item_texts, strict=True)}
 
     def of(self, user_id: Id, items: Items, alone: Items, context: Mapping[str, object]) -> list[list[bytes]]:
         """Return for each read of the plan its keys: as many as *items* where these are part of them, otherwise one.
@@ -116,7 +125,7 @@ class RequestKeys:
         if None in parts:
             return None
         for column, part in zip(columns, parts, strict=True):
-            if isinstance(part, bool) or not isinstance(part, (int, str)):
+            if isinstance(part, (bool, np.bool_)) or not isinstance(part, (str, SupportsIndex)):
                 raise UserError(f"context {column!r} is {part!r}: it is an id, so a whole number or text.")
         return encode(tuple(parts) if len(parts) > 1 else parts[0])  # type: ignore[arg-type]
 
@@ -140,7 +149,7 @@ def _each(entity: Entity, string_ids: Collection[str]) -> Callable[[Sequence[Id]
                 return Items(ids, np.frombuffer(array("q", cast("Sequence[int]", ids)), np.int64))
             except OverflowError:
                 pass  # the sentence is that of one id
-        return Items(ids, None, [encode(each) for each in ids])
+        return Items([_hashable(each) for each in ids], None, [encode(each) for each in ids])
 
     return items
 
@@ -162,13 +171,32 @@ def _encoder(entity: Entity, string_ids: Collection[str]) -> Callable[[Id], byte
     return encode
 
 
+def _column(ids: Sequence[object], *, text: bool) -> pa.Array:
+    if len({isinstance(each, str) for each in ids}) < 2:
+        return pa.array(ids)
+    texts = [str(each) for each in ids]
+    numbers = not text and all(each.isascii() and each.isdigit() for each in texts)
+    return pa.array([int(each) for each in texts] if numbers else texts)
+
+
+def _hashable(value: Id) -> Id:
+    """Return an id of several parts as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _text(value: Id) -> bytes:
-    return encode_id(str(value))
+    return encode_id(value if isinstance(value, str) else str(_whole(value)))
 
 
 def _number(value: Id) -> bytes:
-    if isinstance(value, int):
-        return encode_id(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return encode_id(int(value))
-    return encode_id(str(value))
+    if not isinstance(value, str):
+        return encode_id(_whole(value))
+    whole = value.isascii() and value.isdigit() and len(value) < 19
+    return encode_id(int(value) if whole else value)
+
+
+def _whole(value: object) -> int:
+    """Return an id that is no text as a number, of NumPy too; a float is none, even one without a fraction."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+        raise UserError(f"the id {value!r} is none: ids are whole numbers or texts.")
+    return index(value)

@@ -10,6 +10,7 @@ from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from orita.features.keys import decoded_id
 from orita.features.online.keys import Id, Items, RequestKeys
@@ -79,6 +80,10 @@ class RequestRows:
         keys = self._keys.of(user_id, items, items, context)
         records = iter(self.store.get_many([key for its in keys for key in its]))
         return keys, [rows_read(self._empty[at], [next(records) for _ in its]) for at, its in enumerate(keys)]
+
+    def item_columns(self, item_ids: Sequence[Id]) -> dict[str, pa.Array]:
+        """Return the ids of a request's items as the columns of an answer."""
+        return self._keys.item_columns(item_ids)
 
     def prepare(self) -> None:
         """Read the rows of items into memory, as many as it takes; not on the request's path.

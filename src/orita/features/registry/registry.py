@@ -7,7 +7,7 @@ that was trained on it is served on until nobody uses it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.core.files import atomic_file
 from orita.core.home import Home
 from orita.features.declarations import Expression
+from orita.features.declaring.columns import feature_columns
 from orita.features.declaring.meaning import meaning
 from orita.features.registry.written import read_expression, written_expression
 from orita.features.schema import FeatureSchema
@@ -124,18 +125,51 @@ class FeatureRegistry:
             system: what is declared now.
             readers: the schemas of the models that may serve.
         """
-        current = {meaning(expression) for expression in system.declared.values()}
-        wanted = {column.meaning for schema in readers for column in schema.columns} - current - {""}
+        declared = {(column.name, column.meaning) for column in system.schema().columns}
+        wanted = {(c.name, c.meaning) for schema in readers for c in schema.columns if c.meaning} - declared
         if not wanted:
             return system
         found: dict[str, Expression] = {}
-        for feature in self.features():
-            for version in feature.versions:
-                expression = version.expression if version.meaning in wanted else None
-                if expression is not None:
-                    wanted.discard(version.meaning)
-                    found[f"{feature.name}@{version.number}"] = expression
+        for name, version, expression in self._newest_first({meant for _, meant in wanted}):
+            made = _columns(name, expression, system)
+            if not wanted.isdisjoint(made):
+                wanted -= made
+                found[f"{name}@{version.number}"] = expression
         return system.keep_earlier(found)
+
+    def as_it_was(self, system: System, schema: FeatureSchema) -> System:
+        """Return *system* with those features that *schema* names and no others, declared as they were then.
+
+        Sources and entities are those of then, too. What was never recorded, or is an earlier Python function, is not
+        among the features.
+
+        Raises:
+            UserError: a feature, or the label, would mean something else beside the others.
+        """
+        wanted = {(column.name, column.meaning) for column in schema.columns}
+        earlier = [(name, expression) for name, _, expression in self._newest_first({meant for _, meant in wanted})]
+        found: dict[str, Expression] = {}
+        for name, expression in (*system.declared.items(), *earlier):
+            if name not in found and not wanted.isdisjoint(_columns(name, expression, system)):
+                found[name] = expression
+        then = system.declarations
+        for expression in reversed(found.values()):
+            then = then.then(expression)
+        return system.on(then, found)
+
+    def _newest_first(self, meanings: Container[str]) -> Iterator[tuple[str, FeatureVersion, Expression]]:
+        """Yield the versions of features that have one of *meanings*, as far as they were kept as data."""
+        versions = [(feature.name, version) for feature in self.features() for version in feature.versions]
+        for name, version in sorted(versions, key=lambda each: each[1].since, reverse=True):
+            expression = version.expression if version.meaning in meanings else None
+            if expression is not None:
+                yield name, version, expression
+
+
+def _columns(name: str, expression: Expression, system: System) -> set[tuple[str, str]]:
+    """Return the names of a feature's columns, each with what it means."""
+    columns = feature_columns(name, expression, system.user, system.item)
+    return {(column.name, meaning(expression)) for column in columns}
 
 
 def _version(number: int, expression: Expression, now: str) -> FeatureVersion:

@@ -59,8 +59,17 @@ def read_events(session: SparkSession, tables: Tables, source: Source) -> DataFr
         raise UserError(
             f"table {source.name!r} has no column {time!r}, the time of its events. {closest(time, frame.columns)}"
         )
+    frame = _with_every_id(frame, source)
     unique = isinstance(table, Snapshot) or source.schema.key not in frame.columns
     return frame if unique else _first_known(frame, source)
+
+
+def _with_every_id(frame: DataFrame, source: Source) -> DataFrame:
+    """Return the events with all columns of ids: one of which only nulls were seen is not stored, and has no type."""
+    from pyspark.sql import functions
+
+    ids = [column.name for column in source.schema.columns if column.type == "id"]
+    return frame.withColumns({name: functions.lit(None) for name in ids if name not in frame.columns})
 
 
 def _first_known(frame: DataFrame, source: Source) -> DataFrame:

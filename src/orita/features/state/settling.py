@@ -111,7 +111,10 @@ def _different_values(pieces: Pieces) -> Pieces:
 
 
 def _capped(pieces: Pieces) -> Pieces:
-    """Return as many values of each stretch of time as may be counted; each is as recent as the latest of them."""
+    """Return as many values of each stretch of time as may be counted.
+
+    Each is as recent as the latest event there, also one without a value: where values are left out, that goes first.
+    """
     cap = int(pieces.lane.measures[0].parameter)
     start_C = segments(pieces.cells, pieces.times)
     size_C = lengths(start_C, len(pieces))
@@ -120,7 +123,6 @@ def _capped(pieces: Pieces) -> Pieces:
     columns = list(pieces.columns)
     if pieces.lane.seen:
         columns[pieces.lane.columns.index("seen")] = np.repeat(latest(pieces.seen_times, start_C), size_C)
-    # What has no value comes first, and is kept beside the cap.
     last_R = np.repeat(start_C + size_C, size_C) - np.arange(len(pieces))
     return Pieces(pieces.lane, pieces.key_R, tuple(columns)).taken(np.flatnonzero(last_R <= cap))
 

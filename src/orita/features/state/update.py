@@ -6,7 +6,7 @@ before. Legend: K keys of a batch, W numbers of a row, C cells (key and group).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from orita.core.errors import UserError
 from orita.features.batch import EventBatch
 from orita.features.declarations import Residual
+from orita.features.declaring.parts import aggregates_in
 from orita.features.plan import AggregateSlots, Plan, Record
 from orita.features.slots import slots_of
 from orita.features.state.fields import fields_of
@@ -38,7 +39,7 @@ from orita.features.state.rows import GetMany, rows_of, sliced
 from orita.features.state.settling import settled
 from orita.features.stores.store import Change
 
-__all__ = ["state_changes"]
+__all__ = ["refuse_residuals", "state_changes"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -61,9 +62,7 @@ def state_changes(
     Raises:
         UserError: the plan keeps residuals, which are not given.
     """
-    for residual in plan.residuals:
-        if residual not in (residuals or {}):
-            raise UserError(_needs_history(plan, residual))
+    refuse_residuals(plan, residuals or {})
     named = {plan.residual(residual): value_N for residual, value_N in (residuals or {}).items()}
     changes: list[Change] = []
     for batch in batches:
@@ -74,16 +73,19 @@ def state_changes(
     return changes
 
 
-def _needs_history(plan: Plan, residual: Residual) -> str:
-    name = next(
-        feature
-        for feature, expression in plan.system.declared.items()
-        if getattr(expression, "value", None) == residual or residual.expected == expression
-    )
-    return (
-        f"feature {name!r} is of residuals, which only publishing from history can count: run 'orita run etl', "
-        "or leave it out of what is streamed."
-    )
+def refuse_residuals(plan: Plan, known: Container[Residual] = ()) -> None:
+    """Refuse features of residuals other than *known* ones: they need what other keys had at the time of each event.
+
+    Raises:
+        UserError: a feature is made of one, however deep inside.
+    """
+    for name, expression in plan.system.kept.items():
+        for value in (aggregate.value for aggregate in aggregates_in(expression)):
+            if isinstance(value, Residual) and value not in known:
+                raise UserError(
+                    f"feature {name!r} is of residuals, which a stream cannot count: publish it by 'orita run etl', or "
+                    "leave it out of what is streamed."
+                )
 
 
 def _record_changes(

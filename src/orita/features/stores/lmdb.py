@@ -232,7 +232,7 @@ class LmdbStore:
                 f"{said}its disk is full, or broken; nothing of this batch was written, free some space and write it "
                 "again."
             )
-        return OritaError(f"{said}{' '.join(str(error).split())}.")
+        return OritaError(f"{said}{' '.join(str(error).split()).rstrip('.')}.")
 
 
 def _make(folder: Path, capacity: int) -> None:

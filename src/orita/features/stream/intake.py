@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from orita.events.arriving import Arrived, arrived
+from orita.events.config import ValidationConfig
 from orita.events.log.columns import united
 from orita.events.log.log import Batch, EventLog
-from orita.features.api.arriving import arrived
 from orita.features.batch import identities
 from orita.features.declarations import Source
-from orita.features.stores.store import OnlineStore
+from orita.features.stores.store import Change, OnlineStore
+from orita.features.stream.filled_ids import FilledIds
 from orita.features.stream.recent_ids import RecentIds
 
 __all__ = ["Intake", "Overtaken", "Stretch", "Taken", "offset_name"]
@@ -81,6 +83,7 @@ class Intake:
         prefix: of the keys under which the store remembers ids.
         horizon: offsets within which an event id counts once.
         id_types: by column, int64 or string, where the state's ids have a type already.
+        validation: how strictly events are judged.
     """
 
     def __init__(
@@ -93,10 +96,13 @@ class Intake:
         prefix: bytes,
         horizon: int,
         id_types: Mapping[str, pa.DataType],
+        validation: ValidationConfig | None = None,
     ) -> None:
         self._source, self._log, self._store = source, log, store
+        self._validation = validation or ValidationConfig()
         self._prefix, self._horizon, self._id_types = prefix + _IDS, horizon, id_types
         self._ids: dict[int, RecentIds] = {}
+        self._filled, self._forgets = FilledIds(store, source, horizon), False
         self._consumer = log.consumer(
             source.name, group, position=lambda partition: store.offset(offset_name(source, partition)) or 0
         )
@@ -119,6 +125,19 @@ class Intake:
                 missing -= batch.rows.num_rows
         return self._judged(found) if found else None
 
+    def changes(self, taken: Taken) -> list[Change]:
+        """Return what the store must change to remember what was *taken*, and to forget what is too old."""
+        changes = [c for each in taken.stretches for c in each.ids.changes(each.id_N, each.offset_N, each.next)]
+        self._forgets = self._filled.is_stale({each.name: each.next for each in taken.stretches}, self._positions)
+        return [*changes, *self._filled.forgotten()] if self._forgets else changes
+
+    def remember(self, taken: Taken) -> None:
+        """Do in memory what `changes` said, once the store has done it."""
+        for each in taken.stretches:
+            each.ids.remember(each.id_N, each.offset_N, each.next)
+        if self._forgets:
+            self._filled.forget()
+
     def close(self, *, counted: bool) -> None:
         """Leave the group; *counted*: all that was taken is in the store, which who watches the group may know."""
         if counted:
@@ -127,10 +146,9 @@ class Intake:
 
     def _judged(self, found: Mapping[int, Sequence[Batch]]) -> Taken:
         """Return the sound rows of batches that follow on each other, those whose ids are new."""
-        whole = pa.Table.from_batches([united([batch.rows for batches in found.values() for batch in batches])])
-        judged = arrived(self._source.schema, whole, self._id_types)
+        judged = self._sound([batch for batches in found.values() for batch in batches])
         id_N, _ = identities(judged.table[self._source.schema.key])
-        new_N = np.zeros(len(whole), np.bool_)
+        new_N = np.zeros(len(judged.table), np.bool_)
         stretches, start = [], 0
         for partition, batches in found.items():
             first, end = batches[0].first, batches[-1].next
@@ -149,21 +167,39 @@ class Intake:
         ids = self._ids[partition]
         sound_S = np.flatnonzero(sound_N)
         offset_S, id_S = first + sound_S, id_N[sound_S]
-        unseen_S = ids.unseen(id_S, offset_S)
-        new_N[sound_S[unseen_S]] = True
         name = offset_name(self._source, partition)
+        unseen_S = ~self._filled.repeated(name, id_S, offset_S)
+        unseen_S[unseen_S] = ids.unseen(id_S[unseen_S], offset_S[unseen_S])
+        new_N[sound_S[unseen_S]] = True
         return Stretch(name, first, end, len(sound_S), ids, id_S[unseen_S], offset_S[unseen_S])
 
     def _remembered(self, partition: int, first: int) -> RecentIds:
-        """Return the ids of a partition's last events; those that came before the store was filled are in the log."""
-        source = self._source
-        prefix = self._prefix + offset_name(source, partition).encode() + b"\0"
-        ids = RecentIds(self._store, prefix, self._horizon)
-        at = max(first - self._horizon, self._log.start(source.name, partition)) if ids.empty else first
-        while at < first:
-            read = self._log.read(source.name, partition, at, first - at)
-            if source.schema.key in read.rows.schema.names:
-                id_N, known_N = identities(pa.Table.from_batches([read.rows])[source.schema.key])
-                ids.recall(id_N[known_N], np.arange(at, read.next)[known_N])
+        """Return the ids of a partition's last events before *first*.
+
+        Those that came before the first that the store remembers, as state was filled with them, are in the log.
+        """
+        name = offset_name(self._source, partition)
+        ids = RecentIds(self._store, self._prefix + name.encode() + b"\0", self._horizon)
+        until = first if ids.oldest is None else min(first, ids.oldest)
+        at = max(first - self._horizon, self._log.start(self._source.name, partition))
+        known = [np.empty((2, 0), np.int64)]
+        while at < until:
+            read = self._log.read(self._source.name, partition, at, until - at)
+            judged = self._sound([read])
+            id_N, _ = identities(judged.table[self._source.schema.key])
+            known.append(np.stack([id_N, np.arange(at, read.next)])[:, judged.sound_N])
             at = read.next
+        id_N, offset_N = np.concatenate(known, axis=1)
+        ids.recall(id_N, offset_N)
         return ids
+
+    def _sound(self, batches: Sequence[Batch]) -> Arrived:
+        """Judge rows of the log as of when it took them, so that every reader of it finds the same ones sound."""
+        rows = pa.Table.from_batches([united([batch.rows for batch in batches])])
+        came_N = np.concatenate([batch.appended_at_N for batch in batches])
+        return arrived(self._source.schema, rows, self._id_types, self._validation, came_N)
+
+    def _positions(self) -> dict[str, int]:
+        """Return where the state stands in every partition."""
+        names = [offset_name(self._source, partition) for partition in range(self._log.partitions(self._source.name))]
+        return {name: self._store.offset(name) or 0 for name in names}

@@ -16,7 +16,10 @@ import numpy.typing as npt
 
 from orita.features.stores.store import Change, OnlineStore
 
-__all__ = ["RecentIds"]
+__all__ = ["HORIZON", "RecentIds"]
+
+HORIZON = 100_000
+"""Offsets of a partition within which the same event id counts once."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -34,14 +37,15 @@ class RecentIds:
         self._prefix, self._horizon = prefix, horizon
         self._offsets: dict[int, int] = {}
         self._chunks: deque[tuple[bytes, Integers, Integers]] = deque()
+        self._recalled: Change | None = None
         for key, record in sorted(store.scan(prefix)):
             id_C, offset_C = np.frombuffer(record, np.int64).reshape(2, -1)
             self._keep(key, id_C, offset_C)
 
     @property
-    def empty(self) -> bool:
-        """Whether it remembers nothing."""
-        return not self._offsets
+    def oldest(self) -> int | None:
+        """The offset of the first event that it remembers, None without any."""
+        return int(self._chunks[0][2][0]) if self._chunks else None
 
     def unseen(self, id_N: Integers, offset_N: Integers) -> npt.NDArray[np.bool_]:
         """Return which events have an id that none had within the horizon before them; remembers nothing."""
@@ -63,10 +67,11 @@ class RecentIds:
             end: offset after the last event of the batch.
         """
         oldest = takewhile(lambda chunk: self._is_stale(chunk[2], end), self._chunks)
-        stale: list[Change] = [(key, None) for key, _, _ in oldest if key]
+        stale: list[Change] = [(key, None) for key, _, _ in oldest]
+        recalled = [self._recalled] if self._recalled and (self._recalled[0], None) not in stale else []
         if not len(id_N):
-            return stale
-        return [*stale, (self._key(offset_N), np.stack([id_N, offset_N]).tobytes())]
+            return [*stale, *recalled]
+        return [*stale, *recalled, self._record(id_N, offset_N)]
 
     def remember(self, id_N: Integers, offset_N: Integers, end: int) -> None:
         """Do in memory what `changes` said, once the store has done it."""
@@ -75,14 +80,21 @@ class RecentIds:
             for number, offset in zip(id_C.tolist(), offset_C.tolist(), strict=True):
                 if self._offsets.get(number) == offset:
                     del self._offsets[number]
+        self._recalled = None
         if len(id_N):
             self._keep(self._key(offset_N), id_N, offset_N)
 
     def recall(self, id_N: Integers, offset_N: Integers) -> None:
-        """Take ids that were counted before the store was filled; they are kept in memory only, as the log has them."""
+        """Take events from before the oldest it remembers; the next `changes` make the store know them, too."""
         fresh_N = self.unseen(id_N, offset_N)
         if fresh_N.any():
-            self._keep(b"", id_N[fresh_N], offset_N[fresh_N])
+            id_C, offset_C = id_N[fresh_N], offset_N[fresh_N]
+            self._recalled = self._record(id_C, offset_C)
+            self._chunks.appendleft((self._recalled[0], id_C, offset_C))
+            self._offsets.update(zip(id_C.tolist(), offset_C.tolist(), strict=True))
+
+    def _record(self, id_N: Integers, offset_N: Integers) -> tuple[bytes, bytes]:
+        return self._key(offset_N), np.stack([id_N, offset_N]).tobytes()
 
     def _key(self, offset_N: Integers) -> bytes:
         return self._prefix + int(offset_N[0]).to_bytes(8, "big")

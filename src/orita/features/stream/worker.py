@@ -13,24 +13,21 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from orita.core.clock import Clock, SystemClock, to_micros
-from orita.core.errors import UserError
+from orita.events.config import ValidationConfig
 from orita.events.log.log import EventLog
 from orita.features.batch import event_batch
-from orita.features.declarations import Residual
 from orita.features.frame import grouping_attributes
 from orita.features.plan import Plan
 from orita.features.state.attributes import with_attributes
 from orita.features.state.journal import noted
 from orita.features.state.layout import RESERVED
-from orita.features.state.update import state_changes
+from orita.features.state.update import refuse_residuals, state_changes
 from orita.features.stores.store import Change, OnlineStore
-from orita.features.stream.held import HeldEvents
+from orita.features.stream.held import HeldEvents, Parted
 from orita.features.stream.intake import Intake, Overtaken, Taken
+from orita.features.stream.recent_ids import HORIZON
 
-__all__ = ["DEDUPLICATED", "Progressed", "StreamWorker", "refuse_batch_only"]
-
-DEDUPLICATED = 100_000
-"""Offsets of a partition within which the same event id counts once."""
+__all__ = ["Progressed", "StreamWorker"]
 
 _TURN = "turn"
 
@@ -43,27 +40,15 @@ class Progressed:
         counted: events that are in the state now.
         duplicates: events passed over, as one of their id came before.
         unsound: events passed over, as a value breaks a rule; the lake's sink keeps them in quarantine.
-        held: events from the future that wait.
+        held: events that wait until they are known, as they are from the future, or their source is late.
+        due: those of them that are known already; the next step counts them, or some of them.
     """
 
     counted: int = 0
     duplicates: int = 0
     unsound: int = 0
     held: int = 0
-
-
-def refuse_batch_only(plan: Plan) -> None:
-    """Refuse what a stream cannot keep.
-
-    Raises:
-        UserError: a feature needs what other keys had at the time of each event.
-    """
-    for name, expression in plan.system.declared.items():
-        if isinstance(getattr(expression, "value", None), Residual):
-            raise UserError(
-                f"feature {name!r} is of residuals, which the stream engine does not keep: publish it by "
-                "'orita run etl', or leave it out of what is streamed."
-            )
+    due: int = 0
 
 
 class StreamWorker:
@@ -74,10 +59,11 @@ class StreamWorker:
         log: where events are; a stream a source, of the source's name.
         store: where state is; its offsets say where to go on.
         group: workers of one group share the partitions; one group a store.
-        clock: tells which events lie in the future.
+        clock: tells which events are known.
         most_rows: events taken in one transaction.
         horizon: offsets within which an event id counts once.
         id_types: by column, int64 or string, where the state's ids have a type already.
+        validation: how strictly events are judged, as they are for the lake.
     """
 
     def __init__(
@@ -89,13 +75,14 @@ class StreamWorker:
         *,
         clock: Clock | None = None,
         most_rows: int = 20_000,
-        horizon: int = DEDUPLICATED,
+        horizon: int = HORIZON,
         id_types: Mapping[str, pa.DataType] | None = None,
+        validation: ValidationConfig | None = None,
     ) -> None:
-        refuse_batch_only(plan)
+        refuse_residuals(plan)
         self._plan, self._log, self._store, self._group = plan, log, store, group
         self._clock, self._most_rows, self._horizon = clock or SystemClock(), most_rows, horizon
-        self._id_types = dict(id_types or {})
+        self._id_types, self._validation = dict(id_types or {}), validation
         self._sources = {record.source.name: record.source for record in plan.records}
         self._intakes: dict[str, Intake] = {}
         self._held: dict[str, HeldEvents] = {}
@@ -114,15 +101,15 @@ class StreamWorker:
         return progressed
 
     def _step(self, wait_seconds: float) -> Progressed:
-        turn = self._store.offset(_TURN) or 0
+        turn = self._turned()
         try:
             taken = {name: self._take(name, wait_seconds / len(self._intakes)) for name in self._intakes}
         except Overtaken:
             self._rejoin()
-            return Progressed(held=self._waiting())
+            return self._progressed()
         now = to_micros(self._clock.now())
         if not any(taken.values()) and not any(held.due(now) for held in self._held.values()):
-            return Progressed(held=self._waiting())
+            return self._progressed()
         return self._apply(taken, turn, now)
 
     def close(self) -> None:
@@ -141,51 +128,66 @@ class StreamWorker:
         stretches = [stretch for each in taken.values() if each for stretch in each.stretches]
         moves = {stretch.name: (stretch.first, stretch.next) for stretch in stretches}
         while True:
-            changes, held, counted = self._changes(taken, now)
+            changes, parted, counted = self._changes(taken, now)
             if self._store.apply(_TURN, turn, turn + 1, changes, also=moves):
                 break
-            turn = self._store.offset(_TURN) or 0
+            turn = self._turned()
             if any((self._store.offset(name) or 0) != first for name, (first, _) in moves.items()):
                 self._rejoin()  # another worker has counted these
-                return Progressed(held=self._waiting())
-        for stretch in stretches:
-            stretch.ids.remember(stretch.id_N, stretch.offset_N, stretch.next)
-        for name, table in held.items():
-            self._held[name].table = table
+                return self._progressed()
+        self._turn = turn + 1
+        for name, new in taken.items():
+            self._held[name].keep(parted[name])
+            if new:
+                self._intakes[name].remember(new)
         duplicates = sum(stretch.sound - len(stretch.id_N) for stretch in stretches)
         unsound = sum(stretch.next - stretch.first - stretch.sound for stretch in stretches)
-        return Progressed(counted, duplicates, unsound, self._waiting())
+        return self._progressed(counted, duplicates, unsound, now)
 
-    def _changes(
-        self, taken: Mapping[str, Taken | None], now: int
-    ) -> tuple[list[Change], dict[str, pa.Table | None], int]:
+    def _changes(self, taken: Mapping[str, Taken | None], now: int) -> tuple[list[Change], dict[str, Parted], int]:
         """Return what the store must change, what stays held by source, and how many events count."""
         changes: list[Change] = []
-        held: dict[str, pa.Table | None] = {}
+        parted: dict[str, Parted] = {}
         events = []
         for name, new in taken.items():
             source = self._sources[name]
-            ready, held[name] = self._held[name].parted(new.rows if new else None, now)
-            changes += self._held[name].change(held[name])
-            for stretch in new.stretches if new else ():
-                changes += stretch.ids.changes(stretch.id_N, stretch.offset_N, stretch.next)
+            parted[name] = self._held[name].parted(new.rows if new else None, now, self._most_rows)
+            changes += parted[name].changes
+            if new:
+                changes += self._intakes[name].changes(new)
+            ready = parted[name].ready
             if ready is not None:
                 told = with_attributes(self._plan, source, ready, self._store.get_many)
                 grouped_by = grouping_attributes(self._plan, source)
                 events.append(event_batch(source, told, self._plan.aggregates, grouped_by))
         counted = state_changes(self._plan, self._store.get_many, events)
         changes += [*counted, *noted(self._plan, self._store.get_many, counted)]
-        return changes, held, sum(map(len, events))
+        return changes, parted, sum(map(len, events))
 
-    def _waiting(self) -> int:
-        return sum(len(held.table) for held in self._held.values() if held.table is not None)
+    def _turned(self) -> int:
+        """Return whose turn it is; where another had one in between, what is held is read anew."""
+        turn = self._store.offset(_TURN) or 0
+        if turn != self._turn:
+            for held in self._held.values():
+                held.reload()
+            self._turn = turn
+        return turn
+
+    def _progressed(
+        self, counted: int = 0, duplicates: int = 0, unsound: int = 0, now: int | None = None
+    ) -> Progressed:
+        waiting = sum(map(len, self._held.values()))
+        due = sum(held.due(now) for held in self._held.values()) if now is not None else 0
+        return Progressed(counted, duplicates, unsound, waiting, due)
 
     def _rejoin(self) -> None:
         """Begin where the store stands, with what it remembers."""
         self._leave(counted=False)
+        self._turn = self._store.offset(_TURN) or 0
         for name, source in self._sources.items():
-            self._held[name] = HeldEvents(self._store, RESERVED + b"h" + name.encode(), source.schema.time or "")
+            self._held[name] = HeldEvents(self._store, source)
             self._intakes[name] = Intake(
                 source, self._log, self._store, self._group,
                 prefix=RESERVED, horizon=self._horizon, id_types=self._id_types,
+                validation=self._validation,
             )  # fmt: skip

@@ -1,4 +1,7 @@
-"""A training set made again from its id alone: its description names the versions of the tables, and the features."""
+"""A training set made again from its id alone: its description names the versions of the tables, and the features.
+
+What these features were is in the registry: declarations may have changed since.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from orita.events.engine import open_engine
 from orita.events.lake import Lake
 from orita.events.staging import work_folder
 from orita.features.plan import plan_of
+from orita.features.registry.registry import FeatureRegistry
 from orita.features.system import System
 from orita.features.training_sets.training_set import (
     SPLITS,
@@ -69,7 +73,7 @@ def reproduce(
 
     Args:
         home: where its description and the tables are.
-        system: the declarations of now; those that it needs must be what they were.
+        system: the declarations of now; what was declared otherwise then is taken from the registry.
         name: its id.
         target: a new folder for ``train.parquet``, ``val.parquet`` and ``test.parquet``; None: only compare.
         memory_mb: memory of the query engine, MiB; larger work goes through the disk.
@@ -77,18 +81,18 @@ def reproduce(
 
     Raises:
         NotFound: there is no such set, or a version that it needs was vacuumed.
-        UserError: a feature or the label is declared otherwise now, there is nothing to compare with, or *target* is
-            there already.
+        UserError: the label is another now, a feature is and was not recorded, there is nothing to compare with, or
+            *target* is there already.
     """
     kept = open_training_set(home.training_sets, system.name, name)
-    _refuse_changed(kept, system)
+    then = _as_it_was(home, kept, system)
     if target is not None and target.exists():
         raise UserError(f"{target} exists already: name a new folder for the files of training set {name}.")
     relations = _relations(home, kept)
     with work_folder(home) as folder, open_engine(folder, memory_mb) as connection:
         expected = _expected(kept, connection)
         with progress.bar(f"Make training set {name} again"):
-            compute_rows(plan_of(system), kept.schema, connection, relations)
+            compute_rows(plan_of(then), kept.schema, connection, relations)
             splits = cut_rows(connection, kept.split)
             if target is not None:
                 _write(connection, target)
@@ -96,15 +100,8 @@ def reproduce(
     return Reproduction(name, expected, found, {part: split.rows for part, split in splits.items()}, target)
 
 
-def _refuse_changed(kept: TrainingSet, system: System) -> None:
-    now = {column.name: column.meaning for column in system.schema().columns}
-    for column in kept.schema.columns:
-        if now.get(column.name) != column.meaning:
-            change = "is declared otherwise now" if column.name in now else "is not declared any more"
-            raise UserError(
-                f"training set {kept.id} cannot be made again, as feature {column.name!r} {change} in system "
-                f"{system.name!r}: go back to the declarations that it was made with."
-            )
+def _as_it_was(home: Home, kept: TrainingSet, system: System) -> System:
+    """Return *system* with the features of the set, as they were declared when it was made."""
     meaning = row_meaning(system)
     for role, names in kept.rows.items():
         if meaning.get(role) != names:
@@ -113,6 +110,21 @@ def _refuse_changed(kept: TrainingSet, system: System) -> None:
                 f"{', '.join(meaning.get(role, ['nothing']))} now in system {system.name!r}: go back to the "
                 "declarations that it was made with."
             )
+    try:
+        then = FeatureRegistry.of(home, system.name).as_it_was(system, kept.schema)
+    except UserError as error:
+        raise UserError(f"training set {kept.id} cannot be made again: {error}") from None
+    found = {column.name: column.meaning for column in then.schema().columns}
+    now = system.schema().names
+    for column in kept.schema.columns:
+        if found.get(column.name) != column.meaning:
+            change = "is declared otherwise now" if column.name in now else "is not declared any more"
+            raise UserError(
+                f"training set {kept.id} cannot be made again, as feature {column.name!r} {change} in system "
+                f"{system.name!r}, and the registry does not have what it was, as it was never recorded or is a Python "
+                "function: go back to the declarations that it was made with."
+            )
+    return then
 
 
 def _relations(home: Home, kept: TrainingSet) -> dict[str, str]:

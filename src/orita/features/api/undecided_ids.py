@@ -1,0 +1,50 @@
+"""Ids of which nobody knows yet whether they are numbers or texts: what the first that arrive decide.
+
+It is decided as the lake does (`orita.events.judging.decide_id_types`): whole numbers, also written as text, are
+numbers. A column without any id says nothing: it goes into the log as nulls of no type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orita.events.schema import TableSchema
+
+__all__ = ["decided_ids", "suggested_types"]
+
+_WHOLE = "^(0|[1-9][0-9]{0,17})$"
+
+
+def suggested_types(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Return the types that *rows* suggest for ids that have none yet: int64 or string, by column.
+
+    Args:
+        schema: what the columns are.
+        rows: events.
+        id_types: by column, the types that are decided already.
+    """
+    found = {}
+    for column in schema.columns:
+        name = column.name
+        if column.type != "id" or name in id_types or name not in rows.column_names:
+            continue
+        ids = rows[name]
+        if ids.null_count < len(ids):
+            whole = pa.types.is_integer(ids.type) or pc.all(pc.match_substring_regex(ids, _WHOLE)).as_py()
+            found[name] = pa.int64() if whole else pa.string()
+    return found
+
+
+def decided_ids(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Return *rows* with ids that have a type, of nulls alone none; arguments as there."""
+    found = suggested_types(schema, rows, id_types)
+    for name in (column.name for column in schema.columns if column.type == "id" and column.name != schema.key):
+        if name in rows.column_names and name not in id_types and name not in found:
+            found[name] = pa.null()
+    for name, kind in found.items():
+        ids = pa.chunked_array([pa.nulls(len(rows))]) if pa.types.is_null(kind) else rows[name].cast(kind)
+        rows = rows.set_column(rows.column_names.index(name), name, ids)
+    return rows
