@@ -22,7 +22,7 @@ from orita.features.api.relations import system_tables
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.skew import measure_skew
-from orita.monitoring.skew_report import FeatureSkew, SkewReport, latest_skew, write_skew
+from orita.monitoring.skew_report import FeatureSkew, SkewReport, newest_skew_file, read_skew, write_skew
 from orita.pipelines.etl import publish_online
 from orita.pipelines.workspace import Workspace
 
@@ -179,14 +179,15 @@ def test_reports_are_kept_read_and_bounded(tmp_path: Path) -> None:
     for minutes in range(103):
         at = (NOW + timedelta(minutes=minutes)).isoformat()
         path = write_skew(home, SkewReport(report.rows, (found,), report.left_out, "feed", f"v{minutes}", at))
-    latest = latest_skew(home, "feed")
-    assert latest is not None and (latest.model_version, latest.features, latest.share) == ("v102", (found,), 1 / 3)
+    assert newest_skew_file(home, "feed") == path
+    latest = read_skew(path)
+    assert (latest.model_version, latest.features, latest.share) == ("v102", (found,), 1 / 3)
     assert len(list(path.parent.glob("feed-2*.json"))) == 100
     assert other.exists()
-    assert latest_skew(home, "nobody") is None
+    assert newest_skew_file(home, "nobody") is None
     path.write_text("[]")
     with pytest.raises(OritaError, match="orita features skew"):
-        latest_skew(home, "feed")
+        read_skew(path)
 
 
 def _scaled(value: object, factor: float) -> float | None:

@@ -13,7 +13,7 @@ from orita.core.errors import OritaError
 from orita.core.files import atomic_file
 from orita.core.home import Home
 
-__all__ = ["FeatureSkew", "SkewReport", "latest_skew", "newest_skew_file", "read_skew", "write_skew"]
+__all__ = ["FeatureSkew", "SkewReport", "newest_skew_file", "read_skew", "write_skew"]
 
 _FOLDER = "skew"
 _KEPT = 100
@@ -87,16 +87,6 @@ def write_skew(home: Home, report: SkewReport) -> Path:
 def newest_skew_file(home: Home, system: str) -> Path | None:
     """Return the file of the newest report of *system*, None before the first."""
     return max(_files(home, system), default=None)
-
-
-def latest_skew(home: Home, system: str) -> SkewReport | None:
-    """Return the newest report of *system*, None before the first.
-
-    Raises:
-        OritaError: the file is not a report.
-    """
-    newest = newest_skew_file(home, system)
-    return None if newest is None else read_skew(newest)
 
 
 def read_skew(path: Path) -> SkewReport:

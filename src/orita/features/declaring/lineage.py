@@ -25,7 +25,7 @@ from orita.features.declaring.conditions import AllOf, AnyOf, Compare, Condition
 from orita.features.declaring.functions import Call
 from orita.features.declaring.windows import duration_text
 
-__all__ = ["Lineage", "functions_in", "lineage_of"]
+__all__ = ["Lineage", "lineage_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,6 @@ def lineage_of(expression: Expression) -> Lineage:
         case Derived():
             inputs = tuple(lineage_of(each) for each in expression.inputs)
             return Lineage(type(expression.transform).__name__.lower(), "transform", inputs=inputs)
-
-
-def functions_in(expression: Expression) -> tuple[str, ...]:
-    """Return the names of the Python functions that *expression* calls: what an engine of SQL alone cannot run."""
-    return tuple(dict.fromkeys(each.step for each in lineage_of(expression).steps() if each.kind == "function"))
 
 
 def _aggregate(aggregate: Aggregate) -> Lineage:

@@ -3,8 +3,6 @@
 Each change of state takes the next *turn*, and leaves the places of the items that it changed in a ring of records. A
 reader that knows the state as of one turn learns from the ring what has changed since, in one read; one that comes too
 late for the ring forgets all it had. Places are hashes: two items may share one, so that a reader may reread in vain.
-
-Legend: K keys.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from orita.features.state.layout import RESERVED, row_prefix
 from orita.features.state.rows import GetMany
 from orita.features.stores.store import Change
 
-__all__ = ["PLACES", "TURN", "changed_between", "item_prefixes", "noted", "places_of", "turn_of"]
+__all__ = ["PLACES", "TURN", "changed_between", "noted", "places_of", "turn_of"]
 
 Places = npt.NDArray[np.int64]
 
@@ -44,15 +42,14 @@ def turn_of(record: bytes | None) -> int:
     return int.from_bytes(record, "big") if record else 0
 
 
-def item_prefixes(plan: Plan) -> list[bytes]:
-    """Return how the keys of the records begin whose changes are noted: those of which an item alone is the key."""
-    items = [r for r in plan.records if len(r.entities) == 1 and r.entities[0].kind == plan.system.item.kind]
-    return [row_prefix(plan, record) for record in items]
-
-
 def noted(plan: Plan, get_many: GetMany, changes: Iterable[Change]) -> list[Change]:
-    """Return what the store must change beside *changes*, where readers may have items in memory."""
-    kinds = {prefix[0] for prefix in item_prefixes(plan)}
+    """Return what the store must change beside *changes*, so that readers with items in memory learn of it.
+
+    Only changes of records of which an item alone is the key are noted.
+    """
+    item = plan.system.item.kind
+    alone = [record for record in plan.records if [entity.kind for entity in record.entities] == [item]]
+    kinds = {row_prefix(plan, record)[0] for record in alone}
     keys = [key for key, _ in changes if key[0] in kinds]
     if not keys:
         return []
