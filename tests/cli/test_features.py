@@ -26,7 +26,7 @@ from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.events.prediction_segment import ScoredRequest
 from orita.features.schema import FeatureSchema
-from orita.monitoring.skew_report import latest_skew
+from orita.monitoring.skew_report import newest_skew_file, read_skew
 from orita.serving.prediction_log import PredictionLog
 from orita.serving.protocols import LogStream
 
@@ -333,10 +333,10 @@ def test_skew_writes_what_it_found(made: Path) -> None:
     assert (found["rows"], found["system"], found["model_version"]) == (2, "small", VERSION)
     assert found["features"][0]["name"] == "user_clicks" and found["features"][0]["share"] == 0.5
     assert [feature["mismatches"] for feature in found["features"]] == [1, 0, 0, 0, 0]
-    kept = latest_skew(home, "small")
-    assert kept is not None and json.loads(json.dumps(kept.to_dict())) == {
-        k: v for k, v in found.items() if k != "report"
-    }
+    path = newest_skew_file(home, "small")
+    assert path is not None
+    kept = json.loads(json.dumps(read_skew(path).to_dict()))
+    assert kept == {k: v for k, v in found.items() if k != "report"}
     shown = run(made, "features", "skew", "--sample", "10")
     assert "user_clicks" in shown and "50.00%" in shown and "Report:" in shown
     with pytest.raises(UserError, match="--last"):
