@@ -250,3 +250,71 @@ def test_a_user_who_is_not_known_yet_parts_the_log_as_nobody(tmp_path: Path) -> 
     assert (done.counted, done.duplicates, done.unsound) == (1, 1, 0)
     publish_online(workspace)
     assert online(workspace, "ann", [7]) == [{"item_id": 7, "users": 1, "ranked": 2}]
+
+
+BIG = 1_812_345_678_901_234_567
+"""An id of 19 digits, as many systems number theirs."""
+
+
+def test_what_a_push_decides_first_is_read_without_a_publication(tmp_path: Path) -> None:
+    """Digits among texts are texts."""
+    workspace = small_workspace(tmp_path, declared())
+    publish_online(workspace)
+    assert pushed(workspace, [event(0, user_id="ann"), event(1, user_id="12")]).counted == 2
+    for user in ("12", 12, "ann"):
+        assert online(workspace, user, [7])[0]["users"] == offline(workspace, user_id=str(user))[0]["users"] == 1
+    publish_online(workspace)
+    assert online(workspace, 12, [7])[0]["users"] == 1
+
+
+@pytest.mark.parametrize("first", [BIG, str(BIG)])
+def test_ids_of_nineteen_digits_are_numbers(tmp_path: Path, first: object) -> None:
+    """However they are written, wherever they come from, they are one id, and can be pushed again and again."""
+    workspace = small_workspace(tmp_path, declared())
+    assert pushed(workspace, [event(0, user_id=first)]).counted == 1
+    assert pushed(workspace, [event(1, user_id=str(BIG)), event(2, user_id=BIG)]).counted == 2
+    for user in (BIG, str(BIG)):
+        assert online(workspace, user, [7])[0]["users"] == offline(workspace, user_id=user)[0]["users"] == 3
+    assert online(workspace, str(BIG * 10), [7])[0]["users"] == 0
+
+
+def test_the_lake_takes_the_type_that_the_log_gave_an_id(tmp_path: Path) -> None:
+    """One text among thousands of numbers is neither lost on its way to the lake, nor after a file or a publication."""
+    workspace = small_workspace(tmp_path, declared())
+    rows = [event(n % 90, id=f"n{n}", user_id=str(n)) for n in range(3000)]
+    assert pushed(workspace, [*rows, event(91, user_id="ann")]).unsound == 0
+    with store_of(workspace) as store:
+        put(workspace, tmp_path, [event(92, user_id=5), event(93, user_id=5)])
+        assert str(Lake(workspace.home).snapshot("shown").schema.field("user_id").type) == "string"
+        store.push_features([event(94, user_id="bob"), event(95, user_id=5)])
+    assert stream_features(workspace, until=lambda _: False, once=True).unsound == 0
+    assert [online(workspace, user, [7])[0]["users"] for user in ("ann", 5, "bob")] == [1, 4, 1]
+
+
+def test_a_file_after_a_push_that_waits_keeps_its_type(tmp_path: Path) -> None:
+    """Ids that only the log has so far decide for a file that is ingested before they are stored."""
+    workspace = small_workspace(tmp_path, declared())
+    with store_of(workspace) as store, closing(workspace.event_log()) as log:
+        store.push_features([event(0, user_id="ann")])
+        file, schemas = write_jsonl(tmp_path / "shown.jsonl", [event(1, user_id=12)]), workspace.system.tables
+        ingest(workspace.home, file, schemas=schemas, origin={"system": "ids"}, clock=workspace.clock, log=log)
+    assert pushed(workspace, [event(2, user_id=12)]).unsound == 0
+    assert [online(workspace, user, [7])[0]["users"] for user in ("ann", 12)] == [1, 2]
+
+
+def test_a_push_keeps_to_the_type_that_any_table_has(tmp_path: Path) -> None:
+    """What the lake would set apart is refused when it is pushed, also where another table decided."""
+    workspace = small_workspace(tmp_path, declared(gifts=True))
+    put(workspace, tmp_path, [event(0, item_id=8)])
+    gift = {"id": "g1", "giver": 1, "item_id": "shoe", "at": event(1)["at"]}
+    with store_of(workspace) as store, pytest.raises(UserError, match=r"item_id is 'shoe'.* as its ids are numbers"):
+        store.push_features([gift], "gifts")
+    assert pushed(workspace, [gift | {"item_id": "8"}], "gifts").counted == 1
+
+
+def test_text_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Half a character, as a broken client may send, ends in a sentence."""
+    workspace = small_workspace(tmp_path, declared())
+    put(workspace, tmp_path, [event(0)])
+    with pytest.raises(UserError, match="is no text"):
+        online(workspace, "\udcff", [7])

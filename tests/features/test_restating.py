@@ -117,6 +117,23 @@ def test_a_column_that_is_gone_is_told() -> None:
         kept.check(before.schema(["pair"]), "model v1.0.0")
 
 
+def test_a_filter_of_a_column_of_another_type_is_told() -> None:
+    """What was compared as a number cannot be compared with texts; such a version stops nothing else."""
+    before = declared("1h")
+    texts = replace(
+        INTERACTION,
+        columns=tuple(replace(c, type="str", minimum=None, maximum=None) if c.name == "dwell_time" else c
+                      for c in INTERACTION.columns),
+    )  # fmt: skip
+    shown = Source("interactions", texts)
+    after = system("small", label=shown.click, rank=before.item, for_=before.user)
+    after.features(n=shown.count())
+    kept = after.keep_earlier(earlier(before))
+    assert set(earlier(before)) - set(kept.earlier) == {"pair@1"}
+    with pytest.raises(UserError, match="type or choices of a column that it reads are others now"):
+        kept.check(before.schema(["pair"]), "model v1.0.0")
+
+
 def test_old_and_new_are_served_side_by_side(tmp_path: Path) -> None:
     """After a column was added and a window changed, both versions have their values: published, streamed, offline."""
     before, after = declared("1h"), declared("3h", RATED)

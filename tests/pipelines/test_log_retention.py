@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -17,6 +18,11 @@ from orita.core.home import Home
 from orita.events.log.embedded import EmbeddedLog
 from orita.events.log.opening import EventLogConfig, RetentionConfig
 from orita.events.sink import sink
+from orita.features.generations import publish as publishing
+from orita.features.generations.filling import Filled
+from orita.features.stores.lmdb import LmdbStore
+from orita.features.stores.store import OnlineStore
+from orita.features.stream.intake import offset_name
 from orita.pipelines import log_retention
 from orita.pipelines.etl import publish_online
 from orita.pipelines.feature_stream import stream_features
@@ -126,3 +132,30 @@ def test_what_kafka_cannot_measure_is_refused() -> None:
     with pytest.raises(ValidationError, match="give days"):
         EventLogConfig(log="kafka", servers="broker:9092", retention=RetentionConfig(gigabytes=1))
     EventLogConfig(log="kafka", servers="broker:9092", retention=RetentionConfig(days=1))
+
+
+def test_what_a_publication_on_its_way_will_go_on_from_stays(
+    workspace: Workspace, log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that goes on meanwhile lets nothing go that the new generation has yet to count."""
+    pushed(workspace, log, 0, 20)
+    sink(workspace.home, log, "interactions", SHOWN.schema, clock=workspace.clock)
+    fill = publishing.fill_store
+
+    def slow(*args: Any, **options: Any) -> Filled:
+        monkeypatch.undo()
+        monkeypatch.setattr(log_retention, "HORIZON", HORIZON)
+        pushed(workspace, log, 20, 60)
+        sink(workspace.home, log, "interactions", SHOWN.schema, clock=workspace.clock)
+        assert retain_events(workspace, log, counted_to(60)) == {"interactions": {0: 20 - HORIZON}}
+        return fill(*args, **options)
+
+    def counted_to(offset: int) -> OnlineStore:
+        store = LmdbStore(workspace.home.root / "another")
+        store.apply(offset_name(SHOWN, 0), 0, offset, [])
+        return store
+
+    monkeypatch.setattr(publishing, "fill_store", slow)
+    publish_online(workspace)
+    done = stream_features(workspace, until=lambda _: False, log=log, once=True)
+    assert (done.counted, done.waiting) == (40, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,15 +124,17 @@ def _judge(
     context: typer.Context, source: Path, table_: str | None, work: Callable[..., IngestReport], as_json: bool
 ) -> None:
     project = project_of(context, system=recognised_system(source))
-    report = work(
-        project.home,
-        source,
-        table=table_,
-        config=project.data.value.validation,
-        schemas=project.system.tables,
-        origin={"system": project.system.name},
-        progress=settings_of(context).screen,
-    )
+    with closing(project.event_log()) as log:
+        report = work(
+            project.home,
+            source,
+            table=table_,
+            config=project.data.value.validation,
+            schemas=project.system.tables,
+            origin={"system": project.system.name},
+            log=log,
+            progress=settings_of(context).screen,
+        )
     _show_ingest(report.to_dict(), as_json)
 
 

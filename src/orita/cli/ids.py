@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from orita.core.whole_ids import whole_id
+
 __all__ = ["id_of"]
 
 
 def id_of(text: str) -> int | str:
     """Return a whole number where *text* is one, else the text."""
-    return int(text) if text.isascii() and text.isdigit() else text
+    number = whole_id(text)
+    return text if number is None else number

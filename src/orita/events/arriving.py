@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from orita.core.errors import UserError, closest
+from orita.core.whole_ids import LARGEST_ID
 from orita.events.arrow_rows import as_table
 from orita.events.config import ValidationConfig
 from orita.events.schema import Column, TableSchema
@@ -158,7 +159,7 @@ class _Judging:
             if broken_N is None or not (new_N := broken_N & good_N).any():
                 continue
             row = int(new_N.argmax())
-            said = allowed or _allowed(column)
+            said = allowed or _allowed(column, self.columns[column.name].type)
             said = said if self.schema.requires(column) else f"{said}, or nothing"
             faults.append(Fault(row, column.name, rule, _shown(given[row]), said))
             good_N &= ~new_N
@@ -300,8 +301,10 @@ def _shown(value: pa.Scalar) -> object:
         return str(value)
 
 
-def _allowed(column: Column) -> str:
+def _allowed(column: Column, kind: pa.DataType) -> str:
     said = f"one of {list(column.choices)}" if column.choices else _ALLOWED[column.type]
+    if column.type == "id" and pa.types.is_integer(kind):
+        said = f"a whole number from 0 to {LARGEST_ID}, as its ids are numbers"
     if column.pattern:
         said += f" that matches {column.pattern}"
     if column.minimum is not None or column.maximum is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -21,9 +22,11 @@ from orita.core.version import VERSION
 from orita.events.config import ValidationConfig
 from orita.events.datasets import recognise
 from orita.events.engine import open_engine
+from orita.events.id_types import logged_id_types
 from orita.events.judging import Judged, decide_id_types, examples, judge_source
 from orita.events.lake import Lake
 from orita.events.learning import current_profile, learn
+from orita.events.log.log import EventLog
 from orita.events.profile import TableProfile, measure, read_profile, write_profile
 from orita.events.quarantine import write_quarantine
 from orita.events.report import IngestReport, TableReport
@@ -47,6 +50,7 @@ def ingest(
     config: ValidationConfig | None = None,
     schemas: Mapping[str, TableSchema] | None = None,
     origin: Mapping[str, str] | None = None,
+    log: EventLog | None = None,
     clock: Clock | None = None,
     progress: Progress = SILENT,
 ) -> IngestReport:
@@ -62,6 +66,7 @@ def ingest(
             interactions, users and items, or the data set's own.
         origin: whose rows these are: ``system``, and ``world`` if they were generated; kept with a table that this
             makes. A table that was made for another system, or for a world that these are not of, is refused.
+        log: the home's log: ids that came there first have the type that it gave them.
         clock: tells what the future is.
         progress: where to draw progress.
 
@@ -74,7 +79,7 @@ def ingest(
     named = recognise(path, dataset)
     with one_writer(home, config.lock_wait_seconds):
         sweep_leftovers(home)
-        with _run(home, path, table, config, schemas, origin or {}, clock, progress) as run:
+        with _run(home, path, table, config, schemas, origin or {}, log, clock, progress) as run:
             for judged in run.judged:
                 run.quarantine(judged)
             for judged in run.judged:
@@ -92,6 +97,7 @@ def validate(
     config: ValidationConfig | None = None,
     schemas: Mapping[str, TableSchema] | None = None,
     origin: Mapping[str, str] | None = None,
+    log: EventLog | None = None,
     clock: Clock | None = None,
     progress: Progress = SILENT,
 ) -> IngestReport:
@@ -103,7 +109,7 @@ def validate(
     config, clock = config or ValidationConfig(), clock or SystemClock()
     started = clock.monotonic()
     named = recognise(path, dataset)
-    with _run(home, path, table, config, schemas, origin or {}, clock, progress) as run:
+    with _run(home, path, table, config, schemas, origin or {}, log, clock, progress) as run:
         for judged in run.judged:
             judged.refuse_bad_share(config.max_bad_share, None, run.examples(judged))
         tables = {judged.opened.table: run.report(judged) for judged in run.judged}
@@ -187,6 +193,7 @@ def _run(
     config: ValidationConfig,
     schemas: Mapping[str, TableSchema] | None,
     origin: Mapping[str, str],
+    log: EventLog | None,
     clock: Clock,
     progress: Progress,
 ) -> Iterator[_Run]:
@@ -206,7 +213,8 @@ def _run(
             bar.describe(f"reading {source.file.name}")
             sources.append(open_source(connection, source, folder, config, (schemas or {}).get(source.table)))
             bar.advance()
-        ids = decide_id_types(connection, lake, sources, config)
+        logged = partial(logged_id_types, log) if log else None
+        ids = decide_id_types(connection, lake, sources, config, logged)
         profiles = {opened.table: current_profile(connection, home, lake, opened.schema) for opened in sources}
         judged = []
         for opened in sources:

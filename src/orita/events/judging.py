@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -13,6 +13,7 @@ from orita.core.errors import UserError
 from orita.core.sql import quoted
 from orita.events.config import ValidationConfig
 from orita.events.engine import one_row
+from orita.events.id_types import stored_id_types
 from orita.events.lake import Lake
 from orita.events.profile import TableProfile
 from orita.events.quality import SQL_TYPES, IdType, Judge, compile_judge, is_nested, looks_whole, whole_id
@@ -81,21 +82,35 @@ class Judged:
 
 
 def decide_id_types(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, sources: Sequence[Opened], config: ValidationConfig
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    sources: Sequence[Opened],
+    config: ValidationConfig,
+    logged: Callable[[Collection[str]], Mapping[str, pa.DataType]] | None = None,
 ) -> IdTypes:
-    """Return the stored type of each id column: as tables that exist have it, else as the sources suggest.
+    """Return the stored type of each id column: as tables that exist have it, else the log, else as sources suggest.
 
     A column that holds nothing but whole numbers is one of integers, whatever their sign and size; else
     ``validation.id_integer_share`` decides. One that holds nothing has no type yet.
+
+    Args:
+        connection: where sources can be read.
+        lake: the tables.
+        sources: what comes in.
+        config: how strictly.
+        logged: tells the types of columns, by name, that the log has; asked for those that no table has.
     """
-    types: dict[str, IdType] = {}
-    for table in lake.tables():
-        for field in lake.snapshot(table).schema:
-            types.setdefault(field.name, "BIGINT" if pa.types.is_integer(field.type) else "VARCHAR")
+    ids = [(each, name) for each in sources for name in each.declared if each.schema.column(name).type == "id"]
+    names = {name for _, name in ids}
+    decided = stored_id_types(lake, names)
+    if logged and names - set(decided):
+        decided = {**logged(names - set(decided)), **decided}
+    types: dict[str, IdType] = {
+        name: "BIGINT" if pa.types.is_integer(kind) else "VARCHAR" for name, kind in decided.items()
+    }
     counts: dict[str, tuple[int, int, int]] = {}
-    for opened in sources:
-        columns = [opened.schema.column(name) for name in opened.declared]
-        for name in (column.name for column in columns if column.type == "id" and column.name not in types):
+    for opened, name in ids:
+        if name not in types:
             found = _count_ids(connection, opened, name)
             known, whole, stored = counts.get(name, (0, 0, 0))
             counts[name] = (known + found[0], whole + found[1], stored + found[2])

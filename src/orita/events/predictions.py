@@ -21,6 +21,7 @@ from orita.core.files import atomic_file
 from orita.core.home import Home
 from orita.events.prediction_files import prediction_days, prediction_parts
 from orita.events.prediction_segment import prediction_schema
+from orita.events.whole_ids import as_numbers
 
 __all__ = ["IdType", "export_csv", "prediction_days", "prediction_log", "prediction_schema"]
 
@@ -123,10 +124,7 @@ def _with_ids(rows: pa.Table, ids: IdType) -> pa.Table:
         return rows
     for name in _ID_COLUMNS:
         if name in rows.column_names:
-            text = rows[name]
-            whole = pc.match_substring_regex(text, r"^\d{1,18}$")
-            numbers = pc.if_else(whole, text, pa.scalar(None, pa.string())).cast(pa.int64())
-            rows = rows.set_column(rows.column_names.index(name), name, numbers)
+            rows = rows.set_column(rows.column_names.index(name), name, as_numbers(rows[name]))
     return rows
 
 

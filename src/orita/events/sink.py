@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 import duckdb
@@ -23,6 +24,7 @@ from orita.core.progress import SILENT
 from orita.core.version import VERSION
 from orita.events.config import ValidationConfig
 from orita.events.engine import open_engine
+from orita.events.id_types import id_types_in
 from orita.events.ingest import refuse_others
 from orita.events.judging import Judged, decide_id_types, judge_source
 from orita.events.lake import Fenced, Lake, LogSpans
@@ -213,7 +215,8 @@ class _Storing:
         """Judge rows as all who read the log do: by what it says of them, not by what the table happens to hold."""
         before = lake.offsets(self.schema.name)
         opened = open_batches(connection, self.stream, batches, self.schema, self.config, before)
-        ids = decide_id_types(connection, lake, [opened], self.config)
+        logged = partial(id_types_in, batches)
+        ids = decide_id_types(connection, lake, [opened], self.config, logged)
         return judge_source(connection, opened, ids.types, None, self.config, self.clock)
 
     def _commit(

@@ -31,10 +31,13 @@ def encode_id(value: int | str) -> bytes:
     """Return the bytes of one id: an int in [−2⁶³, 2⁶³), or a string (long ones by their BLAKE2b digest).
 
     Raises:
-        UserError: the int does not fit.
+        UserError: the int does not fit, or the text is none.
     """
     if isinstance(value, str):
-        raw = value.encode()
+        try:
+            raw = value.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the id {value!r} is no text: it has a character that UTF-8 does not know.") from None
         if len(raw) <= _LONGEST:
             return b"s" + len(raw).to_bytes(1, "big") + raw
         return b"h" + hashlib.blake2b(raw, digest_size=32).digest()

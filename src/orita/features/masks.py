@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orita.core.whole_ids import whole_id
 from orita.features.declaring.conditions import AllOf, Compare, Condition, Not, OneOf
 
 __all__ = ["condition_mask"]
@@ -72,7 +73,7 @@ def _is_whole(kind: pa.DataType) -> bool:
 def _whole(value: str | int | float) -> int | None:
     """Return the whole number that *value* is, also as the text of an id; None where no int64 is it."""
     if isinstance(value, str):
-        number = int(value) if value.isascii() and value.isdigit() else None
+        number = whole_id(value)
     else:
         number = int(value) if math.isfinite(value) and value == int(value) else None
     return number if number is not None and number in _INT64 else None

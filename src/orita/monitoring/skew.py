@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from orita.core.errors import UserError
 from orita.events.schema import Column
+from orita.events.whole_ids import as_numbers
 from orita.features.api.relations import Tables
 from orita.features.declarations import ContextColumn, OneHot
 from orita.features.declaring.columns import feature_columns
@@ -94,8 +95,7 @@ def _ids(ids: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """Return ids, which the log has as text, in the type that events have."""
     if not pa.types.is_integer(kind):
         return ids
-    whole = pc.match_substring_regex(ids, r"^-?\d{1,18}$")
-    return pc.if_else(whole, ids, None).cast(pa.int64())
+    return as_numbers(ids)
 
 
 def _context(system: System, called: Mapping[str, str], served: pa.Table) -> tuple[dict[str, pa.Array], dict[str, str]]:

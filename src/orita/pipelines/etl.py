@@ -103,15 +103,17 @@ def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result
     if found["folder"] is None:
         return {"skipped": "the events in the lake were judged when they came in"}
     origin = {"system": workspace.system.name} | ({"world": found["world"]} if "world" in found else {})
-    report = ingest(
-        workspace.home,
-        Path(found["folder"]),
-        config=workspace.data.validation,
-        schemas=workspace.system.tables,
-        origin=origin,
-        clock=workspace.clock,
-        progress=workspace.progress,
-    )
+    with closing(workspace.event_log()) as log:
+        report = ingest(
+            workspace.home,
+            Path(found["folder"]),
+            config=workspace.data.validation,
+            schemas=workspace.system.tables,
+            origin=origin,
+            log=log,
+            clock=workspace.clock,
+            progress=workspace.progress,
+        )
     return report.to_dict()
 
 

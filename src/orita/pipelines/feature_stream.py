@@ -19,8 +19,8 @@ from orita.features.api.feature_store import FeatureStore
 from orita.features.generations.generation import Generation
 from orita.features.generations.generations import Generations
 from orita.features.generations.steps import most_events
-from orita.features.keys import id_kind
 from orita.features.plan import Plan
+from orita.features.state.id_kinds import id_columns
 from orita.features.stores.store import OnlineStore, StoreAway
 from orita.features.stream.intake import offset_name
 from orita.features.stream.worker import Progressed, StreamWorker
@@ -211,14 +211,11 @@ def _first(workspace: Workspace) -> Generation:
 
 def _id_types(plan: Plan, generation: Generation) -> dict[str, pa.DataType]:
     """Return the types that ids have in the state, by the columns of events; what was not seen yet has none."""
-    found = {}
-    for record in plan.records:
-        for entity in record.entities:
-            for position, column in enumerate(record.source.key_columns(entity)):
-                kind = id_kind(entity, position)
-                if kind not in generation.unknown_ids:
-                    found[column] = pa.string() if kind in generation.string_ids else pa.int64()
-    return found
+    return {
+        column: pa.string() if kind in generation.string_ids else pa.int64()
+        for column, kind in id_columns(plan).items()
+        if kind not in generation.unknown_ids
+    }
 
 
 def _newer(generations: Generations, generation: Generation) -> bool:

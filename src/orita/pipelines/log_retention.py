@@ -5,7 +5,7 @@ A stream worker reads the ids of the last events back from the log, so that the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 
@@ -42,25 +42,30 @@ def retain_events(workspace: Workspace, log: EventLog, store: OnlineStore | None
             "events.retention in orita.yaml sets no limit, so that the event log keeps everything: set days, gigabytes "
             "or both."
         )
-    if store is not None:
-        return _retained(workspace, log, store)
     with closing(workspace.generations()) as generations:
+        filled_to = [made.get("offsets", {}) for made in generations.unfinished().values()]
+        if store is not None:
+            return _retained(workspace, log, store, filled_to)
         current = generations.current()
         if current is None or current.plan != workspace.plan.version:
-            return _retained(workspace, log, None)
+            return _retained(workspace, log, None, filled_to)
         with closing(generations.reading(current.name)) as opened:
-            return _retained(workspace, log, opened)
+            return _retained(workspace, log, opened, filled_to)
 
 
-def _retained(workspace: Workspace, log: EventLog, store: OnlineStore | None) -> Kept:
+def _retained(
+    workspace: Workspace, log: EventLog, store: OnlineStore | None, filled_to: Sequence[Mapping[str, int]]
+) -> Kept:
+    """Let go of what the table holds, and the store, and the generations that are on the way up to *filled_to*."""
     limits, lake, there = workspace.events.retention, Lake(workspace.home), log.streams()
     max_age = None if limits.days is None else timedelta(days=limits.days)
     kept: dict[str, Mapping[int, int]] = {}
     for source in dict.fromkeys(record.source for record in workspace.plan.records if record.source.name in there):
         stream = source.name
         covered = {
-            partition: max(0, min(stored, _counted(store, offset_name(source, partition))) - HORIZON)
+            partition: max(0, min(stored, _counted(store, name), *(each.get(name, 0) for each in filled_to)) - HORIZON)
             for partition, stored in lake.offsets(stream).items()
+            for name in [offset_name(source, partition)]
         }
         most = None if limits.gigabytes is None else int(limits.gigabytes * 1e9 / log.partitions(stream))
         kept[stream] = log.retain(stream, covered=covered, max_age=max_age, max_bytes=most)

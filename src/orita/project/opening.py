@@ -18,6 +18,7 @@ from orita.core.config import ENVIRONMENT_PREFIX, Loaded, Section, Setting, load
 from orita.core.errors import NotFound, OritaError, UserError, closest
 from orita.core.home import DEFAULT_TENANT, Home
 from orita.core.progress import SILENT, Progress
+from orita.events.log.log import EventLog
 from orita.events.log.opening import EventLogConfig, open_log
 from orita.features.api.feature_store import FeatureStore
 from orita.features.generations.generations import Generations
@@ -99,13 +100,17 @@ class Project:
         return FeatureStore(
             self.home,
             self.system,
-            log=open_log(events, self.home),
+            log=self.event_log(),
             partitions=events.partitions,
             generations=None if online else self.generations(),
             online=online,
             memory_mb=self.data.value.validation.memory_mb,
             validation=self.data.value.validation,
         )
+
+    def event_log(self) -> EventLog:
+        """Open the event log; who opens it closes it."""
+        return open_log(self.main.value.events, self.home)
 
     def generations(self) -> Generations:
         """Return the generations of the online state; who asks for them closes them."""

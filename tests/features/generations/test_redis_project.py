@@ -241,3 +241,16 @@ def test_the_password_comes_from_the_environment(
         assert "open sesame" not in run(folder, "config")
     finally:
         process.server.write("AUTH", "open sesame")
+
+
+def test_a_reader_learns_from_the_stream_what_ids_are(redis_process: RedisProcess, tmp_path: Path) -> None:
+    """Published without a user, then one by text: who has the state open already finds them, digits too."""
+    folder = on_redis(tmp_path / "small", redis_process, uuid4().hex)
+    run(folder, "features", "backfill")
+    with closing(opened(folder).feature_store()) as store:
+        assert store.get_online_features("12", [100]).to_pylist()[0]["user_clicks"] == 0
+        rows = [{**row, "user_id": user} for row, user in zip(recent_events(2), ("ann", "12"), strict=True)]
+        store.push_features([{**row, "click": 1} for row in rows])
+        assert told(folder, "features", "stream", "--once")["counted"] == 2
+        for user in ("12", 12, "ann"):
+            assert store.get_online_features(user, [100]).to_pylist()[0]["user_clicks"] == 1

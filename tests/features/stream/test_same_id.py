@@ -106,3 +106,39 @@ def test_ids_of_files_are_forgotten_past_the_horizon(tmp_path: Path) -> None:
     assert not list(store.scan(b"\xffl"))
     append(log, events[:2], partitions=1)
     assert streamed(log, store, horizon=15) == Counter(counted=2, duplicates=0, unsound=0)
+
+
+def test_a_partition_that_comes_back_brings_the_ids_of_meanwhile(tmp_path: Path) -> None:
+    """What another worker counted while it had a partition is known to the one that has it again."""
+    log, store, events = EmbeddedLog(Home(tmp_path)), LmdbStore(tmp_path / "state"), made(40)
+    log.create("interactions", 2)
+    first = StreamWorker(PLAN, log, store, "g", horizon=100)
+    append(log, events[:20], partitions=2)
+    assert drain(first)["counted"] == 20
+    second = StreamWorker(PLAN, log, store, "g", horizon=100)
+    counted = 0
+    while not counted:  # until the second has taken over a partition, and counted there
+        counted = second.step(0.05).counted
+        first.step(0.05)
+        append(log, events[20:30], partitions=2)
+    second.close()
+    append(log, events, partitions=2)
+    drain(first)
+    assert_counted(store, events)
+
+
+def test_what_decides_is_the_log_not_when_a_worker_began(tmp_path: Path) -> None:
+    """An id that came again within the horizon of its last delivery is passed over, with and without a restart."""
+    for restarted in (False, True):
+        home = tmp_path / str(restarted)
+        log, store, events = EmbeddedLog(Home(home)), LmdbStore(home / "state"), made(120)
+        append(log, [*events[:60], events[0], *events[60:110]], partitions=1)
+        worker = StreamWorker(PLAN, log, store, "g", horizon=100)
+        assert drain(worker)["duplicates"] == 1
+        if restarted:
+            worker.close()
+            store.apply("other", 0, 1, [(key, None) for key, _ in list(store.scan(b"\xffi"))])
+            worker = StreamWorker(PLAN, log, store, "g", horizon=100)
+        append(log, [events[0]], partitions=1)
+        assert drain(worker) == Counter(counted=0, duplicates=1, unsound=0)
+        worker.close()

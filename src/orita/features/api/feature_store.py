@@ -22,6 +22,7 @@ from orita.core.home import Home
 from orita.events.arriving import event_table
 from orita.events.config import ValidationConfig
 from orita.events.engine import open_engine
+from orita.events.id_types import logged_id_types, stored_id_types
 from orita.events.lake import Lake
 from orita.events.log.embedded import EmbeddedLog
 from orita.events.log.log import Appended, EventLog
@@ -200,16 +201,10 @@ class FeatureStore:
         return to_micros(self._clock.now())
 
     def id_types(self, schema: TableSchema) -> dict[str, pa.DataType]:
-        """Return the type of each id of a table that is decided: the lake's, else that of the last rows in the log."""
-        lake, log = Lake(self.home), self.log
-        stored = [lake.snapshot(schema.name).schema] if lake.exists(schema.name) else []
+        """Return the type of each id of a table that is decided: the lake's, whatever table has it, else the log's."""
         ids = {column.name for column in schema.columns if column.type == "id"}
-        if not stored or not ids <= set(stored[0].names):
-            for partition in range(log.partitions(schema.name) if schema.name in log.streams() else 0):
-                start, end = log.start(schema.name, partition), log.end(schema.name, partition)
-                stored += [log.read(schema.name, partition, end - 1, 1).rows.schema] if start < end else []
-        found = {name: each.field(name).type for each in reversed(stored) for name in ids & set(each.names)}
-        return {name: kind for name, kind in found.items() if not pa.types.is_null(kind)}
+        stored = stored_id_types(Lake(self.home), ids, first=schema.name)
+        return stored if ids <= set(stored) else {**logged_id_types(self.log, ids - set(stored)), **stored}
 
     def open_streams(self) -> None:
         """Make the streams of the system's sources, where they are not there yet."""

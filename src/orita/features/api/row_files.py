@@ -21,6 +21,7 @@ from orita.core.files import atomic_file
 from orita.events.arrow_rows import as_table
 from orita.events.schema import Column
 from orita.events.sources.probe import open_bytes, require_readable
+from orita.events.whole_ids import are_whole
 
 __all__ = ["file_format", "read_rows", "write_rows"]
 
@@ -107,8 +108,7 @@ def _number_ids(file: Path, ids: Sequence[str]) -> set[str]:
     for table in _texts(file) if ids else ():
         numbers &= set(table.column_names)
         for name in list(numbers):
-            whole = pc.match_substring_regex(table[name], r"^(0|-?[1-9][0-9]{0,17})$")
-            if not pc.all(pc.fill_null(whole, True)).as_py():
+            if not are_whole(table[name]):
                 numbers.discard(name)
     return numbers
 

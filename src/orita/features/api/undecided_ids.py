@@ -1,7 +1,7 @@
 """Ids of which nobody knows yet whether they are numbers or texts: what the first that arrive decide.
 
-It is decided as the lake does (`orita.events.judging.decide_id_types`): whole numbers, also written as text, are
-numbers. A column without any id says nothing: it goes into the log as nulls of no type.
+Whole numbers that fit, also written as text, are numbers; one that is none makes all of them texts. The lake takes
+over what the log decided. A column without any id says nothing: it goes into the log as nulls of no type.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from orita.events.schema import TableSchema
+from orita.events.whole_ids import are_whole
 
 __all__ = ["decided_ids", "suggested_types"]
-
-_WHOLE = "^(0|[1-9][0-9]{0,17})$"
 
 
 def suggested_types(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
@@ -33,8 +31,7 @@ def suggested_types(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, 
             continue
         ids = rows[name]
         if ids.null_count < len(ids):
-            whole = pa.types.is_integer(ids.type) or pc.all(pc.match_substring_regex(ids, _WHOLE)).as_py()
-            found[name] = pa.int64() if whole else pa.string()
+            found[name] = pa.int64() if are_whole(ids) else pa.string()
     return found
 
 

@@ -72,10 +72,12 @@ class Declarations:
             UserError: here it would mean something else; the sentence says why.
         """
         made = cast("Expression", self._now(expression))
-        for aggregate in aggregates_in(made):
-            for name in columns_of(aggregate.condition):
-                _column(aggregate.source.schema, name)
-        if meaning(made) != meaning(expression):
+        same = meaning(made) == meaning(expression)
+        for before, after in zip(aggregates_in(expression), aggregates_in(made), strict=True):
+            for name in columns_of(after.condition):
+                now = _column(after.source.schema, name)
+                same = same and now.type == before.source.schema.column(name).type
+        if not same:
             raise UserError("the key, the times, or the type or choices of a column that it reads are others now.")
         self._meet(expression)
         return made

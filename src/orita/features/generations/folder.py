@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from orita.core.files import atomic_file, remove_leftovers
 from orita.core.ids import uuid7
@@ -40,10 +41,16 @@ class FolderGenerations:
         """Return the names of all there are, the oldest first."""
         return tuple(sorted(path.name for path in self.folder.glob("gen-*")))
 
+    def unfinished(self) -> dict[str, dict[str, Any]]:
+        """Return by name what those are made of that were begun and not finished, the oldest first."""
+        begun = [file for file in sorted(self.folder.glob(f"gen-*/{_BEGUN}")) if not (file.parent / _META).exists()]
+        return {file.parent.name: json.loads(file.read_text()) for file in begun}
+
     def begin(self, made_of: Mapping[str, object], *, resume: bool) -> str:
         """Return the name of a generation to write; see the contract."""
-        if resume and (begun := self._begun(made_of)):
-            return begun
+        for begun, made in self.unfinished().items() if resume else ():
+            if made == made_of:
+                return begun
         name = f"gen-{uuid7()}"
         with atomic_file(self.folder / name / _BEGUN) as path:
             path.write_text(json.dumps(made_of))
@@ -68,13 +75,6 @@ class FolderGenerations:
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
-
-    def _begun(self, made_of: Mapping[str, object]) -> str | None:
-        """Return the generation that a killed publish of the same left, if there is one."""
-        for file in sorted(self.folder.glob(f"gen-*/{_BEGUN}")):
-            if not (file.parent / _META).exists() and json.loads(file.read_text()) == made_of:
-                return file.parent.name
-        return None
 
     def _retire(self, keep: set[str]) -> None:
         remove_leftovers(self.folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from orita.features.generations.generation import Generation
 from orita.features.stores.store import OnlineStore
@@ -35,11 +35,15 @@ class Generations(Protocol):
         """Return the names of all there are, also of those that were only begun, the oldest first."""
         ...
 
+    def unfinished(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return by name, the oldest first, what those are made of that were begun and not finished."""
+        ...
+
     def begin(self, made_of: Mapping[str, object], *, resume: bool) -> str:
         """Return the name of a generation to write.
 
         Args:
-            made_of: what it is computed from, as plain values.
+            made_of: what it is computed from, as values of JSON.
             resume: take the one that was begun with the same and not finished, if there is one.
         """
         ...

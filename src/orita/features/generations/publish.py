@@ -54,6 +54,7 @@ def publish(
     most_changes = generations.most_changes
     at_once = min(at_once, most_events(plan, most_changes))
     made_of = {"plan": plan.version, "tables": tables, "whole": known_by is None, "at_once": at_once}
+    made_of |= {"offsets": dict(offsets or {})}  # the log keeps what lies behind them meanwhile
     name = generations.begin(made_of, resume=bool(tables))
     with closing(generations.writing(name)) as store:
         filled = fill_store(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from orita.core.ids import uuid7
 from orita.features.generations.generation import Generation
@@ -78,10 +79,17 @@ class RedisGenerations:
         """Return the names of all there are, the oldest first."""
         return tuple(sorted(name.decode() for name in self._server.read("HKEYS", self._begun)))
 
+    def unfinished(self) -> dict[str, dict[str, Any]]:
+        """Return by name what those are made of that were begun and not finished, the oldest first."""
+        made = set(self._server.read("HKEYS", self._made))
+        begun = sorted(self._server.read("HGETALL", self._begun).items())
+        return {name.decode(): json.loads(said) for name, said in begun if name not in made}
+
     def begin(self, made_of: Mapping[str, object], *, resume: bool) -> str:
         """Return the name of a generation to write; see the contract."""
-        if resume and (begun := self._unfinished(made_of)):
-            return begun
+        for begun, made in self.unfinished().items() if resume else ():
+            if made == made_of and self._server.read("HEXISTS", self._key(begun, "records"), MARK):
+                return begun
         name = f"gen-{uuid7()}"
         self._server.write_together(
             ("HSET", self._begun, name, json.dumps(made_of)), ("HSET", self._key(name, "records"), MARK, b"")
@@ -119,16 +127,6 @@ class RedisGenerations:
 
     def _key(self, *parts: str) -> bytes:
         return key_of(self._config, self._tenant, self._system, *parts)
-
-    def _unfinished(self, made_of: Mapping[str, object]) -> str | None:
-        """Return the generation that a killed publish of the same left, if there is one."""
-        made = set(self._server.read("HKEYS", self._made))
-        for name, begun in sorted(self._server.read("HGETALL", self._begun).items()):
-            if name not in made and json.loads(begun) == json.loads(json.dumps(made_of)):
-                there = self._server.read("HEXISTS", self._key(name.decode(), "records"), MARK)
-                if there:
-                    return str(name.decode())
-        return None
 
     def _retire(self, name: str) -> None:
         """Delete a generation: the server frees its memory in a thread of its own (UNLINK)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 from orita.features.generations.generation import Generation, NotPublished
 from orita.features.generations.generations import Generations
@@ -10,8 +11,19 @@ from orita.features.online.reader import OnlineReader
 from orita.features.online.rows import RequestRows
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
+from orita.features.state.id_kinds import learned_kinds
+from orita.features.stores.store import OnlineStore
 
 __all__ = ["OnlineFeatures"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A generation, how its rows are read, and the kinds of ids of which nobody knows yet whether they are texts."""
+
+    generation: Generation
+    rows: RequestRows
+    unknown: frozenset[str]
 
 
 class OnlineFeatures:
@@ -27,8 +39,8 @@ class OnlineFeatures:
         self.plan = plan
         self._ahead = ahead
         self._generations = generations
-        self._open: tuple[Generation, RequestRows] | None = None
-        self._retired: tuple[Generation, RequestRows] | None = None
+        self._open: _Opened | None = None
+        self._retired: _Opened | None = None
         self._refreshing = threading.Lock()  # a server's follower and its feature store both refresh
 
     def refresh(self) -> bool:
@@ -47,31 +59,45 @@ class OnlineFeatures:
             raise NotPublished(
                 f"system {self.plan.system.name!r} has no online features yet: run 'orita run etl' first."
             )
-        if self._open and self._open[0].name == newest.name:
-            return False
+        if self._open and self._open.generation.name == newest.name:
+            return self._learned(self._open)
         if newest.plan != self.plan.version:
             raise NotPublished(
                 f"the online features of {self.plan.system.name!r} were published for other declarations "
                 f"({newest.plan}, now {self.plan.version}): run 'orita run etl' to publish them anew."
             )
-        if self._retired and self._retired[0].name == newest.name:  # LMDB opens a store once in a process
+        if self._retired and self._retired.generation.name == newest.name:  # LMDB opens a store once in a process
             self._open, self._retired = self._retired, self._open
             return True
         store = self._generations.reading(newest.name)
-        rows = RequestRows(self.plan, store, newest.string_ids, prepared=self._generations.near)
-        if self._ahead:
-            rows.prepare()
+        opened = self._opened(newest, store)
         # A request may still read the one before; the one before that has had a whole generation's time to finish.
         if self._retired:
-            self._retired[1].store.close()
-        self._retired, self._open = self._open, (newest, rows)
+            self._retired.rows.store.close()
+        self._retired, self._open = self._open, opened
         return True
+
+    def _learned(self, opened: _Opened) -> bool:
+        """Take up what the stream has learned of ids of which none was published; return whether there was any."""
+        store = opened.rows.store
+        if not opened.unknown & set(learned_kinds(store.get_many) if opened.unknown else ()):
+            return False
+        self._open = self._opened(opened.generation, store)
+        return True
+
+    def _opened(self, generation: Generation, store: OnlineStore) -> _Opened:
+        learned = learned_kinds(store.get_many) if generation.unknown_ids else {}
+        texts = {*generation.string_ids, *(kind for kind, text in learned.items() if text)}
+        rows = RequestRows(self.plan, store, texts, prepared=self._generations.near)
+        if self._ahead:
+            rows.prepare()
+        return _Opened(generation, rows, frozenset(generation.unknown_ids) - set(learned))
 
     def close(self) -> None:
         """Let the stores go; a process that wants one again opens another of these."""
         for held in (self._open, self._retired):
             if held is not None:
-                held[1].store.close()
+                held.rows.store.close()
         self._open = self._retired = None
         self._generations.close()
 
@@ -80,7 +106,7 @@ class OnlineFeatures:
         if self._open is None:
             self.refresh()
         assert self._open is not None
-        return self._open[1]
+        return self._open.rows
 
     def reader(self, schema: FeatureSchema) -> OnlineReader:
         """Return a reader whose matrices have the columns of *schema*.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from orita.core.errors import UserError
+from orita.core.whole_ids import whole_id
 from orita.features.declarations import Entity
 from orita.features.keys import encode_id, id_kind, integer_bytes, keys_behind
 from orita.features.plan import Plan
@@ -175,8 +176,8 @@ def _column(ids: Sequence[object], *, text: bool) -> pa.Array:
     if len({isinstance(each, str) for each in ids}) < 2:
         return pa.array(ids)
     texts = [str(each) for each in ids]
-    numbers = not text and all(each.isascii() and each.isdigit() for each in texts)
-    return pa.array([int(each) for each in texts] if numbers else texts)
+    numbers = [whole_id(each) for each in texts]
+    return pa.array(texts if text or None in numbers else numbers)
 
 
 def _hashable(value: Id) -> Id:
@@ -191,8 +192,8 @@ def _text(value: Id) -> bytes:
 def _number(value: Id) -> bytes:
     if not isinstance(value, str):
         return encode_id(_whole(value))
-    whole = value.isascii() and value.isdigit() and len(value) < 19
-    return encode_id(int(value) if whole else value)
+    number = whole_id(value)
+    return encode_id(value if number is None else number)
 
 
 def _whole(value: object) -> int:

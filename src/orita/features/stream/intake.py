@@ -36,15 +36,15 @@ class Stretch:
     Attributes:
         name: under which the store keeps how far it has come there.
         first, next: its first offset, and the one after its last.
-        sound: how many events keep the rules.
+        new: how many of its sound events count, as their ids are new.
         ids: which ids the partition had before.
-        id_N, offset_N: of the events that are new.
+        id_N, offset_N: of the sound events.
     """
 
     name: str
     first: int
     next: int
-    sound: int
+    new: int
     ids: RecentIds
     id_N: Integers
     offset_N: Integers
@@ -162,16 +162,16 @@ class Intake:
         new_N: npt.NDArray[np.bool_],
     ) -> Stretch:  # fmt: skip
         """Return a partition's stretch, and set *new_N* where an event is sound and its id is new."""
-        if partition not in self._ids:
-            self._ids[partition] = self._remembered(partition, first)
-        ids = self._ids[partition]
+        ids = self._ids.get(partition)
+        if ids is None or ids.end != first:  # another worker had the partition in between
+            ids = self._ids[partition] = self._remembered(partition, first)
         sound_S = np.flatnonzero(sound_N)
         offset_S, id_S = first + sound_S, id_N[sound_S]
         name = offset_name(self._source, partition)
         unseen_S = ~self._filled.repeated(name, id_S, offset_S)
-        unseen_S[unseen_S] = ids.unseen(id_S[unseen_S], offset_S[unseen_S])
+        unseen_S &= ids.unseen(id_S, offset_S)
         new_N[sound_S[unseen_S]] = True
-        return Stretch(name, first, end, len(sound_S), ids, id_S[unseen_S], offset_S[unseen_S])
+        return Stretch(name, first, end, int(unseen_S.sum()), ids, id_S, offset_S)
 
     def _remembered(self, partition: int, first: int) -> RecentIds:
         """Return the ids of a partition's last events before *first*.
@@ -179,7 +179,7 @@ class Intake:
         Those that came before the first that the store remembers, as state was filled with them, are in the log.
         """
         name = offset_name(self._source, partition)
-        ids = RecentIds(self._store, self._prefix + name.encode() + b"\0", self._horizon)
+        ids = RecentIds(self._store, self._prefix + name.encode() + b"\0", self._horizon, first)
         until = first if ids.oldest is None else min(first, ids.oldest)
         at = max(first - self._horizon, self._log.start(self._source.name, partition))
         known = [np.empty((2, 0), np.int64)]

@@ -1,7 +1,8 @@
-"""Which event ids a partition had of late: the same id twice within the horizon is one event, the first.
+"""Which event ids a partition had of late: an event whose id came within the horizon before it does not count.
 
-What counts is how far apart two events lie in the log, never how they were batched, so that a replay decides alike.
-The memory stands in the online store, and changes in the transaction that counts the events.
+What decides is how far apart two events lie in the log, never how they were batched or which of them counted, so that
+a replay from anywhere decides alike. The memory stands in the online store, and changes in the transaction that counts
+the events.
 
 Legend: N events in the order of the log.
 """
@@ -19,22 +20,26 @@ from orita.features.stores.store import Change, OnlineStore
 __all__ = ["HORIZON", "RecentIds"]
 
 HORIZON = 100_000
-"""Offsets of a partition within which the same event id counts once."""
+"""An event does not count if its id came among so many offsets of its partition before it."""
 
 Integers = npt.NDArray[np.int64]
 
 
 class RecentIds:
-    """The ids of the last events of one partition.
+    """The ids of the last sound events of one partition, whether they counted or not.
 
     Args:
         store: where they are kept.
         prefix: of the keys of its records; 8 bytes are added.
         horizon: two events that lie *horizon* offsets apart or more are two, whatever their ids.
+        end: where the store stands in the partition.
+
+    Attributes:
+        end: offset after the last event that it has seen.
     """
 
-    def __init__(self, store: OnlineStore, prefix: bytes, horizon: int) -> None:
-        self._prefix, self._horizon = prefix, horizon
+    def __init__(self, store: OnlineStore, prefix: bytes, horizon: int, end: int) -> None:
+        self._prefix, self._horizon, self.end = prefix, horizon, end
         self._offsets: dict[int, int] = {}
         self._chunks: deque[tuple[bytes, Integers, Integers]] = deque()
         self._recalled: Change | None = None
@@ -50,20 +55,18 @@ class RecentIds:
     def unseen(self, id_N: Integers, offset_N: Integers) -> npt.NDArray[np.bool_]:
         """Return which events have an id that none had within the horizon before them; remembers nothing."""
         unseen_N = np.ones(len(id_N), np.bool_)
-        counted: dict[int, int] = {}
+        latest: dict[int, int] = {}
         for n, (number, offset) in enumerate(zip(id_N.tolist(), offset_N.tolist(), strict=True)):
-            before = counted.get(number, self._offsets.get(number))
-            if before is not None and offset - before < self._horizon:
-                unseen_N[n] = False
-            else:
-                counted[number] = offset
+            before = latest.get(number, self._offsets.get(number))
+            unseen_N[n] = before is None or offset - before >= self._horizon
+            latest[number] = offset
         return unseen_N
 
     def changes(self, id_N: Integers, offset_N: Integers, end: int) -> list[Change]:
-        """Return what the store must change to remember the counted events *id_N*, and to forget what is too old.
+        """Return what the store must change to remember the events *id_N*, and to forget what is too old.
 
         Args:
-            id_N, offset_N: the events that were counted.
+            id_N, offset_N: the sound events of the batch.
             end: offset after the last event of the batch.
         """
         oldest = takewhile(lambda chunk: self._is_stale(chunk[2], end), self._chunks)
@@ -75,6 +78,7 @@ class RecentIds:
 
     def remember(self, id_N: Integers, offset_N: Integers, end: int) -> None:
         """Do in memory what `changes` said, once the store has done it."""
+        self.end = end
         while self._chunks and self._is_stale(self._chunks[0][2], end):
             _, id_C, offset_C = self._chunks.popleft()
             for number, offset in zip(id_C.tolist(), offset_C.tolist(), strict=True):
@@ -86,12 +90,10 @@ class RecentIds:
 
     def recall(self, id_N: Integers, offset_N: Integers) -> None:
         """Take events from before the oldest it remembers; the next `changes` make the store know them, too."""
-        fresh_N = self.unseen(id_N, offset_N)
-        if fresh_N.any():
-            id_C, offset_C = id_N[fresh_N], offset_N[fresh_N]
-            self._recalled = self._record(id_C, offset_C)
-            self._chunks.appendleft((self._recalled[0], id_C, offset_C))
-            self._offsets.update(zip(id_C.tolist(), offset_C.tolist(), strict=True))
+        if len(id_N):
+            self._recalled = self._record(id_N, offset_N)
+            self._chunks.appendleft((self._recalled[0], id_N, offset_N))
+            self._offsets = dict(zip(id_N.tolist(), offset_N.tolist(), strict=True)) | self._offsets
 
     def _record(self, id_N: Integers, offset_N: Integers) -> tuple[bytes, bytes]:
         return self._key(offset_N), np.stack([id_N, offset_N]).tobytes()

@@ -19,6 +19,7 @@ from orita.features.batch import event_batch
 from orita.features.frame import grouping_attributes
 from orita.features.plan import Plan
 from orita.features.state.attributes import with_attributes
+from orita.features.state.id_kinds import id_columns, learned_kinds, seen_kinds, written_kinds
 from orita.features.state.journal import noted
 from orita.features.state.layout import RESERVED
 from orita.features.state.update import refuse_residuals, state_changes
@@ -62,7 +63,7 @@ class StreamWorker:
         clock: tells which events are known.
         most_rows: events taken in one transaction.
         horizon: offsets within which an event id counts once.
-        id_types: by column, int64 or string, where the state's ids have a type already.
+        id_types: by column, int64 or string, where the ids had a type when the state was published.
         validation: how strictly events are judged, as they are for the lake.
     """
 
@@ -82,7 +83,9 @@ class StreamWorker:
         refuse_residuals(plan)
         self._plan, self._log, self._store, self._group = plan, log, store, group
         self._clock, self._most_rows, self._horizon = clock or SystemClock(), most_rows, horizon
-        self._id_types, self._validation = dict(id_types or {}), validation
+        self._published, self._validation = dict(id_types or {}), validation
+        self._id_columns, self._kinds = id_columns(plan), dict[str, bool]()
+        self._id_types: dict[str, pa.DataType] = {}  # intakes judge by it as it is
         self._sources = {record.source.name: record.source for record in plan.records}
         self._intakes: dict[str, Intake] = {}
         self._held: dict[str, HeldEvents] = {}
@@ -122,26 +125,40 @@ class StreamWorker:
         self._intakes.clear()
 
     def _take(self, name: str, wait_seconds: float) -> Taken | None:
-        return self._intakes[name].take(self._most_rows, wait_seconds)
+        taken = self._intakes[name].take(self._most_rows, wait_seconds)
+        if taken:
+            self._learn(seen_kinds(self._plan, self._sources[name], taken.rows))
+        return taken
+
+    def _learn(self, kinds: Mapping[str, bool]) -> None:
+        """Know of ids whether they are texts, where that was not known."""
+        self._kinds = {**kinds, **self._kinds}
+        for column, kind in self._id_columns.items():
+            if kind in self._kinds and column not in self._published:
+                self._id_types[column] = pa.string() if self._kinds[kind] else pa.int64()
 
     def _apply(self, taken: Mapping[str, Taken | None], turn: int, now: int) -> Progressed:
         stretches = [stretch for each in taken.values() if each for stretch in each.stretches]
         moves = {stretch.name: (stretch.first, stretch.next) for stretch in stretches}
+        before = learned_kinds(self._store.get_many)
+        learned = [written_kinds(self._kinds)] if self._kinds != before else []
         while True:
             changes, parted, counted = self._changes(taken, now)
+            changes += learned
             if self._store.apply(_TURN, turn, turn + 1, changes, also=moves):
                 break
             turn = self._turned()
-            if any((self._store.offset(name) or 0) != first for name, (first, _) in moves.items()):
-                self._rejoin()  # another worker has counted these
+            moved = any((self._store.offset(name) or 0) != first for name, (first, _) in moves.items())
+            if moved or learned_kinds(self._store.get_many) != before:
+                self._rejoin()  # another worker has counted these, or learned what ids are
                 return self._progressed()
         self._turn = turn + 1
         for name, new in taken.items():
             self._held[name].keep(parted[name])
             if new:
                 self._intakes[name].remember(new)
-        duplicates = sum(stretch.sound - len(stretch.id_N) for stretch in stretches)
-        unsound = sum(stretch.next - stretch.first - stretch.sound for stretch in stretches)
+        duplicates = sum(len(stretch.id_N) - stretch.new for stretch in stretches)
+        unsound = sum(stretch.next - stretch.first - len(stretch.id_N) for stretch in stretches)
         return self._progressed(counted, duplicates, unsound, now)
 
     def _changes(self, taken: Mapping[str, Taken | None], now: int) -> tuple[list[Change], dict[str, Parted], int]:
@@ -170,6 +187,7 @@ class StreamWorker:
         if turn != self._turn:
             for held in self._held.values():
                 held.reload()
+            self._learn(learned_kinds(self._store.get_many))
             self._turn = turn
         return turn
 
@@ -184,6 +202,9 @@ class StreamWorker:
         """Begin where the store stands, with what it remembers."""
         self._leave(counted=False)
         self._turn = self._store.offset(_TURN) or 0
+        self._kinds = {}
+        self._id_types = dict(self._published)
+        self._learn(learned_kinds(self._store.get_many))
         for name, source in self._sources.items():
             self._held[name] = HeldEvents(self._store, source)
             self._intakes[name] = Intake(
