@@ -86,7 +86,7 @@ def test_a_time_without_offset_is_utc_and_others_are_turned(at: object) -> None:
         ("id", None, "text"),
         ("at", None, "a time"),
         ("at", "yesterday", "a time"),
-        ("who", -3, "not negative"),
+        ("who", -3, "from 0 to"),
         ("count", 1.5, "whole number"),
         ("count", -1, "from 0"),
         ("price", 11, "to 10"),

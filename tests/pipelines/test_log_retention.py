@@ -18,8 +18,8 @@ from orita.core.home import Home
 from orita.events.log.embedded import EmbeddedLog
 from orita.events.log.opening import EventLogConfig, RetentionConfig
 from orita.events.sink import sink
-from orita.features.generations import publish as publishing
-from orita.features.generations.filling import Filled
+from orita.features.generations import publish
+from orita.features.generations.filling import Filled, fill_store
 from orita.features.stores.lmdb import LmdbStore
 from orita.features.stores.store import OnlineStore
 from orita.features.stream.intake import offset_name
@@ -140,7 +140,7 @@ def test_what_a_publication_on_its_way_will_go_on_from_stays(
     """A stream that goes on meanwhile lets nothing go that the new generation has yet to count."""
     pushed(workspace, log, 0, 20)
     sink(workspace.home, log, "interactions", SHOWN.schema, clock=workspace.clock)
-    fill = publishing.fill_store
+    fill = fill_store
 
     def slow(*args: Any, **options: Any) -> Filled:
         monkeypatch.undo()
@@ -155,7 +155,7 @@ def test_what_a_publication_on_its_way_will_go_on_from_stays(
         store.apply(offset_name(SHOWN, 0), 0, offset, [])
         return store
 
-    monkeypatch.setattr(publishing, "fill_store", slow)
+    monkeypatch.setattr(publish, "fill_store", slow)
     publish_online(workspace)
     done = stream_features(workspace, until=lambda _: False, log=log, once=True)
     assert (done.counted, done.waiting) == (40, 0)
