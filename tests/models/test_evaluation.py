@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 from tests.models.clicks import SCHEMA, clicks
 
 from orita.core.errors import NotFound, UserError
+from orita.models.config import EvaluationSection
 from orita.models.evaluation import METRICS, compare, evaluate
 from orita.models.examples import Examples
 from orita.stats import metrics as figures
@@ -22,7 +25,7 @@ def scores_of(rows: Examples, sharpness: float = 1.0, seed: int = 0) -> npt.NDAr
 
 
 def test_every_figure_is_there_and_all_of_it_is_json() -> None:
-    """All metrics, intervals around AUC and log loss, slices, calibration bins and lift, as plain JSON values."""
+    """All metrics, an interval around each but coverage, slices, calibration bins and lift, as plain JSON values."""
     rows, train = clicks(800, seed=1), clicks(900, seed=2)
     scores_N = scores_of(rows)
     found = evaluate(scores_N, rows, train=train, resamples=50)
@@ -30,9 +33,9 @@ def test_every_figure_is_there_and_all_of_it_is_json() -> None:
     assert found.metrics["auc"] == figures.auc(rows.y_N, scores_N)
     ranking = figures.rank_groups(rows.y_N, scores_N, rows.users_N)
     assert found.metrics["precision_at_10"] == figures.precision_at_k(ranking, 10)
-    for name in ("auc", "log_loss"):
-        low, high = found.intervals[name]
-        value = found.metrics[name]
+    assert set(found.intervals) == set(METRICS) - {"coverage_at_10"} | {"lift_over_popularity"}
+    for name, (low, high) in found.intervals.items():
+        value = found.over_popularity["lift"] if name == "lift_over_popularity" else found.metrics[name]
         assert value is not None
         assert low < value < high
     assert sum(b.rows for b in found.calibration) == found.rows == 800
@@ -56,6 +59,55 @@ def test_slices_part_the_rows() -> None:
     assert evaluate(scores_N, rows, slices=[]).slices == []
 
 
+def test_any_feature_makes_slices() -> None:
+    """A number is cut into quarters that hold every row once, a number of few values by its values."""
+    rows = clicks(800)
+    found = evaluate(scores_of(rows), rows, metrics=["auc"], resamples=20)
+    assert {s.name for s in found.slices} == set(SCHEMA.names)
+    for name in SCHEMA.names:
+        assert sum(s.rows for s in found.slices if s.name == name) == 800
+    rates = {s.value: s.rows for s in found.slices if s.name == "item_ctr"}
+    assert len(rates) == 5
+    known = 800 - rates.pop("missing")
+    assert all(rows == pytest.approx(known / 4, abs=20) for rows in rates.values())
+    assert next(iter(rates)).startswith("≤ ")
+    flags = [s.value for s in found.slices if s.name == "weekend"]
+    assert flags == ["0", "1", "missing"]
+
+
+def test_ranked_figures_exist_at_any_k() -> None:
+    """``ndcg_at_5`` is nDCG of the best 5; a k that is no number, or 0, is no figure."""
+    rows = clicks(300)
+    scores_N = scores_of(rows)
+    ranking = figures.rank_groups(rows.y_N, scores_N, rows.users_N)
+    found = evaluate(scores_N, rows, metrics=["ndcg_at_5", "recall_at_1", "coverage_at_3"], slices=[]).metrics
+    assert found["ndcg_at_5"] == figures.ndcg_at_k(ranking, 5)
+    assert found["recall_at_1"] == figures.recall_at_k(ranking, 1)
+    for name in ("ndcg_at_0", "ndcg_at_05", "ndcg_at_x", "auc_at_5", "map_at_10", "ndcg_at_٣"):
+        with pytest.raises(UserError, match=r"evaluation\.metrics"):
+            evaluate(scores_N, rows, metrics=[name])
+        with pytest.raises(ValidationError, match="it is not a figure"):
+            EvaluationSection(metrics=(name,))
+    assert EvaluationSection(metrics=("ndcg_at_5", "auc")).metrics == ("ndcg_at_5", "auc")
+
+
+def test_novelty_takes_popularity_from_training_rows() -> None:
+    """It is not defined without them; with them, lists of rare items are newer than lists of common ones."""
+    rows, train = clicks(600), clicks(4000, seed=5)
+    train = train.take(np.flatnonzero((train.items_N > 60) | (np.arange(4000) % 20 == 0)))
+    rare_N = (rows.items_N <= 60).astype(np.float32)
+
+    def novelty(scores_N: npt.NDArray[np.float32], known: Examples | None) -> float | None:
+        return evaluate(scores_N, rows, metrics=["novelty_at_3"], slices=[], train=known).metrics["novelty_at_3"]
+
+    rare, common = novelty(rare_N, train), novelty(1 - rare_N, train)
+    assert novelty(rare_N, None) is None
+    assert novelty(rare_N, train.take(slice(0, 0))) is None
+    assert rare is not None
+    assert common is not None
+    assert rare > common + 2
+
+
 def test_newcomers_are_a_slice_of_their_own() -> None:
     """With training rows known and unknown users and items are told apart; an empty slice has no figures."""
     rows = clicks(300)
@@ -75,7 +127,7 @@ def test_rows_of_one_kind_have_no_auc() -> None:
     found = evaluate(scores_of(none), none)
     assert found.metrics["auc"] is None
     assert found.metrics["log_loss"] is not None
-    assert found.intervals == {}
+    assert set(found.intervals) == {"log_loss", "brier_score", "accuracy", "calibration_error"}
 
 
 def test_a_comparison_tells_a_gain_from_noise() -> None:
@@ -88,6 +140,24 @@ def test_a_comparison_tells_a_gain_from_noise() -> None:
     assert not twin.better
     assert twin.low < 0 < twin.high
     assert twin.delta == pytest.approx(twin.a - twin.b)
+
+
+def test_a_comparison_has_every_figure_and_delongs_test() -> None:
+    """Other figures come with paired intervals; DeLong's interval is near that of the bootstrap over single rows."""
+    rows = clicks(2500)
+    rows = replace(rows, users_N=np.arange(2500))
+    sharp_N, dull_N = scores_of(rows, 2.0), scores_of(rows, 1.9)
+    found = compare(sharp_N, dull_N, rows, metrics=["log_loss", "auc", "coverage_at_1", "precision_at_10"])
+    assert found.delong is not None
+    assert found.delong.value == pytest.approx(found.delta)
+    assert (found.delong.low, found.delong.high) == pytest.approx((found.low, found.high), abs=0.1 * found.delta)
+    assert set(found.metrics) == {"log_loss", "coverage_at_1"}  # no user has ten rows
+    loss = found.metrics["log_loss"]
+    assert loss.low is not None
+    assert loss.high is not None
+    assert loss.low < loss.a - loss.b == loss.delta < loss.high < 0
+    assert found.metrics["coverage_at_1"].low is None
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["delong"]["p_value"] < 0.05
 
 
 def test_wrong_input_is_one_sentence() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from orita.stats.metrics import (
     accuracy,
     auc,
+    brier_score,
     calibration_bins,
     expected_calibration_error,
     log_loss,
@@ -97,12 +98,13 @@ def test_groups_may_carry_any_name(rows: list[Row]) -> None:
 
 
 @given(ROWS)
-def test_log_loss_and_accuracy_are_means_over_rows(rows: list[Row]) -> None:
-    """Log loss is finite for scores of 0 and 1, and both figures are NaN of no rows."""
+def test_log_loss_brier_score_and_accuracy_are_means_over_rows(rows: list[Row]) -> None:
+    """Log loss is finite for scores of 0 and 1, and all three figures are NaN of no rows."""
     y_N, scores_N, _ = arrays(rows)
     losses = [-math.log(min(max(s if y else 1 - s, 1e-7), 1 - 1e-7)) for y, s, _ in rows]
     assert log_loss(y_N, scores_N) == pytest.approx(mean(losses), nan_ok=True, rel=1e-6)
     assert accuracy(y_N, scores_N) == pytest.approx(mean([float((s >= 0.5) == y) for y, s, _ in rows]), nan_ok=True)
+    assert brier_score(y_N, scores_N) == pytest.approx(mean([(s - y) ** 2 for y, s, _ in rows]), nan_ok=True)
 
 
 @given(ROWS, st.integers(1, 25))

@@ -1,14 +1,13 @@
 """How good are scores? Pure functions on arrays; undefined figures are NaN.
 
-Legend: N rows, G groups (users), K best rows of a group.
+Legend: N rows.
 
-Ties: `auc` counts a tied pair as half. Ranked figures order a group by score, highest first, and break ties by the
-order of the rows. Which groups count is stated with each figure.
+Ties: `auc` counts a tied pair as half; `average_precision` takes tied rows in together. Figures of lists, one a user,
+are in `orita.stats.ranking` and can be imported from here too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,11 +15,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.stats.ranking import (
+    Ranking,
+    mean_average_precision,
+    mrr,
+    ndcg_at_k,
+    precision_at_k,
+    rank_groups,
+    recall_at_k,
+)
+
 __all__ = [
     "CalibrationBin",
     "Ranking",
     "accuracy",
     "auc",
+    "average_precision",
+    "brier_score",
     "calibration_bins",
     "expected_calibration_error",
     "log_loss",
@@ -30,6 +41,7 @@ __all__ = [
     "precision_at_k",
     "rank_groups",
     "recall_at_k",
+    "row_log_loss",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -53,12 +65,39 @@ def auc(y_N: Labels, scores_N: Floats) -> float:
     return float((positives_T * below_T).sum() / pairs) if pairs else float("nan")
 
 
+def average_precision(y_N: Labels, scores_N: Floats) -> float:
+    """Return Σ recall gained at a score × precision down to it, from the highest score; NaN without a positive.
+
+    The area under the precision-recall curve without interpolation between its points, which would flatter: Davis and
+    Goadrich, "The relationship between precision-recall and ROC curves" (2006).
+    """
+    order_N = np.argsort(-np.asarray(scores_N), kind="stable")
+    sorted_N = np.asarray(scores_N)[order_N]
+    hits_N = np.cumsum(np.asarray(y_N)[order_N] > 0)
+    if not len(hits_N) or not hits_N[-1]:
+        return float("nan")
+    last_T = np.append(np.flatnonzero(sorted_N[1:] != sorted_N[:-1]), len(sorted_N) - 1)
+    gained_T = np.diff(hits_N[last_T], prepend=0)
+    return float((gained_T * hits_N[last_T] / (last_T + 1)).sum() / hits_N[-1])
+
+
+def row_log_loss(y_N: Labels, scores_N: Floats, *, floor: float = 1e-7) -> npt.NDArray[np.float64]:
+    """Return each row's negative log likelihood in nats; scores are kept *floor* away from 0 and 1."""
+    p_N = np.clip(np.asarray(scores_N, np.float64), floor, 1 - floor)
+    loss_N: npt.NDArray[np.float64] = -np.log(np.where(np.asarray(y_N) > 0, p_N, 1 - p_N))
+    return loss_N
+
+
 def log_loss(y_N: Labels, scores_N: Floats, *, floor: float = 1e-7) -> float:
     """Return the mean negative log likelihood in nats; scores are kept *floor* away from 0 and 1."""
+    return float(row_log_loss(y_N, scores_N, floor=floor).mean()) if len(y_N) else float("nan")
+
+
+def brier_score(y_N: Labels, scores_N: Floats) -> float:
+    """Return the mean of (score − label)², 0 … 1, lower is better. Brier (1950)."""
     if len(y_N) == 0:
         return float("nan")
-    p_N = np.clip(np.asarray(scores_N, np.float64), floor, 1 - floor)
-    return float(-np.log(np.where(np.asarray(y_N) > 0, p_N, 1 - p_N)).mean())
+    return float(((np.asarray(scores_N, np.float64) - (np.asarray(y_N) > 0)) ** 2).mean())
 
 
 def accuracy(y_N: Labels, scores_N: Floats, *, threshold: float = 0.5) -> float:
@@ -66,78 +105,6 @@ def accuracy(y_N: Labels, scores_N: Floats, *, threshold: float = 0.5) -> float:
     if len(y_N) == 0:
         return float("nan")
     return float(np.mean((np.asarray(scores_N) >= threshold) == (np.asarray(y_N) > 0)))
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Rows sorted by group and, within a group, by score from the highest.
-
-    Attributes:
-        positive_N: whether the row is a positive.
-        group_N: 0 … G−1.
-        rank_N: 1 for the best row of its group.
-        rows_G, positives_G: sizes of the groups.
-    """
-
-    positive_N: npt.NDArray[np.bool_]
-    group_N: npt.NDArray[np.int64]
-    rank_N: npt.NDArray[np.int64]
-    rows_G: npt.NDArray[np.int64]
-    positives_G: npt.NDArray[np.int64]
-
-
-def rank_groups(y_N: Labels, scores_N: Floats, groups_N: npt.NDArray[Any]) -> Ranking:
-    """Sort rows once for all ranked figures; *groups_N* holds ids of any sortable kind."""
-    _, group_N = np.unique(groups_N, return_inverse=True)
-    by_score_N = np.argsort(-np.asarray(scores_N), kind="stable")
-    order_N = by_score_N[np.argsort(group_N[by_score_N], kind="stable")]
-    group_N = group_N[order_N].astype(np.int64)
-    positive_N = np.asarray(y_N)[order_N] > 0
-    rows_G = np.bincount(group_N)
-    starts_G = np.cumsum(rows_G) - rows_G
-    rank_N = np.arange(1, len(group_N) + 1) - starts_G[group_N]
-    positives_G = np.bincount(group_N[positive_N], minlength=len(rows_G))
-    return Ranking(positive_N, group_N, rank_N, rows_G, positives_G)
-
-
-def precision_at_k(ranking: Ranking, k: int = 10) -> float:
-    """Return the mean over groups with at least *k* rows of positives among the *k* best rows ÷ *k*."""
-    hits_G = _sum(ranking, ranking.rank_N <= k)
-    return _mean(hits_G / k, ranking.rows_G >= k)
-
-
-def recall_at_k(ranking: Ranking, k: int = 10) -> float:
-    """Return the mean over groups with a positive of positives among the *k* best rows ÷ all positives."""
-    hits_G = _sum(ranking, ranking.rank_N <= k)
-    return _mean(hits_G / np.maximum(ranking.positives_G, 1), ranking.positives_G > 0)
-
-
-def ndcg_at_k(ranking: Ranking, k: int = 10) -> float:
-    """Return the mean over groups with a positive of DCG@k ÷ the best DCG@k; gain 1, discount log2(1 + rank).
-
-    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002).
-    """
-    dcg_G = _sum(ranking, ranking.rank_N <= k, lambda rank_K: 1 / np.log2(1 + rank_K))
-    ideal = np.concatenate(([1.0], np.cumsum(1 / np.log2(1 + np.arange(1, k + 1)))))
-    best_G = ideal[np.minimum(ranking.positives_G, k)]
-    return _mean(dcg_G / best_G, ranking.positives_G > 0)
-
-
-def mean_average_precision(ranking: Ranking) -> float:
-    """Return the mean over groups with a positive of the mean precision at the ranks of its positives."""
-    running_N = np.cumsum(ranking.positive_N)
-    before_G = np.cumsum(ranking.positives_G) - ranking.positives_G
-    hits_N = running_N - before_G[ranking.group_N]
-    precision_P = (hits_N / ranking.rank_N)[ranking.positive_N]
-    sum_G = np.bincount(ranking.group_N[ranking.positive_N], precision_P, minlength=len(ranking.rows_G))
-    return _mean(sum_G / np.maximum(ranking.positives_G, 1), ranking.positives_G > 0)
-
-
-def mrr(ranking: Ranking) -> float:
-    """Return the mean over groups with a positive of 1 ÷ the rank of its first positive."""
-    first_G = np.full(len(ranking.rows_G), np.inf)
-    np.minimum.at(first_G, ranking.group_N[ranking.positive_N], ranking.rank_N[ranking.positive_N])
-    return _mean(1 / first_G, ranking.positives_G > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +137,3 @@ def expected_calibration_error(y_N: Labels, scores_N: Floats, bins: int = 20) ->
     rows = sum(b.rows for b in found)
     gaps = sum(b.rows * abs(b.mean_score - b.positive_rate) for b in found)
     return gaps / rows if rows else float("nan")
-
-
-def _sum(
-    ranking: Ranking,
-    within_N: npt.NDArray[np.bool_],
-    gain: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]] | None = None,
-) -> npt.NDArray[np.float64]:
-    chosen_N = within_N & ranking.positive_N
-    weights = gain(ranking.rank_N[chosen_N]) if gain else None
-    sums_G = np.bincount(ranking.group_N[chosen_N], weights, minlength=len(ranking.rows_G))
-    return sums_G.astype(np.float64)
-
-
-def _mean(values_G: npt.NDArray[np.float64], counts_G: npt.NDArray[np.bool_]) -> float:
-    return float(values_G[counts_G].mean()) if counts_G.any() else float("nan")
