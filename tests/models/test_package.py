@@ -19,7 +19,7 @@ from orita.models.build import build_ranker
 from orita.models.examples import Examples
 from orita.models.manifest import write_manifest
 from orita.models.metadata import ModelMetadata
-from orita.models.package import Package, load_package, write_package
+from orita.models.package import HasWeights, Package, load_package, write_package
 from orita.models.ranker import FitContext, Ranker
 
 CARD = ModelMetadata(
@@ -36,8 +36,10 @@ FILES = [
     "items.parquet",
     "manifest.json",
     "model.onnx",
+    "model_card.md",
     "model_metadata.json",
     "package.json",
+    "requirements.txt",
     "sample.parquet",
     "schema.json",
     "users.parquet",
@@ -63,7 +65,8 @@ def test_a_package_brings_back_model_card_and_schema(package: Package, fitted: t
     """What was written is what is loaded: scores, version, card with the contract's keys, schema, extras."""
     ranker, rows = fitted
     loaded = load_package(package.folder)
-    assert sorted(path.name for path in package.folder.iterdir()) == FILES
+    weights = ["weights.safetensors"] if isinstance(ranker, HasWeights) else []
+    assert sorted(path.name for path in package.folder.iterdir()) == sorted(FILES + weights)
     assert (loaded.version, loaded.metadata, loaded.schema) == ("v1.2.3", CARD, SCHEMA)
     assert loaded.extra == {"system": "feed"}
     assert set(json.loads((package.folder / "model_metadata.json").read_text())) == {

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from orita.core.errors import UserError
+from orita.models.graph_form import check_graph
 
 __all__ = ["INPUTS", "ITEMS_FILE", "MODEL_FILE", "OUTPUT", "USERS_FILE", "open_graph", "run_graph"]
 
@@ -22,16 +23,21 @@ INPUTS = ("features", "users", "items")
 OUTPUT = "scores"
 
 
-def open_graph(file: Path) -> Any:
-    """Return an onnxruntime session on the CPU for *file*.
+def open_graph(file: Path, content: bytes | None = None) -> Any:
+    """Return an onnxruntime session on the CPU for *file*, or for *content*, which are its bytes as they were read.
 
     One thread inside an operator and one across operators: a request ranks a few hundred rows, where handing work to
     other threads costs more than it saves, and the server's processes already use the cores. The memory arena stays on:
-    it spares an allocation an operator. No custom operators are registered, so the graph can only compute.
+    it spares an allocation an operator. `check_graph` and no custom operators: the graph can only compute.
 
     Raises:
         UserError: the file is not a graph that onnxruntime can run.
     """
+    try:
+        content = file.read_bytes() if content is None else content
+    except OSError as error:
+        raise UserError(f"{file} is not a graph that can be read: {error.strerror}.") from None
+    check_graph(content, f"{file}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -40,8 +46,8 @@ def open_graph(file: Path) -> Any:
     options.log_severity_level = 3
     try:
         # Bytes, not a path: a graph given as bytes cannot point at tensors in other files.
-        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except (OSError, RuntimeError, ValueError) as error:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"{file} is not a graph that can be run: {' '.join(str(error).split())[:300]}") from None
     except Exception as error:
         if type(error).__module__.startswith("onnxruntime"):

@@ -54,7 +54,7 @@ class ModelMetadata:
         """Return the card that `to_dict` described.
 
         Raises:
-            UserError: a key is missing or unknown.
+            UserError: a key is missing or unknown, or its value is of another type.
         """
         known = {f.name for f in fields(cls)}
         if set(content) != known:
@@ -62,4 +62,20 @@ class ModelMetadata:
             raise UserError(
                 f"model_metadata.json has missing or unknown keys {wrong}, expected exactly {sorted(known)}."
             )
+        texts, metrics = set(known) - {"metrics", "training_data_date_range"}, content["metrics"]
+        between = content["training_data_date_range"]
+        wrong = sorted(key for key in texts if not isinstance(content[key], str))
+        wrong += [] if _is_table(metrics, (int, float)) else ["metrics"]
+        wrong += [] if _is_table(between, (str,)) else ["training_data_date_range"]
+        if wrong:
+            raise UserError(
+                f"model_metadata.json has values of another type under {wrong}, expected texts, figures by name as "
+                "metrics, and start and end as training_data_date_range."
+            )
         return cls(**content)
+
+
+def _is_table(content: object, types: tuple[type, ...]) -> bool:
+    return isinstance(content, Mapping) and all(
+        isinstance(name, str) and type(value) in types for name, value in content.items()
+    )

@@ -87,8 +87,8 @@ def _the_graph_scores_the_same(case: _Case) -> None:
     card = ModelMetadata("00000000-0000-7000-8000-000000000000", "v0.0.1", "1970-01-01T00:00:00Z", "", case.ranker.type)
     written = write_package(case.folder / "package", case.ranker, card, case.train.schema, rows)
     names = {path.name for path in written.folder.iterdir()}
-    strange = sorted(n for n in names if not n.endswith((".onnx", ".parquet", ".json")))
-    assert not strange, f"a package holds ONNX, Parquet and JSON only, not {strange}"
+    strange = sorted(n for n in names if not n.endswith((".onnx", ".parquet", ".json", ".safetensors", ".md", ".txt")))
+    assert not strange, f"a package holds ONNX, Parquet, JSON, tensors and text only, not {strange}"
     package = load_package(written.folder)
     expected_N = case.ranker.score(rows)
     assert np.all(np.isfinite(expected_N)), "unknown ids or missing features have no score"

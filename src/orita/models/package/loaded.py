@@ -1,0 +1,163 @@
+"""A model that was loaded, and scores.
+
+Legend: N rows, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.core.errors import NotFound, UserError, closest
+from orita.features.schema import FeatureSchema
+from orita.models.examples import Ids
+from orita.models.graph import run_graph
+from orita.models.metadata import ModelMetadata
+from orita.models.package.description import RANKER, Description
+from orita.models.package.keys import PublicKey
+from orita.models.package.tables import Sample
+from orita.models.vocabulary import Vocabulary
+
+__all__ = ["SAMPLE_TOLERANCE", "Package"]
+
+SAMPLE_TOLERANCE = 1e-5
+_BLOCK_ROWS = 16_384  # bounds the memory of a long table
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A loaded model that scores rows; safe to share between threads.
+
+    Attributes:
+        folder: where it was loaded from.
+        metadata: its card.
+        schema: the features it reads, in the order of ``x_NF``.
+        description: its graphs, and what is done before and after them.
+        signer: whose signature was checked; None where nobody was to be trusted, or nobody known signed.
+    """
+
+    folder: Path
+    metadata: ModelMetadata
+    schema: FeatureSchema
+    description: Description
+    signer: PublicKey | None
+    _sample: Sample
+    _sessions: Mapping[str, Any]
+    _inputs: Mapping[str, Any]
+    _users: Vocabulary | None
+    _items: Vocabulary | None
+
+    @property
+    def version(self) -> str:
+        """The model's version, ``v1.2.3``."""
+        return self.metadata.model_version
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What its writer kept beside the card (``package.json``)."""
+        return self.description.extra
+
+    def score(self, users_N: Ids, items_N: Ids, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return ``scores_N``, click probabilities in [0, 1], in the order of the rows; unknown ids are allowed.
+
+        Raises:
+            UserError: the lengths disagree, or ``x_NF`` has another number of columns than the schema.
+        """
+        return self._finish(self._raw(users_N, items_N, x_NF))
+
+    def score_user(
+        self, user_id: int | str, item_ids: Ids | Sequence[int | str], x_NF: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N`` of *item_ids* for one user in one context; ``x_NF`` has one row an item.
+
+        User and context features are the same in all rows; a graph that can takes them from the first row alone.
+
+        Raises:
+            UserError: the lengths disagree, or ``x_NF`` has another number of columns than the schema.
+        """
+        if len(item_ids) != len(x_NF):
+            raise UserError(f"score_user was given {len(item_ids)} items and {len(x_NF)} rows; they must agree.")
+        user_row = None if self._users is None else self._users.rows([user_id])
+        if user_row is not None and self._inputs["users"] != "U":
+            user_row = user_row.repeat(len(x_NF))
+        return self._finish(self._run(user_row, item_ids, x_NF))
+
+    def run(self, graph: str, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Return the outputs by name of one of the package's graphs, as it is: without the declared steps.
+
+        Raises:
+            NotFound: it has no such graph.
+        """
+        if graph not in self._sessions:
+            raise NotFound(f"{self.folder} has no graph {graph!r}. {closest(graph, self._sessions)}")
+        session = self._sessions[graph]
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+    def check_sample(self) -> None:
+        """Score the rows that were kept when the package was written.
+
+        The graph must give what it gave then, and the steps after it must make of that what they made then: apart, as a
+        calibration may be so steep that it turns a rounding of the graph into more than a rounding.
+
+        Raises:
+            UserError: a score differs by more than 1e-5 from the one kept.
+        """
+        rows, final_N = self._sample.rows, self._sample.final_N
+        raw_N = self._raw(rows.users_N, rows.items_N, rows.x_NF)
+        pairs = ((raw_N, rows.y_N), (self._finish(rows.y_N), final_N))
+        difference = max(float(np.max(np.abs(now_N - kept_N), initial=0.0)) for now_N, kept_N in pairs)
+        if not difference <= SAMPLE_TOLERANCE:
+            raise UserError(
+                f"{self.folder} scores its own sample {difference:.2g} away from the scores kept with it, "
+                f"allowed is {SAMPLE_TOLERANCE:g}; write the package again."
+            )
+
+    def _raw(self, users_N: Ids, items_N: Ids, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if not len(users_N) == len(items_N) == len(x_NF):
+            raise UserError(
+                f"score was given {len(users_N)} users, {len(items_N)} items and {len(x_NF)} rows; they must agree."
+            )
+        user_rows_N = None if self._users is None else self._users.rows(users_N)
+        if len(x_NF) <= _BLOCK_ROWS:
+            return self._run(user_rows_N, items_N, x_NF)
+        blocks = [slice(start, start + _BLOCK_ROWS) for start in range(0, len(x_NF), _BLOCK_ROWS)]
+        return np.concatenate(
+            [self._run(None if user_rows_N is None else user_rows_N[b], items_N[b], x_NF[b]) for b in blocks]
+        )
+
+    def _run(
+        self, user_rows_N: npt.NDArray[np.int64] | None, items_N: Any, x_NF: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        if x_NF.ndim != 2 or x_NF.shape[1] != len(self.schema):
+            raise UserError(
+                f"x_NF has the shape {x_NF.shape}, expected {len(self.schema)} columns: {', '.join(self.schema.names)}."
+            )
+        if len(x_NF) == 0:
+            return np.zeros(0, np.float32)
+        feeds: dict[str, npt.NDArray[Any]] = {}
+        if "features" in self._inputs:
+            feeds["features"] = self._prepared(x_NF)
+        if user_rows_N is not None:
+            feeds["users"] = user_rows_N
+        if self._items is not None:
+            feeds["items"] = self._items.rows(items_N)
+        return run_graph(self._sessions[RANKER], feeds)
+
+    def _prepared(self, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if not self.description.pre:
+            return np.ascontiguousarray(x_NF, dtype=np.float32)
+        x_NF = np.array(x_NF, np.float32)
+        for step in self.description.pre:
+            step.apply(x_NF, self.schema)
+        return x_NF
+
+    def _finish(self, scores_N: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        for step in self.description.post:
+            scores_N = step.apply(scores_N)
+        return scores_N

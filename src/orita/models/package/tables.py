@@ -1,0 +1,115 @@
+"""The Parquet files of a package: ids that a model knows, and rows with the scores that they must give.
+
+Legend: N rows, F features, V ids.
+
+A file is opened from the bytes that were hashed, its columns are compared with what they must be before any is read,
+and Arrow's extension types, which could name code, never come to be: a column of one is of another type than allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orita.core.errors import UserError
+from orita.features.schema import FeatureSchema
+from orita.models.examples import Examples
+from orita.models.vocabulary import Vocabulary
+
+__all__ = ["SAMPLE_ROWS", "Sample", "read_sample", "read_vocabulary", "write_sample"]
+
+SAMPLE_ROWS = 64
+_MOST_IDS = 500_000_000
+_ID_TYPES = (pa.int64(), pa.string())
+_SCORE, _FINAL = "score", "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows, the scores of the graph (``rows.y_N``), and what they are after the declared steps (``final_N``)."""
+
+    rows: Examples
+    final_N: npt.NDArray[np.float32]
+
+
+def write_sample(file: Path, sample: Sample) -> None:
+    """Write *sample*."""
+    rows = sample.rows
+    ids = [pa.array(i, pa.int64() if i.dtype != np.object_ else pa.string()) for i in (rows.users_N, rows.items_N)]
+    columns = [pa.array(column_N, pa.float32()) for column_N in (*rows.x_NF.T, rows.y_N, sample.final_N)]
+    names = ["user_id", "item_id", *_feature_names(rows.schema), _SCORE, _FINAL]
+    pq.write_table(pa.table([*ids, *columns], names=names), file)
+
+
+def read_sample(content: bytes, where: str, schema: FeatureSchema) -> Sample:
+    """Read what `write_sample` wrote; a package of format 1 has no ``final``: it has no steps.
+
+    Raises:
+        UserError: it is not a sample of *schema*.
+    """
+    features = _feature_names(schema)
+    allowed: dict[str, Sequence[pa.DataType]] = {"user_id": _ID_TYPES, "item_id": _ID_TYPES}
+    allowed |= dict.fromkeys([*features, _SCORE], (pa.float32(),))
+    table = _read(content, where, "rows with scores", [allowed, {**allowed, _FINAL: (pa.float32(),)}], SAMPLE_ROWS)
+    columns = [table.column(name).to_numpy() for name in features]
+    x_NF = np.column_stack(columns) if columns else np.zeros((len(table), 0), np.float32)
+    users_N, items_N = table.column("user_id").to_numpy(), table.column("item_id").to_numpy()
+    score_N = table.column(_SCORE).to_numpy()
+    final_N = table.column(_FINAL).to_numpy() if _FINAL in table.column_names else score_N
+    return Sample(Examples(schema, users_N, items_N, x_NF, score_N, np.zeros(len(table), np.int64)), final_N)
+
+
+def read_vocabulary(content: bytes, where: str) -> Vocabulary:
+    """Read what `Vocabulary.write` wrote.
+
+    Raises:
+        UserError: it is not a sorted column ``id`` of int64 or string.
+    """
+    ids_V: Any = _read(content, where, "ids", [{"id": _ID_TYPES}], _MOST_IDS).column("id").to_numpy()
+    if len(ids_V) > 1 and not np.all(ids_V[1:] > ids_V[:-1]):
+        raise UserError(f"{where} holds ids that are not sorted and distinct; write the package again.")
+    return Vocabulary(ids_V)
+
+
+def _read(
+    content: bytes, where: str, of: str, allowed: Sequence[Mapping[str, Sequence[pa.DataType]]], most_rows: int
+) -> pa.Table:
+    """Return the table in *content*, which has one of the sets of columns *allowed*, and no value missing."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content), memory_map=False)
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+        if not any(_is_of(schema, columns) for columns in allowed):
+            expected = ", ".join(f"{n} ({' or '.join(map(str, types))})" for n, types in allowed[-1].items())
+            raise UserError(f"{where} has the columns {_spelled(schema)}, expected {expected}.")
+        if not 0 <= rows <= most_rows:
+            raise UserError(f"{where} has {rows:,} rows, allowed are {most_rows:,}.")
+        table = file.read()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{where} is not a Parquet file of {of}: {' '.join(str(error).split())[:300]}") from None
+    if missing := sum(column.null_count for column in table.columns):
+        raise UserError(f"{where} holds {missing} missing value(s); write the package again.")
+    return table
+
+
+def _is_of(schema: pa.Schema, columns: Mapping[str, Sequence[pa.DataType]]) -> bool:
+    if schema.names != list(columns):
+        return False
+    return all(schema.field(position).type in types for position, types in enumerate(columns.values()))
+
+
+def _spelled(schema: pa.Schema) -> str:
+    return ascii([f"{field.name} ({field.type})" for field in schema])[:300]
+
+
+def _feature_names(schema: FeatureSchema) -> list[str]:
+    return [f"x_{name}" for name in schema.names]
