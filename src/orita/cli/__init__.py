@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 
 from orita.core.disk import disk_is_full
-from orita.core.errors import OritaError, Unavailable, UserError
+from orita.core.errors import OritaError
 
 __all__ = ["main"]
 
@@ -21,6 +21,7 @@ def main() -> None:
         feature_values,
         features,
         learn,
+        model_packages,
         serve,
         show,
         tables,
@@ -34,7 +35,7 @@ def main() -> None:
         app()
     except OritaError as error:
         _tell(str(error))
-        sys.exit(2 if isinstance(error, (UserError, Unavailable)) else 1)
+        sys.exit(error.exit_code)
     except OSError as error:
         _tell(_sentence(error))
         sys.exit(2)

@@ -9,22 +9,27 @@ __all__ = ["MissingExtra", "NotFound", "OritaError", "Unavailable", "UserError",
 
 
 class OritaError(Exception):
-    """Root of every error that Orita raises on purpose."""
+    """Root of every error that Orita raises on purpose; the command line prints it and exits with *exit_code*."""
+
+    exit_code = 1
 
 
 class UserError(OritaError, ValueError):
     """Something the caller gave is wrong; the sentence names the field, the value, what is allowed, what to do.
 
-    The command line prints the sentence and exits with 2; HTTP answers 4xx with it.
+    HTTP answers 4xx with the sentence.
     """
+
+    exit_code = 2
 
 
 class Unavailable(OritaError):
     """What Orita needs is full or away: a disk, a broker; the sentence names it and says what to do.
 
-    Nothing was half done, and the same call goes on once that is mended. The command line exits with 2, HTTP answers
-    5xx.
+    Nothing was half done, and the same call goes on once that is mended. HTTP answers 5xx.
     """
+
+    exit_code = 2
 
 
 class NotFound(UserError, LookupError):

@@ -1,9 +1,8 @@
-"""Where a killed training goes on: tensors and a JSON file, replaced as one, without pickle."""
+"""Where a killed training goes on: tensors and a state in one file that is replaced as a whole, without pickle."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from torch import Tensor
 
 from orita.core.errors import UserError
 from orita.core.extras import require
-from orita.core.files import atomic_directory
+from orita.core.files import atomic_file, remove_leftovers
 
 __all__ = ["Checkpoints"]
 
-_NAME, _TENSORS, _STATE = "latest", "tensors.safetensors", "state.json"
+_NAME = "checkpoint.safetensors"
 
 
 class Checkpoints:
@@ -31,30 +30,39 @@ class Checkpoints:
         self._at = folder / _NAME if folder else None
         self._fingerprint = fingerprint
 
+    @property
+    def kept(self) -> bool:
+        """Whether checkpoints are kept at all."""
+        return self._at is not None
+
     def save(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
         if self._at is None:
             return
         safetensors = require("safetensors.torch", extra="train")
-        with atomic_directory(self._at) as partial:
-            safetensors.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial / _TENSORS)
-            content = {"fingerprint": self._fingerprint, **state}
-            (partial / _STATE).write_text(json.dumps(content), encoding="utf-8")
+        content = {"fingerprint": self._fingerprint, **state}
+        with atomic_file(self._at) as partial:
+            whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            safetensors.save_file(whole, partial, {"state": json.dumps(content)})
 
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """Return state and tensors of this training's checkpoint, or None where there is none.
 
         Raises:
-            UserError: there is a checkpoint that cannot be read; the sentence says which folder to remove.
+            UserError: there is a checkpoint that cannot be read; the sentence says which file to remove.
         """
-        if self._at is None or not self._at.is_dir():
+        if self._at is None:
             return None
-        safetensors = require("safetensors.torch", extra="train")
+        remove_leftovers(self._at.parent, self._at.suffix)
+        if not self._at.exists():
+            return None
+        safetensors = require("safetensors", extra="train")
         try:
-            state: dict[str, Any] = json.loads((self._at / _STATE).read_text(encoding="utf-8"))
-            if state["fingerprint"] != self._fingerprint:
-                shutil.rmtree(self._at)
-                return None
-            return state, safetensors.load_file(self._at / _TENSORS)
-        except (OSError, ValueError, KeyError, require("safetensors", extra="train").SafetensorError) as error:
-            raise UserError(f"the checkpoint in {self._at} cannot be read ({error}); remove that folder.") from None
+            with safetensors.safe_open(self._at, framework="pt") as opened:
+                state: dict[str, Any] = json.loads((opened.metadata() or {})["state"])
+                if state["fingerprint"] == self._fingerprint:
+                    return state, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no dict
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+            raise UserError(f"the checkpoint {self._at} cannot be read ({error}); remove that file.") from None
+        self._at.unlink()
+        return None

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from orita.models.compose import Composer
 from orita.models.config import ModelSection
-from orita.models.layers import Inputs, to_array
+from orita.models.layers import Inputs
+from orita.models.perceptron import to_array
 from orita.models.preparation import Preparation
 
 __all__ = ["Linear"]

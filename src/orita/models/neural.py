@@ -8,7 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +25,16 @@ from orita.models.compose import Composer
 from orita.models.config import ModelSection, TrainingSection
 from orita.models.examples import Examples
 from orita.models.graph import ITEMS_FILE, MODEL_FILE, USERS_FILE
-from orita.models.layers import to_array
+from orita.models.perceptron import to_array
 from orita.models.preparation import Preparation
 from orita.models.ranker import FitContext, FitReport
-from orita.models.rows import RowAdam, id_table
-from orita.models.training import Learner, Network, Rows, train
+from orita.models.training import Learner, Network, Rows, hardware_for, train
+from orita.models.training.launch import fit_in_processes
 from orita.models.vocabulary import Vocabulary
 
 __all__ = ["NeuralRanker"]
+
+_DECIDES_NOTHING = {"log_every", "checkpoint_steps", "checkpoint_seconds", "processes"}
 
 
 class NeuralRanker:
@@ -63,14 +69,23 @@ class NeuralRanker:
         learner = self._start(preparation, len(users), len(items), float(train_rows.y_N.mean()), context.seed)
         self._fitted = preparation, users, items, learner
         params: dict[str, object] = {**self._model.model_dump(mode="json"), **self._training.model_dump(mode="json")}
-        of = _digest(train_rows, val, {**params, "seed": context.seed})
+        deciding = {name: value for name, value in params.items() if name not in _DECIDES_NOTHING}
+        of = _digest(train_rows, val, {**deciding, "seed": context.seed})
         rows, val_rows = self._rows(train_rows), self._rows(val)
-        course = train(learner, rows, val_rows, self._training, self._model.id_dropout, context, of)
-        return FitReport(course.history, {**params, "users": len(users), "items": len(items)}, course.resumed_from)
+        with _checkpoints_for(self._training, context) as kept:
+            if _starts_processes(self._training):
+                fit_in_processes(self._type, self._model, self._training, train_rows, val, kept)
+            course = train(learner, rows, val_rows, self._training, self._model.id_dropout, kept, of)
+        params |= {"users": len(users), "items": len(items), **learner.hardware.describe()}
+        return FitReport(course.history, params, course.resumed_from)
 
     def score(self, rows: Examples) -> npt.NDArray[np.float32]:
         """Return ``scores_N``, click probabilities."""
         return self._parts()[3].score(self._rows(rows))
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the fitted weights by name: those of the network, and the two tables of ids."""
+        return {name: to_array(tensor) for name, tensor in self._parts()[3].weights().items()}
 
     def export(self, folder: Path) -> None:
         """Write the graph and both vocabularies into *folder*."""
@@ -86,16 +101,13 @@ class NeuralRanker:
         items.write(folder / ITEMS_FILE)
 
     def _start(self, preparation: Preparation, users: int, items: int, rate: float, seed: int) -> Learner:
-        width, decay = self._model.id_embedding_dim, self._training.id_weight_decay
+        hardware = hardware_for(self._training)
         with torch.random.fork_rng(devices=[]):
-            generator = torch.manual_seed(seed)
+            torch.manual_seed(seed)
             network = self._make(preparation, self._model)
-            user_table, item_table = (
-                RowAdam(id_table(count, width, generator), weight_decay=decay) for count in (users, items)
-            )
         rate = min(max(rate, 1e-4), 1 - 1e-4)
         torch.nn.init.constant_(network.bias, math.log(rate / (1 - rate)))
-        return Learner(network, user_table, item_table, self._training)
+        return Learner(network, users, items, self._model.id_embedding_dim, self._training, hardware, seed)
 
     def _rows(self, rows: Examples) -> Rows:
         preparation, users, items, _ = self._parts()
@@ -108,6 +120,21 @@ class NeuralRanker:
         if self._fitted is None:
             raise UserError(f"the {self._type} ranker has not been fitted; call fit before score or export.")
         return self._fitted
+
+
+def _starts_processes(training: TrainingSection) -> bool:
+    """Tell whether this process is the one that starts the others; those find ``WORLD_SIZE`` in their environment."""
+    return training.processes > 1 and "WORLD_SIZE" not in os.environ
+
+
+@contextmanager
+def _checkpoints_for(training: TrainingSection, context: FitContext) -> Iterator[FitContext]:
+    """Give processes that are started a folder to leave their result in, where the caller keeps no checkpoints."""
+    if context.checkpoints or not _starts_processes(training):
+        yield context
+        return
+    with tempfile.TemporaryDirectory(prefix="orita-checkpoints-") as folder:
+        yield replace(context, checkpoints=Path(folder))
 
 
 def _digest(train_rows: Examples, val: Examples, params: dict[str, object]) -> str:

@@ -1,6 +1,6 @@
 """Embeddings of ids: tables of which a batch reads, and training changes, only the rows it meets.
 
-Legend: B rows of a batch, V rows of a table (row 0 is the unknown id), E columns.
+Legend: B rows of a batch, R distinct rows that it meets, V rows of a table (row 0 is the unknown id), E columns.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["RowAdam", "id_table"]
+__all__ = ["RowAdam", "add_up", "distinct", "id_table"]
 
 _INITIAL_DEVIATION = 0.05
+_MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8
 
 
 def id_table(vocabulary: int, width: int, generator: torch.Generator) -> Tensor:
@@ -20,32 +21,47 @@ def id_table(vocabulary: int, width: int, generator: torch.Generator) -> Tensor:
     return table_VE
 
 
-class RowAdam:
-    """Adam on the rows that occur in a batch; rows that do not occur keep their values and moments.
+def distinct(ids_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct rows, sorted, and where among them each of ``ids_B`` is."""
+    rows_R, position_B = torch.unique(ids_B, return_inverse=True)
+    return rows_R, position_B
 
-    The second moment is one number a row, not one a cell: a third of the memory traffic, and no worse here.
+
+def add_up(gradient_BE: Tensor, position_B: Tensor, rows: int) -> Tensor:
+    """Return ``gradient_RE``: for each of *rows* distinct rows the sum of what it received."""
+    return gradient_BE.new_zeros(rows, gradient_BE.shape[1]).index_add_(0, position_B, gradient_BE)
+
+
+class RowAdam:
+    """Adam (Kingma and Ba, 2015) on the rows that a batch met; all others keep their values and moments.
+
+    The second moment is one number a row, not one a cell: a third of the memory traffic, and no worse here. Moments
+    lie side by side in one table, so that a step reads and writes memory at one place a row.
     """
 
     def __init__(self, table_VE: Tensor, *, weight_decay: float) -> None:
         self.table_VE = table_VE
-        self.mean_VE = torch.zeros_like(table_VE)
-        self.square_V = torch.zeros(len(table_VE))
-        self.count_V = torch.zeros(len(table_VE))
+        self.width = table_VE.shape[1]
+        self.moments_VM = table_VE.new_zeros(len(table_VE), self.width + 2)  # mean, then square, then count of steps
         self.weight_decay = weight_decay
 
     def moments(self) -> dict[str, Tensor]:
         """Return what a resumed training needs beside the table, by name."""
-        return {"mean": self.mean_VE, "square": self.square_V, "count": self.count_V}
+        return {"moments": self.moments_VM}
 
-    def step(self, ids_B: Tensor, gradient_BE: Tensor, learning_rate: float) -> None:
-        """Apply the gradients of the rows ``ids_B``, which may repeat."""
-        rows_R, position_B = torch.unique(ids_B, return_inverse=True)
-        gradient_RE = torch.zeros(len(rows_R), gradient_BE.shape[1]).index_add_(0, position_B, gradient_BE)
-        values_RE = self.table_VE[rows_R]
-        count_R = self.count_V[rows_R] + 1
-        mean_RE = torch.lerp(gradient_RE, self.mean_VE[rows_R], 0.9)
-        square_R = torch.lerp(gradient_RE.square().mean(1), self.square_V[rows_R], 0.999)
-        scale_R = (square_R / (1 - 0.999**count_R)).sqrt_().add_(1e-8).mul_(1 - 0.9**count_R)
-        values_RE -= learning_rate * (mean_RE / scale_R.unsqueeze(1) + self.weight_decay * values_RE)
-        self.table_VE[rows_R] = values_RE
-        self.mean_VE[rows_R], self.square_V[rows_R], self.count_V[rows_R] = mean_RE, square_R, count_R
+    def read(self, rows_R: Tensor) -> Tensor:
+        """Return ``values_RE``, a copy that gradients can be taken of."""
+        return self.table_VE.index_select(0, rows_R).requires_grad_()
+
+    def step(self, rows_R: Tensor, gradient_RE: Tensor, learning_rate: float) -> None:
+        """Apply the gradients of rows ``rows_R``, each of which occurs once."""
+        moments_RM = self.moments_VM.index_select(0, rows_R)
+        mean_RE, square_R, count_R = moments_RM[:, : self.width], moments_RM[:, -2], moments_RM[:, -1]
+        mean_RE.lerp_(gradient_RE, 1 - _MEAN_DECAY)
+        square_R.lerp_(gradient_RE.square().mean(1), 1 - _SQUARE_DECAY)
+        count_R.add_(1)
+        scale_R = (square_R / (1 - _SQUARE_DECAY**count_R)).sqrt_().add_(_EPSILON).mul_(1 - _MEAN_DECAY**count_R)
+        values_RE = self.table_VE.index_select(0, rows_R).mul_(1 - learning_rate * self.weight_decay)
+        values_RE.addcdiv_(mean_RE, scale_R.unsqueeze(1), value=-learning_rate)
+        self.table_VE.index_copy_(0, rows_R, values_RE)
+        self.moments_VM.index_copy_(0, rows_R, moments_RM)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from orita.models.compose import Composer
 from orita.models.config import ModelSection
-from orita.models.layers import Inputs, Perceptron, to_array
+from orita.models.layers import Inputs
+from orita.models.perceptron import Perceptron, to_array
 from orita.models.preparation import Preparation
 
 __all__ = ["TwoTower"]
@@ -46,13 +47,16 @@ class TwoTower(nn.Module):
 
     def forward(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
         """Return ``logits_B``."""
-        user_in = [users_BE[:, :-1], *self.user_inputs(dense_BD, categories_BC)]
-        item_in = [items_BE[:, :-1], *self.item_inputs(dense_BD, categories_BC)]
+        user_BE, user_bias_B1 = torch.split(users_BE, [self.id_width, 1], 1)
+        item_BE, item_bias_B1 = torch.split(items_BE, [self.id_width, 1], 1)
+        user_in = [user_BE, *self.user_inputs(dense_BD, categories_BC)]
+        item_in = [item_BE, *self.item_inputs(dense_BD, categories_BC)]
         users_BK = self.user_tower(torch.cat(user_in, 1))
         items_BK = self.item_tower(torch.cat(item_in, 1))
-        logits_B: Tensor = (users_BK * items_BK).sum(1) * self.scale + users_BE[:, -1] + items_BE[:, -1] + self.bias
-        cross_B: Tensor = self.cross(torch.cat(self.cross_inputs(dense_BD, categories_BC), 1)).squeeze(1)
-        return logits_B + cross_B
+        dots_B = (users_BK * items_BK).sum(1)
+        rest_B1: Tensor = self.cross(torch.cat(self.cross_inputs(dense_BD, categories_BC), 1))
+        rest_B1 = rest_B1 + user_bias_B1 + item_bias_B1 + self.bias
+        return torch.add(rest_B1.squeeze(1), dots_B, alpha=self.scale)
 
     def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
         """Add the network to *graph*; return the name of the logits.

@@ -1,0 +1,168 @@
+"""What is trained: a network, its id tables, and their optimisers; one step, and scores.
+
+Legend: N rows, B rows of a batch, R distinct ids of a batch, E columns of an id table, D dense inputs, C categories.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from orita.models.compose import Composer
+from orita.models.config import TrainingSection
+from orita.models.dropout import Masks
+from orita.models.flat_adam import FlatAdam
+from orita.models.perceptron import Perceptron
+from orita.models.rows import RowAdam, add_up, distinct, id_table
+from orita.models.training.batches import Rows, seed_for
+from orita.models.training.hardware import Hardware
+from orita.models.training.processes import Processes
+
+__all__ = ["Learner", "Network"]
+
+_SCORING_ROWS = 16_384
+_MOST_CELLS = 1 << 24  # of a mask: a pool of two is 128 MiB
+
+
+class Network(Protocol):
+    """What is trained: it is handed the id rows it needs, so that only they are touched.
+
+    Attributes:
+        bias: added to every logit.
+        shares_user: whether its graph takes one user for all rows.
+    """
+
+    bias: nn.Parameter
+    shares_user: bool
+
+    def __call__(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
+        """Return ``logits_B``."""
+        ...
+
+    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
+        """Add the network to *graph*; return the name of the logits."""
+        ...
+
+
+class Learner:
+    """A network, its id tables, and the state of their optimisers, on one device.
+
+    Args:
+        network: a `Network` that is also a ``torch.nn.Module``.
+        users, items: how many ids each table knows.
+        width: columns of an id's embedding.
+        section: learning rates and penalties.
+        hardware: where and in which precision.
+        seed: of the tables and of dropout.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        users: int,
+        items: int,
+        width: int,
+        section: TrainingSection,
+        hardware: Hardware,
+        seed: int,
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.hardware = hardware
+        self.network = network.to(hardware.device)
+        self.users, self.items = (
+            RowAdam(id_table(count, width, generator).to(hardware.device), weight_decay=section.id_weight_decay)
+            for count in (users, items)
+        )
+        self.dense = FlatAdam(self.network, section.weight_decay)
+        self._run = torch.compile(network, dynamic=True) if hardware.compiled else network
+        self._seed = seed
+        eager = hardware.device.type == "cpu" and not hardware.compiled
+        self._masks = _masks_of(network, section.batch_size, seed) if eager else None
+
+    def step(self, batch: Rows, number: int, learning_rate: float, processes: Processes) -> Tensor:
+        """Learn from one batch, of which this process takes its share.
+
+        Args:
+            batch: the same in every process.
+            number: of the step, over all epochs.
+            learning_rate: of this step.
+            processes: who else learns from this batch.
+
+        Returns:
+            The mean loss of the batch.
+        """
+        start, stop = processes.share(len(batch))
+        own = batch.part(start, stop)
+        if self._masks:
+            self._masks.begin(number, len(batch), start)
+        else:
+            torch.manual_seed(seed_for(self._seed, f"dropout {processes.rank}", number))
+        met = [distinct(ids_B) for ids_B in (own.users_N, own.items_N)]
+        values = [table.read(rows_R) for table, (rows_R, _) in zip((self.users, self.items), met, strict=True)]
+        ids = [values_RE.index_select(0, at_B) for values_RE, (_, at_B) in zip(values, met, strict=True)]
+        with self.hardware.arithmetic():
+            logits_B = self._run(*ids, own.dense_ND, own.categories_NC)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits_B.float(), own.y_N, reduction="sum") / len(batch)
+        *dense, user_RE, item_RE = torch.autograd.grad(loss, [*self.dense.parameters, *values])
+        whole = torch.cat([loss.detach().view(1), *(gradient.reshape(-1) for gradient in dense)])
+        processes.add_up(whole)
+        self.dense.step(whole[1:], learning_rate)
+        for table, (rows_R, _), gradient_RE in ((self.users, met[0], user_RE), (self.items, met[1], item_RE)):
+            table.step(*_together(rows_R, gradient_RE, processes), learning_rate)
+        return whole[0]
+
+    @torch.inference_mode()
+    def score(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Return ``scores_N``, click probabilities."""
+        self.network.eval()
+        scores_N = torch.empty(len(rows))
+        for start in range(0, len(rows), _SCORING_ROWS):
+            part = rows.part(start, start + _SCORING_ROWS).to(self.hardware.device)
+            ids = (self.users.table_VE.index_select(0, part.users_N), self.items.table_VE.index_select(0, part.items_N))
+            logits_B = self.network(*ids, part.dense_ND, part.categories_NC)
+            scores_N[start : start + _SCORING_ROWS] = logits_B.sigmoid_().cpu()
+        self.network.train()
+        return scores_N.numpy()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return what scores depend on, as it is now, by name."""
+        found = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        return {**found, "users.table": self.users.table_VE, "items.table": self.items.table_VE}
+
+    def moments(self) -> dict[str, Tensor]:
+        """Return the optimisers' state, by name."""
+        parts = (("users", self.users), ("items", self.items), ("dense", self.dense))
+        return {f"{part}.{name}": tensor for part, optimiser in parts for name, tensor in optimiser.moments().items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over weights, and moments where *tensors* has them."""
+        for name, tensor in self.weights().items():
+            tensor.copy_(tensors[name])
+        for name, tensor in self.moments().items():
+            if name in tensors:
+                tensor.copy_(tensors[name])
+
+
+def _together(rows_R: Tensor, gradient_RE: Tensor, processes: Processes) -> tuple[Tensor, Tensor]:
+    """Return the distinct rows that any process met, and the sums of their gradients."""
+    if processes.size == 1:
+        return rows_R, gradient_RE
+    every, gradients = processes.gather(rows_R, gradient_RE)
+    all_R, position = distinct(every)
+    return all_R, add_up(gradients, position, len(all_R))
+
+
+def _masks_of(network: nn.Module, batch_size: int, seed: int) -> Masks | None:
+    """Give all layers of *network* one pool of masks, unless its masks would be too large to keep a pool."""
+    layers = [module for module in network.modules() if isinstance(module, Perceptron)]
+    cells = batch_size * max((max(layer.dims, default=1) for layer in layers), default=0)
+    if not 0 < cells <= _MOST_CELLS:
+        return None
+    masks = Masks(cells, seed)
+    for layer in layers:
+        layer.masks = masks
+    return masks
