@@ -1,0 +1,33 @@
+"""Scorers by the name of their type: how one that was written is found again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from orita.core.errors import UserError
+from orita.models.retrieval.catalogue import Catalogue
+from orita.models.retrieval.ease import Ease
+from orita.models.retrieval.factors import Factors
+from orita.models.retrieval.popularity import Popularity
+from orita.models.retrieval.scorer import Scorer
+from orita.models.retrieval.spectral import Spectral
+from orita.models.retrieval.traits import GroupLift, KindAffinity
+
+__all__ = ["SCORERS", "read_scorer"]
+
+SCORERS: Mapping[str, type[Scorer]] = MappingProxyType(
+    {each.type: each for each in (Ease, Factors, Popularity, Spectral, GroupLift, KindAffinity)}
+)
+
+
+def read_scorer(type_: str, folder: Path, stem: str, catalogue: Catalogue) -> Scorer:
+    """Return the scorer of *type_* that was written into *folder* under *stem*.
+
+    Raises:
+        UserError: there is no such type, or its files are damaged.
+    """
+    if type_ not in SCORERS:
+        raise UserError(f"{folder} names a scorer of type {type_!r}, allowed are {', '.join(SCORERS)}.")
+    return SCORERS[type_].read(folder, stem, catalogue)
