@@ -66,6 +66,19 @@ def _lightgbm(model: ModelSection, training: TrainingSection) -> Ranker:
     return GradientBoosting(model)
 
 
+def _lambdamart(model: ModelSection, training: TrainingSection) -> Ranker:
+    require("lightgbm", extra="train")
+    from orita.models.lambdamart import LambdaMart
+
+    return LambdaMart(model)
+
+
+def _factor_blend(model: ModelSection, training: TrainingSection) -> Ranker:
+    from orita.models.factor_blend import FactorBlend
+
+    return FactorBlend(model.factors, {type_: RANKERS[type_](model, training) for type_ in model.factors.members})
+
+
 def _popularity(model: ModelSection, training: TrainingSection) -> Ranker:
     from orita.models.popularity import Popularity
 
@@ -79,6 +92,8 @@ RANKERS: Mapping[str, Callable[[ModelSection, TrainingSection], Ranker]] = Mappi
         "dcn_v2": _dcn_v2,
         "linear": _linear,
         "lightgbm": _lightgbm,
+        "lambdamart": _lambdamart,
+        "factor_blend": _factor_blend,
         "popularity": _popularity,
     }
 )

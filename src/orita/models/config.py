@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -13,12 +13,15 @@ __all__ = [
     "MODEL_TYPES",
     "EarlyStoppingSection",
     "EvaluationSection",
+    "FactorsSection",
     "LightGBMSection",
     "MetricName",
     "ModelSection",
     "ModelType",
     "PopularitySection",
     "TrainingSection",
+    "is_metric",
+    "metric_at_k",
 ]
 
 MetricName = Literal[
@@ -31,9 +34,44 @@ MetricName = Literal[
     "map",
     "mrr",
     "calibration_error",
+    "average_precision",
+    "brier_score",
+    "coverage_at_10",
+    "novelty_at_10",
 ]
+"""The usual figures; those at 10 exist at every k from 1 to 10,000: ``ndcg_at_5`` (`metric_at_k`)."""
 
-MODEL_TYPES = ("two_tower", "deep_mlp", "dcn_v2", "linear", "lightgbm", "popularity")
+
+def metric_at_k(name: str) -> tuple[str, int] | None:
+    """Part a name such as ``ndcg_at_5`` into the figure and its k; None for a figure without a k, or no figure."""
+    stem, _, digits = name.rpartition("_at_")
+    if f"{stem}_at_10" not in get_args(MetricName) or not digits.isdecimal() or len(digits) > 5:
+        return None
+    k = int(digits)
+    return (stem, k) if 1 <= k <= 10_000 and str(k) == digits else None
+
+
+def is_metric(name: str) -> bool:
+    """Tell whether *name* is a figure that an evaluation can give."""
+    return name in get_args(MetricName) or metric_at_k(name) is not None
+
+
+def _known_metric(name: str) -> str:
+    if not is_metric(name):
+        raise ValueError(f"it is not a figure. {closest(name, get_args(MetricName))} Those at 10 exist at any k.")
+    return name
+
+
+MODEL_TYPES = (
+    "two_tower",
+    "deep_mlp",
+    "dcn_v2",
+    "linear",
+    "lightgbm",
+    "lambdamart",
+    "factor_blend",
+    "popularity",
+)
 """Every type of model that a configuration can name; `orita.models.build` has a builder for each."""
 
 
@@ -45,13 +83,23 @@ def _known_type(name: str) -> str:
 
 ModelType = Annotated[str, AfterValidator(_known_type)]
 
+
+def _no_blend(name: str) -> str:
+    if name == "factor_blend":
+        raise ValueError("a blend is no member of a blend.")
+    return name
+
+
+_Member = Annotated[ModelType, AfterValidator(_no_blend)]
+
+_Metric = Annotated[str, AfterValidator(_known_metric)]
 _Width = Annotated[int, Field(ge=1, le=8192)]
 _Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 _Penalty = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 
 class LightGBMSection(Section):
-    """Settings of ``type: lightgbm``; a missing ``num_leaves`` grows with the number of training rows."""
+    """Settings of the rankers of trees; a missing ``num_leaves`` grows with the number of training rows."""
 
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     max_trees: Annotated[int, Field(ge=1, le=20_000)] = 1000
@@ -64,6 +112,22 @@ class LightGBMSection(Section):
     threads: Annotated[int, Field(ge=1, le=256)] = 2
 
 
+class FactorsSection(Section):
+    """Settings of ``type: factor_blend``: features named *answers* + item id hold what the user answered that item.
+
+    *members* are the types above the factors. *shrinkage* is how many people's worth of evidence keeps an item's
+    loadings small; *folds* is into how many parts users are split, so that members learn from what factors of others
+    say.
+    """
+
+    answers: Annotated[str, Field(min_length=1)] = "answer_"
+    members: Annotated[tuple[_Member, ...], Field(min_length=1)] = ("lightgbm", "deep_mlp")
+    factors: Annotated[int, Field(ge=1, le=64)] = 8
+    shrinkage: Annotated[float, Field(gt=0.0)] = 100.0
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 15
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+
+
 class PopularitySection(Section):
     """Settings of ``type: popularity``: how many average rows are added to each item before its rate is taken."""
 
@@ -71,7 +135,10 @@ class PopularitySection(Section):
 
 
 class ModelSection(Section):
-    """The ``model`` section: a type, and the shape of its network; a type reads the keys that concern it."""
+    """The ``model`` section: a type, and the shape of its network; a type reads the keys that concern it.
+
+    *calibration* is fitted on validation rows and kept in the package, whatever the type.
+    """
 
     type: ModelType = "two_tower"
     user_tower_dims: Annotated[tuple[_Width, ...], Field(max_length=8)] = (256, 128)
@@ -84,6 +151,8 @@ class ModelSection(Section):
     dropout: _Share = 0.3
     id_dropout: _Share = 0.3
     lightgbm: LightGBMSection = LightGBMSection()
+    calibration: Literal["none", "isotonic", "platt"] = "none"
+    factors: FactorsSection = FactorsSection()
     popularity: PopularitySection = PopularitySection()
 
 
@@ -99,7 +168,10 @@ class TrainingSection(Section):
     """The ``training`` section, read by the neural rankers.
 
     The learning rate is multiplied by *learning_rate_decay* after each epoch without a gain above ``min_delta``: models
-    with id tables overfit within a few epochs, and smaller steps find what the first ones stepped over.
+    with id tables overfit within a few epochs, and smaller steps find what the first ones stepped over. *schedule* is
+    the shape of the learning rate over all epochs beside that, after a warm-up of some steps.
+
+    A checkpoint is written after each epoch, and after so many steps or seconds since the last one.
     """
 
     batch_size: Annotated[int, Field(ge=1, le=1_048_576)] = 1024
@@ -108,15 +180,24 @@ class TrainingSection(Section):
     optimizer: Literal["adam"] = "adam"
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
     learning_rate_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: _Penalty = 1e-5
     id_weight_decay: _Penalty = 1e-5
     log_every: Annotated[int, Field(ge=1)] = 50
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 1000
+    checkpoint_seconds: Annotated[float, Field(gt=0.0)] = 60.0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto", "always", "never"] = "auto"
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 class EvaluationSection(Section):
-    """The ``evaluation`` section: which figures, which slices, how many resamples an interval takes."""
+    """The ``evaluation`` section: which figures, which slices, how many resamples, and whether a report is written."""
 
-    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = ("auc", "log_loss", "precision_at_10")
+    metrics: Annotated[tuple[_Metric, ...], Field(min_length=1)] = ("auc", "log_loss", "precision_at_10")
     slices: tuple[str, ...] = ()
     resamples: Annotated[int, Field(ge=20, le=100_000)] = 200
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    report: bool = True
