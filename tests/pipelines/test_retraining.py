@@ -70,7 +70,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """Put a registry with champion v1.1.0 in the place of the real one."""
     made = Registry("v1.1.0")
-    monkeypatch.setattr(retraining, "Catalogue", lambda *_: made)
+    monkeypatch.setattr(Workspace, "catalogue", lambda _: made)
     yield made
 
 

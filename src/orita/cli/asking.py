@@ -15,7 +15,6 @@ import numpy as np
 from orita.control.deployments import Deployments
 from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
-from orita.models.package import load_package
 from orita.project import Project
 from orita.serving.refusal import Refused
 from orita.serving.requests import Asked, RequestDecoder
@@ -37,7 +36,7 @@ def ask_champion(project: Project, request: dict[str, Any]) -> dict[str, Any]:
     deployed = Deployments(home.control_db, home.tenant).current(name) if home.control_db.exists() else None
     if deployed is None:
         raise UserError(f"system {name!r} has no champion yet: run 'orita run all' first.")
-    package = load_package(home.packages / name / deployed.version)
+    package = project.load_package(home.packages / name / deployed.version)
     items = asked.item_ids
     at = to_micros(SystemClock().now()) if asked.at_micros is None else asked.at_micros
     with closing(project.online_features()) as features:

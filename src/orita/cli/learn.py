@@ -128,6 +128,40 @@ def show_model(
         figures(pairs)
 
 
+@models_app.command("compare")
+def compare_models(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(help="A version, or the alias champion or challenger.")] = "challenger",
+    b: Annotated[str, typer.Argument(help="The one to compare it with.")] = "champion",
+    report: Annotated[Path | None, typer.Option(help="Also write an HTML page here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two registered models on the same test rows, which neither has seen."""
+    from orita.pipelines.comparison import compare_versions
+
+    project = project_of(context)
+    entries = [_catalogue(context).get(project.system.name, name) for name in (a, b)]
+    workspace = project.workspace(progress=settings_of(context).screen)
+    duel = compare_versions(workspace, entries[0], entries[1], report=report)
+    found = duel.comparison
+    if as_json:
+        print_json({"a": duel.challenger, "b": duel.champion, **found.to_dict()})
+        return
+    auc = ("auc", found.a, found.b, found.delta, found.low, found.high)
+    others = ((name, d.a, d.b, d.delta, d.low, d.high) for name, d in found.metrics.items())
+    rows = [
+        [name, *map(_figure, (of_a, of_b, delta, low, high))] for name, of_a, of_b, delta, low, high in (auc, *others)
+    ]
+    columns = ["figure", duel.challenger, duel.champion, "difference", "low", "high"]
+    table(f"{duel.rows:,} test rows, {found.confidence:.0%} intervals over users", columns, rows)
+    if found.delong is not None:
+        typer.echo(f"DeLong, rows taken as independent: {found.delong.low:+.4f} to {found.delong.high:+.4f}.")
+    verdict = "surely better" if found.better else "surely worse" if found.high < 0 else "not surely better or worse"
+    typer.echo(f"{duel.challenger} is {verdict} than {duel.champion} by AUC.")
+    if report is not None:
+        typer.echo(f"The page is {report}.")
+
+
 @models_app.command("promote")
 def promote_model(
     context: typer.Context,
@@ -158,9 +192,7 @@ def rollback_model(
 
 
 def _catalogue(context: typer.Context) -> Any:
-    from orita.registry.catalogue import Catalogue
-
-    return Catalogue(project_of(context).home)
+    return project_of(context).catalogue()
 
 
 def _entry(entry: Any) -> dict[str, Any]:

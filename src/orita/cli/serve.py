@@ -44,7 +44,8 @@ def serve(
             )
 
     store = project.feature_store(online=features)
-    serve_app(create_app(project.home, name, features, config, store=store), config, announce=announce)
+    served = create_app(project.home, name, features, config, store=store, load=project.load_package)
+    serve_app(served, config, announce=announce)
 
 
 @app.command()

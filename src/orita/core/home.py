@@ -62,6 +62,16 @@ class Home:
         return self.root / "packages" / self.tenant
 
     @property
+    def keys(self) -> Path:
+        """Private keys that sign packages: ``<name>.pem``, for the owner alone."""
+        return self.root / "keys" / self.tenant
+
+    @property
+    def trusted_keys(self) -> Path:
+        """Public keys of those whose packages are trusted."""
+        return self.root / "trusted_keys" / self.tenant
+
+    @property
     def predictions(self) -> Path:
         """The prediction log."""
         return self.root / "predictions" / self.tenant

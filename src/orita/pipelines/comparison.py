@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from orita.core.clock import to_micros
 from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema
 from orita.features.training_sets.training_set import SPLITS, TrainingSet, latest_training_set
-from orita.models.evaluation import Comparison, compare, evaluate
+from orita.models.evaluation import Comparison, Rival, compare, evaluate, worst_slices, write_evaluation_report
 from orita.models.examples import Examples
 from orita.models.package import Package, load_package
 from orita.pipelines.judged_rows import judged_rows, system_for
 from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue, ModelVersion
+from orita.registry.catalogue import ModelVersion
 
 __all__ = ["Duel", "compare_versions", "evaluate_version", "refuse_other_features"]
 
@@ -47,7 +48,7 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
     """Judge one registered model on one part of the latest training set."""
     if part not in SPLITS:
         raise UserError(f"part {part!r} does not exist: use train, val or test.")
-    entry = Catalogue(workspace.home, workspace.clock).get(workspace.system.name, version)
+    entry = workspace.catalogue().get(workspace.system.name, version)
     package = load_package(entry.package)
     rows = judged_rows(workspace, _training_set(workspace), part, package.schema, f"model {entry.version}")
     settings = workspace.model.evaluation
@@ -63,8 +64,15 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
     return {"version": entry.version, "part": part, "rows": len(rows), **judged}
 
 
-def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: ModelVersion) -> Duel:
+def compare_versions(
+    workspace: Workspace, challenger: ModelVersion, champion: ModelVersion, *, report: Path | None = None
+) -> Duel:
     """Compare two registered models on the latest test rows, each with the versions of features that it reads.
+
+    Args:
+        workspace: where both are.
+        challenger, champion: the models.
+        report: an HTML file to write about the challenger, the champion beside it.
 
     Raises:
         UserError: no test row is later than the training and validation rows of both, or `refuse_other_features`.
@@ -73,7 +81,7 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
     refuse_other_features(workspace, champion.version, packages[1].schema)
     seen_to = max(_seen_to(package) for package in packages)
     training_set = _training_set(workspace)
-    scores, kept = [], None
+    scores, kept = [], []
     for entry, package in zip((challenger, champion), packages, strict=True):
         rows = judged_rows(workspace, training_set, "test", package.schema, f"model {entry.version}")
         fresh = np.flatnonzero(rows.time_N > seen_to)
@@ -82,19 +90,46 @@ def compare_versions(workspace: Workspace, challenger: ModelVersion, champion: M
                 "no test row is later than all that either model has seen: ingest newer events, "
                 "then run 'orita run etl'."
             )
-        kept = rows.take(fresh)
-        scores.append(_scores(package, kept))
-    assert kept is not None
+        kept.append(rows.take(fresh))
+        scores.append(_scores(package, kept[-1]))
     settings = workspace.model.evaluation
     comparison = compare(
         scores[0],
         scores[1],
-        kept,
+        kept[0],
+        metrics=settings.metrics,
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=workspace.model.seed,
     )
-    return Duel(challenger.version, champion.version, len(kept), comparison)
+    if report is not None:
+        rival = Rival(champion.version, scores[1], comparison)
+        _write_page(report, workspace, challenger.version, kept[0], scores[0], rival)
+    return Duel(challenger.version, champion.version, len(kept[0]), comparison)
+
+
+def _write_page(path: Path, workspace: Workspace, version: str, rows: Examples, scores_N: Any, rival: Rival) -> None:
+    settings, seed = workspace.model.evaluation, workspace.model.seed
+    judged = evaluate(
+        scores_N,
+        rows,
+        metrics=settings.metrics,
+        slices=settings.slices,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=seed,
+    )
+    write_evaluation_report(
+        path,
+        judged,
+        rows,
+        scores_N,
+        title=f"{workspace.system.name}: {version} against {rival.name}",
+        name=version,
+        worst=[worst_slices(scores_N, rows, measure="surprise", seed=seed)],
+        rival=rival,
+        confidence=settings.confidence,
+    )
 
 
 def refuse_other_features(workspace: Workspace, version: str, schema: FeatureSchema) -> None:

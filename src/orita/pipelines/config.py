@@ -7,6 +7,7 @@ from orita.events.config import ValidationConfig
 from orita.events.world.config import WorldConfig
 from orita.features.config import FeatureSection, SplitSection
 from orita.models.config import EvaluationSection, ModelSection, ModelType, TrainingSection
+from orita.models.package.card import CardText
 
 __all__ = ["DataConfig", "ModelConfig"]
 
@@ -27,6 +28,7 @@ class ModelConfig(Section):
         model: the type that is trained, and its shape.
         training: how neural models are trained.
         evaluation: how models are judged.
+        card: what people say about the model, for its card.
         beside: further types to train on the same rows; the best on validation rows is registered.
         seed: fixes every random choice of a training.
     """
@@ -34,5 +36,6 @@ class ModelConfig(Section):
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    card: CardText = CardText()
     beside: tuple[ModelType, ...] = ()
     seed: int = 0

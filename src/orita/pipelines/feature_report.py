@@ -23,7 +23,6 @@ from orita.features.stores.store import OnlineStore
 from orita.features.training_sets.training_set import TrainingSet, training_sets
 from orita.models.package import package_schema
 from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue
 
 __all__ = [
     "FeatureFacts",
@@ -187,7 +186,7 @@ def registered_models(workspace: Workspace) -> tuple[ModelReading, ...]:
     """Return every registered model likewise, and those that are only published; without MLflow, only these."""
     published = published_models(workspace)
     try:
-        entries = Catalogue(workspace.home, workspace.clock).versions(workspace.system.name)
+        entries = workspace.catalogue().versions(workspace.system.name)
     except MissingExtra:
         return published
     registered = {

@@ -31,7 +31,7 @@ from orita.monitoring.triggers import decide
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.training import reference_path
 from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue, ModelVersion
+from orita.registry.catalogue import ModelVersion
 
 __all__ = ["latest_report", "monitoring_graph"]
 
@@ -98,7 +98,7 @@ def evaluate_online_performance(workspace: Workspace, results: Mapping[str, Resu
     """Join feedback to predictions; judge quality by version, and latency."""
     columns = ["timestamp", "request_id", "item_id", "score", "model_version", "latency_ms", "user_id"]
     predictions = _recent(workspace, results, columns)
-    entries = Catalogue(workspace.home, workspace.clock).versions(workspace.system.name)
+    entries = workspace.catalogue().versions(workspace.system.name)
     test_auc = {entry.version: entry.metrics["auc"] for entry in entries if "auc" in entry.metrics}
     report = online_performance(
         predictions,
@@ -174,7 +174,7 @@ def _folder(workspace: Workspace) -> Path:
 
 
 def _champion(workspace: Workspace) -> ModelVersion:
-    champion = Catalogue(workspace.home, workspace.clock).champion(workspace.system.name)
+    champion = workspace.catalogue().champion(workspace.system.name)
     if champion is None:
         raise UserError(f"system {workspace.system.name!r} has no champion yet: run 'orita run all' first.")
     return champion

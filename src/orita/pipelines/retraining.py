@@ -16,7 +16,6 @@ from orita.pipelines.graph import Graph, Result, Task, run_graph
 from orita.pipelines.monitoring import latest_report
 from orita.pipelines.training import training_graph
 from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue
 
 __all__ = ["promote_if_better", "retraining_graph"]
 
@@ -44,7 +43,7 @@ def retraining_graph(*, force: bool = False) -> Graph:
 
 def check_trigger_conditions(workspace: Workspace, results: Mapping[str, Result], *, force: bool) -> Result:
     """Decide from the latest monitoring report and the schedule whether a new model is due."""
-    champion = Catalogue(workspace.home, workspace.clock).champion(workspace.system.name)
+    champion = workspace.catalogue().champion(workspace.system.name)
     package = load_package(champion.package) if champion else None
     if champion and package:
         refuse_other_features(workspace, champion.version, package.schema)
@@ -96,9 +95,7 @@ def evaluate_new_model(workspace: Workspace, results: Mapping[str, Result]) -> R
     """Return the new model's test metrics."""
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
-    entry = Catalogue(workspace.home, workspace.clock).get(
-        workspace.system.name, results["trigger_training_dag"]["version"]
-    )
+    entry = workspace.catalogue().get(workspace.system.name, results["trigger_training_dag"]["version"])
     return {"version": entry.version, "type": entry.type, "metrics": dict(entry.metrics)}
 
 
@@ -106,7 +103,7 @@ def compare_with_production(workspace: Workspace, results: Mapping[str, Result])
     """Score challenger and champion on the same fresh rows; the difference comes with a bootstrap interval."""
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
-    catalogue = Catalogue(workspace.home, workspace.clock)
+    catalogue = workspace.catalogue()
     challenger = catalogue.get(workspace.system.name, results["trigger_training_dag"]["version"])
     champion = catalogue.champion(workspace.system.name)
     if champion is None:
@@ -146,7 +143,7 @@ def promote_if_better(workspace: Workspace, results: Mapping[str, Result]) -> Re
     if not verdict["better"]:
         return {"promoted": False, "champion": verdict["champion"], "why": verdict["why"]}
     reason = f"better than {verdict['champion']}: {verdict['why']}" if verdict["champion"] else verdict["why"]
-    entry = Catalogue(workspace.home, workspace.clock).promote(
+    entry = workspace.catalogue().promote(
         workspace.system.name, verdict["challenger"], actor=workspace.actor, reason=reason
     )
     return {"promoted": True, "champion": entry.version, "why": reason}

@@ -19,7 +19,8 @@ from orita.core.files import atomic_file
 from orita.core.version import VERSION
 from orita.features.training_sets.training_set import TrainingSet, latest_training_set, open_training_set
 from orita.models.build import build_ranker
-from orita.models.evaluation import evaluate
+from orita.models.calibration import fit_calibration
+from orita.models.evaluation import Evaluation, evaluate, permutation_importance, worst_slices, write_evaluation_report
 from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
 from orita.models.package import Package, load_package, write_package
@@ -29,7 +30,7 @@ from orita.models.reissue import reissue_package
 from orita.monitoring.reference import Reference
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue, ModelVersion, RunLog
+from orita.registry.catalogue import ModelVersion, RunLog
 
 __all__ = ["reference_path", "training_graph"]
 
@@ -145,6 +146,7 @@ def _fit(type_: str, drafts: _Drafts, train: Examples, val: Examples) -> None:
             "selected_to": splits["val"].end,
             "model": workspace.model.model.model_dump(mode="json"),
         },
+        calibration=fit_calibration(workspace.model.model.calibration, val.y_N, ranker.score(val)),
     )
     with atomic_file(drafts.report(type_)) as path:
         path.write_text(json.dumps({**asdict(fit), "seconds": seconds, "rows": len(train)}, default=str))
@@ -154,33 +156,71 @@ def _fit(type_: str, drafts: _Drafts, train: Examples, val: Examples) -> None:
 def evaluate_model(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Judge every trained model on validation rows, which choose the best, and on test rows, which are reported."""
     drafts = _drafts(workspace, results)
-    val, test = _rows(drafts.training_set, "val"), _rows(drafts.training_set, "test")
+    train, val, test = (_rows(drafts.training_set, part) for part in ("train", "val", "test"))
     settings = workspace.model.evaluation
-    judged: dict[str, Any] = {}
+    judged: dict[str, dict[str, Evaluation]] = {}
     with workspace.progress.bar("Evaluate", total=2 * len(drafts.types)) as bar:
         for type_ in drafts.types:
             package = load_package(drafts.package(type_))
             judged[type_] = {}
             for name, rows in (("val", val), ("test", test)):
-                scores_N = package.score(rows.users_N, rows.items_N, rows.x_NF)
                 judged[type_][name] = evaluate(
-                    scores_N,
+                    package.score(rows.users_N, rows.items_N, rows.x_NF),
                     rows,
                     metrics=settings.metrics,
                     slices=settings.slices if name == "test" else (),
+                    train=train,
                     resamples=settings.resamples,
                     confidence=settings.confidence,
                     seed=workspace.model.seed,
-                ).to_dict()
+                )
                 bar.advance()
-    best = max(drafts.types, key=lambda type_: judged[type_]["val"]["metrics"]["auc"])
-    path = workspace.home.reports / "evaluations" / workspace.system.name / f"{drafts.key}.json"
+    best = max(drafts.types, key=lambda type_: judged[type_]["val"].metrics["auc"] or 0.0)
+    path = _report(drafts)
+    models = {type_: {name: found.to_dict() for name, found in parts.items()} for type_, parts in judged.items()}
     with atomic_file(path) as partial:
-        partial.write_text(json.dumps({"best": best, "models": judged}, indent=2))
+        partial.write_text(json.dumps({"best": best, "models": models}, indent=2))
+    page = path.with_suffix(".html")
+    if settings.report:
+        _write_page(page, workspace, drafts, best, judged[best]["test"], test, train)
     metrics = {
-        type_: {name: _defined(part["metrics"]) for name, part in parts.items()} for type_, parts in judged.items()
+        type_: {name: _defined(found.metrics) for name, found in parts.items()} for type_, parts in judged.items()
     }
-    return {"best": best, "metrics": metrics, "report": str(path)}
+    pages = {"page": str(page)} if settings.report else {}
+    return {"best": best, "metrics": metrics, "report": str(path), **pages}
+
+
+def _report(drafts: _Drafts) -> Path:
+    """Return where the evaluation of a training is kept."""
+    workspace = drafts.workspace
+    return workspace.home.reports / "evaluations" / workspace.system.name / f"{drafts.key}.json"
+
+
+def _write_page(
+    path: Path, workspace: Workspace, drafts: _Drafts, type_: str, found: Evaluation, test: Examples, train: Examples
+) -> None:
+    """Write what the test rows say of the best model as a page for people."""
+    package, seed = load_package(drafts.package(type_)), workspace.model.seed
+
+    def score(rows: Examples) -> Any:
+        return package.score(rows.users_N, rows.items_N, rows.x_NF)
+
+    scores_N, splits = score(test), drafts.training_set.splits
+    write_evaluation_report(
+        path,
+        found,
+        test,
+        scores_N,
+        title=f"{workspace.system.name}: evaluation of {type_}",
+        name=type_,
+        facts={
+            "training set": drafts.training_set.id,
+            "trained on": f"{splits['train'].rows:,} rows, {splits['train'].start[:10]} to {splits['train'].end[:10]}",
+        },
+        worst=[worst_slices(scores_N, test, measure=m, train=train, seed=seed) for m in ("surprise", "log_loss")],
+        importance=permutation_importance(score, test, seed=seed) if 0 < found.positives < found.rows else (),
+        confidence=workspace.model.evaluation.confidence,
+    )
 
 
 def _defined(metrics: Mapping[str, float | None]) -> dict[str, float]:
@@ -191,7 +231,7 @@ def _defined(metrics: Mapping[str, float | None]) -> dict[str, float]:
 def log_to_mlflow(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Record a run for every trained model, once."""
     drafts, judged = _drafts(workspace, results), results["evaluate_model"]["metrics"]
-    catalogue = Catalogue(workspace.home, workspace.clock)
+    catalogue = workspace.catalogue()
     runs: dict[str, str] = {}
     for type_ in drafts.types:
         draft = f"{drafts.key}/{type_}"
@@ -218,16 +258,18 @@ def _run_log(type_: str, draft: str, drafts: _Drafts, metrics: Mapping[str, Mapp
 def register_model(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Register the best model as the challenger, once, and keep what its features and scores look like."""
     drafts, best = _drafts(workspace, results), results["evaluate_model"]["best"]
-    catalogue, system = Catalogue(workspace.home, workspace.clock), workspace.system.name
+    catalogue, system = workspace.catalogue(), workspace.system.name
     draft = f"{drafts.key}/{best}"
     entry = next((e for e in catalogue.versions(system) if e.tags.get(_DRAFT) == draft), None)
     if entry is None:
         run_id = results["log_to_mlflow"]["runs"][best]
         metrics = results["evaluate_model"]["metrics"][best]["test"]
-        package = load_package(drafts.package(best))
+        package, judged = load_package(drafts.package(best)), json.loads(_report(drafts).read_text())
 
         def write(folder: Path, version: str) -> None:
-            reissue_package(package, folder, _card(package, version, run_id, metrics))
+            card = _card(package, version, run_id, metrics)
+            found = judged["models"][best]["test"]
+            reissue_package(package, folder, card, text=workspace.model.card, evaluation=found)
 
         entry = catalogue.register(system, run_id, write, type_=best, tags={_DRAFT: draft, **_lineage(drafts)})
     _keep_reference(workspace, drafts, entry)

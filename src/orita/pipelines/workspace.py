@@ -25,6 +25,8 @@ from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.config import MonitoringConfig
 from orita.pipelines.config import DataConfig, ModelConfig
+from orita.registry.catalogue import Catalogue
+from orita.registry.config import RegistryConfig
 
 __all__ = ["Workspace"]
 
@@ -39,6 +41,7 @@ class Workspace:
         data, model, monitoring: the three configuration files.
         events: which event log.
         online: which online store.
+        registry: which catalogue of models.
         source: a file or folder to ingest; None: the synthetic world is generated.
         actor: who runs this, for the audit trail.
         clock: tells the time.
@@ -52,6 +55,7 @@ class Workspace:
     monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
     events: EventLogConfig = field(default_factory=EventLogConfig)
     online: OnlineConfig = field(default_factory=OnlineConfig)
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
     source: Path | None = None
     actor: str = "orita"
     clock: Clock = field(default_factory=SystemClock)
@@ -74,6 +78,10 @@ class Workspace:
     def generations(self) -> Generations:
         """Return the generations of the online state; who asks for them closes them."""
         return open_generations(self.online, self.home, self.system.name)
+
+    def catalogue(self) -> Catalogue:
+        """Return the catalogue of models."""
+        return Catalogue(self.home, self.clock, self.registry)
 
     def tables(self, *, begun: bool = True) -> Tables:
         """Return every lake table that the system reads, as it is now; *begun*: there must be events.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -28,9 +27,13 @@ from orita.features.plan import plan_of
 from orita.features.registry.registry import FeatureRegistry
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
+from orita.models.package import Package, load_package, package_schema
 from orita.monitoring.config import MonitoringConfig
 from orita.pipelines.config import DataConfig, ModelConfig
 from orita.pipelines.workspace import Workspace
+from orita.registry.catalogue import Catalogue
+from orita.registry.config import RegistryConfig
+from orita.registry.trust import trust_of
 from orita.serving.config import ServingConfig
 
 __all__ = ["FILES", "OritaConfig", "Project", "builtin_systems", "open_project", "scaffold"]
@@ -48,6 +51,7 @@ class OritaConfig(Section):
         tenant: whose data these are.
         events: the event log.
         online: the online store.
+        registry: the catalogue of models.
         serving: the server.
     """
 
@@ -55,6 +59,7 @@ class OritaConfig(Section):
     tenant: str = DEFAULT_TENANT
     events: EventLogConfig = EventLogConfig()
     online: OnlineConfig = OnlineConfig()
+    registry: RegistryConfig = RegistryConfig()
     serving: ServingConfig = ServingConfig()
 
 
@@ -88,6 +93,7 @@ class Project:
             monitoring=self.monitoring.value,
             events=self.main.value.events,
             online=self.main.value.online,
+            registry=self.main.value.registry,
             source=source,
             actor=actor(),
             clock=clock or SystemClock(),
@@ -107,6 +113,18 @@ class Project:
             memory_mb=self.data.value.validation.memory_mb,
             validation=self.data.value.validation,
         )
+
+    def catalogue(self) -> Catalogue:
+        """Return the catalogue of models."""
+        return Catalogue(self.home, config=self.main.value.registry)
+
+    def load_package(self, folder: Path) -> Package:
+        """Open the package in *folder*.
+
+        Raises:
+            UserError: it is damaged, or not of who is trusted.
+        """
+        return load_package(folder, trust=trust_of(self.main.value.registry, self.home))
 
     def event_log(self) -> EventLog:
         """Open the event log; who opens it closes it."""
@@ -213,7 +231,7 @@ S = TypeVar("S", bound=Section)
 def _served(home: Home, system: str) -> Iterator[FeatureSchema]:
     """Yield the schemas of the packages that serve, or may after a rollback."""
     for file in sorted((home.packages / system).glob("*/schema.json")):
-        yield FeatureSchema.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        yield package_schema(file.parent)
 
 
 def _read(section: type[S], name: str, folder: Path, defaults: Path | None, given: list[str]) -> Loaded[S]:

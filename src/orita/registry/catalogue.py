@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -23,9 +23,11 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.core.extras import require
 from orita.core.files import atomic_directory, remove_leftovers
 from orita.core.home import Home
-from orita.models.config import MetricName
-from orita.models.package import load_package
+from orita.models.config import is_metric
+from orita.models.package import Package, load_package
+from orita.registry.config import RegistryConfig
 from orita.registry.tracking import mlflow_client
+from orita.registry.trust import sign_if_wanted, trust_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -35,7 +37,6 @@ __all__ = ["Alias", "Catalogue", "ModelVersion", "RunLog"]
 
 Alias = Literal["champion", "challenger"]
 _READY = "orita.ready"
-_TEST_METRICS = frozenset(get_args(MetricName))
 _LONGEST_PARAM, _PARAMS_A_BATCH, _METRICS_A_BATCH = 6000, 100, 1000  # limits of MLflow
 _FORMAT = 1
 
@@ -88,14 +89,19 @@ class RunLog:
 class Catalogue:
     """The models of one home and tenant."""
 
-    def __init__(self, home: Home, clock: Clock | None = None) -> None:
+    def __init__(self, home: Home, clock: Clock | None = None, config: RegistryConfig | None = None) -> None:
         self.home = home
-        self._clock = clock or SystemClock()
+        self._clock, self._config = clock or SystemClock(), config or RegistryConfig()
 
     @cached_property
     def _client(self) -> MlflowClient:
         """MLflow's client, made when it is first needed: looking at an empty home writes nothing."""
-        return mlflow_client(self.home)
+        return mlflow_client(self.home, self._config)
+
+    @cached_property
+    def _load(self) -> Callable[[Path], Package]:
+        """Opens a package of somebody who is trusted."""
+        return partial(load_package, trust=trust_of(self._config, self.home))
 
     @cached_property
     def _deployments(self) -> Deployments:
@@ -157,16 +163,17 @@ class Catalogue:
         )
         version = f"v{_FORMAT}.{made.version}.0"
         remove_leftovers(folder.parent)  # of a registration of this run that was cut short
-        with atomic_directory(folder) as partial:
-            write(partial, version)
-        load_package(folder).check_sample()
+        with atomic_directory(folder) as draft:
+            write(draft, version)
+            sign_if_wanted(self._config, self.home, draft)
+        self._load(folder).check_sample()
         client.set_model_version_tag(name, made.version, _READY, "true")
         client.set_registered_model_alias(name, "challenger", made.version)
         return self.get(system, version)
 
     def versions(self, system: str) -> list[ModelVersion]:
         """Return every version of *system*, the newest first."""
-        if not self.home.mlflow_db.exists():
+        if self._config.tracking_uri is None and not self.home.mlflow_db.exists():
             return []
         name = self._name(system)
         found = self._client.search_model_versions(f"name = '{name}'", max_results=10_000)
@@ -248,14 +255,15 @@ class Catalogue:
         return self._deployments.current(system)
 
     def _publish(self, entry: ModelVersion) -> None:
-        """Copy a package, once it has proved whole, into the package store."""
+        """Copy a package into the package store; it is there once it has proved whole, and is of who is trusted."""
         target = self.home.packages / entry.system / entry.version
         if target.exists():
-            load_package(target)
+            self._load(target)
             return
-        load_package(entry.package).check_sample()
-        with atomic_directory(target) as partial:
-            shutil.copytree(entry.package, partial, dirs_exist_ok=True)
+        self._load(entry.package)
+        with atomic_directory(target) as copied:
+            shutil.copytree(entry.package, copied, dirs_exist_ok=True)
+            self._load(copied).check_sample()
 
     def _point(self, entry: ModelVersion, *, actor: str, reason: str) -> None:
         current = self._deployments.current(entry.system)
@@ -270,7 +278,7 @@ class Catalogue:
             number=int(version.version),
             type=version.tags.get("orita.type", ""),
             aliases=tuple(sorted(aliases.get(str(version.version), []))),
-            metrics={name: value for name, value in run.data.metrics.items() if name in _TEST_METRICS},
+            metrics={name: value for name, value in run.data.metrics.items() if is_metric(name)},
             run_id=version.run_id,
             created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
             package=self._local(version.source),

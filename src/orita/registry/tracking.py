@@ -1,4 +1,4 @@
-"""MLflow underneath: its tracking store and registry on SQLite, in process, without a server."""
+"""MLflow underneath: its tracking store and registry, in process on SQLite or PostgreSQL, or a server of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orita.core.errors import Unavailable
 from orita.core.extras import require
 from orita.core.files import atomic_file, remove_leftovers
 from orita.core.home import Home
+from orita.registry.config import RegistryConfig
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -20,32 +22,56 @@ if TYPE_CHECKING:
 __all__ = ["mlflow_client"]
 
 
-def mlflow_client(home: Home) -> MlflowClient:
-    """Return MLflow's client on this home's database; the first call makes it.
+def mlflow_client(home: Home, config: RegistryConfig | None = None) -> MlflowClient:
+    """Return MLflow's client on the store that *config* names, by default the home's; the first call makes it.
 
     Raises:
-        MissingExtra: MLflow is not installed.
+        MissingExtra: MLflow, or the driver of the database, is not installed.
+        Unavailable: the database or the server does not answer.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     require("mlflow.tracking", extra="train")
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):  # MLflow sets its own levels as it is imported
         logging.getLogger(name).setLevel(logging.WARNING)
+    address = config.tracking_uri if config else None
     with _made_once(home):
+        if address is not None:
+            return _reach(address)
         if not home.mlflow_db.exists():
             _make(home.mlflow_db)
-        return _open(home.mlflow_db)
+        return _open(f"sqlite:///{home.mlflow_db}")
 
 
 def _make(database: Path) -> None:
     """Make MLflow's tables, all or none: it runs some 40 migrations and cannot go on from the middle."""
     remove_leftovers(database.parent, database.suffix)
     with atomic_file(database) as partial:
-        _open(partial)._tracking_client.store.engine.dispose()
+        _open(f"sqlite:///{partial}")._tracking_client.store.engine.dispose()
 
 
-def _open(database: Path) -> MlflowClient:
+def _reach(address: str) -> MlflowClient:
+    """Open the store at *address*, which is not ours: it may be away."""
+    kind, _, rest = address.partition("://")
+    if kind.startswith("postgresql"):
+        require("psycopg", extra="postgres")
+        kind = "postgresql+psycopg"
+    mlflow, sql = require("mlflow.exceptions", extra="train"), require("sqlalchemy.exc", extra="train")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    try:
+        return _open(f"{kind}://{rest}")
+    except (mlflow.MlflowException, sql.SQLAlchemyError) as error:
+        shown = f"{kind}://{rest.rpartition('@')[2]}"  # without user and password
+        raise Unavailable(
+            f"registry.tracking_uri: {shown} does not answer ({_short(error)}): check the address, and that it runs."
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+
+
+def _open(address: str) -> MlflowClient:
     tracking = require("mlflow.tracking", extra="train")
-    address = f"sqlite:///{database}"
     client: MlflowClient = tracking.MlflowClient(address, address)
     client.search_registered_models(max_results=1)  # the registry's half opens at its first use
     return client
