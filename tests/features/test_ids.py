@@ -318,3 +318,45 @@ def test_text_that_is_none_is_refused(tmp_path: Path) -> None:
     put(workspace, tmp_path, [event(0)])
     with pytest.raises(UserError, match="is no text"):
         online(workspace, "\udcff", [7])
+
+
+def test_what_was_pushed_long_ago_still_decides(tmp_path: Path) -> None:
+    """The log knows the type of an id that its last rows do not have; a file that is ingested meanwhile keeps to it."""
+    workspace = small_workspace(tmp_path, declared())
+    with store_of(workspace) as store, closing(workspace.event_log()) as log:
+        store.push_features([event(0, item_id="ann")])
+        bare = event(1)
+        del bare["item_id"]
+        store.push_features([bare])
+        file, schemas = write_jsonl(tmp_path / "shown.jsonl", [event(2, item_id=12)]), workspace.system.tables
+        ingest(workspace.home, file, schemas=schemas, origin={"system": "ids"}, clock=workspace.clock, log=log)
+        store.push_features([event(3, item_id="12")])
+    assert stream_features(workspace, until=lambda _: False, once=True).unsound == 0
+    assert [row["ranked"] for row in online(workspace, 1, ["ann", 12])] == [1, 2]
+
+
+def test_columns_of_one_kind_of_id_have_one_type(tmp_path: Path) -> None:
+    """A giver is a user: text where users are, whichever source came first, and publication goes on."""
+    workspace = small_workspace(tmp_path, declared(gifts=True))
+    gift = {"id": "g1", "giver": "12", "item_id": 7, "at": event(1)["at"]}
+    assert pushed(workspace, [event(0, user_id="ann"), event(1, user_id="12")]).counted == 2
+    assert pushed(workspace, [gift, gift | {"id": "g2", "giver": "ann"}], "gifts").counted == 2
+    for _ in range(2):
+        assert [online(workspace, user, [7])[0]["given"] for user in ("ann", 12)] == [1, 1]
+        publish_online(workspace)
+    with store_of(workspace) as store:
+        store.push_features([event(2, user_id=5)])
+    assert stream_features(workspace, until=lambda _: False, once=True).unsound == 0
+
+
+def test_a_column_that_two_kinds_of_ids_share_tells_of_both(tmp_path: Path) -> None:
+    """What is learned of a bank holds for the bank alone, and for the branches of which it is a part."""
+    bank = Entity("bank", "bank")
+    made = system("ids", label=SHOWN.click, rank=BRANCH, for_=USER)
+    made.features(banks=SHOWN.count().by(bank), ranked=SHOWN.count().by(BRANCH))
+    workspace = small_workspace(tmp_path, made)
+    rows = [event(n, bank=each, branch="1") for n, each in enumerate(("a7", "12", "12"))]
+    assert pushed(workspace, rows).counted == 3
+    with store_of(workspace) as store:
+        found = store.get_online_features(1, [("12", "1")], context={"bank": "12"}).to_pylist()
+    assert (found[0]["banks"], found[0]["ranked"]) == (2, 2)

@@ -21,7 +21,6 @@ from orita.events.sink import sink
 from orita.features.generations import publish
 from orita.features.generations.filling import Filled, fill_store
 from orita.features.stores.lmdb import LmdbStore
-from orita.features.stores.store import OnlineStore
 from orita.features.stream.intake import offset_name
 from orita.pipelines import log_retention
 from orita.pipelines.etl import publish_online
@@ -138,7 +137,10 @@ def test_what_a_publication_on_its_way_will_go_on_from_stays(
     workspace: Workspace, log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream that goes on meanwhile lets nothing go that the new generation has yet to count."""
-    pushed(workspace, log, 0, 20)
+    pushed(workspace, log, 0, 10)
+    sink(workspace.home, log, "interactions", SHOWN.schema, clock=workspace.clock)
+    before = publish_online(workspace).name
+    pushed(workspace, log, 10, 20)
     sink(workspace.home, log, "interactions", SHOWN.schema, clock=workspace.clock)
     fill = fill_store
 
@@ -147,14 +149,12 @@ def test_what_a_publication_on_its_way_will_go_on_from_stays(
         monkeypatch.setattr(log_retention, "HORIZON", HORIZON)
         pushed(workspace, log, 20, 60)
         sink(workspace.home, log, "interactions", SHOWN.schema, clock=workspace.clock)
-        assert retain_events(workspace, log, counted_to(60)) == {"interactions": {0: 20 - HORIZON}}
+        assert retain_events(workspace, log, another, "another") == {}
+        assert retain_events(workspace, log, another, before) == {"interactions": {0: 20 - HORIZON}}
         return fill(*args, **options)
 
-    def counted_to(offset: int) -> OnlineStore:
-        store = LmdbStore(workspace.home.root / "another")
-        store.apply(offset_name(SHOWN, 0), 0, offset, [])
-        return store
-
+    another = LmdbStore(workspace.home.root / "another")
+    another.apply(offset_name(SHOWN, 0), 0, 60, [])
     monkeypatch.setattr(publish, "fill_store", slow)
     publish_online(workspace)
     done = stream_features(workspace, until=lambda _: False, log=log, once=True)

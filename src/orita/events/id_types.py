@@ -5,7 +5,7 @@ A column of ids has one type in all tables of a home and all streams of its log:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
@@ -22,16 +22,8 @@ def stored_id_types(lake: Lake, names: Collection[str], *, first: str = "") -> d
 
 
 def logged_id_types(log: EventLog, names: Collection[str]) -> dict[str, pa.DataType]:
-    """Return the types, int64 or string, of the columns *names* of which *log* has ids: those of its last rows."""
-
-    def last() -> Iterator[pa.Schema]:
-        for stream in log.streams():
-            for partition in range(log.partitions(stream)):
-                start, end = log.start(stream, partition), log.end(stream, partition)
-                if start < end:
-                    yield log.read(stream, partition, end - 1, 1).rows.schema
-
-    return _found(last(), names)
+    """Return the types, int64 or string, of the columns *names* of which a stream of *log* ever had ids."""
+    return _found((log.schema(stream) for stream in log.streams()), names)
 
 
 def id_types_in(batches: Iterable[Batch], names: Collection[str]) -> dict[str, pa.DataType]:

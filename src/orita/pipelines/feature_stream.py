@@ -142,7 +142,7 @@ def _streamed(
                         done = replace(done.after(step), waiting=waiting, away="")
                         outages.over()
                         if retaining.due() and not _newer(generations, generation):
-                            retain_events(workspace, log, state)
+                            retain_events(workspace, log, state, of=generation.name)
                         ended = told() or (once and not done.waiting)
             except StoreAway as error:
                 if once or not done.generation:  # nobody waits for what may have another address
@@ -212,9 +212,9 @@ def _first(workspace: Workspace) -> Generation:
 def _id_types(plan: Plan, generation: Generation) -> dict[str, pa.DataType]:
     """Return the types that ids have in the state, by the columns of events; what was not seen yet has none."""
     return {
-        column: pa.string() if kind in generation.string_ids else pa.int64()
-        for column, kind in id_columns(plan).items()
-        if kind not in generation.unknown_ids
+        column: pa.string() if set(kinds) & set(generation.string_ids) else pa.int64()
+        for column, kinds in id_columns(plan).items()
+        if set(kinds) - set(generation.unknown_ids)
     }
 
 

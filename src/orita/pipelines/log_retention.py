@@ -23,7 +23,7 @@ Kept = Mapping[str, Mapping[int, int]]
 """By stream and partition, the first offset that is kept."""
 
 
-def retain_events(workspace: Workspace, log: EventLog, store: OnlineStore | None = None) -> Kept:
+def retain_events(workspace: Workspace, log: EventLog, store: OnlineStore | None = None, of: str | None = None) -> Kept:
     """Delete what ``events.retention`` lets go, of every stream that the system reads.
 
     Nothing goes that the lake or the online features in use do not hold, nor the last 100,000 events of a partition
@@ -33,6 +33,7 @@ def retain_events(workspace: Workspace, log: EventLog, store: OnlineStore | None
         workspace: whose events.
         log: where they are.
         store: that of the online features in use, where it is open already.
+        of: the generation of *store*; nothing goes where another took its place meanwhile.
 
     Raises:
         UserError: the configuration keeps everything.
@@ -44,9 +45,9 @@ def retain_events(workspace: Workspace, log: EventLog, store: OnlineStore | None
         )
     with closing(workspace.generations()) as generations:
         filled_to = [made.get("offsets", {}) for made in generations.unfinished().values()]
-        if store is not None:
-            return _retained(workspace, log, store, filled_to)
         current = generations.current()
+        if store is not None:
+            return _retained(workspace, log, store, filled_to) if current and current.name == of else {}
         if current is None or current.plan != workspace.plan.version:
             return _retained(workspace, log, None, filled_to)
         with closing(generations.reading(current.name)) as opened:

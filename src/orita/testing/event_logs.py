@@ -103,6 +103,8 @@ def _streams_are_made_once(case: _Case) -> None:
         case.log.create("No Name", _PARTITIONS)
     with _refused(NotFound, "nowhere", "an unknown stream"):
         case.log.append("nowhere", pa.table({"user_id": [1]}), key=["user_id"])
+    with _refused(NotFound, "nowhere", "an unknown stream"):
+        case.log.schema("nowhere")
     with _refused(NotFound, str(_PARTITIONS), "an unknown partition"):
         case.log.read(case.stream, _PARTITIONS, 0, 1)
 
@@ -120,6 +122,8 @@ def _rows_come_back_in_order(case: _Case) -> None:
             assert (span.first, span.next) == expected, f"offsets are {span}, not {expected}"
             appended[partition] += part.to_pylist()
     assert case.everything() == appended, "rows are not as they were appended"
+    columns = {field.name: field.type for field in case.log.schema(case.stream)}
+    assert columns == {"user_id": pa.int64(), "n": pa.int64()}, f"the columns of the stream are {columns}"
     assert case.log.append(case.stream, rows.slice(0, 0), key=["user_id"]) == {}, "no rows have no offsets"
     again = case.make(case.clock)
     try:

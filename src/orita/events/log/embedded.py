@@ -103,6 +103,10 @@ class EmbeddedLog:
         """Return how many partitions *stream* has."""
         return len(self._stream(stream).partitions)
 
+    def schema(self, stream: str) -> pa.Schema:
+        """Return the columns that rows of *stream* ever had."""
+        return self._stream(stream).schemas.union()
+
     def append(self, stream: str, rows: pa.RecordBatch | pa.Table, *, key: Sequence[str]) -> Appended:
         """Append *rows*, parted by *key*."""
         opened = self._stream(stream)

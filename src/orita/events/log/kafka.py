@@ -113,6 +113,11 @@ class KafkaLog:
             self._counts[stream] = topics[self._topic(stream)]
         return self._counts[stream]
 
+    def schema(self, stream: str) -> pa.Schema:
+        """Return the columns that rows of *stream* ever had."""
+        self.partitions(stream)
+        return self._known_schemas(stream).union()
+
     def append(self, stream: str, rows: pa.RecordBatch | pa.Table, *, key: Sequence[str]) -> Appended:
         """Append *rows*, parted by *key*."""
         count = self.partitions(stream)

@@ -52,6 +52,12 @@ class KafkaSchemas:
                 raise BrokenLog(f"topic {self._topic} holds no schema {number}: rows that name it cannot be read.")
             return self._valid[number]
 
+    def union(self) -> pa.Schema:
+        """Return the columns of all of them."""
+        with self._mutex:
+            self._catch_up()
+            return self._union
+
     def _known(self, schema: pa.Schema) -> int | None:
         return next((number for number, known in self._valid.items() if known.equals(schema)), None)
 

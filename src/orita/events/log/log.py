@@ -141,6 +141,10 @@ class EventLog(Protocol):
         """Return how many partitions *stream* has; this and every method below raise `NotFound` for unknown ones."""
         ...
 
+    def schema(self, stream: str) -> pa.Schema:
+        """Return the columns that rows of *stream* ever had; one of nothing but nulls has the type null."""
+        ...
+
     def append(self, stream: str, rows: pa.RecordBatch | pa.Table, *, key: Sequence[str]) -> Appended:
         """Append *rows*, parted by the hash of their *key* columns (`orita.events.log.partitioning`).
 

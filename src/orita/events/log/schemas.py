@@ -49,11 +49,18 @@ class Schemas:
         found = self._by_number.get(number)
         return found if found is not None else self._load(number)
 
-    def _stored(self, schema: pa.Schema) -> int:
+    def union(self) -> pa.Schema:
+        """Return the columns of all of them."""
         known = pa.schema([])
-        numbers = sorted(int(path.stem) for path in self._folder.glob(f"[0-9]*{_SUFFIX}"))
-        for number in numbers:
+        for number in self._there():
             known = checked_against(known, self.schema(number), self._stream)
+        return known
+
+    def _there(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._folder.glob(f"[0-9]*{_SUFFIX}"))
+
+    def _stored(self, schema: pa.Schema) -> int:
+        known, numbers = self.union(), self._there()
         if schema in self._numbers:
             return self._numbers[schema]
         checked_against(known, schema, self._stream)

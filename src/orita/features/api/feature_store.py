@@ -39,6 +39,7 @@ from orita.features.online.keys import Id
 from orita.features.online.reader import OnlineReader
 from orita.features.plan import plan_of
 from orita.features.schema import FeatureSchema
+from orita.features.state.id_kinds import alike_columns
 from orita.features.system import System
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class FeatureStore:
         self._readers: dict[tuple[str, ...] | None, OnlineReader] = {}
         self._opening = threading.Lock()
         self._sources = {record.source.name: record.source for record in self._plan.records}
+        self.alike = alike_columns(self._plan)
         self._sources[system.source.name] = system.source
         self._context = self._context_columns()
 
@@ -179,7 +181,8 @@ class FeatureStore:
         """
         stream = self.source(source)
         types = {**(id_types or {}), **self.id_types(stream.schema)}
-        rows = decided_ids(stream.schema, event_table(stream.schema, events, types, self.validation, self.now()), types)
+        rows = event_table(stream.schema, events, types, self.validation, self.now())
+        rows = decided_ids(stream.schema, rows, types, self.alike)
         if not len(rows):
             return {}
         self.open_streams()
@@ -201,10 +204,19 @@ class FeatureStore:
         return to_micros(self._clock.now())
 
     def id_types(self, schema: TableSchema) -> dict[str, pa.DataType]:
-        """Return the type of each id of a table that is decided: the lake's, whatever table has it, else the log's."""
+        """Return the type of each id of a table that is decided: the lake's, whatever table has it, else the log's.
+
+        Columns with ids of one kind have one type: a giver's are those of users.
+        """
         ids = {column.name for column in schema.columns if column.type == "id"}
-        stored = stored_id_types(Lake(self.home), ids, first=schema.name)
-        return stored if ids <= set(stored) else {**logged_id_types(self.log, ids - set(stored)), **stored}
+        found = stored_id_types(Lake(self.home), ids, first=schema.name)
+        if ids <= set(found):
+            return found
+        found = {**logged_id_types(self.log, ids - set(found)), **found}
+        if lacking := {other for name in ids - set(found) for other in self.alike.get(name, ())} - set(found):
+            found = {**logged_id_types(self.log, lacking), **stored_id_types(Lake(self.home), lacking), **found}
+        typed = {name: next((found[n] for n in (name, *self.alike.get(name, ())) if n in found), None) for name in ids}
+        return {name: kind for name, kind in typed.items() if kind is not None}
 
     def open_streams(self) -> None:
         """Make the streams of the system's sources, where they are not there yet."""

@@ -14,7 +14,7 @@ from orita.events.arriving import arrived
 from orita.events.schema import TableSchema
 from orita.features.api.feature_store import FeatureStore
 from orita.features.api.row_files import read_rows
-from orita.features.api.undecided_ids import suggested_types
+from orita.features.api.undecided_ids import of_one_type, suggested_types
 
 __all__ = ["PushedFile", "push_file"]
 
@@ -66,7 +66,7 @@ def push_file(
     offsets: dict[int, int] = {}
     with progress.bar(f"Push {file.name}", total=total) as bar:
         for table in _declared(schema, file, chunk_rows):
-            spans = store.push_features(table, source, id_types=suggested)
+            spans = store.push_features(table, source, id_types=of_one_type(suggested, store.alike))
             offsets |= {partition: span.next for partition, span in spans.items()}
             rows += len(table)
             bar.advance(len(table))

@@ -6,14 +6,14 @@ over what the log decided. A column without any id says nothing: it goes into th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
 from orita.events.schema import TableSchema
 from orita.events.whole_ids import are_whole
 
-__all__ = ["decided_ids", "suggested_types"]
+__all__ = ["decided_ids", "of_one_type", "suggested_types"]
 
 
 def suggested_types(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
@@ -35,9 +35,23 @@ def suggested_types(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, 
     return found
 
 
-def decided_ids(schema: TableSchema, rows: pa.Table, id_types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Return *rows* with ids that have a type, of nulls alone none; arguments as there."""
-    found = suggested_types(schema, rows, id_types)
+def of_one_type(suggested: Mapping[str, pa.DataType], alike: Mapping[str, Collection[str]]) -> dict[str, pa.DataType]:
+    """Return *suggested* types, those of columns that are *alike* the same: texts, where one of them has some."""
+    texts = {name for name, kind in suggested.items() if pa.types.is_string(kind)}
+    return {name: pa.string() if texts & {name, *alike.get(name, ())} else kind for name, kind in suggested.items()}
+
+
+def decided_ids(
+    schema: TableSchema,
+    rows: pa.Table,
+    id_types: Mapping[str, pa.DataType],
+    alike: Mapping[str, Collection[str]] | None = None,
+) -> pa.Table:
+    """Return *rows* with ids that have a type, of nulls alone none; arguments as there.
+
+    Columns that are *alike*, by name, have one type.
+    """
+    found = of_one_type(suggested_types(schema, rows, id_types), alike or {})
     for name in (column.name for column in schema.columns if column.type == "id" and column.name != schema.key):
         if name in rows.column_names and name not in id_types and name not in found:
             found[name] = pa.null()

@@ -32,10 +32,8 @@ class FolderGenerations:
 
     def current(self) -> Generation | None:
         """Return the generation that readers use, None before the first."""
-        pointer = self.folder / _POINTER
-        if not pointer.exists():
-            return None
-        return Generation.from_json((self.folder / pointer.read_text().strip() / _META).read_text())
+        name = self._pointed()
+        return Generation.from_json((self.folder / name / _META).read_text()) if name else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all there are, the oldest first."""
@@ -43,8 +41,15 @@ class FolderGenerations:
 
     def unfinished(self) -> dict[str, dict[str, Any]]:
         """Return by name what those are made of that were begun and not finished, the oldest first."""
-        begun = [file for file in sorted(self.folder.glob(f"gen-*/{_BEGUN}")) if not (file.parent / _META).exists()]
-        return {file.parent.name: json.loads(file.read_text()) for file in begun}
+        found = {}
+        newest = self._pointed()
+        for file in sorted(self.folder.glob(f"gen-*/{_BEGUN}")):
+            try:
+                if not (file.parent / _META).exists() or file.parent.name > newest:
+                    found[file.parent.name] = json.loads(file.read_text())
+            except FileNotFoundError:
+                continue  # it was retired meanwhile
+        return found
 
     def begin(self, made_of: Mapping[str, object], *, resume: bool) -> str:
         """Return the name of a generation to write; see the contract."""
@@ -75,6 +80,10 @@ class FolderGenerations:
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
+
+    def _pointed(self) -> str:
+        pointer = self.folder / _POINTER
+        return pointer.read_text().strip() if pointer.exists() else ""
 
     def _retire(self, keep: set[str]) -> None:
         remove_leftovers(self.folder)

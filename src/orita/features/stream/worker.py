@@ -8,7 +8,7 @@ of different partitions share keys (items, in a log parted by user), so they tak
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -84,7 +84,9 @@ class StreamWorker:
         self._plan, self._log, self._store, self._group = plan, log, store, group
         self._clock, self._most_rows, self._horizon = clock or SystemClock(), most_rows, horizon
         self._published, self._validation = dict(id_types or {}), validation
-        self._id_columns, self._kinds = id_columns(plan), dict[str, bool]()
+        self._id_columns = id_columns(plan)
+        self._kinds: dict[str, bool] = {}  # what is known of ids, and what the store has learned of it
+        self._stored_kinds: dict[str, bool] = {}
         self._id_types: dict[str, pa.DataType] = {}  # intakes judge by it as it is
         self._sources = {record.source.name: record.source for record in plan.records}
         self._intakes: dict[str, Intake] = {}
@@ -126,22 +128,24 @@ class StreamWorker:
 
     def _take(self, name: str, wait_seconds: float) -> Taken | None:
         taken = self._intakes[name].take(self._most_rows, wait_seconds)
-        if taken:
-            self._learn(seen_kinds(self._plan, self._sources[name], taken.rows))
-        return taken
+        if taken is None:
+            return None
+        self._learn(seen_kinds(self._plan, self._sources[name], taken.rows))
+        return replace(taken, rows=_in_types(taken.rows, self._id_types))
 
     def _learn(self, kinds: Mapping[str, bool]) -> None:
-        """Know of ids whether they are texts, where that was not known."""
-        self._kinds = {**kinds, **self._kinds}
-        for column, kind in self._id_columns.items():
-            if kind in self._kinds and column not in self._published:
-                self._id_types[column] = pa.string() if self._kinds[kind] else pa.int64()
+        """Know of ids whether they are texts, where the store does not know it."""
+        self._kinds = {**self._kinds, **kinds, **self._stored_kinds}
+        for column, its in self._id_columns.items():
+            known = [self._kinds[kind] for kind in its if kind in self._kinds]
+            if known and column not in self._published:
+                self._id_types[column] = pa.string() if any(known) else pa.int64()
 
     def _apply(self, taken: Mapping[str, Taken | None], turn: int, now: int) -> Progressed:
         stretches = [stretch for each in taken.values() if each for stretch in each.stretches]
         moves = {stretch.name: (stretch.first, stretch.next) for stretch in stretches}
-        before = learned_kinds(self._store.get_many)
-        learned = [written_kinds(self._kinds)] if self._kinds != before else []
+        judged_by = self._stored_kinds
+        learned = [written_kinds(self._kinds)] if self._kinds != judged_by else []
         while True:
             changes, parted, counted = self._changes(taken, now)
             changes += learned
@@ -149,10 +153,10 @@ class StreamWorker:
                 break
             turn = self._turned()
             moved = any((self._store.offset(name) or 0) != first for name, (first, _) in moves.items())
-            if moved or learned_kinds(self._store.get_many) != before:
+            if moved or self._stored_kinds != judged_by:
                 self._rejoin()  # another worker has counted these, or learned what ids are
                 return self._progressed()
-        self._turn = turn + 1
+        self._turn, self._stored_kinds = turn + 1, self._kinds
         for name, new in taken.items():
             self._held[name].keep(parted[name])
             if new:
@@ -187,7 +191,8 @@ class StreamWorker:
         if turn != self._turn:
             for held in self._held.values():
                 held.reload()
-            self._learn(learned_kinds(self._store.get_many))
+            self._stored_kinds = learned_kinds(self._store.get_many)
+            self._learn({})
             self._turn = turn
         return turn
 
@@ -202,9 +207,9 @@ class StreamWorker:
         """Begin where the store stands, with what it remembers."""
         self._leave(counted=False)
         self._turn = self._store.offset(_TURN) or 0
-        self._kinds = {}
+        self._kinds, self._stored_kinds = {}, learned_kinds(self._store.get_many)
         self._id_types = dict(self._published)
-        self._learn(learned_kinds(self._store.get_many))
+        self._learn({})
         for name, source in self._sources.items():
             self._held[name] = HeldEvents(self._store, source)
             self._intakes[name] = Intake(
@@ -212,3 +217,11 @@ class StreamWorker:
                 prefix=RESERVED, horizon=self._horizon, id_types=self._id_types,
                 validation=self._validation,
             )  # fmt: skip
+
+
+def _in_types(rows: pa.Table, id_types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Return *rows* with ids as texts where those of their kind are."""
+    for name, kind in id_types.items():
+        if name in rows.column_names and pa.types.is_string(kind) and pa.types.is_integer(rows[name].type):
+            rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(kind))
+    return rows
