@@ -12,26 +12,16 @@ import numpy as np
 import onnxruntime
 import pytest
 from tests.models.clicks import MODEL, SCHEMA, TRAINING, clicks
+from tests.models.packaged import CARD
 
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
 from orita.models.build import build_ranker
 from orita.models.examples import Examples
-from orita.models.manifest import write_manifest
-from orita.models.metadata import ModelMetadata
 from orita.models.package import HasWeights, Package, load_package, write_package
+from orita.models.package.manifest import write_manifest
 from orita.models.ranker import FitContext, Ranker
 
-CARD = ModelMetadata(
-    model_id="01890000-0000-7000-8000-000000000000",
-    model_version="v1.2.3",
-    training_date="2024-11-15T00:00:00+00:00",
-    mlflow_run_id="run",
-    model_type="two_tower",
-    metrics={"auc": 0.75},
-    feature_schema_version=SCHEMA.version,
-    training_data_date_range={"start": "2024-01-01", "end": "2024-11-15"},
-)
 FILES = [
     "items.parquet",
     "manifest.json",

@@ -112,7 +112,7 @@ def test_somebody_else_s_key_is_trusted_by_its_file(package: Path, run: _Run, tm
 
 def test_other_versions_than_then_are_a_note(package: Path, run: _Run) -> None:
     """A library that scores with another version than when the package was written is told, and is no fault."""
-    from orita.models.manifest import write_manifest
+    from orita.models.package.manifest import write_manifest
 
     (package / "requirements.txt").write_text("# serving\nnumpy==1.0\nnothing-like-it==2\n# training\ntorch==0.1\n")
     write_manifest(package)

@@ -18,10 +18,9 @@ import pytest
 from tests.models.packaged import fitted, package_of
 
 from orita.core.errors import UserError
-from orita.models.manifest import write_manifest
 from orita.models.package import Package, Trust, load_package, sign_package
 from orita.models.package.keys import SigningKey, create_key, read_signing_key
-from orita.models.package.manifest import read_contents
+from orita.models.package.manifest import read_contents, write_manifest
 
 CORRUPTIONS = 1000
 Files = dict[str, bytes]

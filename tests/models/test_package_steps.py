@@ -15,9 +15,9 @@ from orita.core.files import atomic_directory
 from orita.models.calibration import fit_calibration
 from orita.models.compose import Composer
 from orita.models.examples import Examples
-from orita.models.manifest import write_manifest
 from orita.models.package import load_package, read_weights, write_package
 from orita.models.package.card import CardText
+from orita.models.package.manifest import write_manifest
 from orita.models.package.steps import ClipFeature, ClipScore, FillFeature, Temperature
 from orita.models.ranker import Ranker
 from orita.models.reissue import reissue_package

@@ -26,14 +26,14 @@ from orita.events.schema import Column, TableSchema
 from orita.events.sources.batches import misplaced
 from orita.events.typed_columns import absent, as_text, typed
 
-__all__ = ["Arrived", "Fault", "arrived", "event_table"]
+__all__ = ["ALLOWED", "Arrived", "Fault", "arrived", "event_table"]
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Broken: TypeAlias = tuple[str, str, Flags | None]
 """A rule of a column: its name, what it allows (empty: as for the whole column), which rows break it (None: none)."""
 
-_ALLOWED = {
+ALLOWED = {
     "int": "a whole number",
     "float": "a number",
     "flag": "0 or 1",
@@ -43,6 +43,8 @@ _ALLOWED = {
     "list": "a list of texts",
     "id": "a whole number that is not negative, or text",
 }
+"""What a value of a column may be, by the column's type, in words."""
+
 _BLANK = ord(" ")
 _LONGEST_ID = 256
 _DAY = 86_400_000_000
@@ -302,7 +304,7 @@ def _shown(value: pa.Scalar) -> object:
 
 
 def _allowed(column: Column, kind: pa.DataType) -> str:
-    said = f"one of {list(column.choices)}" if column.choices else _ALLOWED[column.type]
+    said = f"one of {list(column.choices)}" if column.choices else ALLOWED[column.type]
     if column.type == "id" and pa.types.is_integer(kind):
         said = f"a whole number from 0 to {LARGEST_ID}, as its ids are numbers"
     if column.pattern:

@@ -14,7 +14,7 @@ from tests.models.retrieval.test_retrievers import SMALL
 
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
-from orita.models.manifest import write_manifest
+from orita.models.package.manifest import write_manifest
 from orita.models.ranker import FitContext
 from orita.models.retrieval.build import RETRIEVERS, build_reranked, build_retriever
 from orita.models.retrieval.config import RetrieverType

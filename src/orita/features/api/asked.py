@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from orita.core.clock import to_micros
 from orita.core.errors import UserError, closest
+from orita.events.arriving import ALLOWED
 from orita.events.arrow_rows import as_table
 from orita.events.lake import Snapshot
 from orita.events.schema import Column
@@ -20,15 +21,6 @@ from orita.features.plan import Plan
 __all__ = ["asked_rows"]
 
 _EARLIEST, _LATEST = to_micros(datetime(1, 1, 1, tzinfo=UTC)), to_micros(datetime(9999, 12, 31, tzinfo=UTC))
-_ALLOWED = {
-    "int": "a whole number",
-    "float": "a number",
-    "flag": "0 or 1",
-    "str": "text",
-    "category": "text",
-    "time": "a time such as 2024-11-15T10:30:00Z",
-    "list": "a list of texts",
-}
 
 
 def asked_rows(
@@ -83,7 +75,7 @@ def _typed(given: pa.ChunkedArray, column: Column, kind: pa.DataType | None) -> 
 def _allowed(column: Column, kind: pa.DataType) -> str:
     if column.type == "id":
         return "a whole number, as the events have" if pa.types.is_integer(kind) else "text, or a whole number"
-    return _ALLOWED[column.type]
+    return ALLOWED[column.type]
 
 
 def _first(said: pa.ChunkedArray) -> int | None:

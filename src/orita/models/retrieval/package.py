@@ -13,7 +13,7 @@ from typing import Any
 
 from orita.core.errors import UserError
 from orita.core.files import atomic_directory
-from orita.models.manifest import verify_manifest, write_manifest
+from orita.models.package.manifest import verify_manifest, write_manifest
 from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.members import SCORERS, read_scorer
 from orita.models.retrieval.reranked import Reranked
