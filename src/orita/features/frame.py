@@ -172,7 +172,8 @@ def _needed(plan: Plan, source: Source) -> list[str]:
     if source == plan.system.source:
         system = plan.system
         entities += [*plan.entities, system.user, system.item]
-        names += [system.label.column.name, *(n for e in system.kept.values() for n in context_in(e))]
+        names += [told.column.name for told in (system.label, *system.outcomes.values())]
+        names += (n for e in system.kept.values() for n in context_in(e))
     names += [column for entity in entities for column in source.key_columns(entity)]
     return list(dict.fromkeys(names))
 

@@ -13,11 +13,15 @@ from orita.features.declaring.columns import feature_columns
 from orita.features.declaring.meaning import meaning
 from orita.features.declaring.names import check_declared
 from orita.features.declaring.notes import Feature, Notes
+from orita.features.declaring.outcomes import check_outcome
 from orita.features.declaring.parts import aggregates_in, attributes_in, context_in, entities_in
 from orita.features.declaring.restating import Declarations
 from orita.features.schema import FeatureColumn, FeatureSchema
 
-__all__ = ["System", "system"]
+__all__ = ["OUTCOME", "System", "system"]
+
+OUTCOME = "outcome:"
+"""What the column of an outcome begins with in training rows; no feature's name has a colon."""
 
 _ROW = ("event_id", "user_id", "item_id", "timestamp", "target")
 
@@ -35,6 +39,7 @@ class System:
         notes: what is said of them.
         earlier: versions of features that are not declared any more and are still read, by ``name@number``.
         lost: why a version that is still read cannot be computed beside what is declared, by its meaning.
+        outcomes: what else is known of an event that a model may learn, by name: flags, and numbers of 0 or more.
     """
 
     name: str
@@ -45,6 +50,7 @@ class System:
     notes: dict[str, Notes] = field(default_factory=dict)
     earlier: dict[str, Expression] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, EventColumn] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -130,6 +136,7 @@ class System:
             item=then.entities[self.item.name],
             declared={name: then.restated(expression) for name, expression in declared.items()},
             notes={name: Notes() for name in declared},
+            outcomes={name: source.column(told.column.name) for name, told in self.outcomes.items()},
         )
 
     def check(self, schema: FeatureSchema, reader: str) -> tuple[str, ...]:
@@ -248,11 +255,21 @@ def _feature(name: str, declared: object) -> Feature:
     return Feature(made, declared.notes if isinstance(declared, Feature) else Notes())
 
 
-def system(name: str, *, label: EventColumn, rank: Entity, for_: Entity) -> System:
+def system(
+    name: str, *, label: EventColumn, rank: Entity, for_: Entity, outcomes: Mapping[str, EventColumn] | None = None
+) -> System:
     """Declare a system that ranks entity *rank* for entity *for_* by the chance that *label* is 1.
 
+    Args:
+        name: what it is called.
+        label: the flag that is predicted.
+        rank, for_: what is ranked, for whom.
+        outcomes: what else of an event a model may learn, by name, such as ``{"like": interactions.like}``: flags, and
+            numbers of 0 or more. Training rows carry them beside the label; ``model.heads`` says which are learned.
+
     Raises:
-        UserError: the name is none, the label is not a flag (0 or 1), or an entity would be ranked for itself.
+        UserError: a name is none, the label is not a flag (0 or 1), an outcome is neither a flag nor a number of 0 or
+            more of the label's source, or an entity would be ranked for itself.
     """
     check_name("system", name)
     if not isinstance(label, EventColumn):
@@ -267,4 +284,6 @@ def system(name: str, *, label: EventColumn, rank: Entity, for_: Entity) -> Syst
         )
     if label.column.type != "flag":
         raise UserError(f"label {label.column.name!r} is of type {label.column.type!r}; a flag (0 or 1) is needed.")
-    return System(name, label, user=for_, item=rank)
+    for outcome, column in (outcomes or {}).items():
+        check_outcome(outcome, column, label)
+    return System(name, label, user=for_, item=rank, outcomes=dict(outcomes or {}))

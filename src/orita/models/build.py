@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from orita.core.errors import UserError, closest
 from orita.core.extras import require
-from orita.models.config import ModelSection, TrainingSection
+from orita.models.config import HEADED_TYPES, ModelSection, TrainingSection
 from orita.models.ranker import Ranker
 
 __all__ = ["RANKERS", "build_ranker"]
@@ -17,12 +17,17 @@ def build_ranker(type_: str, model: ModelSection, training: TrainingSection) -> 
     """Return a ranker of *type_*, not yet fitted.
 
     Raises:
-        UserError: there is no such type; the sentence lists those that exist.
+        UserError: there is no such type; the sentence lists those that exist; or it has one head and several are asked.
         MissingExtra: the library that trains it is not installed.
     """
     if type_ not in RANKERS:
         raise UserError(
             f"model.type has the value {type_!r}, allowed are {', '.join(RANKERS)}. {closest(type_, RANKERS)}"
+        )
+    if model.heads and type_ not in HEADED_TYPES:
+        raise UserError(
+            f"model.heads names {', '.join(model.heads)}, but the type {type_!r} has one head: choose among "
+            f"{', '.join(HEADED_TYPES)}, also in 'beside', or leave model.heads out."
         )
     return RANKERS[type_](model, training)
 

@@ -113,13 +113,16 @@ class Calibration:
         )
 
 
-def fit_calibration(method: str, y_N: npt.NDArray[Any], scores_N: npt.NDArray[Any]) -> Calibration:
+def fit_calibration(
+    method: str, y_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], *, shares: bool = False
+) -> Calibration:
     """Fit a calibration on rows that the model did not learn from.
 
     Args:
         method: ``isotonic``, ``platt`` or ``none``.
         y_N: labels, 0 or 1.
         scores_N: scores in [0, 1].
+        shares: labels may lie between 0 and 1, such as amounts over their cap; rates are then mean shares.
 
     Raises:
         UserError: the method is unknown, the lengths disagree, a score is not in [0, 1] or a label not 0 or 1, the
@@ -128,7 +131,7 @@ def fit_calibration(method: str, y_N: npt.NDArray[Any], scores_N: npt.NDArray[An
     if method not in get_args(Method):
         raise UserError(f"calibration.method has the value {method!r}. {closest(method, get_args(Method))}")
     y_N, scores_N = np.asarray(y_N, np.float64), np.asarray(scores_N, np.float64)
-    _check(y_N, scores_N)
+    _check(y_N, scores_N, shares)
     match method:
         case "isotonic":
             return _fit_isotonic(y_N, scores_N)
@@ -138,15 +141,15 @@ def fit_calibration(method: str, y_N: npt.NDArray[Any], scores_N: npt.NDArray[An
             return Calibration(rows=len(y_N))
 
 
-def _check(y_N: npt.NDArray[np.float64], scores_N: npt.NDArray[np.float64]) -> None:
+def _check(y_N: npt.NDArray[np.float64], scores_N: npt.NDArray[np.float64], shares: bool) -> None:
     if y_N.shape != scores_N.shape or y_N.ndim != 1:
         raise UserError(f"calibration was given {y_N.shape} labels and {scores_N.shape} scores; they must agree.")
     if not np.all((scores_N >= 0) & (scores_N <= 1)):
         raise UserError("calibration was given scores that are not in [0, 1]; give the model's own.")
-    if not np.all((y_N == 0) | (y_N == 1)):
-        raise UserError("calibration was given labels that are not 0 or 1.")
-    positives = int(y_N.sum())
-    if not 0 < positives < len(y_N):
+    if not np.all((y_N >= 0) & (y_N <= 1) if shares else (y_N == 0) | (y_N == 1)):
+        raise UserError(f"calibration was given labels that are not {'in [0, 1]' if shares else '0 or 1'}.")
+    if not len(y_N) or y_N.min() == y_N.max():
+        positives = int((y_N > 0).sum())
         raise UserError(f"calibration was given {len(y_N)} rows, {positives} of them positive; it needs both kinds.")
 
 
@@ -183,7 +186,7 @@ def _fit_platt(y_N: npt.NDArray[np.float64], scores_N: npt.NDArray[np.float64]) 
     """Newton's method with halved steps, after Lin, Lin & Weng, "A note on Platt's probabilistic outputs" (2007)."""
     logit_N, positives = _logit(scores_N), float(y_N.sum())
     negatives = len(y_N) - positives
-    target_N = np.where(y_N > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    target_N = y_N * (positives + 1) / (positives + 2) + (1 - y_N) / (negatives + 2)
     x_N2 = np.column_stack([logit_N, np.ones_like(logit_N)])
     at_2 = np.array([0.0, math.log((positives + 1) / (negatives + 1))])
     loss = _loss(x_N2 @ at_2, target_N)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.extras import require
-from orita.models.graph import OUTPUT
+from orita.models.graph import HEADS, OUTPUT
 
 __all__ = ["Composer"]
 
@@ -24,6 +24,7 @@ class Composer:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._inputs: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
         self._count = 0
 
     def features(self, width: int) -> str:
@@ -58,6 +59,10 @@ class Composer:
         """Turn [N, 1] into [N]."""
         return self.add("Squeeze", value, self.constant(np.array([1], np.int64)))
 
+    def outputs(self, value: str, heads: int) -> str:
+        """Turn [N, 1] into [N] where there is one head: vectors are added up a little quicker than columns."""
+        return self.column(value) if heads == 1 else value
+
     def columns(self, value: str, start: int, stop: int) -> str:
         """Take the columns *start* … *stop* − 1 of [N, width]."""
         start_stop_axis = (self.constant(np.array([v], np.int64)) for v in (start, stop, 1))
@@ -69,16 +74,31 @@ class Composer:
         zero = self.constant(np.array([0], np.int64))
         return self.add("Slice", value, zero, count, zero)
 
+    def write_heads(self, file: Path, outputs: str, heads: int) -> None:
+        """Write the graph with ``heads``, the value *outputs* (float32 [N, *heads*]), and its first column as scores.
+
+        One head has no output ``heads``; its *outputs* are [N].
+        """
+        if heads > 1:
+            self._output(HEADS, outputs, ["N", heads])
+            outputs = self.column(self.columns(outputs, 0, 1))
+        self.write(file, outputs)
+
     def write(self, file: Path, scores: str) -> None:
         """Check the graph and write it with the value *scores* (float32 [N]) as its output."""
         helper = self._onnx.helper
-        self._nodes.append(helper.make_node("Identity", [scores], [OUTPUT], name=OUTPUT))
-        output = helper.make_tensor_value_info(OUTPUT, self._onnx.TensorProto.FLOAT, ["N"])
-        graph = helper.make_graph(self._nodes, "ranker", list(self._inputs.values()), [output], self._constants)
+        self._output(OUTPUT, scores, ["N"])
+        outputs = list(self._outputs.values())
+        graph = helper.make_graph(self._nodes, "ranker", list(self._inputs.values()), outputs, self._constants)
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="orita", ir_version=_IR)
         self._onnx.checker.check_model(model)
         file.write_bytes(model.SerializeToString(deterministic=True))
+
+    def _output(self, name: str, value: str, shape: list[str | int]) -> None:
+        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
+        kind = self._onnx.TensorProto.FLOAT
+        self._outputs[name] = self._onnx.helper.make_tensor_value_info(name, kind, shape)
 
     def _input(self, name: str, dtype: type[np.generic], shape: list[str | int]) -> str:
         kind = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

@@ -1,6 +1,7 @@
 """Crosses of features, of bounded degree, beside a deep network: a product of two features is learned as such.
 
-Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories, I inputs side by side, R rank.
+Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories, I inputs side by side, R rank,
+H heads.
 
 DCN-V2 in its parallel form, with low-rank crosses: Wang et al., "DCN V2: Improved Deep & Cross Network and Practical
 Lessons for Web-scale Learning to Rank Systems" (2021). A cross is x₀ ⊙ (U·V·x + b) + x, where x₀ are the inputs.
@@ -38,31 +39,32 @@ class _Cross(nn.Module):
 
 
 class CrossNetwork(nn.Module):
-    """The network of ``type: dcn_v2``; the last column of an id row is the bias of the id."""
+    """The network of ``type: dcn_v2``; the last columns of an id row are the id's biases, one a head."""
 
     shares_user = False
 
-    def __init__(self, preparation: Preparation, section: ModelSection) -> None:
+    def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
-        self.id_width = section.id_embedding_dim
+        self.id_width, self.heads = section.id_embedding_dim, heads
         self.inputs = Inputs(preparation, ("user", "context", "item", "pair"))
         width = 2 * self.id_width + self.inputs.width
         self.crosses = nn.ModuleList(_Cross(width, min(section.cross_rank, width)) for _ in range(section.crosses))
-        self.crossed = nn.Linear(width, 1, bias=False)
-        self.hidden = Perceptron(width, section.hidden_dims, 1, section.dropout)
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.crossed = nn.Linear(width, heads, bias=False)
+        self.hidden = Perceptron(width, section.hidden_dims, heads, section.dropout)
+        self.bias = nn.Parameter(torch.zeros(heads))
 
     def forward(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
-        """Return ``logits_B``."""
-        first_BI = torch.cat([users_BE[:, :-1], items_BE[:, :-1], *self.inputs(dense_BD, categories_BC)], 1)
+        """Return ``logits_BH``."""
+        width = self.id_width
+        first_BI = torch.cat([users_BE[:, :width], items_BE[:, :width], *self.inputs(dense_BD, categories_BC)], 1)
         x_BI = first_BI
         for cross in self.crosses:
             x_BI = cross(first_BI, x_BI)
-        logits_B1: Tensor = self.crossed(x_BI) + self.hidden(first_BI)
-        return logits_B1.squeeze(1) + users_BE[:, -1] + items_BE[:, -1] + self.bias
+        logits_BH: Tensor = self.crossed(x_BI) + self.hidden(first_BI)
+        return logits_BH + users_BE[:, width:] + items_BE[:, width:] + self.bias
 
     def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits."""
+        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
         width = self.id_width
         ids = [graph.columns(rows, 0, width) for rows in (users, items)]
         first = x = graph.add("Concat", *ids, *self.inputs.compose(graph, dense, categories), axis=1)
@@ -70,6 +72,7 @@ class CrossNetwork(nn.Module):
             assert isinstance(cross, _Cross)
             x = cross.compose(graph, first, x)
         crossed = graph.add("MatMul", x, graph.constant(to_array(self.crossed.weight.T)))
-        parts = [graph.column(crossed), graph.column(self.hidden.compose(graph, first))]
-        parts += [graph.column(graph.columns(rows, width, width + 1)) for rows in (users, items)]
+        parts = [graph.outputs(value, self.heads) for value in (crossed, self.hidden.compose(graph, first))]
+        biases = [graph.columns(rows, width, width + self.heads) for rows in (users, items)]
+        parts += [graph.outputs(value, self.heads) for value in biases]
         return graph.add("Sum", *parts, graph.constant(to_array(self.bias)))

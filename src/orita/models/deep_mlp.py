@@ -1,6 +1,6 @@
 """One deep network over everything: ids of user and item, and every feature, side by side.
 
-Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories.
+Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories, H heads.
 
 After Covington et al., "Deep Neural Networks for YouTube Recommendations" (2016), the ranking network.
 """
@@ -20,29 +20,32 @@ __all__ = ["DeepMlp"]
 
 
 class DeepMlp(nn.Module):
-    """The network of ``type: deep_mlp``; the last column of an id row is the bias of the id."""
+    """The network of ``type: deep_mlp``; the last columns of an id row are the id's biases, one a head."""
 
     shares_user = False
 
-    def __init__(self, preparation: Preparation, section: ModelSection) -> None:
+    def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
-        self.id_width = section.id_embedding_dim
+        self.id_width, self.heads = section.id_embedding_dim, heads
         self.inputs = Inputs(preparation, ("user", "context", "item", "pair"))
         width = 2 * self.id_width + self.inputs.width
-        self.hidden = Perceptron(width, section.hidden_dims, 1, section.dropout)
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.hidden = Perceptron(width, section.hidden_dims, heads, section.dropout)
+        self.bias = nn.Parameter(torch.zeros(heads))
 
     def forward(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
-        """Return ``logits_B``."""
-        blocks = [users_BE[:, :-1], items_BE[:, :-1], *self.inputs(dense_BD, categories_BC)]
-        hidden_B: Tensor = self.hidden(torch.cat(blocks, 1)).squeeze(1)
-        return hidden_B + users_BE[:, -1] + items_BE[:, -1] + self.bias
+        """Return ``logits_BH``."""
+        width = self.id_width
+        blocks = [users_BE[:, :width], items_BE[:, :width], *self.inputs(dense_BD, categories_BC)]
+        hidden_BH: Tensor = self.hidden(torch.cat(blocks, 1))
+        return hidden_BH + users_BE[:, width:] + items_BE[:, width:] + self.bias
 
     def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits."""
+        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
         width = self.id_width
         ids = [graph.columns(rows, 0, width) for rows in (users, items)]
         blocks = graph.add("Concat", *ids, *self.inputs.compose(graph, dense, categories), axis=1)
-        parts = [graph.column(self.hidden.compose(graph, blocks)), graph.constant(to_array(self.bias))]
-        parts += [graph.column(graph.columns(rows, width, width + 1)) for rows in (users, items)]
+        hidden = graph.outputs(self.hidden.compose(graph, blocks), self.heads)
+        parts = [hidden, graph.constant(to_array(self.bias))]
+        biases = [graph.columns(rows, width, width + self.heads) for rows in (users, items)]
+        parts += [graph.outputs(value, self.heads) for value in biases]
         return graph.add("Sum", *parts)

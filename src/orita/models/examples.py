@@ -5,7 +5,8 @@ Legend: N rows, F features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ class Examples:
         x_NF: float32 features, NaN where missing.
         y_N: float32 labels, 0 or 1.
         time_N: int64 microseconds since the Unix epoch.
+        outcomes: what else happened, by name: float32 [N], 0 or more in its own unit, NaN where it is not known.
+        label: what ``y_N`` is called.
     """
 
     schema: FeatureSchema
@@ -36,6 +39,8 @@ class Examples:
     x_NF: npt.NDArray[np.float32]
     y_N: npt.NDArray[np.float32]
     time_N: npt.NDArray[np.int64]
+    outcomes: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict, kw_only=True)
+    label: str = field(default="click", kw_only=True)
 
     def __len__(self) -> int:
         return len(self.y_N)
@@ -49,4 +54,23 @@ class Examples:
             self.x_NF[rows],
             self.y_N[rows],
             self.time_N[rows],
+            outcomes={name: told_N[rows] for name, told_N in self.outcomes.items()},
+            label=self.label,
+        )
+
+    def and_then(self, others: Examples) -> Examples:
+        """Return these rows and then *others*, which have the same features; outcomes are those that both have."""
+        return Examples(
+            self.schema,
+            np.concatenate([self.users_N, others.users_N]),
+            np.concatenate([self.items_N, others.items_N]),
+            np.concatenate([self.x_NF, others.x_NF]),
+            np.concatenate([self.y_N, others.y_N]),
+            np.concatenate([self.time_N, others.time_N]),
+            outcomes={
+                name: np.concatenate([told_N, others.outcomes[name]])
+                for name, told_N in self.outcomes.items()
+                if name in others.outcomes
+            },
+            label=self.label,
         )

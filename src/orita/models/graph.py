@@ -1,6 +1,6 @@
 """The ONNX graph of a model: how it is opened and run (onnxruntime alone).
 
-Legend: N rows, F features.
+Legend: N rows, F features, H heads.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import onnxruntime
 from orita.core.errors import UserError
 from orita.models.graph_form import check_graph
 
-__all__ = ["INPUTS", "ITEMS_FILE", "MODEL_FILE", "OUTPUT", "USERS_FILE", "open_graph", "run_graph"]
+__all__ = ["HEADS", "INPUTS", "ITEMS_FILE", "MODEL_FILE", "OUTPUT", "USERS_FILE", "open_graph", "run_graph"]
 
 MODEL_FILE, USERS_FILE, ITEMS_FILE = "model.onnx", "users.parquet", "items.parquet"
 INPUTS = ("features", "users", "items")
 OUTPUT = "scores"
+HEADS = "heads"
+"""The output, [N, H], of a graph with several heads; its first column is `OUTPUT`."""
 
 
 def open_graph(file: Path, content: bytes | None = None) -> Any:
@@ -55,7 +57,7 @@ def open_graph(file: Path, content: bytes | None = None) -> Any:
         raise
 
 
-def run_graph(session: Any, feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-    """Return ``scores_N`` for the given inputs."""
-    scores_N: npt.NDArray[np.float32] = session.run([OUTPUT], feeds)[0]
-    return scores_N
+def run_graph(session: Any, feeds: Mapping[str, npt.NDArray[Any]], output: str = OUTPUT) -> npt.NDArray[np.float32]:
+    """Return ``scores_N`` for the given inputs, or with `HEADS` as *output* ``p_NH``."""
+    found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
+    return found

@@ -29,17 +29,23 @@ class Inputs(nn.Module):
         preparation: how features are prepared.
         sides: which features.
         category_width: width of an embedding, or the number of the category's values where that is less.
+        exactly: embeddings have that width however few values there are.
     """
 
     def __init__(
-        self, preparation: Preparation, sides: Sequence[Side], category_width: int = _MAX_CATEGORY_WIDTH
+        self,
+        preparation: Preparation,
+        sides: Sequence[Side],
+        category_width: int = _MAX_CATEGORY_WIDTH,
+        *,
+        exactly: bool = False,
     ) -> None:
         super().__init__()
         self.preparation = preparation
         self.register_buffer("columns", torch.from_numpy(preparation.dense_of(sides)), persistent=False)
         self.positions = preparation.categories_of(sides)
         cardinalities = [int(preparation.cardinalities[c]) for c in self.positions]
-        widths = [min(cardinality, category_width) for cardinality in cardinalities]
+        widths = [category_width if exactly else min(cardinality, category_width) for cardinality in cardinalities]
         self.embeddings = nn.ModuleList(
             nn.Embedding(1 + cardinality, width) for cardinality, width in zip(cardinalities, widths, strict=True)
         )

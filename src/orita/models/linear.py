@@ -1,8 +1,9 @@
 """A logistic regression on prepared features and ids: the baseline that a network has to beat, and read at a glance.
 
-Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories.
+Legend: B rows of a batch, E width of a row of an id table, D dense inputs, C categories, H heads.
 
-A category has one weight a value, an id its bias; the embedding columns of id rows are not looked at.
+A category has one weight a value, an id its bias; the embedding columns of id rows are not looked at. Several heads
+share nothing.
 """
 
 from __future__ import annotations
@@ -24,26 +25,27 @@ class Linear(nn.Module):
 
     shares_user = False
 
-    def __init__(self, preparation: Preparation, section: ModelSection) -> None:
+    def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
-        self.id_width = section.id_embedding_dim
-        self.inputs = Inputs(preparation, ("user", "context", "item", "pair"), category_width=1)
+        self.id_width, self.heads = section.id_embedding_dim, heads
+        self.inputs = Inputs(preparation, ("user", "context", "item", "pair"), category_width=heads, exactly=True)
         for table in self.inputs.embeddings:
             nn.init.zeros_(table.get_parameter("weight"))
-        self.weights = nn.Parameter(torch.zeros(len(self.inputs.columns), 1))
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.weights = nn.Parameter(torch.zeros(len(self.inputs.columns), heads))
+        self.bias = nn.Parameter(torch.zeros(heads))
 
     def forward(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
-        """Return ``logits_B``."""
+        """Return ``logits_BH``."""
         dense_BD, *categories = self.inputs(dense_BD, categories_BC)
-        logits_B1 = sum(categories, dense_BD @ self.weights)
-        return logits_B1.squeeze(1) + users_BE[:, -1] + items_BE[:, -1] + self.bias
+        logits_BH = sum(categories, dense_BD @ self.weights)
+        return logits_BH + users_BE[:, self.id_width :] + items_BE[:, self.id_width :] + self.bias
 
     def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits."""
+        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
         width = self.id_width
         dense, *each = self.inputs.compose(graph, dense, categories)
         weighed = graph.add("MatMul", dense, graph.constant(to_array(self.weights)))
-        parts = [graph.column(value) for value in (weighed, *each)]
-        parts += [graph.column(graph.columns(rows, width, width + 1)) for rows in (users, items)]
+        parts = [graph.outputs(value, self.heads) for value in (weighed, *each)]
+        biases = [graph.columns(rows, width, width + self.heads) for rows in (users, items)]
+        parts += [graph.outputs(value, self.heads) for value in biases]
         return graph.add("Sum", *parts, graph.constant(to_array(self.bias)))

@@ -1,13 +1,12 @@
 """A neural ranker: prepared features, id tables and a network, behind the `Ranker` contract.
 
-Legend: N rows, F features.
+Legend: N rows, F features, H heads.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from orita.models.compose import Composer
 from orita.models.config import ModelSection, TrainingSection
 from orita.models.examples import Examples
 from orita.models.graph import ITEMS_FILE, MODEL_FILE, USERS_FILE
+from orita.models.objectives import Head, check_objective, heads_for, targets
 from orita.models.perceptron import to_array
 from orita.models.preparation import Preparation
 from orita.models.ranker import FitContext, FitReport
@@ -34,7 +34,7 @@ from orita.models.vocabulary import Vocabulary
 
 __all__ = ["NeuralRanker"]
 
-_DECIDES_NOTHING = {"log_every", "checkpoint_steps", "checkpoint_seconds", "processes"}
+_DECIDES_NOTHING = {"log_every", "checkpoint_steps", "checkpoint_seconds", "processes", "objective", "calibration"}
 
 
 class NeuralRanker:
@@ -43,12 +43,13 @@ class NeuralRanker:
     def __init__(
         self,
         type_: str,
-        network: Callable[[Preparation, ModelSection], Network],
+        network: Callable[[Preparation, ModelSection, int], Network],
         model: ModelSection,
         training: TrainingSection,
     ) -> None:
         self._type, self._make = type_, network
         self._model, self._training = model, training
+        self._heads: tuple[Head, ...] = ()
         self._fitted: tuple[Preparation, Vocabulary, Vocabulary, Learner] | None = None
 
     @property
@@ -59,29 +60,48 @@ class NeuralRanker:
     def fit(self, train_rows: Examples, val: Examples, context: FitContext) -> FitReport:
         """Learn from *train_rows*, stop by *val*; go on from a checkpoint of the same training where there is one.
 
+        Heads of which the rows teach nothing are left out; the report's parameters say so.
+
         Raises:
-            UserError: there are no rows to learn from.
+            NotFound: a head is no outcome of the rows, or the objective weighs what is no head.
+            UserError: there are no rows to learn from, an outcome is negative, or the objective weighs one left out.
         """
         if len(train_rows) == 0:
             raise UserError("training was given 0 rows; give at least one, and both clicks and non-clicks.")
+        self._heads, left_out = heads_for(train_rows, self._model.heads)
+        for name in self._model.objective:
+            if name in left_out:
+                raise UserError(f"model.objective weighs {name!r}, which can have no head: {left_out[name]}.")
+        if self._model.objective:
+            check_objective(self._model.objective, self._heads, "model.objective")
         preparation = Preparation.fit(train_rows.schema, train_rows.x_NF)
         users, items = Vocabulary.of(train_rows.users_N), Vocabulary.of(train_rows.items_N)
-        learner = self._start(preparation, len(users), len(items), float(train_rows.y_N.mean()), context.seed)
+        means_H: npt.NDArray[np.float64] = np.nanmean(targets(train_rows, self._heads), axis=0, dtype=np.float64)
+        learner = self._start(preparation, len(users), len(items), means_H, context.seed)
         self._fitted = preparation, users, items, learner
         params: dict[str, object] = {**self._model.model_dump(mode="json"), **self._training.model_dump(mode="json")}
         deciding = {name: value for name, value in params.items() if name not in _DECIDES_NOTHING}
-        of = _digest(train_rows, val, {**deciding, "seed": context.seed})
+        of = _digest(train_rows, val, self._heads, {**deciding, "seed": context.seed})
         rows, val_rows = self._rows(train_rows), self._rows(val)
         with _checkpoints_for(self._training, context) as kept:
             if _starts_processes(self._training):
                 fit_in_processes(self._type, self._model, self._training, train_rows, val, kept)
             course = train(learner, rows, val_rows, self._training, self._model.id_dropout, kept, of)
         params |= {"users": len(users), "items": len(items), **learner.hardware.describe()}
+        params |= {"heads_left_out": left_out} if left_out else {}
         return FitReport(course.history, params, course.resumed_from)
 
     def score(self, rows: Examples) -> npt.NDArray[np.float32]:
         """Return ``scores_N``, click probabilities."""
-        return self._parts()[3].score(self._rows(rows))
+        return np.ascontiguousarray(self._outputs(rows)[:, 0])
+
+    def heads(self) -> tuple[Head, ...]:
+        """Return the heads that were learned, the label's first; none where there is only that one."""
+        return self._heads if len(self._heads) > 1 else ()
+
+    def score_heads(self, rows: Examples) -> npt.NDArray[np.float32]:
+        """Return ``p_NH``, the output of each head, not calibrated."""
+        return self._outputs(rows)
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """Return the fitted weights by name: those of the network, and the two tables of ids."""
@@ -96,24 +116,34 @@ class NeuralRanker:
         user_rows = graph.add("Gather", graph.constant(to_array(learner.users.table_VE)), users_input)
         item_rows = graph.add("Gather", graph.constant(to_array(learner.items.table_VE)), graph.ids("items"))
         logits = learner.network.compose(graph, user_rows, item_rows, dense, categories)
-        graph.write(folder / MODEL_FILE, graph.add("Sigmoid", logits))
+        graph.write_heads(folder / MODEL_FILE, graph.add("Sigmoid", logits), len(self._heads))
         users.write(folder / USERS_FILE)
         items.write(folder / ITEMS_FILE)
 
-    def _start(self, preparation: Preparation, users: int, items: int, rate: float, seed: int) -> Learner:
+    def _start(
+        self, preparation: Preparation, users: int, items: int, means_H: npt.NDArray[np.float64], seed: int
+    ) -> Learner:
         hardware = hardware_for(self._training)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self._make(preparation, self._model)
-        rate = min(max(rate, 1e-4), 1 - 1e-4)
-        torch.nn.init.constant_(network.bias, math.log(rate / (1 - rate)))
-        return Learner(network, users, items, self._model.id_embedding_dim, self._training, hardware, seed)
+            network = self._make(preparation, self._model, len(self._heads))
+        means_H = np.clip(means_H, 1e-4, 1 - 1e-4)
+        with torch.no_grad():
+            network.bias.copy_(torch.from_numpy(np.log(means_H / (1 - means_H))))
+        sections = self._model.heads
+        weights = {head.name: sections[head.name].weight if head.name in sections else 1.0 for head in self._heads}
+        width = self._model.id_embedding_dim
+        return Learner(network, users, items, width, self._training, hardware, seed, weights)
+
+    def _outputs(self, rows: Examples) -> npt.NDArray[np.float32]:
+        learner = self._parts()[3]
+        return learner.score(self._rows(rows))
 
     def _rows(self, rows: Examples) -> Rows:
         preparation, users, items, _ = self._parts()
         prepared = preparation.apply(rows.x_NF)
         arrays: list[npt.NDArray[Any]] = [users.rows(rows.users_N), items.rows(rows.items_N)]
-        arrays += [prepared.dense_ND, prepared.categories_NC, np.array(rows.y_N, np.float32)]
+        arrays += [prepared.dense_ND, prepared.categories_NC, targets(rows, self._heads)]
         return Rows(*(torch.from_numpy(array) for array in arrays))
 
     def _parts(self) -> tuple[Preparation, Vocabulary, Vocabulary, Learner]:
@@ -137,9 +167,11 @@ def _checkpoints_for(training: TrainingSection, context: FitContext) -> Iterator
         yield replace(context, checkpoints=Path(folder))
 
 
-def _digest(train_rows: Examples, val: Examples, params: dict[str, object]) -> str:
-    digest = hashlib.sha256(json.dumps([train_rows.schema.to_dict(), params], sort_keys=True).encode())
+def _digest(train_rows: Examples, val: Examples, heads: tuple[Head, ...], params: dict[str, object]) -> str:
+    known = [train_rows.schema.to_dict(), params, [head.to_dict() for head in heads]]
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     for rows in (train_rows, val):
+        digest.update(targets(rows, heads[1:]).tobytes())
         for array in (rows.x_NF, rows.y_N, rows.users_N, rows.items_N):
             digest.update(repr(array.tolist()).encode() if array.dtype == np.object_ else array.tobytes())
     return digest.hexdigest()

@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orita.features.schema import FeatureSchema
+from orita.features.system import OUTCOME
+from orita.features.training_sets.training_set import LABEL
 from orita.models.examples import Examples, Ids
 
 __all__ = ["read_examples"]
 
 
 def read_examples(file: Path, schema: FeatureSchema, computed: pa.Table | None = None) -> Examples:
-    """Return the rows of a split file, with the features of *schema* as ``x_NF``.
+    """Return the rows of a split file, with the features of *schema* as ``x_NF``, and every outcome that it has.
 
     Args:
         file: the Parquet file.
@@ -27,7 +29,9 @@ def read_examples(file: Path, schema: FeatureSchema, computed: pa.Table | None =
     """
     made = {} if computed is None else {name: computed[name] for name in computed.column_names}
     stored = [name for name in schema.names if name not in made]
-    table = pq.read_table(file, columns=["user_id", "item_id", "timestamp", "target", *stored])
+    written = pq.read_schema(file)
+    outcomes = [name for name in written.names if name.startswith(OUTCOME)]
+    table = pq.read_table(file, columns=["user_id", "item_id", "timestamp", "target", *outcomes, *stored])
     for name, column in made.items():
         table = table.append_column(name, column)
     x_NF = np.empty((table.num_rows, len(schema)), np.float32)
@@ -40,6 +44,8 @@ def read_examples(file: Path, schema: FeatureSchema, computed: pa.Table | None =
         x_NF,
         table.column("target").to_numpy().astype(np.float32),
         pc.cast(table.column("timestamp"), pa.int64()).to_numpy(),
+        outcomes={name.removeprefix(OUTCOME): _floats(table.column(name)) for name in outcomes},
+        label=(written.metadata or {}).get(LABEL.encode(), b"click").decode(),
     )
 
 

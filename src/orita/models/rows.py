@@ -14,10 +14,10 @@ _INITIAL_DEVIATION = 0.05
 _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8
 
 
-def id_table(vocabulary: int, width: int, generator: torch.Generator) -> Tensor:
-    """Return a table of ``1 + vocabulary`` rows: *width* small random columns, then a bias column of zeros."""
-    table_VE = torch.randn(1 + vocabulary, width + 1, generator=generator) * _INITIAL_DEVIATION
-    table_VE[:, -1] = 0.0
+def id_table(vocabulary: int, width: int, generator: torch.Generator, biases: int = 1) -> Tensor:
+    """Return a table of ``1 + vocabulary`` rows: *width* small random columns, then columns of biases, all 0."""
+    table_VE = torch.randn(1 + vocabulary, width + biases, generator=generator) * _INITIAL_DEVIATION
+    table_VE[:, width:] = 0.0
     return table_VE
 
 

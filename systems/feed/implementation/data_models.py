@@ -16,7 +16,13 @@ item = Entity(
 )
 interactions = Source("interactions", INTERACTION)
 
-feed = system("feed", label=interactions.click, rank=item, for_=user)
+feed = system(
+    "feed",
+    label=interactions.click,
+    rank=item,
+    for_=user,
+    outcomes={"like": interactions.like, "share": interactions.share, "dwell": interactions.dwell_time},
+)
 feed.features(
     user_historical_ctr=interactions.mean("click").by(user),
     user_avg_dwell_time=interactions.mean("dwell_time").by(user),

@@ -34,6 +34,7 @@ from orita.cli import data, feature_values  # noqa: F401 - they register their c
 from orita.cli.app import app
 from orita.core.errors import UserError
 from orita.events.lake import Snapshot
+from orita.features.plan import plan_of
 from orita.features.spark import SparkConfig, Table, offline_features, spark_session, training_rows
 from orita.pipelines.judged_rows import judged_rows
 
@@ -123,8 +124,9 @@ def test_rows_may_see_what_had_happened_but_was_not_known(session: SparkSession)
 
 
 def test_training_rows_are_those_of_history(session: SparkSession, tmp_path: Path) -> None:
-    """Of every event of a lake snapshot, whose older file lacks a column: ids, time, label and features."""
+    """Of every event of a lake snapshot, whose older file lacks a column: ids, time, label, outcomes and features."""
     plan, tables = roles_plan(), transfer_tables()
+    plan = plan_of(replace(plan.system, outcomes={"paid": plan.system.source.column("amount")}))
     schema = plan.system.schema(["pair", "branch_fraud", "payee_risk", "got_by_payer"])
     paid = tables["transfers"]
     paid = paid.set_column(paid.column_names.index("amount"), "amount", pa.array([None] * 100 + [1.5] * 200))

@@ -19,12 +19,13 @@ from orita.features.history.engine import History, compute_history
 from orita.features.history.keyed import AsOf
 from orita.features.plan import Plan
 from orita.features.schema import FeatureColumn, FeatureSchema
+from orita.features.system import OUTCOME
 
 __all__ = ["feature_arrays", "feature_rows", "feature_values", "offline_features"]
 
 
 def feature_rows(plan: Plan, history: History, schema: FeatureSchema) -> pa.Table:
-    """Return one row an event: event_id, user_id, item_id, timestamp, target, then *schema*'s columns.
+    """Return one row an event: event_id, user_id, item_id, timestamp, target, outcomes, *schema*'s columns.
 
     Args:
         plan: of the system whose events the rows are.
@@ -39,7 +40,10 @@ def feature_rows(plan: Plan, history: History, schema: FeatureSchema) -> pa.Tabl
         "timestamp": pa.array(history.at).cast(pa.timestamp("us")),
         "target": rows.column(system.label.column.name).cast(pa.int8()),
     }
-    return pa.table({**columns, **feature_arrays(plan, history, schema)})
+    outcomes = {
+        f"{OUTCOME}{name}": rows.column(told.column.name).cast(pa.float32()) for name, told in system.outcomes.items()
+    }
+    return pa.table({**columns, **outcomes, **feature_arrays(plan, history, schema)})
 
 
 def offline_features(

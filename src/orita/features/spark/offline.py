@@ -23,6 +23,7 @@ from orita.features.spark.exchange import ASKED, ROW, aggregate_columns
 from orita.features.spark.partitions import map_tables, unpacked
 from orita.features.spark.tables import Tables
 from orita.features.spark.told import events_with_attributes, told_events
+from orita.features.system import OUTCOME
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -80,7 +81,7 @@ def offline_features(
 def training_rows(
     plan: Plan, session: SparkSession, tables: Tables, schema: FeatureSchema, as_of: AsOf = "known"
 ) -> DataFrame:
-    """Return one row an event of the system, as `history.feature_rows` does: ids, time, target, *schema*'s columns.
+    """Return one row an event of the system, as `history.feature_rows` does: the row, and *schema*'s columns.
 
     Args:
         plan, session, tables, schema, as_of: as of `offline_features`.
@@ -91,7 +92,8 @@ def training_rows(
     events = events_with_attributes(session, tables, source, plan.attributes)
     entities = [*plan.entities, system.user, system.item]
     asked = asked_by_events(source, source.schema.time or "", entities, plan.attributes)
-    more = [source.schema.key, system.label.column.name, *_context(plan, events.columns)]
+    outcomes = [told.column.name for told in system.outcomes.values() if told.column.name in events.columns]
+    more = [source.schema.key, system.label.column.name, *outcomes, *_context(plan, events.columns)]
     packs = packed(events, [source.schema.key], asked | {name: name for name in more})
     computed = aggregate_columns(plan, packs, told_events(plan, session, tables, as_of), as_of)
 
@@ -159,7 +161,7 @@ def _fields(schema: FeatureSchema) -> list[StructField]:
 
 def _row_fields(plan: Plan, events: DataFrame) -> list[StructField]:
     """Return the columns that a training row begins with."""
-    from pyspark.sql.types import ByteType, StringType, StructField, TimestampNTZType
+    from pyspark.sql.types import ByteType, FloatType, StringType, StructField, TimestampNTZType
 
     system, source = plan.system, plan.system.source
     ids = []
@@ -167,4 +169,5 @@ def _row_fields(plan: Plan, events: DataFrame) -> list[StructField]:
         columns = source.key_columns(entity)
         ids.append(StructField(name, events.schema[columns[0]].dataType if len(columns) == 1 else StringType()))
     event = StructField("event_id", events.schema[source.schema.key].dataType)
-    return [event, *ids, StructField("timestamp", TimestampNTZType()), StructField("target", ByteType())]
+    outcomes = [StructField(f"{OUTCOME}{name}", FloatType()) for name in system.outcomes]
+    return [event, *ids, StructField("timestamp", TimestampNTZType()), StructField("target", ByteType()), *outcomes]

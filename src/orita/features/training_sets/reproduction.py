@@ -6,7 +6,7 @@ What these features were is in the registry: declarations may have changed since
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -95,16 +95,16 @@ def reproduce(
             compute_rows(plan_of(then), kept.schema, connection, relations)
             splits = cut_rows(connection, kept.split)
             if target is not None:
-                _write(connection, target)
+                _write(connection, target, then.label.column.name)
     found = {part: split.digest for part, split in splits.items()}
     return Reproduction(name, expected, found, {part: split.rows for part, split in splits.items()}, target)
 
 
 def _as_it_was(home: Home, kept: TrainingSet, system: System) -> System:
-    """Return *system* with the features of the set, as they were declared when it was made."""
+    """Return *system* with the features and outcomes of the set, as they were declared when it was made."""
     meaning = row_meaning(system)
     for role, names in kept.rows.items():
-        if meaning.get(role) != names:
+        if role != "outcomes" and meaning.get(role) != names:
             raise UserError(
                 f"training set {kept.id} cannot be made again, as its {role} was {', '.join(names)} and is "
                 f"{', '.join(meaning.get(role, ['nothing']))} now in system {system.name!r}: go back to the "
@@ -124,7 +124,8 @@ def _as_it_was(home: Home, kept: TrainingSet, system: System) -> System:
                 f"{system.name!r}, and the registry does not have what it was, as it was never recorded or is a Python "
                 "function: go back to the declarations that it was made with."
             )
-    return then
+    told = dict(outcome.split("=") for outcome in kept.rows.get("outcomes", []))
+    return replace(then, outcomes={name: then.source.column(column) for name, column in told.items()})
 
 
 def _relations(home: Home, kept: TrainingSet) -> dict[str, str]:
@@ -153,7 +154,7 @@ def _expected(kept: TrainingSet, connection: duckdb.DuckDBPyConnection) -> dict[
     return digests_of_files(connection, kept)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, target: Path, label: str) -> None:
     with atomic_directory(target) as partial:
         for part in SPLITS:
-            write_part(connection, part, partial / f"{part}.parquet")
+            write_part(connection, part, partial / f"{part}.parquet", label)

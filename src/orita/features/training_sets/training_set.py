@@ -24,6 +24,7 @@ from orita.features.schema import FeatureSchema
 from orita.features.system import System
 
 __all__ = [
+    "LABEL",
     "SPLITS",
     "Split",
     "TrainingSet",
@@ -44,6 +45,9 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
+LABEL = "orita_label"
+"""Under this key the metadata of a part's file says how the label is called."""
+
 _MANIFEST = "manifest.json"
 _LATEST = "LATEST"
 
@@ -116,6 +120,7 @@ def training_set_id(plan: Plan, schema: FeatureSchema, split: SplitSection, file
             of its own, so they stand for the content.
     """
     parts = [plan.system.name, plan.version, schema.version, split.model_dump(), sorted(files)]
+    parts += [outcomes] if (outcomes := _outcomes(plan.system)) else []
     identity = json.dumps(parts)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
@@ -193,7 +198,7 @@ def save_rows(
     target = folder / system / name
     with progress.bar("Write split files", total=len(SPLITS)) as bar, atomic_directory(target) as partial:
         for part in SPLITS:
-            write_part(connection, part, partial / f"{part}.parquet")
+            write_part(connection, part, partial / f"{part}.parquet", plan.system.label.column.name)
             bar.advance()
         manifest = {
             "id": name,
@@ -212,22 +217,28 @@ def save_rows(
     return open_training_set(folder, system, name)
 
 
-def write_part(connection: duckdb.DuckDBPyConnection, part: str, file: Path) -> None:
-    """Write the rows of one part of the view ``parted``, in the order of time."""
+def write_part(connection: duckdb.DuckDBPyConnection, part: str, file: Path, label: str) -> None:
+    """Write the rows of one part of the view ``parted``, in the order of time; the file says which label it has."""
     connection.execute(
         f"COPY (SELECT * EXCLUDE (part) FROM parted WHERE part = '{part}' ORDER BY timestamp, event_id) "
-        f"TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)"
+        f"TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{LABEL}: {literal(label)}}})"
     )
 
 
 def row_meaning(system: System) -> dict[str, list[str]]:
-    """Return what a row is: of which events, for which ids, with which label."""
-    return {
+    """Return what a row is: of which events, for which ids, with which label and (if any) which outcomes."""
+    meaning = {
         "source": [system.source.name],
         "user": list(system.user.columns),
         "item": list(system.item.columns),
         "label": [system.label.column.name],
     }
+    outcomes = _outcomes(system)
+    return {**meaning, "outcomes": outcomes} if outcomes else meaning
+
+
+def _outcomes(system: System) -> list[str]:
+    return [f"{name}={told.column.name}" for name, told in system.outcomes.items()]
 
 
 def engine_name() -> str:

@@ -114,7 +114,17 @@ def _details(
         "features": ", ".join(schema.names),
         "steps around the graph": ", ".join(map(_step, steps)) or "none",
     }
-    return [_table(("", ""), [(name, str(value)) for name, value in facts.items() if value])]
+    return [_table(("", ""), [(name, str(value)) for name, value in facts.items() if value]), *_heads(description)]
+
+
+def _heads(description: Description) -> Iterator[str]:
+    if description.heads:
+        rows = [
+            (h.name, h.kind, f"{h.cap:g}", h.calibration.method, f"{description.objective.get(h.name, 0):g}")
+            for h in description.heads
+        ]
+        columns = ("head", "kind", "cap", "calibration", "worth of one unit in the score")
+        yield "The score is a weighted objective over these heads, the label's first.\n\n" + _table(columns, rows)
 
 
 def _step(declared: Mapping[str, Any]) -> str:

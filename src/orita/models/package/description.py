@@ -4,27 +4,35 @@
 {"format": 2, "graphs": {"ranker": "model.onnx"}, "pre": [], "post": [], "card": {}, "extra": {}}
 ```
 
-Format 1 (``{"format": 1, "extra": {}}``) is read as one graph without steps.
+Format 1 (``{"format": 1, "extra": {}}``) is read as one graph without steps. A model with several heads is written in
+format 3, which also has ``heads`` and ``objective``; one with one head stays in format 2.
+
+Legend: N rows, H heads.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema
+from orita.models.objectives import Head, check_objective, read_heads, weigh
 from orita.models.package.files import MODEL_FILE
 from orita.models.package.steps import FeatureStep, ScoreStep, read_feature_steps, read_score_steps
 
-__all__ = ["FORMAT", "RANKER", "Description", "graph_file"]
+__all__ = ["RANKER", "Description", "graph_file"]
 
-FORMAT = 2
 RANKER = "ranker"
-_READABLE = (1, FORMAT)
-_KEYS = {1: {"format", "extra"}, FORMAT: {"format", "graphs", "pre", "post", "card", "extra"}}
+_ONE_HEAD, _HEADS = 2, 3
+_READABLE = (1, _ONE_HEAD, _HEADS)
+_GRAPHS = {"format", "graphs", "pre", "post", "card", "extra"}
+_KEYS = {1: {"format", "extra"}, _ONE_HEAD: _GRAPHS, _HEADS: _GRAPHS | {"heads", "objective"}}
 _GRAPH = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -38,6 +46,8 @@ class Description:
         post: what is done to scores after it, in order.
         card: what is known of the model beside its metadata; the model card shows it.
         extra: what the writer keeps beside that.
+        heads: what the columns of the graph's output ``heads`` foretell, the label's first; none: it has one output.
+        objective: what one unit of each head is worth in the score, by name (`orita.models.objectives.weighing`).
     """
 
     graphs: Mapping[str, str] = field(default_factory=lambda: {RANKER: MODEL_FILE})
@@ -45,17 +55,49 @@ class Description:
     post: tuple[ScoreStep, ...] = ()
     card: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    heads: tuple[Head, ...] = ()
+    objective: Mapping[str, float] = field(default_factory=dict)
+
+    def score(
+        self, outputs: npt.NDArray[np.float32], objective: Mapping[str, float] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N`` of what the graph gave: ``scores_N``, or ``p_NH`` of a model with several heads.
+
+        Args:
+            outputs: of the graph.
+            objective: weights to take in the place of the declared ones.
+
+        Raises:
+            NotFound, UserError: *objective* cannot be, or the model has one head, or the outputs are not of its heads.
+        """
+        if self.heads or objective is not None:
+            outputs = self._weighed(outputs, objective)
+        for step in self.post:
+            outputs = step.apply(outputs)
+        return outputs
+
+    def _weighed(self, p_NH: npt.NDArray[np.float32], objective: Mapping[str, float] | None) -> npt.NDArray[np.float32]:
+        if not self.heads:
+            raise UserError("the model has one head, so there is nothing to weigh: leave the objective out.")
+        if p_NH.ndim != 2 or p_NH.shape[1] != len(self.heads):
+            raise UserError(f"the graph gives outputs of the shape {p_NH.shape}, declared are {len(self.heads)} heads.")
+        if objective is not None:
+            check_objective(objective, self.heads)
+        return weigh(self.heads, self.objective if objective is None else objective, p_NH)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain JSON values."""
-        return {
-            "format": FORMAT,
+        described = {
+            "format": _HEADS if self.heads else _ONE_HEAD,
             "graphs": dict(self.graphs),
             "pre": [step.to_dict() for step in self.pre],
             "post": [step.to_dict() for step in self.post],
             "card": dict(self.card),
             "extra": dict(self.extra),
         }
+        if self.heads:
+            described |= {"heads": [head.to_dict() for head in self.heads], "objective": dict(self.objective)}
+        return described
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], schema: FeatureSchema, where: str) -> Description:
@@ -75,7 +117,14 @@ class Description:
         if version == 1:
             return cls(extra=content["extra"])
         pre, post = read_feature_steps(content["pre"], schema, where), read_score_steps(content["post"], where)
-        return cls(_graphs(content["graphs"], where), pre, post, content["card"], content["extra"])
+        described = cls(_graphs(content["graphs"], where), pre, post, content["card"], content["extra"])
+        if version == _ONE_HEAD:
+            return described
+        heads, objective = read_heads(content["heads"], where), content["objective"]
+        if not isinstance(objective, dict):
+            raise UserError(f"{where} has the objective {ascii(objective)[:80]}, expected weights by head.")
+        check_objective(objective, heads, f"the objective of {where}")
+        return replace(described, heads=heads, objective=objective)
 
 
 def _graphs(content: object, where: str) -> dict[str, str]:

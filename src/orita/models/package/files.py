@@ -42,8 +42,9 @@ _LARGEST = {
     ".parquet": 4096 * _MIB,
     ".onnx": 2048 * _MIB - 1,  # what a protobuf message may hold
     ".safetensors": 16384 * _MIB,
-    ".npz": 4096 * _MIB,  # arrays of retrievers, whose folders have manifests too
+    ".npz": 4096 * _MIB,  # arrays of retrievers
 }
+_LARGEST_OF_NAME = {"tokenizer.json": 64 * _MIB}  # it lists every piece of word that an encoder knows
 
 
 def shown(name: str) -> str:
@@ -67,4 +68,4 @@ def check_name(name: str, where: str) -> None:
 
 def largest(name: str) -> int:
     """Return how many bytes a file of that name may have: by its ending, and of another ending a megabyte."""
-    return _LARGEST.get(f".{name.rpartition('.')[2]}", _MIB)
+    return _LARGEST_OF_NAME.get(name) or _LARGEST.get(f".{name.rpartition('.')[2]}", _MIB)

@@ -9,8 +9,9 @@ from typing import Any, get_args
 
 from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema, Kind, Side
-from orita.models.graph import INPUTS, OUTPUT, open_graph
+from orita.models.graph import HEADS, INPUTS, OUTPUT, open_graph
 from orita.models.metadata import ModelMetadata
+from orita.models.objectives import check_objective, read_heads
 from orita.models.package.description import RANKER, Description
 from orita.models.package.files import (
     CARD_FILE,
@@ -32,7 +33,7 @@ from orita.models.package.tables import read_sample, read_vocabulary
 from orita.models.package.tensors import check_weights
 from orita.models.vocabulary import Vocabulary
 
-__all__ = ["load_package", "package_schema"]
+__all__ = ["check_texts", "load_package", "package_schema", "read_schema", "scores_label"]
 
 _ALWAYS = (METADATA_FILE, SCHEMA_FILE, DESCRIPTION_FILE, SAMPLE_FILE)
 _MAYBE = (CARD_FILE, REQUIREMENTS_FILE, WEIGHTS_FILE)
@@ -55,13 +56,14 @@ def load_package(folder: Path, *, trust: Trust | None = None) -> Package:
     check_signature_form(contents)
     signer = trust.signer(contents) if trust else None
     metadata = ModelMetadata.from_dict(contents.json(METADATA_FILE))
-    schema = _schema(contents.json(SCHEMA_FILE), contents.where(SCHEMA_FILE))
+    schema = read_schema(contents.json(SCHEMA_FILE), contents.where(SCHEMA_FILE))
     description = Description.from_dict(contents.json(DESCRIPTION_FILE), schema, contents.where(DESCRIPTION_FILE))
     sessions = {name: _session(contents, file) for name, file in description.graphs.items()}
-    inputs = _inputs(sessions[RANKER], contents.where(description.graphs[RANKER]))
+    inputs = _inputs(sessions[RANKER], contents.where(description.graphs[RANKER]), len(description.heads))
     users, items = _vocabulary(contents, USERS_FILE, inputs), _vocabulary(contents, ITEMS_FILE, inputs)
     _check_rest(contents, description, inputs)
-    sample = read_sample(contents.content(SAMPLE_FILE), contents.where(SAMPLE_FILE), schema)
+    heads = [head.name for head in description.heads]
+    sample = read_sample(contents.content(SAMPLE_FILE), contents.where(SAMPLE_FILE), schema, heads)
     return Package(folder, metadata, schema, description, signer, sample, sessions, inputs, users, items)
 
 
@@ -72,10 +74,33 @@ def package_schema(folder: Path) -> FeatureSchema:
         UserError: ``schema.json`` is missing or is none.
     """
     where = f"{folder / SCHEMA_FILE}"
-    return _schema(read_object(read_file(folder, SCHEMA_FILE), where), where)
+    return read_schema(read_object(read_file(folder, SCHEMA_FILE), where), where)
 
 
-def _schema(content: dict[str, Any], where: str) -> FeatureSchema:
+def scores_label(folder: Path) -> bool:
+    """Tell whether the score of the package in *folder* is the chance of its label, and not a weighted objective.
+
+    Only ``package.json`` is read, without comparing checksums.
+
+    Raises:
+        UserError: ``package.json`` is missing, or is none.
+    """
+    where = f"{folder / DESCRIPTION_FILE}"
+    content = read_object(read_file(folder, DESCRIPTION_FILE), where)
+    if "heads" not in content:
+        return True
+    heads = read_heads(content["heads"], where)
+    check_objective(content.get("objective", {}), heads, f"the objective of {where}")
+    weighed = [name for name, weight in content["objective"].items() if weight]
+    return weighed == [heads[0].name] and content["objective"][heads[0].name] > 0
+
+
+def read_schema(content: dict[str, Any], where: str) -> FeatureSchema:
+    """Return the features that the content of a ``schema.json`` names.
+
+    Raises:
+        UserError: it is none, or has more features than 10,000.
+    """
     try:
         schema = FeatureSchema.from_dict(content)
     except (KeyError, TypeError) as error:
@@ -97,13 +122,16 @@ def _session(contents: Contents, file: str) -> Any:
     return open_graph(contents.folder / file, contents.content(file))
 
 
-def _inputs(session: Any, where: str) -> dict[str, Any]:
+def _inputs(session: Any, where: str, heads: int) -> dict[str, Any]:
     inputs = {given.name: given.shape[0] if given.shape else None for given in session.get_inputs()}
     if not set(inputs) <= set(INPUTS):
         raise UserError(f"{where} asks for the inputs {sorted(inputs)!a}, allowed are {INPUTS}.")
     outputs = {given.name: given.type for given in session.get_outputs()}
     if outputs.get(OUTPUT) != "tensor(float)":
         raise UserError(f"{where} gives {ascii(outputs)[:200]}, expected {OUTPUT!r} as float32.")
+    shapes = {given.name: list(given.shape) for given in session.get_outputs()}
+    if heads and (outputs.get(HEADS) != "tensor(float)" or shapes[HEADS][1:] != [heads]):
+        raise UserError(f"{where} gives {ascii(shapes)[:200]}, expected {HEADS!r} as float32 of {heads} columns.")
     return inputs
 
 
@@ -119,6 +147,15 @@ def _check_rest(contents: Contents, description: Description, inputs: Mapping[st
         raise UserError(f"{contents.where(name)} belongs to nothing that {DESCRIPTION_FILE} declares; remove it.")
     if WEIGHTS_FILE in contents.files:
         check_weights(contents.files[WEIGHTS_FILE], contents.sizes[WEIGHTS_FILE], contents.where(WEIGHTS_FILE))
+    check_texts(contents)
+
+
+def check_texts(contents: Contents) -> None:
+    """Refuse a model card or requirements that are not plain text, or are none.
+
+    Raises:
+        UserError: they are not.
+    """
     for name in (CARD_FILE, REQUIREMENTS_FILE):
         if name in contents.files:
             _check_text(contents.files[name], contents.where(name))

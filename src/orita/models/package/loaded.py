@@ -1,6 +1,6 @@
 """A model that was loaded, and scores.
 
-Legend: N rows, F features.
+Legend: N rows, F features, H heads.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy.typing as npt
 from orita.core.errors import NotFound, UserError, closest
 from orita.features.schema import FeatureSchema
 from orita.models.examples import Ids
-from orita.models.graph import run_graph
+from orita.models.graph import HEADS, OUTPUT, run_graph
 from orita.models.metadata import ModelMetadata
+from orita.models.objectives import Head
 from orita.models.package.description import RANKER, Description
 from orita.models.package.keys import PublicKey
 from orita.models.package.tables import Sample
@@ -62,30 +63,69 @@ class Package:
         """What its writer kept beside the card (``package.json``)."""
         return self.description.extra
 
-    def score(self, users_N: Ids, items_N: Ids, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return ``scores_N``, click probabilities in [0, 1], in the order of the rows; unknown ids are allowed.
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What it foretells where it has several heads, the label's first; empty where it has one."""
+        return self.description.heads
+
+    @property
+    def label_objective(self) -> Mapping[str, float] | None:
+        """The objective by which `score` is the chance of the label; None where there is one head, which is that."""
+        return {self.heads[0].name: 1.0} if self.heads else None
+
+    def score(
+        self,
+        users_N: Ids,
+        items_N: Ids,
+        x_NF: npt.NDArray[np.float32],
+        objective: Mapping[str, float] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N`` in [0, 1], in the order of the rows; unknown ids are allowed.
+
+        They are click probabilities, or with several heads what rows are worth by the objective.
+
+        Args:
+            users_N, items_N, x_NF: the rows.
+            objective: what one unit of each head is worth, by name; None: as the package declares.
 
         Raises:
-            UserError: the lengths disagree, or ``x_NF`` has another number of columns than the schema.
+            UserError: the lengths disagree, ``x_NF`` has another number of columns than the schema, or *objective*
+                weighs what is no head.
         """
-        return self._finish(self._raw(users_N, items_N, x_NF))
+        return self.description.score(self.outputs(users_N, items_N, x_NF), objective)
+
+    def score_heads(self, users_N: Ids, items_N: Ids, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return ``p_NH``, the calibrated output of each of `heads`, in [0, 1]: of an amount the share of its cap.
+
+        Raises:
+            UserError: as `score`, or it has one head.
+        """
+        if not self.heads:
+            raise UserError(f"{self.folder} has one head: use score.")
+        p_NH = self.outputs(users_N, items_N, x_NF)
+        return np.column_stack([head.calibration.apply(p_NH[:, h]) for h, head in enumerate(self.heads)])
 
     def score_user(
-        self, user_id: int | str, item_ids: Ids | Sequence[int | str], x_NF: npt.NDArray[np.float32]
+        self,
+        user_id: int | str,
+        item_ids: Ids | Sequence[int | str],
+        x_NF: npt.NDArray[np.float32],
+        objective: Mapping[str, float] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Return ``scores_N`` of *item_ids* for one user in one context; ``x_NF`` has one row an item.
 
         User and context features are the same in all rows; a graph that can takes them from the first row alone.
+        *objective* is as of `score`: a deployment or a request may have weights of its own.
 
         Raises:
-            UserError: the lengths disagree, or ``x_NF`` has another number of columns than the schema.
+            UserError: as `score`.
         """
         if len(item_ids) != len(x_NF):
             raise UserError(f"score_user was given {len(item_ids)} items and {len(x_NF)} rows; they must agree.")
         user_row = None if self._users is None else self._users.rows([user_id])
         if user_row is not None and self._inputs["users"] != "U":
             user_row = user_row.repeat(len(x_NF))
-        return self._finish(self._run(user_row, item_ids, x_NF))
+        return self.description.score(self._run(user_row, item_ids, x_NF), objective)
 
     def run(self, graph: str, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs by name of one of the package's graphs, as it is: without the declared steps.
@@ -108,17 +148,22 @@ class Package:
         Raises:
             UserError: a score differs by more than 1e-5 from the one kept.
         """
-        rows, final_N = self._sample.rows, self._sample.final_N
-        raw_N = self._raw(rows.users_N, rows.items_N, rows.x_NF)
-        pairs = ((raw_N, rows.y_N), (self._finish(rows.y_N), final_N))
-        difference = max(float(np.max(np.abs(now_N - kept_N), initial=0.0)) for now_N, kept_N in pairs)
+        sample, rows = self._sample, self._sample.rows
+        now = self.outputs(rows.users_N, rows.items_N, rows.x_NF)
+        pairs = ((self.description.score(sample.outputs), sample.final_N), (now, sample.outputs))
+        difference = max(float(np.max(np.abs(found - kept), initial=0.0)) for found, kept in pairs)
         if not difference <= SAMPLE_TOLERANCE:
             raise UserError(
                 f"{self.folder} scores its own sample {difference:.2g} away from the scores kept with it, "
                 f"allowed is {SAMPLE_TOLERANCE:g}; write the package again."
             )
 
-    def _raw(self, users_N: Ids, items_N: Ids, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def outputs(self, users_N: Ids, items_N: Ids, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return what the graph gives before the steps after it: ``scores_N``, or ``p_NH`` where it has several heads.
+
+        Raises:
+            UserError: the lengths disagree, or ``x_NF`` has another number of columns than the schema.
+        """
         if not len(users_N) == len(items_N) == len(x_NF):
             raise UserError(
                 f"score was given {len(users_N)} users, {len(items_N)} items and {len(x_NF)} rows; they must agree."
@@ -139,7 +184,7 @@ class Package:
                 f"x_NF has the shape {x_NF.shape}, expected {len(self.schema)} columns: {', '.join(self.schema.names)}."
             )
         if len(x_NF) == 0:
-            return np.zeros(0, np.float32)
+            return np.zeros((0, len(self.heads)) if self.heads else 0, np.float32)
         feeds: dict[str, npt.NDArray[Any]] = {}
         if "features" in self._inputs:
             feeds["features"] = self._prepared(x_NF)
@@ -147,7 +192,7 @@ class Package:
             feeds["users"] = user_rows_N
         if self._items is not None:
             feeds["items"] = self._items.rows(items_N)
-        return run_graph(self._sessions[RANKER], feeds)
+        return run_graph(self._sessions[RANKER], feeds, HEADS if self.heads else OUTPUT)
 
     def _prepared(self, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if not self.description.pre:
@@ -156,8 +201,3 @@ class Package:
         for step in self.description.pre:
             step.apply(x_NF, self.schema)
         return x_NF
-
-    def _finish(self, scores_N: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        for step in self.description.post:
-            scores_N = step.apply(scores_N)
-        return scores_N

@@ -45,6 +45,8 @@ _TIMED_ROWS, _TIMES = 100, 30
 class QuantisationLoss:
     """What int8 weights changed, on the same rows; losses are positive where the new package is worse.
 
+    Of a model with several heads the figures are those of the label's, the largest difference is that of any head.
+
     Attributes:
         rows: how many rows were scored.
         auc_before, auc_after, auc_loss: area under the ROC curve, and before − after.
@@ -106,7 +108,8 @@ def quantise(
                 f"int8 weights cost {loss.auc_loss:.5f} of AUC on {loss.rows:,} rows, max_auc_loss allows "
                 f"{max_auc_loss:g}: raise it, or serve the package as it is."
             )
-        write_sample(partial / SAMPLE_FILE, _sample(after, rows.take(slice(0, SAMPLE_ROWS))))
+        sample = _sample(after, rows.take(slice(0, SAMPLE_ROWS)))
+        write_sample(partial / SAMPLE_FILE, sample, [head.name for head in after.heads])
         described = replace(before.description, card={**before.description.card, "quantisation": asdict(loss)})
         write_described(partial, metadata or before.metadata, before.schema, described)
         load_package(partial).check_sample()
@@ -114,7 +117,9 @@ def quantise(
 
 
 def _measured(before: Package, after: Package, rows: Examples) -> QuantisationLoss:
-    old_N, new_N = (package.score(rows.users_N, rows.items_N, rows.x_NF) for package in (before, after))
+    old_N, new_N = (
+        package.score(rows.users_N, rows.items_N, rows.x_NF, package.label_objective) for package in (before, after)
+    )
     old_auc, new_auc = auc(rows.y_N, old_N), auc(rows.y_N, new_N)
     return QuantisationLoss(
         rows=len(rows),
@@ -123,12 +128,21 @@ def _measured(before: Package, after: Package, rows: Examples) -> QuantisationLo
         auc_loss=old_auc - new_auc,
         log_loss_before=log_loss(rows.y_N, old_N),
         log_loss_after=log_loss(rows.y_N, new_N),
-        largest_difference=float(np.max(np.abs(old_N - new_N))),
+        largest_difference=_largest_difference(before, after, rows) if before.heads else _furthest(old_N, new_N),
         bytes_before=(before.folder / MODEL_FILE).stat().st_size,
         bytes_after=(after.folder / MODEL_FILE).stat().st_size,
         microseconds_before=_microseconds(before, rows),
         microseconds_after=_microseconds(after, rows),
     )
+
+
+def _furthest(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> float:
+    return float(np.max(np.abs(old - new)))
+
+
+def _largest_difference(before: Package, after: Package, rows: Examples) -> float:
+    old_NH, new_NH = (package.score_heads(rows.users_N, rows.items_N, rows.x_NF) for package in (before, after))
+    return _furthest(old_NH, new_NH)
 
 
 def _microseconds(package: Package, rows: Examples) -> float:
@@ -142,9 +156,8 @@ def _microseconds(package: Package, rows: Examples) -> float:
 
 
 def _sample(package: Package, rows: Examples) -> Sample:
-    plain = replace(package, description=replace(package.description, post=()))
-    score_N, final_N = (each.score(rows.users_N, rows.items_N, rows.x_NF) for each in (plain, package))
-    return Sample(replace(rows, y_N=score_N), final_N)
+    outputs = package.outputs(rows.users_N, rows.items_N, rows.x_NF)
+    return Sample.of(rows, outputs, package.description.score(outputs))
 
 
 def _quantised(content: bytes, where: str) -> bytes:

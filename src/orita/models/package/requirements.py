@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -22,6 +22,7 @@ _TRAINING = {  # distribution by the module that shows that it took part
     "scikit-learn": "sklearn",
     "scipy": "scipy",
     "torch": "torch",
+    "transformers": "transformers",
 }
 _TRAINING_HEADING = "# training"
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})==([A-Za-z0-9][A-Za-z0-9.!+_-]{0,99})")
@@ -42,10 +43,10 @@ class Requirement:
         return _installed(self.name)
 
 
-def render_requirements() -> str:
-    """Return the pinned versions of this process: what scores, and of what trains, what is loaded here."""
+def render_requirements(also: Sequence[str] = ()) -> str:
+    """Return the pinned versions of this process: what scores (and *also*), and what is loaded of what trains."""
     trained = [name for name, module in _TRAINING.items() if module in sys.modules]
-    lines = [f"# Orita {VERSION}, Python {platform.python_version()}", "# serving", *map(_pin, _SERVING)]
+    lines = [f"# Orita {VERSION}, Python {platform.python_version()}", "# serving", *map(_pin, (*_SERVING, *also))]
     return "\n".join([*lines, _TRAINING_HEADING, *map(_pin, trained)]) + "\n"
 
 

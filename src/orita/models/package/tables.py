@@ -1,6 +1,6 @@
 """The Parquet files of a package: ids that a model knows, and rows with the scores that they must give.
 
-Legend: N rows, F features, V ids.
+Legend: N rows, F features, V ids, H heads.
 
 A file is opened from the bytes that were hashed, its columns are compared with what they must be before any is read,
 and Arrow's extension types, which could name code, never come to be: a column of one is of another type than allowed.
@@ -9,7 +9,7 @@ and Arrow's extension types, which could name code, never come to be: a column o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +21,52 @@ import pyarrow.parquet as pq
 from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema
 from orita.models.examples import Examples
+from orita.models.package.files import shown
 from orita.models.vocabulary import Vocabulary
 
-__all__ = ["SAMPLE_ROWS", "Sample", "read_sample", "read_vocabulary", "write_sample"]
+__all__ = ["SAMPLE_ROWS", "Sample", "read_sample", "read_table", "read_vocabulary", "write_sample"]
 
 SAMPLE_ROWS = 64
 _MOST_IDS = 500_000_000
 _ID_TYPES = (pa.int64(), pa.string())
-_SCORE, _FINAL = "score", "final"
+_SCORE, _FINAL, _HEAD = "score", "final", "head_"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows, the scores of the graph (``rows.y_N``), and what they are after the declared steps (``final_N``)."""
+    """Rows, the scores of the graph (``rows.y_N``), and what they are after the declared steps (``final_N``).
+
+    Of a model with several heads also ``heads_NH``, whose first column the scores are.
+    """
 
     rows: Examples
     final_N: npt.NDArray[np.float32]
+    heads_NH: npt.NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, rows: Examples, outputs: npt.NDArray[np.float32], final_N: npt.NDArray[np.float32]) -> Sample:
+        """Return *rows* with what the graph gives for them: ``scores_N``, or ``p_NH``."""
+        if outputs.ndim == 1:
+            return cls(replace(rows, y_N=outputs), final_N)
+        return cls(replace(rows, y_N=outputs[:, 0]), final_N, outputs)
+
+    @property
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """What the graph gives."""
+        return self.rows.y_N if self.heads_NH is None else self.heads_NH
 
 
-def write_sample(file: Path, sample: Sample) -> None:
-    """Write *sample*."""
+def write_sample(file: Path, sample: Sample, heads: Sequence[str] = ()) -> None:
+    """Write *sample*; *heads* are the names of its heads, where there are several."""
     rows = sample.rows
+    outputs = () if sample.heads_NH is None else sample.heads_NH.T
     ids = [pa.array(i, pa.int64() if i.dtype != np.object_ else pa.string()) for i in (rows.users_N, rows.items_N)]
-    columns = [pa.array(column_N, pa.float32()) for column_N in (*rows.x_NF.T, rows.y_N, sample.final_N)]
-    names = ["user_id", "item_id", *_feature_names(rows.schema), _SCORE, _FINAL]
+    columns = [pa.array(column_N, pa.float32()) for column_N in (*rows.x_NF.T, rows.y_N, *outputs, sample.final_N)]
+    names = ["user_id", "item_id", *_feature_names(rows.schema), _SCORE, *_head_names(heads), _FINAL]
     pq.write_table(pa.table([*ids, *columns], names=names), file)
 
 
-def read_sample(content: bytes, where: str, schema: FeatureSchema) -> Sample:
+def read_sample(content: bytes, where: str, schema: FeatureSchema, heads: Sequence[str] = ()) -> Sample:
     """Read what `write_sample` wrote; a package of format 1 has no ``final``: it has no steps.
 
     Raises:
@@ -57,13 +75,16 @@ def read_sample(content: bytes, where: str, schema: FeatureSchema) -> Sample:
     features = _feature_names(schema)
     allowed: dict[str, Sequence[pa.DataType]] = {"user_id": _ID_TYPES, "item_id": _ID_TYPES}
     allowed |= dict.fromkeys([*features, _SCORE], (pa.float32(),))
-    table = _read(content, where, "rows with scores", [allowed, {**allowed, _FINAL: (pa.float32(),)}], SAMPLE_ROWS)
+    whole = {**allowed, **dict.fromkeys([*_head_names(heads), _FINAL], (pa.float32(),))}
+    table = read_table(content, where, "rows with scores", [whole] if heads else [allowed, whole], SAMPLE_ROWS)
     columns = [table.column(name).to_numpy() for name in features]
     x_NF = np.column_stack(columns) if columns else np.zeros((len(table), 0), np.float32)
     users_N, items_N = table.column("user_id").to_numpy(), table.column("item_id").to_numpy()
     score_N = table.column(_SCORE).to_numpy()
     final_N = table.column(_FINAL).to_numpy() if _FINAL in table.column_names else score_N
-    return Sample(Examples(schema, users_N, items_N, x_NF, score_N, np.zeros(len(table), np.int64)), final_N)
+    outputs = np.column_stack([table.column(name).to_numpy() for name in _head_names(heads)]) if heads else None
+    rows = Examples(schema, users_N, items_N, x_NF, score_N, np.zeros(len(table), np.int64))
+    return Sample(rows, final_N, outputs)
 
 
 def read_vocabulary(content: bytes, where: str) -> Vocabulary:
@@ -72,16 +93,20 @@ def read_vocabulary(content: bytes, where: str) -> Vocabulary:
     Raises:
         UserError: it is not a sorted column ``id`` of int64 or string.
     """
-    ids_V: Any = _read(content, where, "ids", [{"id": _ID_TYPES}], _MOST_IDS).column("id").to_numpy()
+    ids_V: Any = read_table(content, where, "ids", [{"id": _ID_TYPES}], _MOST_IDS).column("id").to_numpy()
     if len(ids_V) > 1 and not np.all(ids_V[1:] > ids_V[:-1]):
         raise UserError(f"{where} holds ids that are not sorted and distinct; write the package again.")
     return Vocabulary(ids_V)
 
 
-def _read(
+def read_table(
     content: bytes, where: str, of: str, allowed: Sequence[Mapping[str, Sequence[pa.DataType]]], most_rows: int
 ) -> pa.Table:
-    """Return the table in *content*, which has one of the sets of columns *allowed*, and no value missing."""
+    """Return the table in *content*, which has one of the sets of columns *allowed*, and no value missing.
+
+    Raises:
+        UserError: it is not a Parquet file of *of*, or has other columns, more rows, or missing values.
+    """
     try:
         file = pq.ParquetFile(pa.BufferReader(content), memory_map=False)
         schema, rows = file.schema_arrow, file.metadata.num_rows
@@ -95,7 +120,7 @@ def _read(
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{where} is not a Parquet file of {of}: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"{where} is not a Parquet file of {of}: {shown(' '.join(str(error).split()))[:300]}") from None
     if missing := sum(column.null_count for column in table.columns):
         raise UserError(f"{where} holds {missing} missing value(s); write the package again.")
     return table
@@ -113,3 +138,7 @@ def _spelled(schema: pa.Schema) -> str:
 
 def _feature_names(schema: FeatureSchema) -> list[str]:
     return [f"x_{name}" for name in schema.names]
+
+
+def _head_names(heads: Sequence[str]) -> list[str]:
+    return [f"{_HEAD}{name}" for name in heads]

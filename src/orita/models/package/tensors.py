@@ -22,7 +22,7 @@ from orita.models.package.files import WEIGHTS_FILE
 from orita.models.package.manifest import read_contents
 from orita.models.package.strict_json import read_object
 
-__all__ = ["HasWeights", "check_weights", "read_weights", "write_weights"]
+__all__ = ["HasWeights", "check_weights", "read_tensors", "read_weights", "write_weights"]
 
 _LENGTH_BYTES, _LONGEST_HEADER = 8, 2**22 - 8  # what `Contents` keeps of the file
 _KINDS: Mapping[str, npt.DTypeLike] = {
@@ -33,6 +33,7 @@ _KINDS: Mapping[str, npt.DTypeLike] = {
     "I32": np.int32,
     "I16": np.int16,
     "I8": np.int8,
+    "U32": np.uint32,
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
@@ -63,7 +64,15 @@ def read_weights(folder: Path) -> dict[str, npt.NDArray[Any]]:
     where = contents.where(WEIGHTS_FILE)
     if WEIGHTS_FILE not in contents.files:
         raise UserError(f"{where} is missing: the model has no named parameters (such as trees), or keeps none.")
-    content = contents.files[WEIGHTS_FILE]
+    return read_tensors(contents.files[WEIGHTS_FILE], where)
+
+
+def read_tensors(content: bytes, where: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the tensors of a file of tensors by name; read-only views of *content*.
+
+    Raises:
+        UserError: its header says what is not so.
+    """
     tensors = check_weights(content, len(content), where)
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     return {name: _array(content, start, **tensor) for name, tensor in tensors.items()}

@@ -16,6 +16,7 @@ from orita.models.calibration import Calibration
 from orita.models.examples import Examples
 from orita.models.graph import ITEMS_FILE, MODEL_FILE, USERS_FILE
 from orita.models.metadata import ModelMetadata
+from orita.models.objectives import HasHeads, Head, check_objective
 from orita.models.package.card import CardText, evaluation_facts, render_card
 from orita.models.package.description import RANKER, Description, graph_file
 from orita.models.package.files import (
@@ -37,7 +38,7 @@ from orita.models.package.tables import SAMPLE_ROWS, Sample, write_sample
 from orita.models.package.tensors import HasWeights, write_weights
 from orita.models.ranker import Ranker
 
-__all__ = ["write_described", "write_package"]
+__all__ = ["with_objective", "write_described", "write_package"]
 
 _EXPORTED = (USERS_FILE, ITEMS_FILE)
 
@@ -50,7 +51,8 @@ def write_package(
     sample: Examples,
     *,
     extra: Mapping[str, object] | None = None,
-    calibration: Calibration | None = None,
+    calibration: Calibration | Mapping[str, Calibration] | None = None,
+    objective: Mapping[str, float] | None = None,
     pre: Sequence[FeatureStep] = (),
     post: Sequence[ScoreStep] = (),
     text: CardText | None = None,
@@ -65,28 +67,59 @@ def write_package(
         schema: the features the ranker reads.
         sample: rows whose scores are kept as the proof of a right load; the first 64 are used.
         extra: JSON values to keep beside the card.
-        calibration: what the scores go through first.
+        calibration: what the scores go through first; of a ranker with several heads, by the head's name
+            (`calibrate_heads` gives either).
+        objective: what one unit of each head is worth in the score, for a ranker with several; None: the label alone.
         pre: what is done to features before the graph, in order.
         post: what is done to scores after the calibration, in order.
         text: what people say about the model, for the model card.
         evaluation: ``Evaluation.to_dict()`` of the model, for the model card.
 
     Raises:
-        UserError: the graph does not score the sample as the ranker does, or the ranker exported another kind of file.
+        UserError: the graph does not score the sample as the ranker does, the ranker exported another kind of file, or
+            *objective* weighs what is no head of it.
     """
-    steps = (Calibrate(calibration), *post) if calibration and calibration.method != "none" else tuple(post)
+    heads, steps = _calibrated(ranker, calibration)
     card: dict[str, Any] = {"text": text.model_dump(exclude_defaults=True)} if text else {}
     card |= {"evaluation": evaluation_facts(evaluation)} if evaluation else {}
     with atomic_directory(folder) as partial:
         ranker.export(partial)
-        described = Description(_graphs(partial), tuple(pre), steps, card, dict(extra or {}))
+        described = Description(_graphs(partial), tuple(pre), (*steps, *post), card, dict(extra or {}))
+        if heads or (objective and len(objective) > 1):  # the weight of a single head changes nothing
+            described = with_objective(replace(described, heads=heads), objective or {heads[0].name: 1.0})
         if isinstance(ranker, HasWeights):
             write_weights(partial / WEIGHTS_FILE, ranker.weights())
-        write_sample(partial / SAMPLE_FILE, _sample(ranker, described, sample.take(slice(0, SAMPLE_ROWS))))
+        rows = _sample(ranker, described, sample.take(slice(0, SAMPLE_ROWS)))
+        write_sample(partial / SAMPLE_FILE, rows, [head.name for head in heads])
         (partial / REQUIREMENTS_FILE).write_text(render_requirements(), encoding="utf-8")
         write_described(partial, metadata, schema, described)
         load_package(partial).check_sample()
     return load_package(folder)
+
+
+def with_objective(described: Description, objective: Mapping[str, float]) -> Description:
+    """Return *described* with another objective.
+
+    Raises:
+        NotFound, UserError: the model has one head, or *objective* weighs what is no head of it.
+    """
+    if not described.heads:
+        raise UserError("the model has one head, so there is nothing to weigh: train one with model.heads.")
+    check_objective(objective, described.heads)
+    return replace(described, objective={name: float(weight) for name, weight in objective.items()})
+
+
+def _calibrated(
+    ranker: Ranker, calibration: Calibration | Mapping[str, Calibration] | None
+) -> tuple[tuple[Head, ...], tuple[ScoreStep, ...]]:
+    """Return the ranker's heads with their calibrations, and for a ranker with one head the step that calibrates it."""
+    heads = ranker.heads() if isinstance(ranker, HasHeads) else ()
+    if not heads:
+        assert calibration is None or isinstance(calibration, Calibration), "a ranker with one head has one calibration"
+        return (), (Calibrate(calibration),) if calibration and calibration.method != "none" else ()
+    if calibration is None or isinstance(calibration, Calibration):
+        calibration = {heads[0].name: calibration} if calibration else {}
+    return tuple(replace(head, calibration=calibration.get(head.name, Calibration())) for head in heads), ()
 
 
 def write_described(folder: Path, metadata: ModelMetadata, schema: FeatureSchema, described: Description) -> None:
@@ -118,7 +151,7 @@ def _sample(ranker: Ranker, described: Description, rows: Examples) -> Sample:
     prepared = replace(rows, x_NF=np.array(rows.x_NF, np.float32))
     for step in described.pre:
         step.apply(prepared.x_NF, rows.schema)
-    score_N = final_N = ranker.score(prepared)
-    for after in described.post:
-        final_N = after.apply(final_N)
-    return Sample(replace(rows, y_N=score_N), final_N)
+    outputs = (
+        ranker.score_heads(prepared) if isinstance(ranker, HasHeads) and described.heads else ranker.score(prepared)
+    )
+    return Sample.of(rows, outputs, described.score(outputs))

@@ -1,6 +1,6 @@
 """Rows in memory, and batches cut from them: no loader, no worker, no row handled on its own.
 
-Legend: N rows, B rows of a batch, D dense inputs, C categories.
+Legend: N rows, B rows of a batch, D dense inputs, C categories, H heads.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ _CHUNK_ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Examples as a network reads them: rows of the id tables, prepared features, labels."""
+    """Examples as a network reads them: rows of the id tables, prepared features, and what each head learns, in
+    [0, 1] or NaN where a row does not say it; the first head learns the label.
+    """
 
     users_N: Tensor
     items_N: Tensor
     dense_ND: Tensor
     categories_NC: Tensor
-    y_N: Tensor
+    y_NH: Tensor
 
     def __len__(self) -> int:
-        return len(self.y_N)
+        return len(self.y_NH)
 
     def take(self, rows_B: Tensor) -> Rows:
         """Return the given rows."""
@@ -43,7 +45,7 @@ class Rows:
         return Rows(*(tensor.to(device) for tensor in self._columns()))
 
     def _columns(self) -> tuple[Tensor, ...]:
-        return self.users_N, self.items_N, self.dense_ND, self.categories_NC, self.y_N
+        return self.users_N, self.items_N, self.dense_ND, self.categories_NC, self.y_NH
 
 
 def batches(rows: Rows, batch_size: int, *, seed: int, first: int, device: torch.device) -> Iterator[tuple[int, Rows]]:

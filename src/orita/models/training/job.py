@@ -19,6 +19,7 @@ from orita.core.errors import OritaError
 from orita.core.files import atomic_file
 from orita.core.progress import SILENT, Progress
 from orita.features.schema import FeatureSchema
+from orita.features.system import OUTCOME
 from orita.models.build import build_ranker
 from orita.models.config import ModelSection, TrainingSection
 from orita.models.examples import Examples, Ids
@@ -43,13 +44,15 @@ def write_job(
     """Write a training into *folder*; every process must be able to read it, and the first to write *checkpoints*."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", train), ("val", val)):
-        ids = {"users": _plain(rows.users_N), "items": _plain(rows.items_N)}
-        np.savez(folder / f"{name}.npz", allow_pickle=False, x=rows.x_NF, y=rows.y_N, time=rows.time_N, **ids)
+        arrays = {"users": _plain(rows.users_N), "items": _plain(rows.items_N)}
+        arrays |= {f"{OUTCOME}{outcome}": told_N for outcome, told_N in rows.outcomes.items()}
+        np.savez(folder / f"{name}.npz", allow_pickle=False, x=rows.x_NF, y=rows.y_N, time=rows.time_N, **arrays)
     content = {
         "type": type_,
         "model": model.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
         "schema": train.schema.to_dict(),
+        "label": train.label,
         "seed": seed,
         "checkpoints": str(checkpoints),
     }
@@ -66,7 +69,7 @@ def fit_job(folder: str, progress: Progress = SILENT) -> list[dict[str, float]]:
     job: dict[str, Any] = json.loads((Path(folder) / _JOB).read_text(encoding="utf-8"))
     schema = FeatureSchema.from_dict(job["schema"])
     ranker = build_ranker(job["type"], ModelSection(**job["model"]), TrainingSection(**job["training"]))
-    train, val = (_read(Path(folder) / f"{name}.npz", schema) for name in ("train", "val"))
+    train, val = (_read(Path(folder) / f"{name}.npz", schema, job["label"]) for name in ("train", "val"))
     try:
         return ranker.fit(train, val, FitContext(progress, Path(job["checkpoints"]), job["seed"])).history
     except Interrupted as stopped:
@@ -92,10 +95,11 @@ def _said(file: Path) -> str | None:
     return file.read_text(encoding="utf-8") if file.exists() else None
 
 
-def _read(file: Path, schema: FeatureSchema) -> Examples:
+def _read(file: Path, schema: FeatureSchema, label: str) -> Examples:
     with np.load(file, allow_pickle=False) as found:
         users_N, items_N = _ids(found["users"]), _ids(found["items"])
-        return Examples(schema, users_N, items_N, found["x"], found["y"], found["time"])
+        outcomes = {name.removeprefix(OUTCOME): found[name] for name in found.files if name.startswith(OUTCOME)}
+        return Examples(schema, users_N, items_N, found["x"], found["y"], found["time"], outcomes=outcomes, label=label)
 
 
 def _plain(ids_N: Ids) -> Any:

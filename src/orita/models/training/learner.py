@@ -1,10 +1,13 @@
 """What is trained: a network, its id tables, and their optimisers; one step, and scores.
 
-Legend: N rows, B rows of a batch, R distinct ids of a batch, E columns of an id table, D dense inputs, C categories.
+Legend: N rows, B rows of a batch, R distinct ids of a batch, E columns of an id table, D dense inputs, C categories,
+H heads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,13 +29,14 @@ __all__ = ["Learner", "Network"]
 
 _SCORING_ROWS = 16_384
 _MOST_CELLS = 1 << 24  # of a mask: a pool of two is 128 MiB
+_ONE: Mapping[str, float] = MappingProxyType({"label": 1.0})
 
 
 class Network(Protocol):
     """What is trained: it is handed the id rows it needs, so that only they are touched.
 
     Attributes:
-        bias: added to every logit.
+        bias: added to every row of logits, one number a head.
         shares_user: whether its graph takes one user for all rows.
     """
 
@@ -40,11 +44,11 @@ class Network(Protocol):
     shares_user: bool
 
     def __call__(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
-        """Return ``logits_B``."""
+        """Return ``logits_BH``."""
         ...
 
     def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits."""
+        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
         ...
 
 
@@ -58,6 +62,7 @@ class Learner:
         section: learning rates and penalties.
         hardware: where and in which precision.
         seed: of the tables and of dropout.
+        heads: what the loss of each of the network's heads weighs, by name, the label's first.
     """
 
     def __init__(
@@ -69,14 +74,19 @@ class Learner:
         section: TrainingSection,
         hardware: Hardware,
         seed: int,
+        heads: Mapping[str, float] = _ONE,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.hardware = hardware
         self.network = network.to(hardware.device)
         self.users, self.items = (
-            RowAdam(id_table(count, width, generator).to(hardware.device), weight_decay=section.id_weight_decay)
+            RowAdam(
+                id_table(count, width, generator, len(heads)).to(hardware.device), weight_decay=section.id_weight_decay
+            )
             for count in (users, items)
         )
+        self.heads = dict(heads)
+        self._weights_H = torch.tensor(list(heads.values())).to(hardware.device)
         self.dense = FlatAdam(self.network, section.weight_decay)
         self._run = torch.compile(network, dynamic=True) if hardware.compiled else network
         self._seed = seed
@@ -93,7 +103,7 @@ class Learner:
             processes: who else learns from this batch.
 
         Returns:
-            The mean loss of the batch.
+            The mean loss of the batch's rows, each the sum over the heads of which it says something.
         """
         start, stop = processes.share(len(batch))
         own = batch.part(start, stop)
@@ -105,8 +115,8 @@ class Learner:
         values = [table.read(rows_R) for table, (rows_R, _) in zip((self.users, self.items), met, strict=True)]
         ids = [values_RE.index_select(0, at_B) for values_RE, (_, at_B) in zip(values, met, strict=True)]
         with self.hardware.arithmetic():
-            logits_B = self._run(*ids, own.dense_ND, own.categories_NC)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits_B.float(), own.y_N, reduction="sum") / len(batch)
+            logits_BH = self._run(*ids, own.dense_ND, own.categories_NC)
+        loss = self._loss(logits_BH.float(), own.y_NH) / len(batch)
         *dense, user_RE, item_RE = torch.autograd.grad(loss, [*self.dense.parameters, *values])
         whole = torch.cat([loss.detach().view(1), *(gradient.reshape(-1) for gradient in dense)])
         processes.add_up(whole)
@@ -115,18 +125,26 @@ class Learner:
             table.step(*_together(rows_R, gradient_RE, processes), learning_rate)
         return whole[0]
 
+    def _loss(self, logits_BH: Tensor, y_BH: Tensor) -> Tensor:
+        """Return the sum of the losses of all rows and heads; a target that is not known has none, and no gradient."""
+        if len(self.heads) == 1:
+            return nn.functional.binary_cross_entropy_with_logits(logits_BH, y_BH, reduction="sum")
+        weights_BH = self._weights_H * ~torch.isnan(y_BH)
+        y_BH = torch.nan_to_num(y_BH)
+        return nn.functional.binary_cross_entropy_with_logits(logits_BH, y_BH, weights_BH, reduction="sum")
+
     @torch.inference_mode()
     def score(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Return ``scores_N``, click probabilities."""
+        """Return ``p_NH``: chances of flags, and shares of their cap for amounts."""
         self.network.eval()
-        scores_N = torch.empty(len(rows))
+        p_NH = torch.empty(len(rows), len(self.heads))
         for start in range(0, len(rows), _SCORING_ROWS):
             part = rows.part(start, start + _SCORING_ROWS).to(self.hardware.device)
             ids = (self.users.table_VE.index_select(0, part.users_N), self.items.table_VE.index_select(0, part.items_N))
-            logits_B = self.network(*ids, part.dense_ND, part.categories_NC)
-            scores_N[start : start + _SCORING_ROWS] = logits_B.sigmoid_().cpu()
+            logits_BH = self.network(*ids, part.dense_ND, part.categories_NC)
+            p_NH[start : start + _SCORING_ROWS] = logits_BH.sigmoid_().cpu()
         self.network.train()
-        return scores_N.numpy()
+        return p_NH.numpy()
 
     def weights(self) -> dict[str, Tensor]:
         """Return what scores depend on, as it is now, by name."""

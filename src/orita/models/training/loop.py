@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -25,10 +25,10 @@ from orita.models.early_stopping import Stopping
 from orita.models.ranker import FitContext
 from orita.models.training.batches import Rows, batches, seed_for
 from orita.models.training.interruption import Interrupted, interruptible
+from orita.models.training.judging import judge
 from orita.models.training.learner import Learner
 from orita.models.training.processes import Processes, joined
 from orita.models.training.schedule import learning_rate
-from orita.stats.metrics import auc, log_loss
 
 __all__ = ["Course", "train"]
 
@@ -75,6 +75,9 @@ def train(
     """
     checkpoints = Checkpoints(context.checkpoints, of)
     course = _resume(learner, checkpoints)
+    told = context.on_epoch or _nobody
+    for row in course.history:
+        told(int(row["epoch"]), row)
     steps = math.ceil(len(train) / section.batch_size)
     device = learner.hardware.device
 
@@ -114,7 +117,7 @@ def train(
                     )
 
             seconds = time.perf_counter() - started
-            figures = processes.agreed(lambda: _judge(learner, val))
+            figures = processes.agreed(lambda: judge(learner, val))
             course.history.append(
                 {"epoch": course.epoch + 1, "train_loss": float(total) / len(train), **figures, "seconds": seconds}
             )
@@ -124,10 +127,15 @@ def train(
                 course.best = {name: tensor.clone() for name, tensor in learner.weights().items()}
             course.epoch, course.batch, course.total, course.seconds = course.epoch + 1, 0, 0.0, 0.0
             _save(checkpoints, course, learner, processes)
+            told(course.epoch, course.history[-1])
 
     if course.best:
         learner.restore(course.best)
     return course
+
+
+def _nobody(epoch: int, figures: Mapping[str, float]) -> None:
+    """Take what nobody asked to be told."""
 
 
 def _forget_ids(batch: Rows, share: float, seed: int) -> Rows:
@@ -135,12 +143,7 @@ def _forget_ids(batch: Rows, share: float, seed: int) -> Rows:
         return batch
     kept_2B = torch.rand(2, len(batch), generator=torch.Generator().manual_seed(seed)) >= share
     kept_2B = kept_2B.to(batch.users_N.device)
-    return Rows(batch.users_N * kept_2B[0], batch.items_N * kept_2B[1], batch.dense_ND, batch.categories_NC, batch.y_N)
-
-
-def _judge(learner: Learner, val: Rows) -> dict[str, float]:
-    scores_N, y_N = learner.score(val), val.y_N.numpy()
-    return {"val_log_loss": log_loss(y_N, scores_N), "val_auc": auc(y_N, scores_N)}
+    return replace(batch, users_N=batch.users_N * kept_2B[0], items_N=batch.items_N * kept_2B[1])
 
 
 _POSITION = ("epoch", "batch", "total", "seconds", "history")
