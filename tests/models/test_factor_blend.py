@@ -20,7 +20,7 @@ from orita.models.ranker import FitContext
 from orita.stats.metrics import auc
 from orita.testing.rankers import check_ranker
 
-FACTORS = FactorsSection(factors=4, shrinkage=5)
+FACTORS = FactorsSection(factors=4, shrinkage=5, item_traits=("item_ctr",))
 
 
 def _model(*members: str) -> ModelSection:

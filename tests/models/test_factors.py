@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,76 +10,178 @@ import numpy.typing as npt
 import pytest
 from tests.models.tastes import tastes
 
+from orita.core.errors import UserError
+from orita.features.schema import FeatureColumn, FeatureSchema
 from orita.models.answers import AnswerColumns, answers_of
 from orita.models.compose import Composer
-from orita.models.factors import Factors, learn_factors
+from orita.models.config import FactorsSection
+from orita.models.factor_blend import _Learning
+from orita.models.factor_traits import Traits
+from orita.models.factors import Answers, Factors, learn_factors
 from orita.models.fold_in import FoldIn
 from orita.models.graph import open_graph, run_graph
-from orita.models.vocabulary import Vocabulary
 from orita.stats.metrics import auc
 
-
-def _factors(random: np.random.Generator, items: int = 7, count: int = 3) -> Factors:
-    loading_VD = random.normal(size=(1 + items, count))
-    return Factors(3.0, 1.0, 5.0, 0.7, random.normal(size=1 + items), loading_VD)
+ITEMS, COUNT, AGE = 7, 3, 1  # items that are known, factors, the column of a trait
 
 
-def _answers(random: np.random.Generator, rows: int = 40, asked: int = 5) -> npt.NDArray[np.float32]:
+def _fold_in(random: np.random.Generator, asked: int = 5, count: int = COUNT) -> FoldIn:
+    """Return factors over one plain feature, the trait and the answers to some items, one of them unknown."""
+    width = count + 1
+    root_VWW = 0.2 * random.normal(size=(1 + ITEMS, width, width))
+    spread_VWW = root_VWW @ root_VWW.transpose(0, 2, 1)
+    habits, kinds = (
+        Traits(
+            np.array([AGE, AGE], np.int64),
+            np.array([-np.inf, 30], np.float32),
+            np.array([30, np.inf], np.float32),
+            random.normal(size=(2, wide)),
+        )
+        for wide in (count, width)
+    )
+    item_VW = random.normal(size=(1 + ITEMS, width))
+    factors = Factors(3.0, 1.0, 5.0, 0.7, item_VW, spread_VWW, habits.lean_CD, kinds.lean_CD)
+    columns = AnswerColumns(np.arange(2), np.arange(2, 2 + asked), tuple(str(n) for n in range(asked)))
+    return FoldIn(factors, columns, np.array([1, 3, 4, 7, 0][:asked], np.int64), habits, kinds)
+
+
+def _rows(random: np.random.Generator, rows: int = 40, asked: int = 5) -> npt.NDArray[np.float32]:
     answers_NK = random.integers(1, 6, (rows, asked)).astype(np.float32)
     answers_NK[random.random(answers_NK.shape) < 0.4] = np.nan
     answers_NK[0] = np.nan
-    return answers_NK
+    age_N = np.where(np.arange(rows) % 5 == 0, np.nan, random.uniform(18, 60, rows))
+    return np.column_stack([np.zeros(rows), age_N, answers_NK]).astype(np.float32)
 
 
 def test_a_taste_is_the_posterior_mean_of_what_was_answered() -> None:
-    """For each row the outputs are those of the textbook: conditioning a Gaussian on the answers that are there."""
+    """Where loadings are certain, the outputs are those of the textbook: a Gaussian conditioned on the answers."""
     random = np.random.default_rng(0)
-    factors, answers_NK, items_N = _factors(random), _answers(random), random.integers(0, 8, 40)
-    asked_K = np.array([1, 3, 4, 7, 0])
-    told_NT = FoldIn(factors, asked_K).apply(answers_NK, items_N)
+    fold_in = _fold_in(random)
+    factors = replace(fold_in.factors, spread_VWW=np.zeros_like(fold_in.factors.spread_VWW))
+    x_NF, items_N = _rows(random), random.integers(0, 1 + ITEMS, 40)
+    told_NT = replace(fold_in, factors=factors).apply(x_NF, items_N)
+    leans_ND, kinds_NW = fold_in.habits.apply(x_NF), fold_in.kinds.apply(x_NF)
     for n in range(40):
-        known_K = ~np.isnan(answers_NK[n])
-        q = factors.loading_VD[asked_K[known_K]]
-        residual = answers_NK[n, known_K] - 3.0 - factors.bias_V[asked_K[known_K]]
+        known_K = ~np.isnan(x_NF[n, 2:])
+        asked = factors.item_VW[fold_in.asked_K[known_K]]
+        q, lean = asked[:, :-1], leans_ND[n]
+        residual = x_NF[n, 2:][known_K] - 3.0 - asked[:, -1] - q @ lean
         seen = q @ q.T + 0.7 * np.eye(len(q))
-        own = factors.loading_VD[items_N[n]]
-        taste = q.T @ np.linalg.solve(seen, residual)
-        doubt = own @ own - own @ q.T @ np.linalg.solve(seen, q @ own)
-        expected = [3.0 + factors.bias_V[items_N[n]] + taste @ own, taste @ own, taste[0], doubt]
-        assert told_NT[n] == pytest.approx(expected, abs=1e-5)
+        own = factors.item_VW[items_N[n]] + (kinds_NW[n] if items_N[n] == 0 else 0)
+        taste = lean + q.T @ np.linalg.solve(seen, residual)
+        doubt = own[:-1] @ own[:-1] - own[:-1] @ q.T @ np.linalg.solve(seen, q @ own[:-1])
+        drawn = taste @ own[:-1]
+        assert told_NT[n] == pytest.approx([3.0 + own[-1] + drawn, drawn, taste[0], doubt], abs=1e-4)
+
+
+def test_what_is_uncertain_of_an_item_makes_answers_to_it_tell_less() -> None:
+    """With a wide covariance of the loadings, a person who answered is doubted more than with none."""
+    random = np.random.default_rng(3)
+    fold_in = _fold_in(random)
+    x_NF, items_N = _rows(random), np.full(40, 2)
+    wide, none = (
+        replace(fold_in, factors=replace(fold_in.factors, item_VW=0 * fold_in.factors.item_VW + own, spread_VWW=spread))
+        for own, spread in (
+            (np.array([0.5, 0, 0, 0]), np.tile(np.diag([0.3, 0.3, 0.3, 0.3]), (1 + ITEMS, 1, 1))),
+            (np.array([0.5, 0, 0, 0]), np.zeros((1 + ITEMS, 4, 4))),
+        )
+    )
+    level = [abs(each.apply(x_NF, items_N)[1:, 2] - fold_in.habits.apply(x_NF)[1:, 0]).mean() for each in (wide, none)]
+    assert level[0] < level[1]
 
 
 @pytest.mark.parametrize("asked", [5, 0])
-def test_the_graph_tells_the_same(asked: int, tmp_path: Path) -> None:
-    """Arrays and graph agree for missing, unknown and wild answers, and where no answer is a feature."""
+@pytest.mark.parametrize("traits", [True, False], ids=["traits", "no traits"])
+def test_the_graph_tells_the_same(asked: int, traits: bool, tmp_path: Path) -> None:
+    """Arrays and graph agree for missing, unknown and wild answers and traits, and where there are none of either."""
     random = np.random.default_rng(1)
-    answers_NK = _answers(random, asked=asked) if asked else np.zeros((40, 0), np.float32)
-    if asked:
-        answers_NK[1:3] = np.array([[1e6], [-np.inf]], np.float32)
-    items_N = random.integers(0, 8, 40)
-    fold_in = FoldIn(_factors(random), np.array([1, 3, 4, 7, 0][:asked], np.int64))
-    told_NT = fold_in.apply(answers_NK, items_N)
+    x_NF = _rows(random, asked=asked)
+    x_NF[1:4, 1:] = np.array([[1e6], [-np.inf], [np.inf]], np.float32)
+    items_N = random.integers(0, 1 + ITEMS, 40)
+    fold_in = _fold_in(random, asked)
+    if not traits:
+        none = Traits.of(tastes(3).schema, (), x_NF)
+        fold_in = replace(fold_in, habits=none.leaning(np.zeros((0, 3))), kinds=none.leaning(np.zeros((0, 4))))
+    told_NT = fold_in.apply(x_NF, items_N)
     for column in range(4):
         graph = Composer()
-        features = graph.features(1 + asked)
-        answers = graph.add("Gather", features, graph.constant(np.arange(1, 1 + asked)), axis=1)
-        told = fold_in.compose(graph, answers, graph.ids("items"))
+        told = fold_in.compose(graph, graph.features(2 + asked), graph.ids("items"))
         graph.write(tmp_path / "model.onnx", graph.column(graph.columns(told, column, column + 1)))
-        x_NF = np.hstack([np.zeros((40, 1), np.float32), answers_NK])
         found_N = run_graph(open_graph(tmp_path / "model.onnx"), {"features": x_NF, "items": items_N})
-        assert np.array_equal(found_N, told_NT[:, column])
+        assert found_N == pytest.approx(told_NT[:, column], rel=1e-6, abs=1e-6)
 
 
 def test_people_who_were_never_seen_are_told_apart() -> None:
     """What factors expect of new people ranks their rows far better than the worth of the items does."""
     train, new = tastes(150), tastes(60, first=1000, seed=1)
-    columns, items = AnswerColumns.of(train.schema, "answer_"), Vocabulary.of(train.items_N)
-    person_N, item_N = train.users_N.astype(np.int64), items.rows(train.items_N)
-    answers_N = answers_of(train, person_N, columns)
-    factors = learn_factors(person_N, item_N, answers_N, len(items), factors=4, shrinkage=5, rounds=15, seed=0)
-    fold_in = FoldIn(factors, items.rows(columns.items))
-    told_NT = fold_in.apply(new.x_NF[:, columns.answers], items.rows(new.items_N))
+    learned = _Learning.of(train, FactorsSection(factors=4, shrinkage=5), 0)
+    told_NT = learned.fold_in().apply(new.x_NF, learned.items.rows(new.items_N))
     assert auc(new.y_N, told_NT[:, 0]) > auc(new.y_N, told_NT[:, 0] - told_NT[:, 1]) + 0.1
+
+
+def _world(random: np.random.Generator) -> tuple[Answers, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return few answers of 200 people of two groups to 60 items of three kinds; the groups' tastes differ."""
+    group_U, kind_V = np.arange(200) % 2, np.arange(61) % 3
+    people_UC, items_VC = np.eye(2)[group_U], np.eye(3)[kind_V]
+    likes_GK = np.array([[1.5, 0, -1.5], [-1.5, 0, 1.5]])
+    people_P, items_P = random.integers(0, 200, 1500), random.integers(1, 51, 1500)  # the last ten: never answered
+    truth_UV = 3 + likes_GK[group_U][:, kind_V] + 0.5 * random.normal(size=(200, 1)) + np.zeros((200, 61))
+    values_P = truth_UV[people_P, items_P] + random.normal(size=1500)
+    return Answers(people_P, items_P, values_P, people_UC, items_VC), truth_UV, likes_GK
+
+
+def test_traits_say_what_people_like_who_answered_nothing_of_items_that_nobody_answered() -> None:
+    """From traits alone, a group's liking for a kind is found, if too small; without traits nothing is told."""
+    answers, truth_UV, _ = _world(np.random.default_rng(0))
+    factors = learn_factors(answers, factors=2, shrinkage=20, rounds=60, seed=0)
+    taste_UW = np.hstack([answers.people_UC @ factors.habit_CD, np.ones((200, 1))])
+    own_VW = factors.item_VW[0] + answers.items_VC @ factors.kind_CW
+    told_UV = factors.mean + taste_UW @ own_VW.T
+    likes_UV = truth_UV - truth_UV.mean(1, keepdims=True)
+    new_V = np.arange(51, 61)
+    slope = (told_UV[:, new_V] * likes_UV[:, new_V]).sum() / np.square(likes_UV[:, new_V]).sum()
+    assert 0.3 < slope < 1.2
+    blind = replace(answers, people_UC=np.zeros((200, 0)), items_VC=np.zeros((61, 0)))
+    assert learn_factors(blind, factors=2, shrinkage=20, rounds=60, seed=0).item_VW[51:].std(0).max() < 1e-9
+
+
+def test_an_item_that_few_answered_is_less_certain() -> None:
+    """The covariance of an item with many answers is far smaller, and one without any has the prior's."""
+    random = np.random.default_rng(2)
+    answers, _, _ = _world(random)
+    kept = (answers.items_P != 7) | (np.arange(1500) % 8 == 0)
+    few = replace(
+        answers,
+        **{name: getattr(answers, name)[kept] for name in ("people_P", "items_P", "values_P")},
+    )
+    factors = learn_factors(few, factors=2, shrinkage=20, rounds=30, seed=0)
+    size_V = np.einsum("vaa->v", factors.spread_VWW)
+    assert size_V[1] < size_V[7] < size_V[55]
+    assert size_V[55] == pytest.approx(size_V[0])
+
+
+def test_ranges_hold_every_value_that_is_there() -> None:
+    """A trait of few values has a range for each, one of many has eighths; missing values are in none."""
+    random = np.random.default_rng(0)
+    schema = FeatureSchema(tuple(FeatureColumn(name, "user") for name in ("age", "genre_Drama", "genre_War", "agent")))
+    x_NF = np.column_stack([random.uniform(10, 80, 500), random.integers(0, 2, (500, 2)), np.full(500, np.nan)]).astype(
+        np.float32
+    )
+    traits = Traits.of(schema, ("age", "genre", "agent"), x_NF)
+    assert traits.column_C.tolist() == [0] * 8 + [1, 1, 2, 2]
+    flags_NC = traits.flags(x_NF)
+    assert np.array_equal(flags_NC[:, :8].sum(1), np.ones(500))
+    assert flags_NC[:, :8].sum(0) == pytest.approx(np.full(8, 62.5), abs=2)
+    assert np.array_equal(flags_NC[:, 9], x_NF[:, 1])
+    x_NF[:3] = np.nan
+    assert not traits.flags(x_NF)[:3].any()
+
+
+def test_a_trait_that_is_no_feature_is_named() -> None:
+    """The sentence says which trait, and what comes closest."""
+    rows = tastes(3)
+    with pytest.raises(UserError, match=r"'item_crt'.*item_ctr"):
+        Traits.of(rows.schema, ("item_crt",), rows.x_NF)
 
 
 def test_answers_are_those_that_later_rows_tell() -> None:

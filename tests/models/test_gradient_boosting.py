@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from tests.models.clicks import MODEL, TRAINING, clicks
 
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
 from orita.models.build import build_ranker
+from orita.models.config import LightGBMSection, ModelSection
 from orita.models.examples import Examples
 from orita.models.lambdamart import LambdaMart, _in_lists
 from orita.models.ranker import FitContext, Ranker
@@ -66,3 +69,33 @@ def test_lists_without_an_order_cannot_be_calibrated() -> None:
     ranker = LambdaMart(MODEL)
     with pytest.raises(UserError, match="scores"):
         ranker.fit(alone.take(slice(0, 1000)), alone.take(slice(1000, None)), FitContext(SILENT))
+
+
+@pytest.mark.parametrize("by", ["auc", "log_loss"])
+def test_growing_ends_by_the_figure_that_is_named(by: Literal["auc", "log_loss"]) -> None:
+    """The trees that count are those where that figure was best, and ``patience`` trees later growing ended."""
+    ranker = build_ranker("lightgbm", _stopping(by, max_trees=400, patience=15), TRAINING)
+    report = ranker.fit(clicks(3000, seed=1), clicks(800, seed=2), FitContext(SILENT))
+    values = np.array([epoch[f"val_{by}"] for epoch in report.history])
+    best = int(values.argmax() if by == "auc" else values.argmin())
+    assert report.params["trees"] == best + 1
+    assert len(values) == best + 1 + 15 < 400
+
+
+@pytest.mark.parametrize("type_", ["lightgbm", "lambdamart"])
+def test_without_early_stopping_all_trees_grow(type_: str) -> None:
+    """With ``none`` every tree counts, also those after which the figures on validation rows only fell."""
+    model = _stopping("none", max_trees=60, patience=1)
+    report = build_ranker(type_, model, TRAINING).fit(clicks(1500, seed=1), clicks(400, seed=2), FitContext(SILENT))
+    assert report.params["trees"] == len(report.history) == 60
+
+
+def test_a_figure_that_trees_cannot_stop_by_is_refused() -> None:
+    """The configuration names what is allowed."""
+    with pytest.raises(ValidationError, match="'none', 'auc' or 'log_loss'"):
+        LightGBMSection.model_validate({"early_stopping": "accuracy"})
+
+
+def _stopping(by: Literal["none", "auc", "log_loss"], *, max_trees: int, patience: int) -> ModelSection:
+    trees = MODEL.lightgbm.model_copy(update={"early_stopping": by, "max_trees": max_trees, "patience": patience})
+    return MODEL.model_copy(update={"lightgbm": trees})

@@ -96,6 +96,8 @@ def grow(
 ) -> Growth:
     """Grow trees on *train* until the first figure on *val* has not gained for ``patience`` trees.
 
+    With ``early_stopping: none`` all ``max_trees`` trees grow and count, whatever *val* says of them.
+
     Args:
         section: the settings.
         objective: LightGBM's parameters of what is learned and by which metrics it is judged.
@@ -113,8 +115,9 @@ def grow(
     recorded: dict[str, Any] = {}
     started = time.perf_counter()
     with context.progress.bar(context.title, total=section.max_trees) as bar:
-        stop = lightgbm.early_stopping(section.patience, first_metric_only=True, verbose=False)
-        callbacks = [stop, lightgbm.record_evaluation(recorded), reporting(bar)]
+        callbacks = [lightgbm.record_evaluation(recorded), reporting(bar), _telling(context, figures)]
+        if section.early_stopping != "none":
+            callbacks.append(lightgbm.early_stopping(section.patience, first_metric_only=True, verbose=False))
         booster = lightgbm.train(
             params, data, section.max_trees, valid_sets=[judge], valid_names=["val"], callbacks=callbacks
         )
@@ -156,6 +159,17 @@ def reporting(bar: Bar) -> Any:
         bar.describe(f"tree {env.iteration + 1} · val {name} {value:.4f}")
 
     return report
+
+
+def _telling(context: FitContext, figures: Mapping[str, str]) -> Any:
+    """Return a callback of LightGBM that passes on what each tree came to."""
+
+    def tell(env: Any) -> None:
+        if context.on_epoch is not None:
+            found = {figures[name]: value for _, name, value, _ in env.evaluation_result_list}
+            context.on_epoch(env.iteration + 1, found)
+
+    return tell
 
 
 def _history(recorded: Mapping[str, Any], figures: Mapping[str, str], seconds: float) -> list[dict[str, float]]:

@@ -25,7 +25,8 @@ from orita.core.errors import UserError
 from orita.models.answers import AnswerColumns, answers_of
 from orita.models.config import FactorsSection
 from orita.models.examples import Examples
-from orita.models.factors import learn_factors
+from orita.models.factor_traits import Traits
+from orita.models.factors import Answers, learn_factors
 from orita.models.fold_in import OUTPUTS, FoldIn
 from orita.models.graph import INPUTS, ITEMS_FILE, MODEL_FILE, USERS_FILE
 from orita.models.inlining import Inlining
@@ -43,15 +44,15 @@ _EDGE = np.float32(1e-6)  # a score of 0 or 1 has no logit
 class _Factors:
     """What was learned below the rankers."""
 
-    columns: AnswerColumns
     items: Vocabulary
     users: Vocabulary
     fold_in: FoldIn
 
     def extend(self, rows: Examples) -> Examples:
         """Return *rows* with what the factors tell in the place of the answers."""
-        told_NT = self.fold_in.apply(rows.x_NF[:, self.columns.answers], self.items.rows(rows.items_N))
-        return self.columns.replaced(rows, OUTPUTS, told_NT)
+        return self.fold_in.columns.replaced(
+            rows, OUTPUTS, self.fold_in.apply(rows.x_NF, self.items.rows(rows.items_N))
+        )
 
 
 class FactorBlend:
@@ -86,7 +87,7 @@ class FactorBlend:
             )
         learned = _Learning.of(train, self._section, context.seed)
         above = learned.columns.replaced(train, OUTPUTS, learned.told_by_others())
-        factors = _Factors(learned.columns, learned.items, Vocabulary.of(train.users_N), learned.fold_in())
+        factors = _Factors(learned.items, Vocabulary.of(train.users_N), learned.fold_in())
         val = factors.extend(val)
         history: list[dict[str, float]] = []
         params: dict[str, object] = _prefixed("factors", self._section.model_dump(mode="json"))
@@ -110,12 +111,10 @@ class FactorBlend:
     def export(self, folder: Path) -> None:
         """Write the factors and all rankers as one graph, and the known ids, into *folder*."""
         factors, graph = self._fitted(), Inlining()
-        columns = factors.columns
+        columns = factors.fold_in.columns
         features = graph.features(len(columns.plain) + len(columns.answers))
-        plain, answers = (
-            graph.add("Gather", features, graph.constant(chosen), axis=1) for chosen in (columns.plain, columns.answers)
-        )
-        told = factors.fold_in.compose(graph, answers, graph.ids("items"))
+        plain = graph.add("Gather", features, graph.constant(columns.plain), axis=1)
+        told = factors.fold_in.compose(graph, features, graph.ids("items"))
         above = graph.add("Concat", plain, told, axis=1)
         given = dict(zip(INPUTS, (above, "users", "items"), strict=True))
         low, high, one = (graph.constant(np.float32(v)) for v in (_EDGE, 1 - _EDGE, 1))
@@ -149,10 +148,10 @@ class _Learning:
     seed: int
     columns: AnswerColumns
     items: Vocabulary
-    asked_NK: npt.NDArray[np.float32]
-    user_N: npt.NDArray[np.intp]
-    item_N: npt.NDArray[np.int64]
-    answers_N: npt.NDArray[np.float64]
+    habits: Traits
+    kinds: Traits
+    x_NF: npt.NDArray[np.float32]
+    answers: Answers
 
     @classmethod
     def of(cls, train: Examples, section: FactorsSection, seed: int) -> _Learning:
@@ -160,31 +159,45 @@ class _Learning:
         if len(users_U) < 2:
             raise UserError("factor_blend was given the rows of 1 user; it learns from what users have in common.")
         columns, items = AnswerColumns.of(train.schema, section.answers), Vocabulary.of(train.items_N)
-        answers_N = answers_of(train, user_N, columns)
-        asked_NK = train.x_NF[:, columns.answers]
-        return cls(section, seed, columns, items, asked_NK, user_N, items.rows(train.items_N), answers_N)
+        habits, kinds = (
+            Traits.of(train.schema, traits, train.x_NF) for traits in (section.user_traits, section.item_traits)
+        )
+        item_N = items.rows(train.items_N)
+        # Traits do not change, or slowly: any row of a user or item tells them, and the last one written stays.
+        user_UC = np.zeros((len(users_U), len(habits.column_C)))
+        user_UC[user_N] = habits.flags(train.x_NF)
+        item_VC = np.zeros((1 + len(items), len(kinds.column_C)))
+        item_VC[item_N] = kinds.flags(train.x_NF)
+        answers = Answers(user_N, item_N, answers_of(train, user_N, columns), user_UC, item_VC)
+        return cls(section, seed, columns, items, habits, kinds, train.x_NF, answers)
 
     def fold_in(self, within_N: npt.NDArray[np.bool_] | slice = slice(None)) -> FoldIn:
         """Return the factors of the rows *within_N*, ready for the answers that features hold."""
+        told = self.answers
+        within = replace(
+            told,
+            people_P=told.people_P[within_N],
+            items_P=told.items_P[within_N],
+            values_P=told.values_P[within_N],
+        )
         factors = learn_factors(
-            self.user_N[within_N],
-            self.item_N[within_N],
-            self.answers_N[within_N],
-            len(self.items),
+            within,
             factors=self.section.factors,
             shrinkage=self.section.shrinkage,
             rounds=self.section.rounds,
             seed=self.seed,
         )
-        return FoldIn(factors, self.items.rows(list(self.columns.items)))
+        habits, kinds = self.habits.leaning(factors.habit_CD), self.kinds.leaning(factors.kind_CW)
+        return FoldIn(factors, self.columns, self.items.rows(list(self.columns.items)), habits, kinds)
 
     def told_by_others(self) -> npt.NDArray[np.float32]:
         """Return what factors of other users tell of each training row, [N, T]."""
-        users = int(self.user_N.max()) + 1
+        user_N, item_N = self.answers.people_P, self.answers.items_P
+        users = len(self.answers.people_UC)
         folds = min(self.section.folds, users)
-        fold_N = (np.random.default_rng(self.seed).permutation(users) % folds)[self.user_N]
-        told_NT = np.zeros((len(self.user_N), len(OUTPUTS)), np.float32)
+        fold_N = (np.random.default_rng(self.seed).permutation(users) % folds)[user_N]
+        told_NT = np.zeros((len(user_N), len(OUTPUTS)), np.float32)
         for fold in range(folds):
             own_N = fold_N == fold
-            told_NT[own_N] = self.fold_in(~own_N).apply(self.asked_NK[own_N], self.item_N[own_N])
+            told_NT[own_N] = self.fold_in(~own_N).apply(self.x_NF[own_N], item_N[own_N])
         return told_NT

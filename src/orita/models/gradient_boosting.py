@@ -20,8 +20,8 @@ from orita.models.ranker import FitContext, FitReport
 
 __all__ = ["GradientBoosting", "grow_classifier", "probabilities"]
 
-_OBJECTIVE = {"objective": "binary", "metric": ["auc", "binary_logloss"]}
 _FIGURES = {"binary_logloss": "val_log_loss", "auc": "val_auc"}
+_STOPPED_BY = {"none": "auc", "auc": "auc", "log_loss": "binary_logloss"}
 
 
 class GradientBoosting:
@@ -37,7 +37,7 @@ class GradientBoosting:
         return "lightgbm"
 
     def fit(self, train: Examples, val: Examples, context: FitContext) -> FitReport:
-        """Grow trees on *train* until the AUC on *val* has not gained for ``patience`` trees.
+        """Grow trees on *train* until ``early_stopping`` ends it by *val*, or ``max_trees`` are there.
 
         Raises:
             UserError: there are no rows to learn from or to stop by.
@@ -67,8 +67,10 @@ class GradientBoosting:
 
 
 def grow_classifier(section: LightGBMSection, train: Examples, val: Examples, context: FitContext) -> Growth:
-    """Grow trees whose margins are the logits of a click, stopped by the AUC on *val*."""
-    return grow(section, _OBJECTIVE, _FIGURES, train, val, context)
+    """Grow trees whose margins are the logits of a click; what ``early_stopping`` names is looked at on *val*."""
+    first = _STOPPED_BY[section.early_stopping]
+    metrics = [first, *(name for name in _FIGURES if name != first)]
+    return grow(section, {"objective": "binary", "metric": metrics}, _FIGURES, train, val, context)
 
 
 def probabilities(margins_N: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -52,6 +52,8 @@ class LambdaMart:
     def fit(self, train: Examples, val: Examples, context: FitContext) -> FitReport:
         """Grow trees on the lists of *train* until nDCG@10 on those of *val* has not gained for ``patience`` trees.
 
+        It stops by nDCG whether ``early_stopping`` says ``auc`` or ``log_loss``: neither sees the order within a list.
+
         Raises:
             UserError: there are no rows to learn from or to stop by, or those to stop by cannot be calibrated on.
         """
