@@ -18,7 +18,7 @@ models_app.add_typer(keys_app, name="keys")
 
 _COLOURS = {"right": "green", "note": "yellow", "wrong": "red", "not reached": "dim"}
 TargetArgument = Annotated[
-    str, typer.Argument(help="A package's folder, a version, or the alias champion or challenger.")
+    str, typer.Argument(help="The folder of a package of any kind, a version, or the alias champion or challenger.")
 ]
 
 
@@ -35,11 +35,11 @@ def verify_model(
     as_json: JsonOption = False,
 ) -> None:
     """Check a package: checksums, signature, form, sample scores, versions; exit code 2 if anything is wrong."""
+    from orita.models.kinds import verify_any
     from orita.models.package.signing import Trust
-    from orita.models.package.verify import verify_package
 
     trusted = Trust.read(trust or _trusted_folder(context), required=require_signature)
-    found = {folder: verify_package(folder, trusted) for folder in _folders(context, target)}
+    found = {folder: verify_any(folder, trusted) for folder in _folders(context, target)}
     right = all(check.outcome != "wrong" for checks in found.values() for check in checks)
     if as_json:
         packages = [

@@ -1,6 +1,6 @@
-"""Checks that every `Ranker` must pass, yours too.
+"""Checks that every `Ranker` must pass, yours too; one with several heads (`HasHeads`) for each of them.
 
-Legend: N rows, F features.
+Legend: N rows, F features, H heads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from orita.core.progress import SILENT
 from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
+from orita.models.objectives import HasHeads
 from orita.models.package import load_package, write_package
 from orita.models.ranker import FitContext, Ranker
 
@@ -80,6 +81,9 @@ def _a_seed_fixes_the_model(case: _Case) -> None:
     again = case.make()
     again.fit(case.train, case.val, FitContext(SILENT, seed=7))
     assert _near(case.ranker.score(case.val), again.score(case.val)), "the same seed gave another model"
+    if isinstance(again, HasHeads) and isinstance(case.ranker, HasHeads):
+        same = _near(case.ranker.score_heads(case.val), again.score_heads(case.val))
+        assert same, "the same seed gave other heads"
 
 
 def _the_graph_scores_the_same(case: _Case) -> None:
@@ -102,6 +106,34 @@ def _the_graph_scores_the_same(case: _Case) -> None:
     same = replace(rows, users_N=_full(rows.users_N, user), x_NF=x_NF)
     one_user_N = package.score_user(user if isinstance(user, str) else int(user), same.items_N, same.x_NF)
     assert _near(one_user_N, case.ranker.score(same)), "score_user and score disagree"
+
+
+def _heads_agree_with_the_score(case: _Case) -> None:
+    ranker, rows = case.ranker, case.val
+    if not isinstance(ranker, HasHeads) or not ranker.heads():
+        return
+    heads, p_NH = ranker.heads(), ranker.score_heads(rows)
+    assert p_NH.dtype == np.float32 and p_NH.shape == (len(rows), len(heads)), (
+        f"score_heads gives {p_NH.dtype} of the shape {p_NH.shape} for {len(rows)} rows and {len(heads)} heads"
+    )
+    assert np.all((p_NH >= 0) & (p_NH <= 1)), "an output of a head is not in [0, 1]"
+    assert heads[0].name == rows.label, f"the first head is {heads[0].name!r}, not the label's"
+    assert _near(p_NH[:, 0], ranker.score(rows)), "the first head and score disagree"
+    blind = replace(rows, outcomes={name: np.full_like(told_N, np.nan) for name, told_N in rows.outcomes.items()})
+    assert _near(ranker.score_heads(blind), p_NH), "heads depend on outcomes"
+    assert _near(ranker.score_heads(replace(rows, outcomes={})), p_NH), "heads need outcomes to score"
+
+
+def _the_graph_gives_every_head(case: _Case) -> None:
+    ranker = case.ranker
+    if not isinstance(ranker, HasHeads) or not ranker.heads():
+        return
+    rows = _hard_rows(case.val)
+    package, expected_NH = load_package(case.folder / "package"), ranker.score_heads(rows)
+    for column, head in enumerate(ranker.heads()):
+        alone_N = package.score(rows.users_N, rows.items_N, rows.x_NF, {head.name: 1.0})
+        worst = float(np.max(np.abs(alone_N - expected_NH[:, column])))
+        assert worst <= _TOLERANCE, f"the graph gives {head.name} {worst:.2g} away from the ranker"
 
 
 def _hard_rows(rows: Examples) -> Examples:
@@ -144,4 +176,6 @@ _CHECKS: Sequence[Callable[[_Case], None]] = (
     _many_equal_one_by_one,
     _a_seed_fixes_the_model,
     _the_graph_scores_the_same,
+    _heads_agree_with_the_score,
+    _the_graph_gives_every_head,
 )

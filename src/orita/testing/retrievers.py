@@ -14,15 +14,17 @@ import numpy as np
 
 from orita.core.progress import SILENT
 from orita.models.examples import Ids
+from orita.models.metadata import ModelMetadata
 from orita.models.ranker import FitContext
 from orita.models.retrieval.interactions import History, Interactions
-from orita.models.retrieval.package import load_retriever, write_retriever
+from orita.models.retrieval.package import Reader, load_retriever, write_retriever
 from orita.models.retrieval.retriever import Retrieved, Retriever
 
 __all__ = ["check_retriever"]
 
 _K = 5
 _TOLERANCE = 1e-4
+_ENDINGS = (".npz", ".parquet", ".json", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,14 @@ class _Case:
     rows: Interactions
     users: Any
     folder: Path
-    readers: Mapping[str, Callable[[Path], Retriever]] | None
+    readers: Mapping[str, Reader] | None
 
 
 def check_retriever(
     make: Callable[[], Retriever],
     interactions: Interactions,
     folder: Path,
-    readers: Mapping[str, Callable[[Path], Retriever]] | None = None,
+    readers: Mapping[str, Reader] | None = None,
 ) -> None:
     """Fit a retriever and check all that the contract promises.
 
@@ -119,10 +121,13 @@ def _a_seed_fixes_the_model(case: _Case) -> None:
 
 
 def _the_package_answers_the_same(case: _Case) -> None:
-    folder = case.folder / "retriever"
-    write_retriever(folder, case.retriever)
-    strange = sorted(p.name for p in folder.iterdir() if p.suffix not in (".npz", ".parquet", ".json", ".onnx"))
-    assert not strange, f"a package holds .npz, .parquet, .json and .onnx only, not {strange}"
+    folder, type_ = case.folder / "retriever", case.retriever.type
+    (exported := case.folder / "exported").mkdir()
+    case.retriever.export(exported)
+    strange = sorted(p.name for p in exported.iterdir() if p.suffix not in _ENDINGS)
+    assert not strange, f"export writes {', '.join(_ENDINGS)} only, not {strange}"
+    card = ModelMetadata("00000000-0000-7000-8000-000000000000", "v0.0.1", "1970-01-01T00:00:00Z", "", type_)
+    write_retriever(folder, case.retriever, card, case.users, readers=case.readers)
     loaded = load_retriever(folder, case.readers)
     assert loaded.type == case.retriever.type, f"a {case.retriever.type} was read as {loaded.type}"
     for exclude in (True, False):

@@ -9,18 +9,25 @@ import numpy as np
 import pytest
 
 from orita.core.errors import UserError
-from orita.models.retrieval.catalogue import write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import write_arrays
 from orita.models.retrieval.config import SearchSection
 from orita.models.retrieval.exact import ExactIndex
 from orita.models.retrieval.index import Floats, Index
 from orita.models.retrieval.inverted_file import InvertedFile
 from orita.models.retrieval.two_tower import build_index
 
-_READ: dict[str, Callable[[Path], Index]] = {
+_READ: dict[str, Callable[[Contents, str], Index]] = {
     "exact": ExactIndex.read,
     "approximate": InvertedFile.read,
     "approximate, all lists": InvertedFile.read,
 }
+
+
+def _opened(file: Path) -> tuple[Contents, str]:
+    """Return a file as a package holds it: its bytes, and its name."""
+    content = file.read_bytes()
+    return Contents(file.parent, b"", None, {file.name: content}, {file.name: len(content)}), file.name
 
 
 def _vectors(count: int = 3000, width: int = 16, clusters: int = 40, seed: int = 0) -> Floats:
@@ -52,7 +59,7 @@ def test_every_search_keeps_the_contract(name: str, tmp_path: Path) -> None:
     alone = np.concatenate([index.search(queries_QE[q : q + 1], 30)[1] for q in range(20)])
     np.testing.assert_allclose(alone, scores_QK, rtol=1e-4, atol=1e-4)
     index.write(tmp_path / "index.npz")
-    again_QK, scores_again_QK = _READ[name](tmp_path / "index.npz").search(queries_QE, 30)
+    again_QK, scores_again_QK = _READ[name](*_opened(tmp_path / "index.npz")).search(queries_QE, 30)
     assert np.array_equal(again_QK, rows_QK)
     assert np.array_equal(scores_again_QK, scores_QK)
 
@@ -113,7 +120,7 @@ def test_a_damaged_index_file_is_refused(name: str, tmp_path: Path) -> None:
         cut = random.random() < 0.3
         file.write_bytes(whole[:at] if cut else whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
         try:
-            rows_QK, _ = _READ[name](file).search(queries_QE, 5)
+            rows_QK, _ = _READ[name](*_opened(file)).search(queries_QE, 5)
             assert not cut
             assert rows_QK.max() < 200
         except UserError:
@@ -138,7 +145,7 @@ def test_a_file_whose_parts_disagree_and_one_with_objects_are_refused(tmp_path: 
     ):
         write_arrays(file, **{**parts, name: wrong})
         with pytest.raises(UserError, match=r"bad\.npz"):
-            InvertedFile.read(file)
+            InvertedFile.read(*_opened(file))
     np.savez(file, **{**parts, "vectors": np.array([print, None], object)})
     with pytest.raises(UserError, match="cannot be read as arrays"):
-        InvertedFile.read(file)
+        InvertedFile.read(*_opened(file))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models.packaged import CARD
 from tests.models.retrieval.tastes import interactions, kinds_of_items
 from tests.models.retrieval.test_retrievers import SMALL
 
@@ -28,7 +29,7 @@ def _written(type_: RetrieverType, folder: Path) -> Retriever:
     else:
         retriever = build_retriever(SMALL.model_copy(update={"type": type_}))
     retriever.fit(interactions(), FitContext(SILENT))
-    write_retriever(folder, retriever)
+    write_retriever(folder, retriever, CARD, interactions().users_N)
     return retriever
 
 
@@ -39,7 +40,7 @@ def test_serving_reads_it_without_the_training_libraries(type_: RetrieverType, t
     user = int(interactions().users_N[0])
     program = (
         "import sys\n"
-        "for name in ('torch', 'lightgbm', 'onnx', 'sklearn'): sys.modules[name] = None\n"
+        "for name in ('torch', 'lightgbm', 'onnx', 'sklearn', 'safetensors'): sys.modules[name] = None\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
         "from orita.models.retrieval.package import load_retriever\n"

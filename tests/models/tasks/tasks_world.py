@@ -36,7 +36,7 @@ _WORDS = (("bad", "ibi", "búburú", "😭"), ("road", "ọjà", "ulo", "."), ("
 def section_of(task: Task, type_: str = "lightgbm") -> TaskSection:
     """Return a small configuration of *task*."""
     trees = LightGBMSection(max_trees=30, patience=5, min_rows_in_leaf=10, threads=1)
-    text = TextSection(strengths=(3.0, 10.0), bayes_shares=(0.0, 0.5), min_texts=1)
+    text = TextSection(strengths=(3.0, 10.0), bayes_shares=(0.0, 0.5))
     return TaskSection.model_validate(
         {"task": task, "classes": _CLASSES[task], "type": type_, "lightgbm": trees, "text": text}
     )

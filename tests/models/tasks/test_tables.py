@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models.packaged import CARD
 from tests.models.tasks.tasks_world import CONTEXT, SCHEMA, section_of, table
 
 from orita.core.errors import UserError
+from orita.models.package.manifest import write_manifest
 from orita.models.tasks.build import build_table_predictor
 from orita.models.tasks.config import Task, TaskSection
 from orita.models.tasks.load import load_predictor
 from orita.models.tasks.predictor import Predictor, TableRows
 from orita.models.tasks.table_model import TABLE_FILE, TableModel
+from orita.models.tasks.write import write_predictor
 from orita.stats.classification import multiclass_accuracy
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
@@ -42,10 +45,9 @@ def test_it_learns_and_a_loaded_model_answers_alike(task: Task, type_: str, tmp_
         commonest = np.bincount(test.y_N).max() / len(test)
         assert multiclass_accuracy(test.y_N, answers.argmax(axis=1)) > commonest + 0.15
     pytest.importorskip("onnx", reason="onnx, which writes the graph, is not installed")
-    predictor.export(tmp_path)
-    loaded = load_predictor(tmp_path)
-    assert isinstance(loaded, TableModel)
-    assert (loaded.task, loaded.classes, loaded.schema) == (task, predictor.classes, SCHEMA)
+    loaded = write_predictor(tmp_path / "package", predictor, CARD, test)
+    assert isinstance(loaded.model, TableModel)
+    assert (loaded.task, loaded.classes, loaded.model.schema) == (task, predictor.classes, SCHEMA)
     odd_NF = np.array([[np.nan] * 4, [0, 3, 0, 1], [0, 9, -1, 1], [0, -1, 1e9, 0], [np.inf, 1, np.inf, 0]], np.float32)
     x_NF = np.concatenate([test.x_NF, odd_NF])
     expected = predictor.predict(TableRows(SCHEMA, x_NF, np.zeros(len(x_NF))))
@@ -103,38 +105,49 @@ def test_classes_must_suit_the_task(task: Task, classes: tuple[str, ...], senten
         build_table_predictor(TaskSection(task=task, classes=classes, type="linear"))
 
 
+def _change(folder: Path, name: str, content: bytes | str) -> None:
+    """Put *content* in the place of a file of a package, under right checksums."""
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    write_manifest(folder)
+
+
 def test_a_broken_table_package_is_refused(tmp_path: Path) -> None:
-    """Declarations that do not fit each other or the graph are named."""
+    """Declarations that do not fit each other or the graph are named, under right checksums."""
     pytest.importorskip("onnx", reason="onnx, which writes the graph, is not installed")
-    _fitted("multiclass", "linear").export(tmp_path)
-    sound = json.loads((tmp_path / TABLE_FILE).read_text(encoding="utf-8"))
-    changes: list[tuple[dict[str, object], str]] = [
-        ({"task": "ranking"}, "task has the value 'ranking'"),
-        ({"format": 2}, "the format 2"),
-        ({"code": "import os"}, "the keys"),
-        ({"classes": "abc"}, "expected a list of names"),
-        ({"classes": ["a", "b"]}, "names 2 classes"),
-        ({"schema": {"columns": [{"nam": 1}]}}, "schema is not a feature schema"),
-        ({"schema": {"columns": sound["schema"]["columns"][:2]}}, "expected features with 2 columns"),
+    folder = write_predictor(tmp_path / "package", _fitted("multiclass", "linear"), CARD, table("multiclass")).folder
+    names = (TABLE_FILE, "schema.json", "model.onnx", "predictor.json")
+    sound = {name: (folder / name).read_bytes() for name in names}
+    declared, schema = (json.loads(sound[name]) for name in (TABLE_FILE, "schema.json"))
+    breaks: list[tuple[str, object, str]] = [
+        (TABLE_FILE, declared | {"task": "ranking"}, "task has the value 'ranking'"),
+        (TABLE_FILE, declared | {"task": ["text"]}, "task has the value"),
+        (TABLE_FILE, declared | {"format": 3}, "the format 3"),
+        (TABLE_FILE, declared | {"format": True}, "the format True"),
+        (TABLE_FILE, declared | {"code": "import os"}, "the keys"),
+        (TABLE_FILE, declared | {"classes": "abc"}, "expected a list of names"),
+        (TABLE_FILE, declared | {"classes": ["a", "b"]}, "names 2 classes"),
+        (TABLE_FILE, [], "holds a list, expected an object"),
+        ("schema.json", {"columns": [{"nam": 1}]}, "not a feature schema"),
+        ("schema.json", schema | {"columns": schema["columns"][:2]}, "expected features with 2 columns"),
+        ("predictor.json", {"format": 9, "extra": {}}, "has the format 9"),
+        ("predictor.json", {"format": 1, "extra": {}, "code": "x"}, "missing or unknown keys"),
+        ("predictor.json", {"format": 1, "extra": []}, "expected an object"),
     ]
-    for change, sentence in changes:
-        (tmp_path / TABLE_FILE).write_text(json.dumps(sound | change), encoding="utf-8")
+    for name, content, sentence in breaks:
+        _change(folder, name, json.dumps(content))
         with pytest.raises(UserError, match=sentence):
-            load_predictor(tmp_path)
-    (tmp_path / TABLE_FILE).write_text("[]", encoding="utf-8")
-    with pytest.raises(UserError, match="holds a list, expected an object"):
-        load_predictor(tmp_path)
-    (tmp_path / TABLE_FILE).write_text(json.dumps(sound), encoding="utf-8")
-    (tmp_path / "model.onnx").write_bytes(b"no graph")
+            load_predictor(folder)
+        _change(folder, name, sound[name])
+    _change(folder, "model.onnx", b"no graph")
     with pytest.raises(UserError, match=r"model\.onnx is not a graph"):
-        load_predictor(tmp_path)
+        load_predictor(folder)
 
 
 def test_a_table_of_another_width_is_refused(tmp_path: Path) -> None:
-    """A loaded model names the columns that it expects."""
+    """A loaded model names the columns that it expects, and does not take texts for a table."""
     pytest.importorskip("onnx", reason="onnx, which writes the graph, is not installed")
-    _fitted("regression", "linear").export(tmp_path)
-    loaded = load_predictor(tmp_path)
-    assert isinstance(loaded, TableModel)
+    loaded = write_predictor(tmp_path / "package", _fitted("regression", "linear"), CARD, table("regression"))
     with pytest.raises(UserError, match="expected 4 columns: length, kind, orders, weekend"):
         loaded.predict(np.zeros((2, 3), np.float32))
+    with pytest.raises(UserError, match="reads a matrix of features x_NF, got a list"):
+        loaded.predict(["a text"])

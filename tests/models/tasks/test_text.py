@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tests.models.packaged import CARD
 from tests.models.tasks.tasks_world import CONTEXT, MOODS, section_of, texts
 
 from orita.core.errors import UserError
+from orita.models.package.manifest import write_manifest
 from orita.models.tasks.build import build_text_predictor
 from orita.models.tasks.config import TaskSection, TextSection
 from orita.models.tasks.load import load_predictor
 from orita.models.tasks.predictor import Predictor, TextRows
 from orita.models.tasks.text_model import TENSORS_FILE, TEXT_FILE, TextModel
+from orita.models.tasks.text_recipe import TextRecipe, TextView
+from orita.models.tasks.write import write_predictor
 from orita.stats.classification import multiclass_log_loss, weighted_f1
 
 pytest.importorskip("sklearn", reason="scikit-learn, which trains text models, is not installed")
@@ -35,9 +39,8 @@ def fitted() -> Predictor[TextRows]:
 
 @pytest.fixture
 def package(fitted: Predictor[TextRows], tmp_path: Path) -> Path:
-    """Return a folder with the exported predictor."""
-    fitted.export(tmp_path)
-    return tmp_path
+    """Return a package of the predictor."""
+    return write_predictor(tmp_path / "package", fitted, CARD, texts(20, seed=5)).folder
 
 
 def test_it_learns_from_texts(fitted: Predictor[TextRows]) -> None:
@@ -70,7 +73,7 @@ def test_a_loaded_model_answers_alike(fitted: Predictor[TextRows], package: Path
     odd = ["", " ", "😂" * 500, "zzz qqq", "\ud83d", "a" * 20_000, "GOOD\tgood"]
     rows = TextRows([*texts(50, seed=3).texts, *odd], np.zeros(57, np.int64))
     loaded = load_predictor(package)
-    assert isinstance(loaded, TextModel)
+    assert isinstance(loaded.model, TextModel)
     assert loaded.classes == MOODS
     assert loaded.predict(rows.texts) == pytest.approx(fitted.predict(rows), abs=1e-5)
     assert loaded.predict([]).shape == (0, 3)
@@ -79,7 +82,7 @@ def test_a_loaded_model_answers_alike(fitted: Predictor[TextRows], package: Path
 def test_many_at_once_are_as_one_by_one(fitted: Predictor[TextRows], package: Path) -> None:
     """The answer to a text does not depend on the texts beside it."""
     loaded = load_predictor(package)
-    assert isinstance(loaded, TextModel)
+    assert isinstance(loaded.model, TextModel)
     some = texts(20, seed=4).texts
     one_by_one = np.concatenate([loaded.predict([text]) for text in some])
     assert loaded.predict(some) == pytest.approx(one_by_one, abs=1e-6)
@@ -90,7 +93,7 @@ def test_serving_loads_neither_sklearn_nor_scipy_nor_torch(package: Path) -> Non
     program = (
         "import sys; from pathlib import Path; from orita.models.tasks.load import load_predictor\n"
         f"load_predictor(Path({str(package)!r})).predict(['good'])\n"
-        "print([name for name in ('sklearn', 'scipy', 'torch', 'lightgbm', 'onnx') if name in sys.modules])"
+        "print([m for m in ('sklearn', 'scipy', 'torch', 'lightgbm', 'onnx', 'safetensors') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
@@ -140,11 +143,11 @@ def _tensors(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], Non
         (lambda folder: (folder / TEXT_FILE).write_text("{"), "text.json cannot be read as JSON"),
         (lambda folder: (folder / TEXT_FILE).write_bytes(b"\xff\xfe"), "text.json cannot be read as JSON"),
         (lambda folder: (folder / TEXT_FILE).write_text("[" * 100_000), "text.json cannot be read as JSON"),
-        (lambda folder: (folder / TEXT_FILE).write_text(" " * 2_000_000), "allowed are 1,000,000"),
-        (lambda folder: (folder / TEXT_FILE).write_text("[]"), "text.json does not declare a text model"),
-        (lambda folder: (folder / TEXT_FILE).unlink(), "holds neither"),
-        (lambda folder: (folder / TENSORS_FILE).unlink(), "text.safetensors cannot be read"),
-        (lambda folder: (folder / TENSORS_FILE).write_bytes(b"cos\nsystem\n(S'true'\ntR."), "cannot be read as safe"),
+        (lambda folder: (folder / TEXT_FILE).write_text(" " * 5_000_000), "allowed are 4,194,304"),
+        (lambda folder: (folder / TEXT_FILE).write_text("[]"), "text.json holds a list, expected an object"),
+        (lambda folder: (folder / TEXT_FILE).unlink(), "holds none of table.json, text.json"),
+        (lambda folder: (folder / TENSORS_FILE).unlink(), "text.safetensors is missing"),
+        (lambda folder: (folder / TENSORS_FILE).write_bytes(b"cos\nsystem\n(S'true'\ntR."), "is not a file of tensors"),
         (_json(lambda c: c.update(format=2)), "format has the value 2"),
         (_json(lambda c: c.update(hash="md5")), "hash has the value 'md5'"),
         (_json(lambda c: c.update(temperature=0)), "temperature has the value 0"),
@@ -167,6 +170,7 @@ def test_a_broken_package_is_refused_in_a_sentence(
 ) -> None:
     """What is not as declared names the file or the key; nothing is run and nothing is guessed."""
     breaking(package)
+    write_manifest(package)
     with pytest.raises(UserError, match=sentence):
         load_predictor(package)
 
@@ -188,20 +192,34 @@ def test_wrong_rows_are_refused(train: TextRows, val: TextRows, sentence: str) -
 
 def test_one_setting_needs_no_validation_rows() -> None:
     """With nothing to choose, all rows may be training rows."""
-    section = TextSection(strengths=(3.0,), bayes_shares=(0.5,), min_texts=1)
+    section = TextSection(strengths=(3.0,), bayes_shares=(0.5,))
     predictor = build_text_predictor(TaskSection(task="text", classes=MOODS, text=section))
     assert predictor.fit(texts(), texts(0), CONTEXT).params["temperature"] == 1.0
     assert predictor.predict(texts(10)).shape == (10, 3)
+
+
+def test_cross_validation_chooses_from_all_rows() -> None:
+    """With folds there is nothing to hold back: every row is judged once, by a model that did not learn from it."""
+    recipes = (TextRecipe(views=(TextView(unit="words", longest=1),)), TextRecipe())
+    section = TextSection(recipes=recipes, strengths=(3.0,), bayes_shares=(0.0, 0.5), folds=3)
+    predictor = build_text_predictor(TaskSection(task="text", classes=MOODS, text=section))
+    report = predictor.fit(texts(150), texts(0), CONTEXT)
+    assert len(report.history) == 4
+    assert report.params["recipe"] in (0, 1)
+    assert report.params["temperature"] != 1.0
+    assert max(row["val_f1"] for row in report.history) < 0.95  # rows that were learnt from would be known by heart
+    rare = TextRows([*texts(30).texts, "x"], np.append(np.minimum(texts(30).y_N, 1), 2))
+    with pytest.raises(UserError, match=r"the class 'positive' has 1 row, and text\.folds is 3"):
+        predictor.fit(rare, texts(0), CONTEXT)
 
 
 def test_features_are_bounded_and_the_commonest_are_kept() -> None:
     """Of each view no more n-grams are kept than allowed, those of the most texts first."""
     from orita.models.tasks.ngrams import word_ngrams
     from orita.models.tasks.text_features import TextFeatures
-    from orita.models.tasks.text_recipe import TextRecipe, TextView
 
-    recipe = TextRecipe(views=(TextView(unit="words", longest=1),))
-    features = TextFeatures.fit(recipe, ["a b", "a b", "a c", "d"], min_texts=1, max_features=2)
+    recipe = TextRecipe(views=(TextView(unit="words", longest=1, min_texts=1),))
+    features = TextFeatures.fit(recipe, ["a b", "a b", "a c", "d"], max_features=2)
     assert set(features.hashes[0].tolist()) == set(word_ngrams(["a b"], 1, 1)[1].tolist())
 
 

@@ -6,7 +6,6 @@ item, the weight of the interaction as the value.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,17 @@ from scipy import sparse
 
 from orita.core.errors import UserError
 from orita.models.examples import Ids
+from orita.models.graph import ITEMS_FILE, USERS_FILE
+from orita.models.package.manifest import Contents
+from orita.models.package.tables import read_vocabulary
+from orita.models.retrieval.arrays import read_arrays, write_arrays
 from orita.models.retrieval.interactions import History, Interactions
 from orita.models.vocabulary import Vocabulary
 
-__all__ = ["Catalogue", "read_arrays", "write_arrays"]
+__all__ = ["CATALOGUE_FILES", "Catalogue"]
 
-ITEMS_FILE, USERS_FILE, SEEN_FILE = "items.parquet", "users.parquet", "seen.npz"
+SEEN_FILE = "seen.npz"
+CATALOGUE_FILES = (ITEMS_FILE, USERS_FILE, SEEN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,51 +96,23 @@ class Catalogue:
         write_arrays(folder / SEEN_FILE, starts=seen.indptr, items=seen.indices, weights=seen.data)
 
     @classmethod
-    def read(cls, folder: Path) -> Catalogue:
+    def read(cls, contents: Contents) -> Catalogue:
         """Read what `write` wrote.
 
         Raises:
             UserError: a file is not what its name promises.
         """
-        items, users = Vocabulary.read(folder / ITEMS_FILE), Vocabulary.read(folder / USERS_FILE)
-        parts = read_arrays(folder / SEEN_FILE, starts=("i", (len(users) + 1,)), items=("i", None), weights=("f", None))
+        items, users = (read_vocabulary(contents.content(f), contents.where(f)) for f in (ITEMS_FILE, USERS_FILE))
+        shapes = {"starts": ("i", (len(users) + 1,)), "items": ("i", (None,)), "weights": ("f", (None,))}
+        parts = read_arrays(contents, SEEN_FILE, shapes)
         starts_U, item_N, weight_N = parts["starts"], parts["items"], parts["weights"]
         fits = len(item_N) == len(weight_N) == starts_U[-1] and starts_U[0] == 0 and np.all(np.diff(starts_U) >= 0)
         if not fits or np.any((item_N < 0) | (item_N >= len(items))):
-            raise UserError(f"{folder / SEEN_FILE} does not fit to {ITEMS_FILE} and {USERS_FILE}; export it again.")
-        seen_UI = sparse.csr_array((weight_N, item_N, starts_U), shape=(len(users), len(items)))
-        return cls(items, users, seen_UI, np.bincount(item_N, minlength=len(items)).astype(np.float32))
-
-
-def write_arrays(file: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write named arrays as an ``.npz`` file."""
-    np.savez(file, allow_pickle=False, **arrays)
-
-
-def read_arrays(file: Path, **expected: tuple[str, tuple[int | None, ...] | None]) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays of an ``.npz`` file; nothing in it is executed.
-
-    Args:
-        file: what `write_arrays` wrote.
-        expected: for each name the kind of number (``i`` or ``f``) and the shape; None: any size, or any one dimension.
-
-    Raises:
-        UserError: the file is damaged, or an array is missing, of another kind or shape, or not finite.
-    """
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in expected}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file} cannot be read as arrays ({' '.join(str(error).split())}); export it again.") from None
-    for name, (kind, shape) in expected.items():
-        array, wanted = arrays[name], (None,) if shape is None else shape
-        same = len(array.shape) == len(wanted) and all(w in (None, s) for w, s in zip(wanted, array.shape, strict=True))
-        if array.dtype.kind != kind or not same or not np.all(np.isfinite(array)):
             raise UserError(
-                f"{file} holds {name!r} as {array.dtype} {array.shape}, expected finite numbers of kind {kind!r} "
-                f"and the shape {wanted}; export it again."
+                f"{contents.where(SEEN_FILE)} does not fit to {ITEMS_FILE} and {USERS_FILE}; export it again."
             )
-    return arrays
+        seen_UI = sparse.csr_array((weight_N.astype(np.float32), item_N, starts_U), shape=(len(users), len(items)))
+        return cls(items, users, seen_UI, np.bincount(item_N, minlength=len(items)).astype(np.float32))
 
 
 def _matrix(

@@ -20,7 +20,9 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from orita.core.errors import UserError
-from orita.models.retrieval.catalogue import Catalogue, read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
+from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.config import EaseSection
 from orita.models.retrieval.scorer import Floats, Queries
 
@@ -71,14 +73,14 @@ class Ease:
         )
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
         """Read the weights.
 
         Raises:
             UserError: the file is damaged or of other items.
         """
         count = len(catalogue.items)
-        parts = read_arrays(folder / f"{stem}.npz", weights=("f", (count, count)), use_weights=("i", (1,)))
+        parts = read_arrays(contents, f"{stem}.npz", {"weights": ("f", (count, count)), "use_weights": ("i", (1,))})
         scorer = cls(EaseSection(use_weights=bool(parts["use_weights"][0])))
         scorer._weights_II = parts["weights"]
         return scorer

@@ -17,7 +17,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from orita.models.retrieval.catalogue import Catalogue, read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
+from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.scorer import Floats, Queries
 from orita.models.retrieval.top import best
 
@@ -70,14 +72,15 @@ class Evidence:
         write_arrays(file, **asdict(self))
 
     @classmethod
-    def read(cls, file: Path, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, name: str, catalogue: Catalogue) -> Self:
         """Read what `write` wrote.
 
         Raises:
             UserError: the file is damaged or of other items.
         """
         an_item = ("f", (len(catalogue.items),))
-        return cls(**read_arrays(file, takers_I=an_item, weight_I=an_item, usual_size=("f", (1,))))
+        shapes = {"takers_I": an_item, "weight_I": an_item, "usual_size": ("f", (1,))}
+        return cls(**read_arrays(contents, name, shapes))
 
 
 def _standardised(scores_QI: Floats, seen_QI: npt.NDArray[np.bool_]) -> Floats:

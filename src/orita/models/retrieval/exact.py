@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 
 from orita.core.errors import UserError
-from orita.models.retrieval.catalogue import read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
 from orita.models.retrieval.index import Floats, Rows
 from orita.models.retrieval.top import best, check_k
 
@@ -45,13 +46,13 @@ class ExactIndex:
         write_arrays(file, vectors=self._vectors_IE)
 
     @classmethod
-    def read(cls, file: Path) -> Self:
+    def read(cls, contents: Contents, name: str) -> Self:
         """Read what `write` wrote.
 
         Raises:
             UserError: the file is damaged.
         """
-        return cls(read_arrays(file, vectors=("f", (None, None)))["vectors"])
+        return cls(read_arrays(contents, name, {"vectors": ("f", (None, None))})["vectors"])
 
 
 def check_queries(queries_QE: Floats, width: int, k: int) -> None:

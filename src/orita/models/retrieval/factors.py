@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from orita.models.retrieval.catalogue import Catalogue, read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
+from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.config import FactorsSection
 from orita.models.retrieval.scorer import Floats, Queries
 
@@ -59,14 +61,14 @@ class Factors:
         write_arrays(folder / f"{stem}.npz", items=self._items_IE, needed=needed)
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
         """Read what `write` wrote.
 
         Raises:
             UserError: the file is damaged or of other items.
         """
         shapes = {"items": ("f", (len(catalogue.items), None)), "needed": ("f", (2,))}
-        parts = read_arrays(folder / f"{stem}.npz", **shapes)
+        parts = read_arrays(contents, f"{stem}.npz", shapes)
         weight, l2 = parts["needed"].tolist()
         scorer = cls(FactorsSection(width=parts["items"].shape[1], unobserved_weight=weight, l2=l2))
         scorer._items_IE = parts["items"]

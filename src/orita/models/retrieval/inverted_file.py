@@ -17,7 +17,8 @@ from typing import Self
 import numpy as np
 
 from orita.core.errors import UserError
-from orita.models.retrieval.catalogue import read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
 from orita.models.retrieval.config import SearchSection
 from orita.models.retrieval.exact import check_queries
 from orita.models.retrieval.index import Floats, Rows
@@ -86,7 +87,7 @@ class InvertedFile:
         )
 
     @classmethod
-    def read(cls, file: Path) -> Self:
+    def read(cls, contents: Contents, name: str) -> Self:
         """Read what `write` wrote.
 
         Raises:
@@ -94,7 +95,7 @@ class InvertedFile:
         """
         two, one = (None, None), (None,)
         kinds = {"rows": ("i", one), "starts": ("i", one), "probes": ("i", (1,))}
-        a = read_arrays(file, vectors=("f", two), centres=("f", two), **kinds)
+        a = read_arrays(contents, name, {"vectors": ("f", two), "centres": ("f", two), **kinds})
         count, starts = len(a["vectors"]), a["starts"]
         fits = (
             a["centres"].shape[1] == a["vectors"].shape[1]
@@ -105,7 +106,7 @@ class InvertedFile:
             and int(a["probes"][0]) >= 1
         )
         if not fits:
-            raise UserError(f"the parts of {file} do not fit together; export the model again.")
+            raise UserError(f"the parts of {contents.where(name)} do not fit together; export the model again.")
         return cls(a["vectors"], a["rows"], a["centres"], starts, int(a["probes"][0]))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from orita.core.errors import UserError
+from orita.models.package.manifest import Contents
 from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.ease import Ease
 from orita.models.retrieval.factors import Factors
@@ -22,12 +22,12 @@ SCORERS: Mapping[str, type[Scorer]] = MappingProxyType(
 )
 
 
-def read_scorer(type_: str, folder: Path, stem: str, catalogue: Catalogue) -> Scorer:
-    """Return the scorer of *type_* that was written into *folder* under *stem*.
+def read_scorer(type_: str, contents: Contents, stem: str, catalogue: Catalogue) -> Scorer:
+    """Return the scorer of *type_* that was written into a package under *stem*.
 
     Raises:
         UserError: there is no such type, or its files are damaged.
     """
     if type_ not in SCORERS:
-        raise UserError(f"{folder} names a scorer of type {type_!r}, allowed are {', '.join(SCORERS)}.")
-    return SCORERS[type_].read(folder, stem, catalogue)
+        raise UserError(f"{contents.folder} names a scorer of type {type_[:40]!a}, allowed are {', '.join(SCORERS)}.")
+    return SCORERS[type_].read(contents, stem, catalogue)

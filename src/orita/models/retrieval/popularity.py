@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from orita.models.package.manifest import Contents
 from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.scorer import Floats, Queries
 
@@ -34,7 +35,7 @@ class Popularity:
         """Write nothing: the catalogue has the counts."""
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
         """Take the counts from the catalogue."""
         scorer = cls()
         scorer.fit(catalogue, seed=0)

@@ -10,7 +10,6 @@ row it is judged by. The trees are kept as an ONNX graph, so what is judged is w
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,15 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 from scipy import sparse
 
 from orita.core.errors import UserError
 from orita.core.extras import require
 from orita.models.compose import Composer
-from orita.models.graph import open_graph, run_graph
+from orita.models.graph import OUTPUT, open_graph, run_graph
+from orita.models.package.manifest import Contents
+from orita.models.package.strict_json import canonical_json
 from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.config import RerankSection
 from orita.models.retrieval.evidence import Evidence
@@ -35,6 +37,8 @@ __all__ = ["Reranked", "hold_out"]
 
 _BEHIND = np.float32(1000.0)  # puts what is no candidate behind all candidates
 _BLOCK_CELLS = 2_000_000  # scores of each member held at once, 8 MB
+_EVIDENCE = 3  # features of a candidate beside the scores of the members
+_MOST_MEMBERS = 16
 _TREE_SCORES = 1_000_000  # rows given to the graph at once
 
 
@@ -89,27 +93,28 @@ class Reranked:
         (folder / f"{stem}.onnx").write_bytes(self._graph)
         self._evidence.write(folder / f"{stem}.npz")
         kept = {"members": [m.type for m in self._members], "settings": self._section.model_dump(mode="json")}
-        (folder / f"{stem}.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        (folder / f"{stem}.json").write_bytes(canonical_json(kept))
         for number, member in enumerate(self._members):
             member.write(folder, f"{stem}-{number}")
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
-        """Read what `write` wrote.
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
+        """Read what `write` wrote, of the verified bytes of a package.
 
         Raises:
-            UserError: a file is damaged, or names an unknown member.
+            UserError: a file is damaged, names an unknown member, or the trees are of other members.
         """
-        try:
-            kept = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
-            section, types = RerankSection(**kept["settings"]), [str(type_) for type_ in kept["members"]]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise UserError(f"{folder / stem}.json cannot be read ({error}); export the model again.") from None
-        members = [read_scorer(type_, folder, f"{stem}-{n}", catalogue) for n, type_ in enumerate(types)]
-        scorer = cls(members, section)
-        scorer._evidence = Evidence.read(folder / f"{stem}.npz", catalogue)
-        scorer._graph = _bytes_of(folder / f"{stem}.onnx")
-        scorer._session = open_graph(folder / f"{stem}.onnx", scorer._graph)
+        section, types = _read_kept(contents, f"{stem}.json")
+        members = [read_scorer(type_, contents, f"{stem}-{n}", catalogue) for n, type_ in enumerate(types)]
+        scorer, file = cls(members, section), f"{stem}.onnx"
+        scorer._evidence = Evidence.read(contents, f"{stem}.npz", catalogue)
+        scorer._graph = contents.content(file)
+        scorer._session = open_graph(contents.folder / file, scorer._graph)
+        inputs = {given.name: list(given.shape) for given in scorer._session.get_inputs()}
+        outputs = {given.name: given.type for given in scorer._session.get_outputs()}
+        width = len(members) + _EVIDENCE
+        if inputs != {"features": ["N", width]} or outputs != {OUTPUT: "tensor(float)"}:
+            raise UserError(f"{contents.where(file)} does not weigh {width} features; export the model again.")
         return scorer
 
     def _judged(
@@ -184,11 +189,24 @@ def hold_out(catalogue: Catalogue, share: float, random: np.random.Generator) ->
     return Catalogue(catalogue.items, catalogue.users, kept_UI, takers_I), held_UI
 
 
-def _bytes_of(file: Path) -> bytes:
+def _read_kept(contents: Contents, name: str) -> tuple[RerankSection, list[str]]:
+    kept = contents.json(name)
     try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); export the model again.") from None
+        section = RerankSection.model_validate(kept["settings"])
+    except (KeyError, ValidationError) as error:
+        raise UserError(
+            f"{contents.where(name)} has no settings of trees: {ascii(error)[:200]}; export it again."
+        ) from None
+    types = kept.get("members")
+    if (
+        not isinstance(types, list)
+        or not 1 <= len(types) <= _MOST_MEMBERS
+        or not all(isinstance(t, str) for t in types)
+    ):
+        raise UserError(
+            f"{contents.where(name)} has the members {ascii(types)[:80]}, expected 1 … {_MOST_MEMBERS} types."
+        )
+    return section, types
 
 
 def _graph_of(trees: Sequence[Any], width: int) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from orita.models.package.manifest import Contents
 from orita.models.retrieval.catalogue import Catalogue
 
 __all__ = ["Queries", "Scorer", "known_users"]
@@ -62,8 +63,8 @@ class Scorer(Protocol):
         ...
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
-        """Read what `write` wrote."""
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
+        """Read what `write` wrote, of the verified bytes of a package."""
         ...
 
 

@@ -16,7 +16,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from orita.models.retrieval.catalogue import Catalogue, read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
+from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.scorer import Floats, Queries
 
 __all__ = ["Spectral"]
@@ -62,14 +64,14 @@ class Spectral:
         write_arrays(folder / f"{stem}.npz", basis=self._basis_ID, root=self._root_I)
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
         """Read what `write` wrote.
 
         Raises:
             UserError: the file is damaged or of other items.
         """
         count = len(catalogue.items)
-        parts = read_arrays(folder / f"{stem}.npz", basis=("f", (count, None)), root=("f", (count,)))
+        parts = read_arrays(contents, f"{stem}.npz", {"basis": ("f", (count, None)), "root": ("f", (count,))})
         scorer = cls(parts["basis"].shape[1])
         scorer._basis_ID, scorer._root_I = parts["basis"], np.maximum(parts["root"], np.float32(1.0))
         return scorer

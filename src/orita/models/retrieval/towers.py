@@ -12,7 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from orita.core.errors import UserError
-from orita.models.retrieval.catalogue import read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
 from orita.models.retrieval.index import Floats
 
 __all__ = ["Towers"]
@@ -49,22 +50,15 @@ class Towers:
         write_arrays(file, **asdict(self))
 
     @classmethod
-    def read(cls, file: Path, items: int) -> Self:
+    def read(cls, contents: Contents, name: str, items: int) -> Self:
         """Read what `write` wrote, for so many items.
 
         Raises:
             UserError: the file is damaged, of other items, or its layers do not fit together.
         """
         table, matrix, vector = ("f", (items, None)), ("f", (None, None)), ("f", (None,))
-        arrays = read_arrays(
-            file,
-            inputs_IE=table,
-            hidden_EH=matrix,
-            hidden_bias_H=vector,
-            out_HE=matrix,
-            out_bias_E=vector,
-            items_IE=table,
-        )
+        layers = {"hidden_EH": matrix, "hidden_bias_H": vector, "out_HE": matrix, "out_bias_E": vector}
+        arrays = read_arrays(contents, name, {"inputs_IE": table, **layers, "items_IE": table})
         width, hidden = arrays["hidden_EH"].shape
         expected = {
             "inputs_IE": (items, width),
@@ -73,9 +67,10 @@ class Towers:
             "out_bias_E": (width,),
             "items_IE": (items, width),
         }
-        for name, shape in expected.items():
-            if arrays[name].shape != shape:
+        for key, shape in expected.items():
+            if arrays[key].shape != shape:
                 raise UserError(
-                    f"{file} holds {name!r} of shape {arrays[name].shape}, expected {shape}; export it again."
+                    f"{contents.where(name)} holds {key!r} of shape {arrays[key].shape}, expected {shape}; "
+                    "export it again."
                 )
         return cls(**arrays)

@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from orita.core.errors import UserError
 from orita.models.examples import Ids
-from orita.models.retrieval.catalogue import Catalogue, read_arrays, write_arrays
+from orita.models.package.manifest import Contents
+from orita.models.retrieval.arrays import read_arrays, write_arrays
+from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.scorer import Floats, Queries
 from orita.models.vocabulary import Vocabulary
 
@@ -89,14 +91,16 @@ class GroupLift:
         write_arrays(folder / f"{stem}.npz", groups=self._groups_UG, lift=self._lift_GI)
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
         """Read what `write` wrote.
 
         Raises:
             UserError: the file is damaged, or of other users or items.
         """
         shapes = {"groups": ("f", (len(catalogue.users), None)), "lift": ("f", (None, len(catalogue.items)))}
-        parts = _same_width(read_arrays(folder / f"{stem}.npz", **shapes), folder, "groups", 1, "lift", 0)
+        parts = _same_width(
+            read_arrays(contents, f"{stem}.npz", shapes), contents.where(f"{stem}.npz"), "groups", "lift"
+        )
         scorer = cls(None)
         scorer._groups_UG, scorer._lift_GI = parts["groups"], parts["lift"]
         return scorer
@@ -134,14 +138,16 @@ class KindAffinity:
         write_arrays(folder / f"{stem}.npz", kinds=self._kinds_IG, usual=self._usual_G)
 
     @classmethod
-    def read(cls, folder: Path, stem: str, catalogue: Catalogue) -> Self:
+    def read(cls, contents: Contents, stem: str, catalogue: Catalogue) -> Self:
         """Read what `write` wrote.
 
         Raises:
             UserError: the file is damaged, or of other items.
         """
         shapes = {"kinds": ("f", (len(catalogue.items), None)), "usual": ("f", (None,))}
-        parts = _same_width(read_arrays(folder / f"{stem}.npz", **shapes), folder, "kinds", 1, "usual", 0)
+        parts = _same_width(
+            read_arrays(contents, f"{stem}.npz", shapes), contents.where(f"{stem}.npz"), "kinds", "usual"
+        )
         scorer = cls(None)
         scorer._kinds_IG, scorer._usual_G = parts["kinds"], parts["usual"]
         return scorer
@@ -153,9 +159,7 @@ class KindAffinity:
         return shares_QG
 
 
-def _same_width(
-    parts: dict[str, npt.NDArray[Any]], folder: Path, one: str, one_axis: int, other: str, other_axis: int
-) -> dict[str, npt.NDArray[Any]]:
-    if parts[one].shape[one_axis] != parts[other].shape[other_axis]:
-        raise UserError(f"{folder} holds {one!r} and {other!r} that do not fit together; export the model again.")
+def _same_width(parts: dict[str, npt.NDArray[Any]], where: str, one: str, other: str) -> dict[str, npt.NDArray[Any]]:
+    if parts[one].shape[1] != parts[other].shape[0]:
+        raise UserError(f"{where} holds {one!r} and {other!r} that do not fit together; export the model again.")
     return parts

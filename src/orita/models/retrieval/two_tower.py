@@ -17,6 +17,7 @@ import numpy as np
 from orita.core.errors import UserError
 from orita.core.extras import require
 from orita.models.examples import Ids
+from orita.models.package.manifest import Contents
 from orita.models.ranker import FitContext, FitReport
 from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.config import SearchSection, TwoTowerRetrievalSection
@@ -79,18 +80,20 @@ class TwoTowerRetriever:
         index.write(folder / (_EXACT if isinstance(index, ExactIndex) else _APPROXIMATE))
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, contents: Contents) -> Self:
         """Read what `export` wrote.
 
         Raises:
             UserError: a file is damaged or missing.
         """
-        catalogue = Catalogue.read(folder)
-        towers = Towers.read(folder / _TOWERS, len(catalogue.items))
-        exact = (folder / _EXACT).exists()
-        index: Index = ExactIndex.read(folder / _EXACT) if exact else InvertedFile.read(folder / _APPROXIMATE)
+        catalogue = Catalogue.read(contents)
+        towers = Towers.read(contents, _TOWERS, len(catalogue.items))
+        exact = _EXACT in contents.files
+        index: Index = ExactIndex.read(contents, _EXACT) if exact else InvertedFile.read(contents, _APPROXIMATE)
         if len(index) != len(catalogue.items):
-            raise UserError(f"{folder} has an index of {len(index)} items, its catalogue {len(catalogue.items)}.")
+            raise UserError(
+                f"{contents.folder} has an index of {len(index)} items, its catalogue {len(catalogue.items)}."
+            )
         retriever = cls(TwoTowerRetrievalSection(), SearchSection())
         retriever._fitted = catalogue, towers, index
         return retriever

@@ -38,6 +38,11 @@ def build_text_predictor(section: TaskSection) -> Predictor[TextRows]:
     """
     if section.task != "text":
         raise UserError(f"task.task has the value {section.task!r}, texts take 'text'.")
+    if section.text.encoder is not None:
+        require("torch", extra="train")
+        from orita.models.tasks.text_encoder import TextEncoder
+
+        return TextEncoder(section.classes, section.text.encoder)
     require("sklearn", extra="train")
     from orita.models.tasks.text_linear import TextLinear
 

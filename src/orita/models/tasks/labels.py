@@ -1,6 +1,6 @@
-"""Are the labels what the task says? Checked before a fit, in sentences.
+"""Are labels and rows what the task says? Checked in sentences, before they are used.
 
-Legend: N rows, K classes.
+Legend: N rows, F features, K classes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.errors import UserError
+from orita.features.schema import FeatureSchema
 from orita.models.tasks.config import Task
 
-__all__ = ["check_classes", "check_labels", "check_values"]
+__all__ = ["check_classes", "check_labels", "check_values", "check_width"]
 
 
 def check_classes(task: Task, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -72,3 +73,13 @@ def check_values(y_N: npt.NDArray[Any], part: str) -> None:
             f"the {part} values are {y_N.dtype} with {y_N.ndim} dimensions or not all finite, allowed are finite "
             "numbers in one dimension; drop the rows without a value."
         )
+
+
+def check_width(x_NF: npt.NDArray[Any], schema: FeatureSchema) -> None:
+    """Check that *x_NF* has the columns of *schema*.
+
+    Raises:
+        UserError: it has not.
+    """
+    if x_NF.ndim != 2 or x_NF.shape[1] != len(schema):
+        raise UserError(f"x_NF has the shape {x_NF.shape}, expected {len(schema)} columns: {', '.join(schema.names)}.")

@@ -1,7 +1,7 @@
 """The contract of a model for the tasks beside ranking, on one screen.
 
 A `Predictor` learns from rows, answers rows, and writes itself down so that `orita.models.tasks.load` answers the same
-without the library it was trained with.
+without the library it was trained with. `orita.testing.check_predictor` checks any implementation, yours too.
 
 Legend: N rows, F features, K classes.
 """
@@ -85,5 +85,8 @@ class Predictor(Protocol[RowsT_contra]):
         ...
 
     def export(self, folder: Path) -> None:
-        """Write declarations (``table.json`` or ``text.json``) and numbers (``model.onnx`` or ``text.safetensors``)."""
+        """Write ``table.json``, ``schema.json`` and ``model.onnx``; or ``text.json`` and ``text.safetensors``.
+
+        `orita.models.tasks.load.FORMS` has all forms; no other file is written.
+        """
         ...

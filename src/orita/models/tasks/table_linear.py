@@ -19,7 +19,7 @@ from orita.features.schema import FeatureSchema
 from orita.models.preparation import Preparation
 from orita.models.ranker import FitContext, FitReport
 from orita.models.tasks.config import Task, TaskSection
-from orita.models.tasks.labels import check_classes, check_labels, check_values
+from orita.models.tasks.labels import check_classes, check_labels, check_values, check_width
 from orita.models.tasks.predictor import Answers, TableRows
 from orita.models.tasks.softmax import softmax
 from orita.models.tasks.table_graph import TableGraph
@@ -76,13 +76,18 @@ class TableLinear:
         return FitReport([], {"linear_penalty": self._penalty, "inputs": x_NP.shape[1], "rows": len(train)})
 
     def predict(self, rows: TableRows) -> Answers:
-        """Return ``probabilities_NK``, or for regression ``values_N``."""
+        """Return ``probabilities_NK``, or for regression ``values_N``.
+
+        Raises:
+            UserError: it was not fitted, or the rows have another number of columns.
+        """
         model = self._fitted()
+        check_width(rows.x_NF, model.schema)
         answers_NK = _matrix(model.preparation, rows.x_NF) @ model.weights_PK.astype(np.float64) + model.bias_K
         return (softmax(answers_NK) if self._classes else answers_NK[:, 0]).astype(np.float32)
 
     def export(self, folder: Path) -> None:
-        """Write ``table.json`` and ``model.onnx`` into *folder*."""
+        """Write ``table.json``, ``schema.json`` and ``model.onnx`` into *folder*."""
         model, graph = self._fitted(), TableGraph()
         preparation, bias = model.preparation, graph.constant(model.bias_K)
         dense, categories = preparation.compose(graph, graph.features(len(model.schema)))

@@ -22,7 +22,7 @@ from orita.features.schema import FeatureSchema
 from orita.models.boosting import reporting, tree_parameters
 from orita.models.ranker import FitContext, FitReport
 from orita.models.tasks.config import Task, TaskSection
-from orita.models.tasks.labels import check_classes, check_labels, check_values
+from orita.models.tasks.labels import check_classes, check_labels, check_values, check_width
 from orita.models.tasks.predictor import Answers, TableRows
 from orita.models.tasks.table_graph import TableGraph
 from orita.models.tasks.table_model import write_table_declaration
@@ -70,6 +70,8 @@ class TableTrees:
     def fit(self, train: TableRows, val: TableRows, context: FitContext) -> FitReport:
         """Grow trees on *train* until the loss on *val* has not fallen for ``patience`` trees.
 
+        The loss is the only figure that every task has: ``early_stopping`` is heeded where it is ``none``.
+
         Raises:
             UserError: labels are not those of the task, or a part has no rows.
         """
@@ -90,8 +92,9 @@ class TableTrees:
         recorded: dict[str, Any] = {}
         started = time.perf_counter()
         with context.progress.bar(context.title, total=self._section.max_trees) as bar:
-            stop = lightgbm.early_stopping(self._section.patience, verbose=False)
-            callbacks = [stop, lightgbm.record_evaluation(recorded), reporting(bar)]
+            callbacks = [lightgbm.record_evaluation(recorded), reporting(bar)]
+            if self._section.early_stopping != "none":
+                callbacks.append(lightgbm.early_stopping(self._section.patience, verbose=False))
             booster = lightgbm.train(
                 params, data, self._section.max_trees, valid_sets=[judge], valid_names=["val"], callbacks=callbacks
             )
@@ -103,8 +106,13 @@ class TableTrees:
         return FitReport(history, {**params, "trees": rounds})
 
     def predict(self, rows: TableRows) -> Answers:
-        """Return ``probabilities_NK``, or for regression ``values_N``."""
+        """Return ``probabilities_NK``, or for regression ``values_N``.
+
+        Raises:
+            UserError: it was not fitted, or the rows have another number of columns.
+        """
         model, classes = self._fitted(), len(self._classes)
+        check_width(rows.x_NF, model.schema)
         if len(rows) == 0:
             return np.zeros((0, classes) if classes else (0,), np.float32)
         answers: npt.NDArray[np.float64] = model.booster.predict(
@@ -115,7 +123,7 @@ class TableTrees:
         return answers.astype(np.float32)
 
     def export(self, folder: Path) -> None:
-        """Write ``table.json`` and the trees as ``model.onnx`` into *folder*."""
+        """Write ``table.json``, ``schema.json``, and the trees as ``model.onnx`` into *folder*."""
         model, graph = self._fitted(), TableGraph()
         features = graph.features(len(model.schema))
         inputs = _compose_inputs(graph, features, len(model.schema), model.encodings)

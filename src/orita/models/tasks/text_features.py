@@ -48,20 +48,19 @@ class TextFeatures:
     rarity_D: npt.NDArray[np.float32]
 
     @classmethod
-    def fit(cls, recipe: TextRecipe, texts: Sequence[str], *, min_texts: int, max_features: int) -> TextFeatures:
+    def fit(cls, recipe: TextRecipe, texts: Sequence[str], *, max_features: int) -> TextFeatures:
         """Return the features of *recipe* that *texts* show.
 
         Args:
             recipe: the views.
             texts: of the training rows.
-            min_texts: how many of them an n-gram must stand in.
             max_features: of each view, the n-grams of the most texts are kept.
         """
         kept, rarity = [], []
-        for grams in _grams_by_view(recipe, texts):
+        for view, grams in zip(recipe.views, _grams_by_view(recipe, texts), strict=True):
             _, hash_M, _ = _counted(grams)
             hash_H, texts_H = np.unique(hash_M, return_counts=True)
-            often_H = texts_H >= min_texts
+            often_H = texts_H >= view.min_texts
             hash_H, texts_H = hash_H[often_H], texts_H[often_H]
             if len(hash_H) > max_features:
                 most_H = np.sort(np.argsort(-texts_H, kind="stable")[:max_features])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,33 @@ from orita.models.tasks.temperature import fit_temperature
 from orita.models.tasks.text_features import TextFeatures
 from orita.models.tasks.text_learners import log_count_ratios, mean_of, regress, to_matrix
 from orita.models.tasks.text_model import TextModel
+from orita.models.tasks.text_recipe import TextRecipe
 from orita.stats.classification import multiclass_log_loss, weighted_f1
 
 __all__ = ["TextLinear"]
 
+Logits = npt.NDArray[np.float64]
+_Part = tuple[TextRows, TextRows]
+
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Settings, the weighted F1 that they reached on validation rows, and the temperature found there."""
+    """Settings, the weighted F1 that they reached on rows they had not learnt from, and the temperature found there."""
 
+    recipe: TextRecipe
     strength: float
     bayes_strength: float
     bayes_share: float
-    f1: float
-    temperature: float
+    f1: float = float("nan")
+    temperature: float = 1.0
+
+
+Tried = dict[tuple[TextRecipe, bool, float], Logits]
+"""``logits_NK`` by recipe, whether of the learner on log-count ratios, and strength."""
 
 
 class TextLinear:
-    """Chooses among the declared settings on validation rows, then learns once more from all rows it was given."""
+    """Chooses among the declared settings on held-out rows, then learns once more from all rows it was given."""
 
     def __init__(self, classes: tuple[str, ...], section: TextSection) -> None:
         self._classes = check_classes("text", classes)
@@ -60,28 +70,31 @@ class TextLinear:
         return self._classes
 
     def fit(self, train: TextRows, val: TextRows, context: FitContext) -> FitReport:
-        """Try the declared settings on *val*, keep the best weighted F1, and learn again from *train* and *val*.
+        """Try the declared settings on held-out rows, keep the best weighted F1, learn again from *train* and *val*.
 
-        Without validation rows there must be one setting only, and probabilities keep the temperature 1.
+        Without held-out rows there must be one setting only, and probabilities keep the temperature 1.
 
         Raises:
-            UserError: a class has no training row, or several settings were given and no rows to choose by.
+            UserError: a class has too few rows, or several settings were given and no rows to choose by.
         """
         check_labels(train.y_N, self._classes, "training", every=True)
         check_labels(val.y_N, self._classes, "validation", every=False)
-        settings = len(self._section.strengths) * len(self._section.bayes_strengths) * len(self._section.bayes_shares)
-        if len(val) == 0 and settings > 1:
+        section = self._section
+        settings = [_Choice(*each) for each in _settings(section)]
+        parts = _parts(train, val, section.folds, self._classes, context.seed)
+        if not parts and len(settings) > 1:
             raise UserError(
-                f"text was given 0 validation rows and {settings} settings to choose from; give validation rows, "
-                "or one value each for strengths, bayes_strengths and bayes_shares."
+                f"text was given 0 validation rows and {len(settings)} settings to choose from; give validation rows, "
+                "folds of 2 or more, or one value each for recipes, strengths, bayes_strengths and bayes_shares."
             )
         history: list[dict[str, float]] = []
-        learners = len(self._section.strengths) + len(self._section.bayes_strengths)
-        with context.progress.bar(context.title, total=learners * (len(val) > 0) + 2) as bar:
-            choice = self._choose(train, val, context.seed, bar, history)
-            rows = _joined(train, val) if self._section.refit else train
+        fits = len(parts) * len(section.recipes) * (len(section.strengths) + len(section.bayes_strengths))
+        with context.progress.bar(context.title, total=fits + 2) as bar:
+            choice = self._choose(settings, parts, context.seed, bar, history) if parts else settings[0]
+            rows = _joined(train, val) if section.refit else train
             self._model = self._learn(rows, choice, context.seed, bar)
         params: dict[str, object] = {
+            "recipe": section.recipes.index(choice.recipe),
             "strength": choice.strength,
             "bayes_strength": choice.bayes_strength,
             "bayes_share": choice.bayes_share,
@@ -99,35 +112,43 @@ class TextLinear:
         """Write ``text.json`` and ``text.safetensors`` into *folder*."""
         self._fitted().write(folder)
 
-    def _choose(self, train: TextRows, val: TextRows, seed: int, bar: Bar, history: list[dict[str, float]]) -> _Choice:
-        section, classes = self._section, len(self._classes)
-        if len(val) == 0:
-            return _Choice(section.strengths[0], section.bayes_strengths[0], section.bayes_shares[0], float("nan"), 1.0)
-        features, matrix_ND = self._features(train)
-        judged_ND = to_matrix(features.rows(val.texts), len(features))
-        ratio_DK = log_count_ratios(matrix_ND, train.y_N, classes)
-        plain, bayes = {}, {}
-        for strength in section.strengths:
-            plain[strength] = regress(matrix_ND, train.y_N, classes, strength=strength, seed=seed).logits(judged_ND)
-            bar.advance()
-        for strength in section.bayes_strengths:
-            learnt = regress(matrix_ND, train.y_N, classes, strength=strength, seed=seed, ratio_DK=ratio_DK)
-            bayes[strength] = learnt.logits(judged_ND)
-            bar.advance()
-        started, choices = time.perf_counter(), []
-        for one, other, share in itertools.product(section.strengths, section.bayes_strengths, section.bayes_shares):
-            logits_NK = (1 - share) * plain[one] + share * bayes[other]
-            f1 = weighted_f1(val.y_N, logits_NK.argmax(axis=1), classes)
-            temperature = fit_temperature(logits_NK, val.y_N)
-            choices.append(_Choice(one, other, share, f1, temperature))
-            loss = multiclass_log_loss(val.y_N, softmax(logits_NK / temperature))
+    def _choose(
+        self, settings: Sequence[_Choice], parts: Sequence[_Part], seed: int, bar: Bar, history: list[dict[str, float]]
+    ) -> _Choice:
+        started, classes = time.perf_counter(), len(self._classes)
+        tried = [self._try(learnt, judged, seed, bar) for learnt, judged in parts]
+        y_N = np.concatenate([judged.y_N for _, judged in parts])
+        logits = {key: np.concatenate([each[key] for each in tried]) for key in tried[0]}
+        choices = []
+        for setting in settings:
+            plain_NK = logits[setting.recipe, False, setting.strength]
+            bayes_NK = logits[setting.recipe, True, setting.bayes_strength]
+            logits_NK = (1 - setting.bayes_share) * plain_NK + setting.bayes_share * bayes_NK
+            f1 = weighted_f1(y_N, logits_NK.argmax(axis=1), classes)
+            temperature = fit_temperature(logits_NK, y_N)
+            choices.append(replace(setting, f1=f1, temperature=temperature))
+            loss = multiclass_log_loss(y_N, softmax(logits_NK / temperature))
             seconds = time.perf_counter() - started
             history.append({"epoch": len(choices), "val_f1": f1, "val_log_loss": loss, "seconds": seconds})
         return max(choices, key=lambda choice: choice.f1)
 
+    def _try(self, learnt: TextRows, judged: TextRows, seed: int, bar: Bar) -> Tried:
+        section, classes, tried = self._section, len(self._classes), Tried()
+        for recipe in section.recipes:
+            features, matrix_ND = self._features(recipe, learnt)
+            judged_ND = to_matrix(features.rows(judged.texts), len(features))
+            ratio_DK = log_count_ratios(matrix_ND, learnt.y_N, classes)
+            for bayes, strengths in ((False, section.strengths), (True, section.bayes_strengths)):
+                for strength in strengths:
+                    ratio = ratio_DK if bayes else None
+                    fitted = regress(matrix_ND, learnt.y_N, classes, strength=strength, seed=seed, ratio_DK=ratio)
+                    tried[recipe, bayes, strength] = fitted.logits(judged_ND)
+                    bar.advance()
+        return tried
+
     def _learn(self, rows: TextRows, choice: _Choice, seed: int, bar: Bar) -> TextModel:
         classes = len(self._classes)
-        features, matrix_ND = self._features(rows)
+        features, matrix_ND = self._features(choice.recipe, rows)
         plain = regress(matrix_ND, rows.y_N, classes, strength=choice.strength, seed=seed)
         bar.advance()
         ratio_DK = log_count_ratios(matrix_ND, rows.y_N, classes)
@@ -142,17 +163,39 @@ class TextLinear:
             choice.temperature,
         )
 
-    def _features(self, rows: TextRows) -> tuple[TextFeatures, Any]:
-        section = self._section
-        features = TextFeatures.fit(
-            section.recipe, rows.texts, min_texts=section.min_texts, max_features=section.max_features
-        )
+    def _features(self, recipe: TextRecipe, rows: TextRows) -> tuple[TextFeatures, Any]:
+        features = TextFeatures.fit(recipe, rows.texts, max_features=self._section.max_features)
         return features, to_matrix(features.rows(rows.texts), len(features))
 
     def _fitted(self) -> TextModel:
         if self._model is None:
             raise UserError("the text predictor has not been fitted; call fit before predict or export.")
         return self._model
+
+
+def _settings(section: TextSection) -> Iterator[tuple[TextRecipe, float, float, float]]:
+    return itertools.product(section.recipes, section.strengths, section.bayes_strengths, section.bayes_shares)
+
+
+def _parts(train: TextRows, val: TextRows, folds: int, classes: tuple[str, ...], seed: int) -> list[_Part]:
+    """Return the rows to learn from and to judge by: *folds* pairs, or one of *train* and *val*, or none."""
+    if folds < 2:
+        return [(train, val)] if len(val) else []
+    rows = _joined(train, val)
+    fold_N, random = np.zeros(len(rows), np.int64), np.random.default_rng(seed)
+    for k, name in enumerate(classes):
+        own = random.permutation(np.flatnonzero(rows.y_N == k))
+        if len(own) < 2:
+            raise UserError(
+                f"the class {name!r} has {len(own)} row, and text.folds is {folds}: each class needs 2 rows or more "
+                "for cross-validation; give more rows of it, or set text.folds to 0."
+            )
+        fold_N[own] = np.arange(len(own)) % folds
+    return [(_take(rows, fold_N != fold), _take(rows, fold_N == fold)) for fold in range(folds)]
+
+
+def _take(rows: TextRows, keep_N: npt.NDArray[np.bool_]) -> TextRows:
+    return TextRows([text for text, keep in zip(rows.texts, keep_N, strict=True) if keep], rows.y_N[keep_N])
 
 
 def _joined(train: TextRows, val: TextRows) -> TextRows:

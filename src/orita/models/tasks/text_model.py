@@ -7,7 +7,6 @@ Legend: N texts, D features, K classes, H hashes of a view.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from orita.core.config import Section
 from orita.core.errors import UserError
-from orita.core.extras import require
+from orita.models.package.manifest import Contents
+from orita.models.package.strict_json import canonical_json
+from orita.models.package.tensors import read_tensors, write_weights
+from orita.models.tasks.config import Task
+from orita.models.tasks.declared import check_texts, read_declared
 from orita.models.tasks.predictor import Answers
 from orita.models.tasks.softmax import softmax
 from orita.models.tasks.text_features import SparseRows, TextFeatures
@@ -29,7 +32,6 @@ __all__ = ["TENSORS_FILE", "TEXT_FILE", "TextModel"]
 
 TEXT_FILE, TENSORS_FILE = "text.json", "text.safetensors"
 _BLOCK_TEXTS = 2_048  # bounds the memory of a long list
-_LARGEST_JSON = 1_000_000
 
 
 class _Declared(Section):
@@ -60,8 +62,18 @@ class TextModel:
     bias_K: npt.NDArray[np.float32]
     temperature: float
 
+    @property
+    def task(self) -> Task:
+        """The task, ``text``."""
+        return "text"
+
     def predict(self, texts: Sequence[str]) -> Answers:
-        """Return ``probabilities_NK`` of *texts*."""
+        """Return ``probabilities_NK`` of *texts*.
+
+        Raises:
+            UserError: *texts* is one text, or holds something else than texts.
+        """
+        check_texts(texts)
         blocks = [texts[start : start + _BLOCK_TEXTS] for start in range(0, len(texts), _BLOCK_TEXTS)]
         logits = [self._logits(self.features.rows(block)) for block in blocks]
         logits_NK = np.concatenate([np.zeros((0, len(self.classes))), *logits])
@@ -75,31 +87,29 @@ class TextModel:
     def write(self, folder: Path) -> None:
         """Write the two files into *folder*."""
         declared = _Declared(classes=self.classes, temperature=self.temperature, recipe=self.features.recipe)
-        (folder / TEXT_FILE).write_text(declared.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / TEXT_FILE).write_bytes(canonical_json(declared.model_dump(mode="json")))
         tensors: dict[str, npt.NDArray[Any]] = {
             "rarity": self.features.rarity_D,
             "weights": np.ascontiguousarray(self.weights_DK),
             "bias": self.bias_K,
         }
-        tensors |= {f"hashes_{view}": hash_H for view, hash_H in enumerate(self.features.hashes)}
-        require("safetensors.numpy", extra="train").save_file(tensors, folder / TENSORS_FILE)
+        write_weights(folder / TENSORS_FILE, tensors | {f"hashes_{v}": h for v, h in enumerate(self.features.hashes)})
 
     @classmethod
-    def read(cls, folder: Path) -> TextModel:
-        """Return the model that `write` left in *folder*; no code is run from it.
+    def read(cls, contents: Contents) -> TextModel:
+        """Return the model that lies in a package, of its verified bytes; no code is run from it.
 
         Raises:
             UserError: a file is missing or is not what its name promises; the sentence names it.
         """
-        declared = _read_declared(folder / TEXT_FILE)
-        tensors = _read_tensors(folder / TENSORS_FILE)
+        declared = read_declared(_Declared, contents, TEXT_FILE)
+        where = contents.where(TENSORS_FILE)
+        tensors = read_tensors(contents.content(TENSORS_FILE), where)
         views, classes = len(declared.recipe.views), len(declared.classes)
         names = {"rarity", "weights", "bias", *(f"hashes_{view}" for view in range(views))}
         if set(tensors) != names:
             wrong = sorted(set(tensors) ^ names)
-            raise UserError(
-                f"{folder / TENSORS_FILE} has missing or unknown tensors {wrong}, expected {sorted(names)}."
-            )
+            raise UserError(f"{where} has missing or unknown tensors {wrong!a}, expected {sorted(names)}.")
         hashes = tuple(tensors[f"hashes_{view}"] for view in range(views))
         width = sum(hash_H.size for hash_H in hashes)
         expected: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
@@ -109,44 +119,17 @@ class TextModel:
             **{f"hashes_{view}": (np.uint32, (hash_H.size,)) for view, hash_H in enumerate(hashes)},
         }
         for name, (dtype, shape) in expected.items():
-            _check_tensor(folder / TENSORS_FILE, name, tensors[name], np.dtype(dtype), shape)
+            _check_tensor(where, name, tensors[name], np.dtype(dtype), shape)
         features = TextFeatures(declared.recipe, hashes, tensors["rarity"])
         return cls(declared.classes, features, tensors["weights"], tensors["bias"], declared.temperature)
 
 
-def _read_declared(file: Path) -> _Declared:
-    try:
-        if file.stat().st_size > _LARGEST_JSON:
-            raise UserError(f"{file} has {file.stat().st_size:,} bytes, allowed are {_LARGEST_JSON:,}.")
-        return _Declared.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        given = repr(first["input"])[:80]
-        raise UserError(
-            f"{file} does not declare a text model: {place} has the value {given}: {first['msg']}. Export it again."
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{file} cannot be read as JSON: {error}. Export the model again.") from None
-
-
-def _read_tensors(file: Path) -> dict[str, npt.NDArray[Any]]:
-    library = require("safetensors", extra="train")
-    try:
-        tensors: dict[str, npt.NDArray[Any]] = require("safetensors.numpy", extra="train").load(file.read_bytes())
-    except (OSError, ValueError, KeyError, library.SafetensorError) as error:
-        raise UserError(f"{file} cannot be read as safetensors: {error}. Export the model again.") from None
-    return tensors
-
-
-def _check_tensor(file: Path, name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+def _check_tensor(where: str, name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
         raise UserError(
-            f"{file}: the tensor {name!r} is {array.dtype} {list(array.shape)}, expected {dtype} {list(shape)}."
+            f"{where}: the tensor {name!r} is {array.dtype} {list(array.shape)}, expected {dtype} {list(shape)}."
         )
     if dtype == np.float32 and not np.isfinite(array).all():
-        raise UserError(f"{file}: the tensor {name!r} has numbers that are not finite; export the model again.")
+        raise UserError(f"{where}: the tensor {name!r} has numbers that are not finite; export the model again.")
     if dtype == np.uint32 and not (array[1:] > array[:-1]).all():
-        raise UserError(f"{file}: the tensor {name!r} is not in strictly rising order; export the model again.")
+        raise UserError(f"{where}: the tensor {name!r} is not in strictly rising order; export the model again.")

@@ -26,12 +26,16 @@ Step = Annotated[str, AfterValidator(_known_step)]
 
 
 class TextView(Section):
-    """One way to look at a text: the steps that clean it, and the n-grams that are cut from it."""
+    """One way to look at a text: the steps that clean it, and the n-grams that are cut from it.
+
+    Training keeps the n-grams that stand in *min_texts* training texts or more.
+    """
 
     steps: Annotated[tuple[Step, ...], Field(max_length=32)] = STANDARD_STEPS
     unit: Literal["characters", "words"]
     shortest: Annotated[int, Field(ge=1, le=_LONGEST_GRAM)] = 1
     longest: Annotated[int, Field(ge=1, le=_LONGEST_GRAM)]
+    min_texts: Annotated[int, Field(ge=1)] = 2
 
     @model_validator(mode="after")
     def _check(self) -> TextView:
