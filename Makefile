@@ -27,6 +27,7 @@ test-slow: $(READY) test-services
 # What tests start; where it may not be installed they are skipped, and say why. RUNLEVEL: no service is started.
 test-services:
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || ( export RUNLEVEL=1; $(call system_package,redis-server) ) || true
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v pg_ctl >/dev/null || ( export RUNLEVEL=1; $(call system_package,postgresql) ) || true
 	@command -v java >/dev/null || ( $(call system_package,openjdk-17-jre-headless) ) || true
 
 lint: $(READY)

@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from tests.registry.registering import register
 
 from orita.control.deployments import Deployments
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
-from orita.core.progress import SILENT
-from orita.features.schema import FeatureColumn, FeatureSchema
-from orita.models.build import build_ranker
-from orita.models.config import ModelSection, TrainingSection
-from orita.models.examples import Examples
-from orita.models.metadata import ModelMetadata
-from orita.models.package import load_package, write_package
-from orita.models.ranker import FitContext
-from orita.models.reissue import reissue_package
-from orita.registry.catalogue import Catalogue, ModelVersion, RunLog
-from orita.registry.tracking import mlflow_client
-
-SCHEMA = FeatureSchema((FeatureColumn("item_ctr", "item"), FeatureColumn("item_popularity", "item", "count")))
-
-
-@pytest.fixture(scope="module")
-def draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a small trained package."""
-    rng = np.random.default_rng(0)
-    rows = Examples(
-        SCHEMA,
-        rng.integers(0, 9, 200),
-        rng.integers(0, 9, 200),
-        rng.random((200, 2), np.float32),
-        rng.integers(0, 2, 200).astype(np.float32),
-        np.arange(200),
-    )
-    ranker = build_ranker("popularity", ModelSection(), TrainingSection())
-    ranker.fit(rows, rows, FitContext(SILENT))
-    folder = tmp_path_factory.mktemp("draft") / "package"
-    write_package(folder, ranker, ModelMetadata("id", "v0.0.0", "2024-01-01T00:00:00Z", "", "popularity"), SCHEMA, rows)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home with an empty registry: making its database takes seconds."""
-    home = Home(tmp_path_factory.mktemp("template") / "home")
-    mlflow_client(home)
-    return home.mlflow_db
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path, template: Path) -> Iterator[Catalogue]:
-    """Return an empty registry in a home of its own."""
-    home = Home(tmp_path / "home with spaces")
-    home.root.mkdir()
-    home.mlflow_db.write_bytes(template.read_bytes())
-    yield Catalogue(home)
-
-
-def register(catalogue: Catalogue, draft: Path) -> ModelVersion:
-    """Log a run and register its model."""
-    run = catalogue.log_run("feed", RunLog("popularity", {"a": 1}, {"auc": 0.7}, [{"epoch": 0, "val_auc": 0.6}]))
-    package = load_package(draft)
-
-    def write(folder: Path, version: str) -> None:
-        card = {**package.metadata.to_dict(), "model_version": version, "mlflow_run_id": run}
-        reissue_package(package, folder, ModelMetadata.from_dict(card))
-
-    return catalogue.register("feed", run, write, type_="popularity", tags={"orita.draft": run})
+from orita.models.package import load_package
+from orita.registry.catalogue import Catalogue, RunLog
+from orita.registry.promotion import Promotions
 
 
 def deployed(catalogue: Catalogue) -> str | None:
@@ -97,20 +38,6 @@ def test_registered_then_promoted_then_rolled_back(catalogue: Catalogue, draft: 
     with pytest.raises(UserError, match="no earlier champion"):
         catalogue.rollback("feed", actor="ada", reason="again")
     assert deployed(catalogue) == "v1.1.0"
-
-
-def test_a_plain_mlflow_client_reads_it(catalogue: Catalogue, draft: Path) -> None:
-    """Runs, versions, aliases and metrics are MLflow's own; its client needs nothing of Orita."""
-    from mlflow.tracking import MlflowClient
-
-    register(catalogue, draft)
-    address = f"sqlite:///{catalogue.home.mlflow_db}"
-    client = MlflowClient(address, address)
-    version = client.get_model_version_by_alias("default.feed", "challenger")
-    run = client.get_run(version.run_id)
-    assert run.data.metrics["auc"] == 0.7
-    assert run.data.params == {"a": "1"}
-    assert run.info.status == "FINISHED"
 
 
 def test_an_unknown_version_lists_what_exists(catalogue: Catalogue, draft: Path) -> None:
@@ -144,7 +71,7 @@ def test_a_promotion_cut_short_is_finished(catalogue: Catalogue, draft: Path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "_point", killed)
+        patch.setattr(Promotions, "_point", killed)
         with pytest.raises(KeyboardInterrupt):
             catalogue.promote("feed", second.version, actor="ada", reason="second")
     assert deployed(catalogue) == "v1.1.0"
@@ -164,7 +91,7 @@ def test_a_rollback_cut_short_and_repeated_goes_back_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "_point", killed)
+        patch.setattr(Promotions, "_point", killed)
         with pytest.raises(KeyboardInterrupt):
             catalogue.rollback("feed", actor="ada", reason="worse")
     assert catalogue.rollback("feed", actor="ada", reason="worse").version == "v1.2.0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,14 @@ from orita.core.extras import require
 from orita.core.files import atomic_file, remove_leftovers
 from orita.core.home import Home
 from orita.registry.config import RegistryConfig
+from orita.registry.indexes import ensure_indexes
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 __all__ = ["mlflow_client"]
+
+_LOCK = 0x4F52495441  # "ORITA"; PostgreSQL frees it when the process that holds it ends
 
 
 def mlflow_client(home: Home, config: RegistryConfig | None = None) -> MlflowClient:
@@ -58,12 +62,28 @@ def _reach(address: str) -> MlflowClient:
     mlflow, sql = require("mlflow.exceptions", extra="train"), require("sqlalchemy.exc", extra="train")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
-        return _open(f"{kind}://{rest}")
+        with _alone(f"{kind}://{rest}"):
+            return _open(f"{kind}://{rest}")
     except (mlflow.MlflowException, sql.SQLAlchemyError) as error:
         shown = f"{kind}://{rest.rpartition('@')[2]}"  # without user and password
         raise Unavailable(
             f"registry.tracking_uri: {shown} does not answer ({_short(error)}): check the address, and that it runs."
         ) from None
+
+
+@contextmanager
+def _alone(address: str) -> Iterator[None]:
+    """Let one process of all machines at a time make MLflow's tables and the indexes in a PostgreSQL database."""
+    if not address.startswith("postgresql"):
+        yield
+        return
+    sql = require("sqlalchemy", extra="train")
+    engine = sql.create_engine(address, poolclass=sql.pool.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # Asked again and again: a connection that waits in one statement would hold up what migrations wait for.
+        while not connection.execute(sql.text(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar_one():
+            time.sleep(0.1)
+        yield
 
 
 def _short(error: Exception) -> str:
@@ -74,6 +94,9 @@ def _open(address: str) -> MlflowClient:
     tracking = require("mlflow.tracking", extra="train")
     client: MlflowClient = tracking.MlflowClient(address, address)
     client.search_registered_models(max_results=1)  # the registry's half opens at its first use
+    engine = getattr(client._tracking_client.store, "engine", None)  # a server's tables are not ours
+    if engine is not None:
+        ensure_indexes(engine)
     return client
 
 
