@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from orita.core.errors import UserError
+from orita.pipelines.components.artifact import TYPES
+from orita.pipelines.components.blessing import Blessing
+from orita.pipelines.components.bulk_inference import BulkInference
+from orita.pipelines.components.pusher import Pusher
 from orita.pipelines.etl import etl_graph
 from orita.pipelines.graph import Graph, Task, run_graph
 from orita.pipelines.monitoring import monitoring_graph
@@ -60,6 +64,20 @@ def test_ids_tasks_and_schedules_are_the_contract(tmp_path: Path) -> None:
             ],
         ),
     ]
+
+
+def test_types_of_artifacts_are_those_that_are_listed(tmp_path: Path) -> None:
+    """What our components make is of the listed types, each of which one makes; inputs are made by a step before."""
+    project = open_project(tmp_path, home=tmp_path)
+    workspaces = project.workspace(), project.workspace(source=tmp_path)
+    made: dict[str, str] = {}
+    for graph in (*map(etl_graph, workspaces), training_graph()):
+        for task in graph.tasks:
+            for component in task.components(workspaces[0]) if task.components else ():
+                assert {name: made.get(name) for name in component.inputs} == component.inputs
+                made |= component.outputs
+    made |= {**Blessing("v1.1.0").outputs, **Pusher.outputs, **BulkInference.outputs}
+    assert set(made.values()) == set(TYPES)
 
 
 def test_a_failed_task_ends_the_run_and_is_on_record(tmp_path: Path) -> None:

@@ -61,8 +61,9 @@ class Scorer:
     metadata: Any
     extra: dict[str, str] = field(default_factory=dict)
     given: Any = None
+    label_objective: None = None
 
-    def score(self, users_N: Any, items_N: Any, x_NF: Any) -> Any:
+    def score(self, users_N: Any, items_N: Any, x_NF: Any, objective: None = None) -> Any:
         """Return scores that grow with the first feature."""
         self.given = x_NF
         return 1 / (1 + np.exp(-np.nan_to_num(x_NF[:, 0])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from orita.core.home import Home
 from orita.features.schema import FeatureColumn, FeatureSchema
 from orita.models.evaluation import Comparison
 from orita.models.examples import Examples
-from orita.pipelines import comparison, retraining
+from orita.pipelines import comparison, promotion, retraining
 from orita.pipelines.comparison import Duel, compare_versions
+from orita.pipelines.components.blessing_config import BlessingSection
 from orita.pipelines.graph import Graph, Task, run_graph
 from orita.pipelines.workspace import Workspace
 from orita.project import open_project
@@ -34,6 +35,7 @@ class Entry:
 
     version: str
     package: Path = Path("unused")
+    metrics: dict[str, float] = field(default_factory=lambda: {"auc": 0.71, "log_loss": 0.5})
 
 
 class Registry:
@@ -80,10 +82,10 @@ def test_the_whole_interval_must_lie_above_zero(
 ) -> None:
     """A challenger whose interval touches zero stays a challenger, however good its point estimate."""
     found = Comparison(0.71, 0.70, 0.01, low, 0.02, low > 0, 100, 0.95)
-    monkeypatch.setattr(retraining, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
+    monkeypatch.setattr(comparison, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
     results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}
-    results["compare_with_production"] = retraining.compare_with_production(workspace, results)
-    told = retraining.promote_if_better(workspace, results)
+    results["compare_with_production"] = promotion.compare_with_production(workspace, results)
+    told = promotion.promote_if_better(workspace, results)
     assert told["promoted"] is promoted
     assert registry.promoted == (["v1.2.0"] if promoted else [])
 
@@ -91,9 +93,51 @@ def test_the_whole_interval_must_lie_above_zero(
 def test_nothing_is_promoted_over_itself(workspace: Workspace, registry: Registry) -> None:
     """A training that yields the model that serves already changes nothing."""
     results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.1.0"}}
-    results["compare_with_production"] = retraining.compare_with_production(workspace, results)
-    assert not retraining.promote_if_better(workspace, results)["promoted"]
+    results["compare_with_production"] = promotion.compare_with_production(workspace, results)
+    assert not promotion.promote_if_better(workspace, results)["promoted"]
     assert registry.promoted == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"at_least": {"auc": 0.8}}, "auc is 0.7100, at least 0.8 is asked for"),
+        ({"at_most": {"log_loss": 0.4}}, "log_loss is 0.5000, at most 0.4 is allowed"),
+        ({"at_least": {"map": 0.1}}, "map was not taken"),
+    ],
+)
+def test_a_model_below_the_limits_is_not_blessed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, limits: dict[str, Any], why: str
+) -> None:
+    """Also where nothing serves yet, a figure that misses its limit keeps a model from being promoted."""
+    registry = Registry(None)
+    monkeypatch.setattr(Workspace, "catalogue", lambda _: registry)
+    limited = replace(workspace, model=workspace.model.model_copy(update={"blessing": BlessingSection(**limits)}))
+    results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}
+    results["compare_with_production"] = promotion.compare_with_production(limited, results)
+    assert why in results["compare_with_production"]["why"]
+    assert not promotion.promote_if_better(limited, results)["promoted"]
+    assert registry.promoted == []
+
+
+def test_a_verdict_is_remembered(workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same two models on the same rows meet once; another way of judging lets them meet again."""
+    met: list[str] = []
+
+    def duel(*_: object) -> Duel:
+        met.append("")
+        return Duel("v1.2.0", "v1.1.0", 100, Comparison(0.71, 0.70, 0.01, -0.01, 0.02, False, 100, 0.95))
+
+    monkeypatch.setattr(comparison, "compare_versions", duel)
+    results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}
+    told = [promotion.compare_with_production(workspace, results) for _ in range(2)]
+    assert [each["steps"][0]["status"] for each in told] == ["success", "cached"]
+    assert len(met) == 1
+    assert promotion.promote_if_better(workspace, {**results, "compare_with_production": told[1]})["cached"]
+    section = workspace.model.evaluation.model_copy(update={"resamples": 500})
+    other = replace(workspace, model=workspace.model.model_copy(update={"evaluation": section}))
+    assert promotion.compare_with_production(other, results)["steps"][0]["status"] == "success"
+    assert len(met) == 2
 
 
 @dataclass
@@ -112,8 +156,9 @@ class Scorer:
     extra: dict[str, str]
     schema: FeatureSchema = SCHEMA
     asked: int = 0
+    label_objective: None = None
 
-    def score(self, users_N: Any, items_N: Any, x_NF: Any) -> Any:
+    def score(self, users_N: Any, items_N: Any, x_NF: Any, objective: None = None) -> Any:
         """Return scores."""
         self.asked = len(x_NF)
         return 0.5 + self.sign * 0.4 * (x_NF[:, 0] - 0.5)

@@ -15,6 +15,7 @@ models_app = typer.Typer(no_args_is_help=True, help="List, show, promote and rol
 app.add_typer(models_app, name="models")
 
 _SHOWN = ("auc", "log_loss", "precision_at_10", "ndcg_at_10")
+_OF_HEADS = ("promised", "observed", "auc", "calibration_error", "explained")
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
 
 
@@ -26,21 +27,30 @@ def run(
     ],
     data: Annotated[Path | None, typer.Option(help="Ingest this instead of generating a world.")] = None,
     force: Annotated[bool, typer.Option(help="Retrain even where no trigger asks for it.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Only say what would be done, and why.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a pipeline end to end; what was done already on the same data is not done again."""
     from orita.cli.data import recognised_system
-    from orita.pipelines.runs import run_pipeline
+    from orita.cli.run_tables import show_anomalies, show_forecasts, show_run
+    from orita.pipelines.runs import explain_pipeline, run_pipeline
 
     project = project_of(context, system=recognised_system(data) if data else None)
     workspace = project.workspace(source=data, progress=settings_of(context).screen)
+    if explain:
+        forecasts = explain_pipeline(pipeline, workspace)
+        if as_json:
+            print_json({"graphs": {graph: [each.to_dict() for each in found] for graph, found in forecasts.items()}})
+        else:
+            show_forecasts(forecasts)
+        return
     reports = run_pipeline(pipeline, workspace, force=force)
     if as_json:
         print_json({"runs": [report.to_dict() for report in reports]})
         return
     for report in reports:
-        rows = [[task.name, task.status, f"{task.seconds:.1f}", _summary(task.result)] for task in report.tasks]
-        table(f"{report.graph}  {report.seconds:.1f} s", ["task", "status", "seconds", "result"], rows)
+        show_run(report)
+        show_anomalies(report.results.get("load_features", {}).get("anomalies", ()))
 
 
 @app.command()
@@ -64,7 +74,11 @@ def train(
         print_json({**registered, "seconds": report.seconds})
         return
     figures({"version": registered["version"], "type": registered["type"], **_rounded(registered["metrics"])})
-    typer.echo(f"\nIt is the challenger. Next: orita models promote {registered['version']}")
+    for trained, fit in report.results["train_model"]["fits"].items():
+        for head, why in fit.get("heads_left_out", {}).items():
+            typer.echo(f"{trained} has no head for {head}: {why}.")
+    told = "Nothing has changed since it was trained." if report.cached else "It is the challenger."
+    typer.echo(f"\n{told} Next: orita models promote {registered['version']}")
 
 
 @app.command()
@@ -74,7 +88,7 @@ def evaluate(
     part: Annotated[str, typer.Option(help="train, val or test")] = "test",
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a registered model on rows of the latest training set."""
+    """Judge a registered model on rows of the latest training set, those of newcomers apart."""
     from orita.pipelines.comparison import evaluate_version
 
     workspace = project_of(context).workspace(progress=settings_of(context).screen)
@@ -83,6 +97,9 @@ def evaluate(
         print_json(judged)
         return
     figures({"version": judged["version"], "rows": f"{judged['rows']:,} ({part})", **_rounded(judged["metrics"])})
+    _show_cold_start(judged["slices"])
+    if "objectives" in judged:
+        _show_heads(judged["objectives"])
 
 
 @models_app.command("list")
@@ -208,26 +225,33 @@ def _entry(entry: Any) -> dict[str, Any]:
     }
 
 
+def _show_cold_start(slices: list[dict[str, Any]]) -> None:
+    shown = [each for each in slices if each["name"] == "cold start" and each["rows"]]
+    names = [name for name in ("auc", "log_loss") if shown and name in shown[0]["metrics"]]
+    if not names:
+        return
+    rows = [[each["value"], f"{each['rows']:,}", *(_with_interval(each, name) for name in names)] for each in shown]
+    typer.echo()
+    table("Cold start: what the training rows held of user and item", ["rows where", "rows", *names], rows)
+
+
+def _with_interval(each: dict[str, Any], name: str) -> str:
+    ends = each["intervals"].get(name)
+    between = f" ({ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
+    return f"{_figure(each['metrics'][name])}{between}"
+
+
+def _show_heads(found: dict[str, Any]) -> None:
+    rows = [
+        [head["name"], f"{found['objective'].get(head['name'], 0):g}", *(_figure(head[name]) for name in _OF_HEADS)]
+        for head in found["heads"]
+    ]
+    table("Heads, which the score weighs", ["head", "weight", *_OF_HEADS], rows)
+
+
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
 def _rounded(metrics: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in metrics.items()}
-
-
-def _summary(result: dict[str, Any]) -> str:
-    shown = {k: v for k, v in result.items() if isinstance(v, (str, int, float)) and "/" not in str(v)}
-    return "  ".join(f"{name} {_readable(value)}" for name, value in shown.items())
-
-
-def _readable(value: object) -> str:
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case float():
-            return f"{value:.4g}"
-        case _:
-            return str(value)

@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 
 from orita.core.clock import to_micros
-from orita.core.errors import UserError
+from orita.core.errors import NotFound, UserError
 from orita.features.schema import FeatureSchema
-from orita.features.training_sets.training_set import SPLITS, TrainingSet, latest_training_set
-from orita.models.evaluation import Comparison, Rival, compare, evaluate, worst_slices, write_evaluation_report
+from orita.features.training_sets.training_set import SPLITS, TrainingSet, latest_training_set, open_training_set
+from orita.models.evaluation import (
+    Comparison,
+    Rival,
+    compare,
+    evaluate,
+    evaluate_heads,
+    worst_slices,
+    write_evaluation_report,
+)
 from orita.models.examples import Examples
 from orita.models.package import Package, load_package
 from orita.pipelines.judged_rows import judged_rows, system_for
@@ -45,7 +53,11 @@ class Duel:
 
 
 def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str, Any]:
-    """Judge one registered model on one part of the latest training set."""
+    """Judge one registered model on one part of the latest training set.
+
+    Where the rows that it learned from are kept, it is also judged by who was new to it; where it has several heads,
+    each of them, and what their weights give up for each other.
+    """
     if part not in SPLITS:
         raise UserError(f"part {part!r} does not exist: use train, val or test.")
     entry = workspace.catalogue().get(workspace.system.name, version)
@@ -57,11 +69,14 @@ def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str,
         rows,
         metrics=settings.metrics,
         slices=settings.slices,
+        train=_learned_from(workspace, entry, package),
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=workspace.model.seed,
     ).to_dict()
-    return {"version": entry.version, "part": part, "rows": len(rows), **judged}
+    heads = evaluate_heads(package, rows, seed=workspace.model.seed)
+    told = {"objectives": heads.to_dict()} if heads else {}
+    return {"version": entry.version, "part": part, "rows": len(rows), **judged, **told}
 
 
 def compare_versions(
@@ -153,9 +168,20 @@ def _seen_to(package: Package) -> int:
     return max(to_micros(datetime.fromisoformat(end)) for end in ends if end)
 
 
+def _learned_from(workspace: Workspace, entry: ModelVersion, package: Package) -> Examples | None:
+    """Return the rows that a model learned from; None where they were let go, or never were in this home."""
+    name = str(package.extra.get("training_set", ""))
+    try:
+        found = open_training_set(workspace.home.training_sets, workspace.system.name, name)
+    except NotFound:
+        return None
+    return judged_rows(workspace, found, "train", package.schema, f"model {entry.version}") if found.complete else None
+
+
 def _training_set(workspace: Workspace) -> TrainingSet:
     return latest_training_set(workspace.home.training_sets, workspace.system.name)
 
 
 def _scores(package: Package, rows: Examples) -> Any:
-    return package.score(rows.users_N, rows.items_N, rows.x_NF)
+    """Return the chances of the label, whatever else a model with several heads weighs in its score."""
+    return package.score(rows.users_N, rows.items_N, rows.x_NF, package.label_objective)

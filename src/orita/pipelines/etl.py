@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from orita.core.clock import to_micros
-from orita.core.errors import UserError
-from orita.core.home import Home
-from orita.events.ingest import ingest
+from orita.core.errors import NotFound, UserError
 from orita.events.lake import Lake, Snapshot
-from orita.events.world.config import WorldConfig
-from orita.events.world.generation import generate
 from orita.features.generations.generation import Generation
 from orita.features.generations.publish import publish
 from orita.features.registry.registry import FeatureRegistry
@@ -26,12 +21,20 @@ from orita.features.training_sets.training_set import (
     TrainingSet,
     compute_rows,
     cut_rows,
+    latest_training_set,
     mark_latest,
     open_training_set,
     save_rows,
     take_rows,
-    training_set_id,
 )
+from orita.pipelines.components.artifact import Artifact
+from orita.pipelines.components.cache import carry_out, given, identity, recall
+from orita.pipelines.components.ingester import Ingester, read_report
+from orita.pipelines.components.lake_events import LakeEvents
+from orita.pipelines.components.source_files import SourceFinder
+from orita.pipelines.components.task import artifacts_of, component_task
+from orita.pipelines.components.transform import Transform, sound_training_set, wanted_training_set
+from orita.pipelines.components.world import WorldGenerator, generated_folder, world_name
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.workspace import Workspace
 
@@ -40,24 +43,20 @@ __all__ = ["etl_graph", "generated_folder", "holds_real_data", "publish_online",
 
 def etl_graph(workspace: Workspace) -> Graph:
     """Return the graph; its first task generates data, or takes those that the workspace names."""
-    first = Task("ingest_data", ingest_data) if workspace.source else Task("generate_data", generate_data)
+    generated = Task("generate_data", generate_data, lambda w: () if _goes_on(w) else (WorldGenerator(),))
+    ingested = component_task("ingest_data", lambda _: (SourceFinder(),), _source)
     return Graph(
         "etl_and_feature_engineering",
         "0 2 * * *",
         (
-            first,
-            Task("validate_data", validate_data),
-            Task("compute_features", compute_features),
+            ingested if workspace.source else generated,
+            Task("validate_data", validate_data, lambda w: () if _goes_on(w) else (Ingester(),)),
+            Task("compute_features", compute_features, lambda _: (LakeEvents(), Transform())),
             Task("create_train_val_test_splits", create_splits),
             Task("save_features", save_features),
         ),
         alone=True,
     )
-
-
-def generated_folder(home: Home, config: WorldConfig) -> Path:
-    """Return where the world of *config* is generated; another configuration has another folder."""
-    return home.generated / _world(config)
 
 
 def holds_real_data(workspace: Workspace) -> bool:
@@ -74,66 +73,81 @@ def generate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result
     Raises:
         UserError: the lake holds the world of another configuration.
     """
-    config, lake, events = workspace.data.data_generation, Lake(workspace.home), workspace.system.source.name
+    if _goes_on(workspace):
+        rows = Lake(workspace.home).snapshot(workspace.system.source.name).rows
+        return {"folder": None, "rows": rows, "skipped": "the lake holds events that were ingested"}
+    step = carry_out(WorldGenerator(), workspace, {})
+    return {**_source(workspace, step.outputs), "steps": [step.to_dict()]}
+
+
+def _goes_on(workspace: Workspace) -> bool:
+    """Tell whether a run that is given no data goes on with those that were ingested before.
+
+    Raises:
+        UserError: the lake holds the world of another configuration than the one to generate.
+    """
+    if workspace.source is not None:
+        return False
     if holds_real_data(workspace):
-        return {"folder": None, "rows": lake.snapshot(events).rows, "kept": "the events that were ingested"}
-    world = lake.origin(events)["world"] if lake.exists(events) else _world(config)
-    if world != _world(config):
+        return True
+    lake, events = Lake(workspace.home), workspace.system.source.name
+    if lake.exists(events) and lake.origin(events)["world"] != world_name(workspace.data.data_generation):
         raise UserError(
             f"the home {workspace.home.root} holds the synthetic world of another configuration (data_generation), and "
             "two worlds do not mix: give --home another folder, or go back to that configuration."
         )
-    folder = generated_folder(workspace.home, config)
-    if not folder.exists():
-        generate(config, folder, progress=workspace.progress)
-    return {"folder": str(folder), "rows": config.num_interactions, "world": world}
+    return False
 
 
-def ingest_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Find the file or folder that the workspace names."""
-    source = workspace.source
-    if source is None or not source.exists():
-        raise UserError(f"{source} does not exist: give a file or folder that Orita can read with --data.")
-    return {"folder": str(source)}
+def _source(workspace: Workspace, artifacts: Mapping[str, Artifact]) -> Result:
+    source = artifacts["source"]
+    return {"folder": str(source.path(workspace.home)), **source.facts}
 
 
 def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Judge every row; good rows are committed to the lake once, bad ones go to quarantine with their reason."""
-    found = results.get("generate_data") or results["ingest_data"]
-    if found["folder"] is None:
+    if results.get("generate_data", {}).get("folder", "") is None:
         return {"skipped": "the events in the lake were judged when they came in"}
-    origin = {"system": workspace.system.name} | ({"world": found["world"]} if "world" in found else {})
-    with closing(workspace.event_log()) as log:
-        report = ingest(
-            workspace.home,
-            Path(found["folder"]),
-            config=workspace.data.validation,
-            schemas=workspace.system.tables,
-            origin=origin,
-            log=log,
-            clock=workspace.clock,
-            progress=workspace.progress,
-        )
-    return report.to_dict()
+    step = carry_out(Ingester(), workspace, artifacts_of(results))
+    report = read_report(step.outputs["ingested"].path(workspace.home))
+    told = _known_already(report, step.seconds) if step.status == "cached" else report
+    return {**told, "steps": [step.to_dict()]}
+
+
+def _known_already(report: Mapping[str, Any], seconds: float) -> Result:
+    """Return what ingesting the same source again would say: every row that it brought is known."""
+    tables = {
+        name: {
+            **table,
+            "rows_new": 0,
+            "rows_updated": 0,
+            "rows_duplicate": table["rows_duplicate"] + table["rows_new"] + table["rows_updated"],
+            "version": None,
+        }
+        for name, table in report["tables"].items()
+    }
+    return {**report, "tables": tables, "seconds": seconds}
 
 
 def compute_features(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compute the features of every event as of its own time, unless this training set exists already."""
-    found, schema = workspace.tables(), workspace.schema
-    tables = found.versions
-    files = [Path(file).name for snapshot in found.snapshots.values() for file in snapshot.files]
-    name = training_set_id(workspace.plan, schema, workspace.data.split, files)
-    folder = workspace.home.training_sets / workspace.system.name / name
-    if folder.exists() and _open(workspace, name).complete:
-        return {"training_set": name, "tables": tables, "cached": True}
+    found = workspace.tables()
+    events = carry_out(LakeEvents(found), workspace, {})
+    name = wanted_training_set(workspace, found)
+    transform = Transform(name)
+    wanted = identity(transform, workspace, given(transform, events.outputs))
+    record, why = recall(transform, workspace, wanted)
+    told = {"training_set": name, "tables": found.versions, "steps": [events.to_dict()]}
+    if record or sound_training_set(workspace, name):
+        return {**told, "cached": True}
     workspace.workfile.unlink(missing_ok=True)
     with workspace.progress.bar("Compute features") as bar, workspace.engine() as connection:
         if workspace.data.feature_engineering.engine == "spark":
             filled = _computed_by_spark(workspace, found.snapshots, connection)
         else:
-            filled = compute_rows(workspace.plan, schema, connection, found.relations)
+            filled = compute_rows(workspace.plan, workspace.schema, connection, found.relations)
         bar.advance()
-    return {"training_set": name, "tables": tables, "cached": False, "filled": filled}
+    return {**told, "cached": False, "why": why, "filled": filled}
 
 
 def _computed_by_spark(
@@ -157,7 +171,7 @@ def create_splits(workspace: Workspace, results: Mapping[str, Result]) -> Result
     computed = results["compute_features"]
     if computed["cached"]:
         training_set = _open(workspace, computed["training_set"])
-        return {"splits": {name: _plain(split) for name, split in training_set.splits.items()}}
+        return {"splits": {name: _plain(split) for name, split in training_set.splits.items()}, "cached": True}
     with workspace.engine() as connection:
         splits = cut_rows(connection, workspace.data.split)
     return {"splits": {name: _plain(split) for name, split in splits.items()}}
@@ -169,27 +183,16 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
     begun = workspace.clock.monotonic()
     if computed["cached"]:
         training_set = _open(workspace, computed["training_set"])
-        mark_latest(workspace.home.training_sets, workspace.system.name, training_set.id)
+        _mark_latest(workspace, training_set.id)
     else:
-        with workspace.engine() as connection:
-            training_set = save_rows(
-                workspace.plan,
-                workspace.schema,
-                connection,
-                workspace.home.training_sets,
-                computed["training_set"],
-                split=workspace.data.split,
-                splits={
-                    name: Split(**split) for name, split in results["create_train_val_test_splits"]["splits"].items()
-                },
-                filled=computed["filled"],
-                tables=computed["tables"],
-                progress=workspace.progress,
-            )
+        training_set = _save(workspace, results)
+    step = carry_out(Transform(training_set.id), workspace, artifacts_of(results))
     files_seconds = workspace.clock.monotonic() - begun
+    before = _current(workspace)
     generation = publish_online(workspace)
     recorded = record_features(workspace)
     workspace.workfile.unlink(missing_ok=True)
+    same = step.status == "cached" and before == generation.name and not recorded
     return {
         "training_set": training_set.id,
         "folder": str(training_set.folder),
@@ -197,7 +200,43 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
         "files_seconds": files_seconds,
         "online": {"generation": generation.name, "records": generation.records, "events": generation.events},
         "recorded": list(recorded),
+        "cached": computed["cached"] and same,
+        "steps": [step.to_dict()],
     }
+
+
+def _save(workspace: Workspace, results: Mapping[str, Result]) -> TrainingSet:
+    computed, cut = results["compute_features"], results["create_train_val_test_splits"]
+    with workspace.engine() as connection:
+        return save_rows(
+            workspace.plan,
+            workspace.schema,
+            connection,
+            workspace.home.training_sets,
+            computed["training_set"],
+            split=workspace.data.split,
+            splits={name: Split(**split) for name, split in cut["splits"].items()},
+            filled=computed["filled"],
+            tables=computed["tables"],
+            progress=workspace.progress,
+        )
+
+
+def _mark_latest(workspace: Workspace, name: str) -> None:
+    folder, system = workspace.home.training_sets, workspace.system.name
+    try:
+        latest = latest_training_set(folder, system).id
+    except NotFound:  # a run was killed before it said so
+        latest = None
+    if latest != name:
+        mark_latest(folder, system, name)
+
+
+def _current(workspace: Workspace) -> str | None:
+    """Return the name of the online features in use."""
+    with closing(workspace.generations()) as generations:
+        current = generations.current()
+    return current.name if current else None
 
 
 def publish_online(workspace: Workspace) -> Generation:
@@ -237,11 +276,6 @@ def _log_offsets(workspace: Workspace, tables: Mapping[str, int]) -> dict[str, i
 def record_features(workspace: Workspace) -> tuple[str, ...]:
     """Record what is declared in the feature registry; return the names that are new or changed."""
     return FeatureRegistry.of(workspace.home, workspace.system.name).record(workspace.system, workspace.clock)
-
-
-def _world(config: WorldConfig) -> str:
-    """Return a short name that stands for a world's configuration, and so for its bytes."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
 
 
 def _open(workspace: Workspace, name: str) -> TrainingSet:

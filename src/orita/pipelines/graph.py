@@ -1,22 +1,26 @@
 """What a pipeline is: named tasks in order, each with a result in plain JSON; and the runner that carries it out.
 
 Data pass between tasks on disk; what a task returns is small and says where they are. So a graph runs the same in one
-process and with a process for each task.
+process and with a process for each task. Most tasks are made of components (`orita.pipelines.components`), whose steps
+are part of the task's result.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orita.core.errors import OritaError
 from orita.core.files import atomic_file
 from orita.core.ids import uuid7
 from orita.pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from orita.pipelines.components.component import Component
 
 __all__ = ["Graph", "Result", "RunReport", "Task", "TaskReport", "run_graph"]
 
@@ -26,10 +30,17 @@ Body = Callable[[Workspace, Mapping[str, Result]], Result]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One step: its name, and a function of the workspace and the results of the tasks before it."""
+    """One step.
+
+    Attributes:
+        name: what it is called.
+        body: a function of the workspace and the results of the tasks before it.
+        components: what it is made of, given the workspace; None: it is one piece.
+    """
 
     name: str
     body: Body
+    components: Callable[[Workspace], Sequence[Component]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,11 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """What became of a task: ``success`` or ``skipped`` with its result, or ``failed`` with a sentence."""
+    """What became of a task.
+
+    Its status is ``success``; ``cached``, where all that it would have done was done before and holds; ``skipped``,
+    where there was nothing to do; or ``failed``, with a sentence.
+    """
 
     name: str
     status: str
@@ -78,6 +93,11 @@ class RunReport:
     def seconds(self) -> float:
         """Wall time of all tasks."""
         return sum(task.seconds for task in self.tasks)
+
+    @property
+    def cached(self) -> bool:
+        """Whether nothing was done, as all of it was done before and holds."""
+        return all(task.status in ("cached", "skipped") for task in self.tasks)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""
@@ -109,11 +129,18 @@ def _run(graph: Graph, workspace: Workspace) -> RunReport:
             _keep(RunReport(run_id, graph.id, started.isoformat(), tuple(done)), workspace)
             raise
         results[task.name] = result
-        status = "skipped" if "skipped" in result else "success"
-        done.append(TaskReport(task.name, status, workspace.clock.monotonic() - begun, result))
+        done.append(TaskReport(task.name, _status(result), workspace.clock.monotonic() - begun, result))
     report = RunReport(run_id, graph.id, started.isoformat(), tuple(done))
     _keep(report, workspace)
     return report
+
+
+def _status(result: Result) -> str:
+    if "skipped" in result:
+        return "skipped"
+    steps = result.get("steps", ())
+    cached = bool(steps) and all(step["status"] == "cached" for step in steps)
+    return "cached" if result.get("cached", cached) else "success"
 
 
 def _keep(report: RunReport, workspace: Workspace) -> Path:

@@ -18,6 +18,7 @@ from orita.events.engine import open_engine
 from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
 from orita.models.package import load_package
+from orita.models.package.load import scores_label
 from orita.monitoring.alerts import assess
 from orita.monitoring.dispatch import dispatch
 from orita.monitoring.drift import feature_drift, prediction_drift
@@ -99,7 +100,10 @@ def evaluate_online_performance(workspace: Workspace, results: Mapping[str, Resu
     columns = ["timestamp", "request_id", "item_id", "score", "model_version", "latency_ms", "user_id"]
     predictions = _recent(workspace, results, columns)
     entries = workspace.catalogue().versions(workspace.system.name)
-    test_auc = {entry.version: entry.metrics["auc"] for entry in entries if "auc" in entry.metrics}
+    # A score of several heads promises no clicks: what it is worth is not held against the AUC of the label's head.
+    met = set(predictions.column("model_version").unique().to_pylist())
+    judged = [e for e in entries if e.version in met and "auc" in e.metrics and scores_label(e.package)]
+    test_auc = {entry.version: entry.metrics["auc"] for entry in judged}
     report = online_performance(
         predictions,
         _feedback(workspace, predictions),

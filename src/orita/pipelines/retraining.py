@@ -10,14 +10,15 @@ from orita.core.errors import UserError
 from orita.events.lake import Lake
 from orita.models.package import load_package
 from orita.monitoring.triggers import decide
-from orita.pipelines.comparison import compare_versions, refuse_other_features
+from orita.pipelines.comparison import refuse_other_features
 from orita.pipelines.etl import etl_graph
 from orita.pipelines.graph import Graph, Result, Task, run_graph
 from orita.pipelines.monitoring import latest_report
+from orita.pipelines.promotion import compare_with_production, promote_if_better
 from orita.pipelines.training import training_graph
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["promote_if_better", "retraining_graph"]
+__all__ = ["retraining_graph"]
 
 
 def retraining_graph(*, force: bool = False) -> Graph:
@@ -80,7 +81,8 @@ def trigger_etl(workspace: Workspace, results: Mapping[str, Result]) -> Result:
         return results["fetch_recent_data"]
     graph = etl_graph(workspace)
     report = run_graph(replace(graph, tasks=graph.tasks[2:]), workspace)
-    return {"run": report.run_id, "training_set": report.results["save_features"]["training_set"]}
+    training_set = report.results["save_features"]["training_set"]
+    return {"run": report.run_id, "training_set": training_set, "cached": report.cached}
 
 
 def trigger_training(workspace: Workspace, results: Mapping[str, Result]) -> Result:
@@ -88,7 +90,7 @@ def trigger_training(workspace: Workspace, results: Mapping[str, Result]) -> Res
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
     report = run_graph(training_graph(), workspace)
-    return {"run": report.run_id, "version": report.results["register_model"]["version"]}
+    return {"run": report.run_id, "version": report.results["register_model"]["version"], "cached": report.cached}
 
 
 def evaluate_new_model(workspace: Workspace, results: Mapping[str, Result]) -> Result:
@@ -97,53 +99,3 @@ def evaluate_new_model(workspace: Workspace, results: Mapping[str, Result]) -> R
         return results["fetch_recent_data"]
     entry = workspace.catalogue().get(workspace.system.name, results["trigger_training_dag"]["version"])
     return {"version": entry.version, "type": entry.type, "metrics": dict(entry.metrics)}
-
-
-def compare_with_production(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Score challenger and champion on the same fresh rows; the difference comes with a bootstrap interval."""
-    if "skipped" in results["fetch_recent_data"]:
-        return results["fetch_recent_data"]
-    catalogue = workspace.catalogue()
-    challenger = catalogue.get(workspace.system.name, results["trigger_training_dag"]["version"])
-    champion = catalogue.champion(workspace.system.name)
-    if champion is None:
-        return {
-            "challenger": challenger.version,
-            "champion": None,
-            "better": True,
-            "why": "nothing serves yet",
-        }
-    if champion.version == challenger.version:
-        return {
-            "challenger": challenger.version,
-            "champion": champion.version,
-            "better": False,
-            "why": "it serves already",
-        }
-    duel = compare_versions(workspace, challenger, champion)
-    delta = duel.comparison
-    why = f"AUC {delta.delta:+.4f} ({delta.low:+.4f} to {delta.high:+.4f}) on {duel.rows:,} rows"
-    return {
-        "challenger": challenger.version,
-        "champion": champion.version,
-        "better": duel.better,
-        "why": why,
-        "rows": duel.rows,
-        "delta": delta.delta,
-        "low": delta.low,
-        "high": delta.high,
-    }
-
-
-def promote_if_better(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Promote the challenger if the comparison says it is better; otherwise leave the champion."""
-    if "skipped" in results["fetch_recent_data"]:
-        return results["fetch_recent_data"]
-    verdict = results["compare_with_production"]
-    if not verdict["better"]:
-        return {"promoted": False, "champion": verdict["champion"], "why": verdict["why"]}
-    reason = f"better than {verdict['champion']}: {verdict['why']}" if verdict["champion"] else verdict["why"]
-    entry = workspace.catalogue().promote(
-        workspace.system.name, verdict["challenger"], actor=workspace.actor, reason=reason
-    )
-    return {"promoted": True, "champion": entry.version, "why": reason}

@@ -1,18 +1,19 @@
-"""The pipelines by name, as the command line and schedulers call them."""
+"""The pipelines by name, as the command line and schedulers call them.
+
+What a pipeline is made of is imported when it is asked for: monitoring needs SciPy, which takes a second.
+"""
 
 from __future__ import annotations
 
-from orita.core.errors import NotFound, closest
-from orita.pipelines.etl import etl_graph
-from orita.pipelines.graph import Graph, RunReport, Task, run_graph
-from orita.pipelines.monitoring import monitoring_graph
-from orita.pipelines.retraining import compare_with_production, promote_if_better, retraining_graph
-from orita.pipelines.training import training_graph
+from orita.core.errors import NotFound, UserError, closest
+from orita.pipelines.components.explain import Forecast, explain
+from orita.pipelines.graph import Graph, RunReport, run_graph
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["PIPELINES", "run_pipeline"]
+__all__ = ["PIPELINES", "explain_pipeline", "run_pipeline"]
 
 PIPELINES = ("etl", "training", "monitoring", "retraining", "all")
+_OF_COMPONENTS = ("etl", "training", "all")
 
 
 def run_pipeline(name: str, workspace: Workspace, *, force: bool = False) -> list[RunReport]:
@@ -27,35 +28,55 @@ def run_pipeline(name: str, workspace: Workspace, *, force: bool = False) -> lis
     Raises:
         NotFound: there is no such pipeline.
     """
+    if name == "monitoring":
+        from orita.pipelines.monitoring import monitoring_graph
+
+        return [run_graph(monitoring_graph(), workspace)]
+    if name == "retraining":
+        from orita.pipelines.retraining import retraining_graph
+
+        return [run_graph(retraining_graph(force=force), workspace)]
+    reports = [run_graph(graph, workspace) for graph in _graphs(name, workspace)]
+    if name == "all":
+        from orita.pipelines.promotion import promotion_graph
+
+        version = reports[-1].results["register_model"]["version"]
+        reports.append(run_graph(promotion_graph(version), workspace))
+    return reports
+
+
+def explain_pipeline(name: str, workspace: Workspace) -> dict[str, list[Forecast]]:
+    """Return, by graph, what `run_pipeline` would do with each component, and why; nothing is changed.
+
+    Raises:
+        NotFound: there is no such pipeline.
+        UserError: it is not made of components.
+    """
+    if name in PIPELINES and name not in _OF_COMPONENTS:
+        raise UserError(
+            f"pipeline {name!r} is not made of components, as it looks at what is there at every run: explain one of "
+            f"{', '.join(_OF_COMPONENTS)}."
+        )
+    found: dict[str, list[Forecast]] = {}
+    after: str | None = None
+    for graph in _graphs(name, workspace):
+        found[graph.id] = explain(graph, workspace, after=after)
+        changes = any(forecast.status != "cached" for forecast in found[graph.id])
+        after = graph.id if changes else None
+    return found
+
+
+def _graphs(name: str, workspace: Workspace) -> list[Graph]:
+    """Return the graphs of a pipeline of components."""
+    from orita.pipelines.etl import etl_graph
+    from orita.pipelines.training import training_graph
+
     match name:
         case "etl":
-            return [run_graph(etl_graph(workspace), workspace)]
+            return [etl_graph(workspace)]
         case "training":
-            return [run_graph(training_graph(), workspace)]
-        case "monitoring":
-            return [run_graph(monitoring_graph(), workspace)]
-        case "retraining":
-            return [run_graph(retraining_graph(force=force), workspace)]
+            return [training_graph()]
         case "all":
-            etl = run_graph(etl_graph(workspace), workspace)
-            training = run_graph(training_graph(), workspace)
-            return [etl, training, run_graph(_promotion(training), workspace)]
+            return [etl_graph(workspace), training_graph()]
         case _:
             raise NotFound(f"pipeline {name!r} does not exist. {closest(name, PIPELINES)}")
-
-
-def _promotion(training: RunReport) -> Graph:
-    """Return the end of a retraining, for a model that was just trained."""
-    version = training.results["register_model"]["version"]
-    earlier = {"fetch_recent_data": {}, "trigger_training_dag": {"version": version}}
-    return Graph(
-        "promotion",
-        None,
-        (
-            Task(
-                "compare_with_production",
-                lambda w, results: compare_with_production(w, {**earlier, **results}),
-            ),
-            Task("promote_if_better", lambda w, results: promote_if_better(w, {**earlier, **results})),
-        ),
-    )

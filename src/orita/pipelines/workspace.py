@@ -14,6 +14,7 @@ from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
+from orita.events.engine import draw_nothing
 from orita.events.lake import Lake
 from orita.events.log.log import EventLog
 from orita.events.log.opening import EventLogConfig, open_log
@@ -120,7 +121,7 @@ class Workspace:
         self.home.staging.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(self.workfile, config={"temp_directory": str(self.home.staging / "spill")})
         try:
-            connection.execute("SET enable_progress_bar = false")
+            draw_nothing(connection)
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
         finally:

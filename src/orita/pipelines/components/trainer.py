@@ -1,0 +1,113 @@
+"""The component that trains one type of model (TFX's Trainer)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from orita.models.build import build_ranker
+from orita.models.examples import Examples
+from orita.models.metadata import ModelMetadata
+from orita.models.objectives import calibrate_heads
+from orita.models.package import write_package
+from orita.models.ranker import FitContext, Ranker
+from orita.pipelines.components.artifact import Artifact, Made
+from orita.pipelines.components.component import Call
+from orita.pipelines.components.decisive import decisive_settings
+from orita.pipelines.components.training_rows import read_part, training_set_of
+from orita.pipelines.workspace import Workspace
+
+__all__ = ["Trainer", "model_name", "model_types", "package_folder", "read_fit"]
+
+UNREGISTERED = "v0.0.0"
+_PACKAGE, _FIT = "package", "fit.json"
+
+
+def model_types(workspace: Workspace) -> tuple[str, ...]:
+    """Return the types that the configuration trains, each once."""
+    return tuple(dict.fromkeys((workspace.model.model.type, *workspace.model.beside)))
+
+
+def model_name(type_: str) -> str:
+    """Return the name of the artifact of a type."""
+    return f"model.{type_}"
+
+
+class Trainer:
+    """Trains one type, and writes it as a package with a report of the fit beside it.
+
+    Args:
+        type_: which, one of `orita.models.config.MODEL_TYPES`.
+    """
+
+    version = 1
+    inputs: Mapping[str, str] = {"examples": "TrainingSet"}
+
+    def __init__(self, type_: str) -> None:
+        self.type = type_
+        self.name = f"trainer.{type_}"
+        self.outputs: Mapping[str, str] = {model_name(type_): "Model"}
+
+    def settings(self, workspace: Workspace) -> Mapping[str, Any]:
+        """Return what of the configuration this type reads."""
+        return decisive_settings(self.type, workspace)
+
+    def run(self, call: Call) -> Mapping[str, Made]:
+        """Train; a training that was killed goes on from its last checkpoint."""
+        workspace = call.workspace
+        train, val = (read_part(workspace, call.inputs["examples"], part) for part in ("train", "val"))
+        ranker = build_ranker(self.type, workspace.model.model, workspace.model.training)
+        context = FitContext(workspace.progress, call.work, workspace.model.seed, f"Train {self.type}")
+        begun = workspace.clock.monotonic()
+        fit = ranker.fit(train, val, context)
+        seconds = workspace.clock.monotonic() - begun
+        _write_package(self.type, call, ranker, val)
+        told = {**asdict(fit), "seconds": seconds, "rows": len(train)}
+        (call.folder / _FIT).write_text(json.dumps(told, default=str), encoding="utf-8")
+        facts = {"type": self.type, "draft": f"{call.key}/{self.type}", "seconds": round(seconds, 3)}
+        return {model_name(self.type): Made(call.folder, facts=facts)}
+
+
+def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> None:
+    workspace = call.workspace
+    found = training_set_of(workspace, call.inputs["examples"])
+    metadata = ModelMetadata(
+        model_id=str(UUID(hashlib.sha256(f"{call.key}/{type_}".encode()).hexdigest()[:32])),
+        model_version=UNREGISTERED,
+        training_date=workspace.clock.now().isoformat(),
+        mlflow_run_id="",
+        model_type=type_,
+        feature_schema_version=found.schema.version,
+        training_data_date_range={"start": found.splits["train"].start, "end": found.splits["train"].end},
+    )
+    write_package(
+        call.folder / _PACKAGE,
+        ranker,
+        metadata,
+        found.schema,
+        val,
+        extra={
+            "training_set": found.id,
+            "system": workspace.system.name,
+            "selected_to": found.splits["val"].end,
+            "model": workspace.model.model.model_dump(mode="json"),
+        },
+        calibration=calibrate_heads(workspace.model.model.calibration, ranker, val),
+        objective=workspace.model.model.objective,
+    )
+
+
+def package_folder(workspace: Workspace, model: Artifact) -> Path:
+    """Return where the package of a trained model is."""
+    return model.path(workspace.home) / _PACKAGE
+
+
+def read_fit(workspace: Workspace, model: Artifact) -> dict[str, Any]:
+    """Return the report of the fit of a trained model: history, parameters, seconds, rows."""
+    content: dict[str, Any] = json.loads((model.path(workspace.home) / _FIT).read_text(encoding="utf-8"))
+    return content

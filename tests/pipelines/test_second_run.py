@@ -1,0 +1,215 @@
+"""The whole loop, from events to what serves: run again it does nothing, says so, and changes no file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.features.small_system import events, ingested, small_workspace
+from tests.pipelines.components.small_training import with_keys
+
+from orita.cli.run_tables import show_anomalies, show_forecasts, show_run
+from orita.core.errors import NotFound, UserError
+from orita.core.home import Home
+from orita.pipelines.graph import RunReport
+from orita.pipelines.runs import explain_pipeline, run_pipeline
+from orita.pipelines.workspace import Workspace
+from orita.project import open_project
+
+SMALL = [
+    *(f"data_generation.{name}" for name in ("num_users=100", "num_items=80", "num_interactions=3000")),
+    "model.type=popularity",
+    "beside=[]",
+    "evaluation.resamples=20",
+    "evaluation.report=false",
+]
+
+
+@pytest.fixture(scope="module")
+def looped(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Surroundings in which the loop ran once; they are only read."""
+    folder = tmp_path_factory.mktemp("looped")
+    workspace = open_project(folder, home=folder / "home", overrides=SMALL).workspace()
+    reports = run_pipeline("all", workspace)
+    assert not any(report.cached for report in reports)
+    return workspace
+
+
+@pytest.fixture
+def own(looped: Workspace, tmp_path: Path) -> Workspace:
+    """The same in a copy of the home, to be changed."""
+    shutil.copytree(looped.home.root, tmp_path / "home")
+    return replace(looped, home=Home(tmp_path / "home"))
+
+
+def statuses(reports: list[RunReport]) -> dict[str, str]:
+    """Return what became of each component."""
+    return {
+        step["component"]: step["status"]
+        for report in reports
+        for result in report.results.values()
+        for step in result.get("steps", ())
+    }
+
+
+def files_of(workspace: Workspace) -> dict[str, tuple[int, bytes]]:
+    """Return time and content of every file of the home, but the reports of runs."""
+    root = workspace.home.root
+    return {
+        str(file.relative_to(root)): (file.stat().st_mtime_ns, file.read_bytes())
+        for file in root.rglob("*")
+        if file.is_file() and "runs" not in file.parts
+    }
+
+
+def test_a_second_run_does_nothing_and_says_so(looped: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every task of ETL, training and promotion is ``cached``; no file changes but the reports of the runs."""
+    before = files_of(looped)
+    reports = run_pipeline("all", looped)
+    tasks = {task.name: task.status for report in reports for task in report.tasks}
+    assert tasks == dict.fromkeys(tasks, "cached")
+    assert len(tasks) == 5 + 5 + 2
+    assert reports[-1].results["promote_if_better"] == {
+        "promoted": False,
+        "champion": "v1.1.0",
+        "why": "it serves already",
+        "cached": True,
+    }
+    assert files_of(looped) == before
+    show_run(reports[1])
+    shown = capsys.readouterr().out
+    step = reports[1].results["register_model"]["steps"][0]
+    assert "nothing to do" in shown.splitlines()[0]
+    (line,) = [line for line in shown.splitlines() if line.strip().startswith("registrar")]
+    assert line.split()[1:4] == ["cached", "0.0", step["digest"][:12]]
+
+
+IMPORTED = """
+import json, sys
+from pathlib import Path
+from orita.pipelines.runs import run_pipeline
+from orita.project import open_project
+
+folder, overrides = Path(sys.argv[1]), json.loads(sys.argv[2])
+workspace = open_project(folder, home=folder / "home", overrides=overrides).workspace()
+assert all(report.cached for report in run_pipeline("all", workspace))
+print(json.dumps([name for name in ("torch", "lightgbm", "mlflow", "scipy.stats") if name in sys.modules]))
+"""
+
+
+def test_a_second_run_imports_nothing_that_it_does_not_need(looped: Workspace) -> None:
+    """Finding that all is done loads no training library and no MLflow, so it takes a second or two, not ten."""
+    command = [sys.executable, "-c", IMPORTED, str(looped.home.root.parent), json.dumps(SMALL)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_the_rows_of_a_second_ingest_are_known(looped: Workspace) -> None:
+    """What is told of a source that was ingested before is what ingesting it again would tell."""
+    told = run_pipeline("etl", looped)[0].results["validate_data"]["tables"]["interactions"]
+    assert (told["rows_read"], told["rows_new"], told["version"]) == (3000, 0, None)
+    assert told["rows_duplicate"] + told["rows_quarantined"] == 3000
+
+
+def test_another_way_of_judging_registers_nothing_new(own: Workspace) -> None:
+    """The model is judged and its run gets the new figures; it is neither trained, nor logged, nor registered twice."""
+    other = with_keys(own, model__evaluation__metrics=("auc", "map"))
+    reports = run_pipeline("training", other)
+    again = [name for name, status in statuses(reports).items() if status != "cached"]
+    assert again == ["evaluator", "recorder", "registrar"]
+    (entry,) = own.catalogue().versions(own.system.name)
+    assert entry.version == reports[0].results["register_model"]["version"] == "v1.1.0"
+    assert "map" in own.catalogue().run(entry.run_id).metrics
+    assert len(own.catalogue().search_runs(own.system.name)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "again"),
+    [
+        ("UPDATE runs SET lifecycle_stage = 'deleted'", {"recorder", "registrar"}),
+        ("UPDATE model_versions SET current_stage = 'Deleted_Internal'", {"registrar"}),
+    ],
+)
+def test_what_the_registry_lost_is_noticed(own: Workspace, sql: str, again: set[str]) -> None:
+    """A run or a version that was deleted in the registry makes the step again, with a sentence."""
+    with closing(sqlite3.connect(own.home.mlflow_db)) as connection, connection:
+        connection.execute(sql)
+    plan = explain_pipeline("training", own)["model_training"]
+    assert {forecast.component for forecast in plan if forecast.status != "cached"} == again
+    (first, *_) = [forecast for forecast in plan if forecast.status == "runs"]
+    assert first.why.startswith("the registry has no")
+
+
+def test_a_published_world_that_is_gone_is_generated_again_and_not_ingested(own: Workspace) -> None:
+    """The same bytes come again, so that nothing after them is done."""
+    shutil.rmtree(own.home.generated)
+    made = statuses(run_pipeline("etl", own))
+    assert made.pop("world_generator") == "success"
+    assert set(made.values()) == {"cached"}
+
+
+def test_a_lake_that_is_gone_is_filled_again(own: Workspace) -> None:
+    """A table that does not have the commit that brought the rows makes the ingest again."""
+    for table in own.system.tables:
+        shutil.rmtree(own.home.table(table), ignore_errors=True)
+    plan = {forecast.component: forecast for forecast in explain_pipeline("etl", own)["etl_and_feature_engineering"]}
+    assert "does not have the commit that brought them" in plan["ingester"].why
+    assert run_pipeline("etl", own)[0].results["validate_data"]["tables"]["interactions"]["rows_new"] > 0
+
+
+def test_a_plan_is_drawn(own: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """What would be done stands beside what it reads and makes, and why."""
+    section = own.model.evaluation.model_copy(update={"resamples": 30})
+    other = replace(own, model=own.model.model_copy(update={"evaluation": section}))
+    show_forecasts(explain_pipeline("training", other))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "model_training"
+    (at,) = [n for n, line in enumerate(lines) if line.startswith("evaluator")]
+    assert lines[at].split()[1] == "runs"
+    assert lines[at].endswith("evaluation.resamples changed from 20 to 30")
+    assert lines[at + 1] == "examples, model.popularity → evaluation: Evaluation"
+    assert "depends" in lines[at + 3] and "input evaluation will be made again" in lines[at + 3]
+
+
+def test_anomalies_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Severity, column, where and the sentence; nothing where nothing is."""
+    show_anomalies([])
+    assert capsys.readouterr().out == ""
+    show_anomalies([{"severity": "warning", "column": "", "where": "val", "sentence": "There is nothing."}])
+    assert [*capsys.readouterr().out.splitlines()[-1].split()][:3] == ["warning", "rows", "val"]
+
+
+def test_a_plan_of_a_new_home_needs_nothing_there(tmp_path: Path) -> None:
+    """In an empty home everything would be done, and nothing is made by asking."""
+    workspace = open_project(tmp_path, home=tmp_path / "home", overrides=SMALL).workspace()
+    plan = [forecast for graph in explain_pipeline("all", workspace).values() for forecast in graph]
+    assert plan[0].why == "never done before"
+    assert {forecast.status for forecast in plan[1:]} == {"depends"}
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_plan_goes_by_what_the_lake_holds(looped: Workspace, tmp_path: Path) -> None:
+    """Another world is refused as a run refuses it; where events were ingested, nothing would be generated."""
+    section = looped.data.data_generation.model_copy(update={"seed": 7})
+    other = replace(looped, data=looped.data.model_copy(update={"data_generation": section}))
+    with pytest.raises(UserError, match="synthetic world of another configuration"):
+        explain_pipeline("etl", other)
+    ingested_there = small_workspace(tmp_path)
+    ingested(ingested_there.home, tmp_path, events(60), ingested_there.system)
+    (plan,) = explain_pipeline("etl", ingested_there).values()
+    assert [forecast.component for forecast in plan] == ["lake_events", "transform"]
+
+
+def test_only_pipelines_of_components_are_explained(looped: Workspace) -> None:
+    """Monitoring looks at what is there at every run; a name that is none gets the closest."""
+    with pytest.raises(UserError, match="'monitoring' is not made of components"):
+        explain_pipeline("monitoring", looped)
+    with pytest.raises(NotFound, match="'training'"):
+        explain_pipeline("traning", looped)
