@@ -8,6 +8,7 @@ from orita.models.evaluation.figures import METRICS
 from orita.models.evaluation.importance import Importance, permutation_importance
 from orita.models.evaluation.judging import Evaluation, Slice, evaluate
 from orita.models.evaluation.report import Rival, write_evaluation_report
+from orita.models.evaluation.tradeoff_report import HeadsJudged, evaluate_heads
 from orita.models.evaluation.worst_slices import WorstSlice, WorstSlices, worst_slices
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CrossValidation",
     "Difference",
     "Evaluation",
+    "HeadsJudged",
     "Importance",
     "Rival",
     "Slice",
@@ -24,6 +26,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "evaluate",
+    "evaluate_heads",
     "permutation_importance",
     "worst_slices",
     "write_evaluation_report",

@@ -6,8 +6,9 @@ Legend: N rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from orita.core.progress import SILENT
 from orita.models.config import ModelSection
+from orita.models.evaluation.cold_start import COLD_START, cold_start_parting
 from orita.models.evaluation.figures import METRICS, Catalogue, Figures, Judged, Scores, check, figure, intervals
 from orita.models.evaluation.parts import partings
 from orita.models.examples import Examples
@@ -27,11 +29,19 @@ from orita.stats.resampling import Statistic
 __all__ = ["Evaluation", "Slice", "evaluate"]
 
 LIFT = "lift_over_popularity"
+SURE_IN_SLICES = ("auc", "log_loss")
+"""Figures that have intervals in the slices of cold start."""
+
+_LEAST_USERS, _LEAST_OF_A_KIND = 10, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the rows: the feature, its value, how many rows, and the figures there."""
+    """A part of the rows: the feature, its value, how many rows, and the figures there.
+
+    Slices of cold start have intervals too, of AUC and log loss, where the rows are of at least ten users and hold five
+    positives and five negatives.
+    """
 
     name: str
     value: str
@@ -39,6 +49,7 @@ class Slice:
     positives: int
     mean_score: float
     metrics: Figures
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +98,30 @@ def evaluate(
         rows: labelled rows; ranked figures take a user's rows as one list.
         metrics: names of `orita.models.config.MetricName`, those at 10 with any k.
         slices: names of features to part the rows by, numbers into quarters; None: all of them.
-        train: the training rows: with them come the slices of known and unknown users and items, novelty, and the
-            popularity baseline.
+        train: the training rows: with them come the slices of known and unknown users and items, those of cold start
+            (`cold_start_parting`), novelty, and the popularity baseline.
         resamples, confidence, seed: of the bootstrap intervals.
 
     Raises:
         UserError: the lengths disagree, a score is not a probability, there are no rows, or a name is unknown.
     """
     check(scores_N, rows, metrics)
-    cuts = partings(rows, slices, train)
+    cuts = partings(rows, slices, train) + ([] if train is None else [cold_start_parting(rows, train)])
     catalogue = Catalogue.of(rows.items_N, train)
     judged = Judged(scores_N, rows, catalogue)
     values = judged.figures(metrics)
-    statistics: dict[str, Statistic] = {}
-    for name, value in values.items():
-        statistic = figure(name).statistic
-        if value is not None and statistic is not None:
-            statistics[name] = statistic(judged)
+    statistics = _statistics(judged, values)
     lift = _lift(judged, rows, train) if train is not None and len(train) else None
     if lift is not None and not math.isnan(lift.value):
         statistics[LIFT] = lift
+    sure = partial(intervals, resamples=resamples, confidence=confidence, seed=seed)
     return Evaluation(
         rows=len(rows),
         positives=judged.positives,
         metrics=values,
-        intervals=intervals(statistics, judged.users, resamples=resamples, confidence=confidence, seed=seed),
+        intervals=sure(statistics, judged.users),
         slices=[
-            _slice(cut.name, label, np.flatnonzero(cut.part_N == part), scores_N, rows, catalogue, metrics)
+            _slice(cut.name, label, np.flatnonzero(cut.part_N == part), scores_N, rows, catalogue, metrics, sure)
             for cut in cuts
             for part, label in enumerate(cut.labels)
         ],
@@ -130,12 +138,28 @@ def _slice(
     rows: Examples,
     catalogue: Catalogue,
     metrics: Sequence[str],
+    sure: Callable[[dict[str, Statistic], int], dict[str, tuple[float, float]]],
 ) -> Slice:
     if len(within_K) == 0:
         return Slice(name, value, 0, 0, 0.0, dict.fromkeys(metrics))
     judged = Judged(scores_N[within_K], rows.take(within_K), catalogue.take(within_K))
-    mean = float(judged.scores_N.mean(dtype=np.float64))
-    return Slice(name, value, len(within_K), judged.positives, mean, judged.figures(metrics))
+    mean, figures = float(judged.scores_N.mean(dtype=np.float64)), judged.figures(metrics)
+    ends: dict[str, tuple[float, float]] = {}
+    rarer = min(judged.positives, len(within_K) - judged.positives)
+    if name == COLD_START and judged.users >= _LEAST_USERS and rarer >= _LEAST_OF_A_KIND:
+        told = {metric: figures[metric] for metric in SURE_IN_SLICES if metric in figures}
+        ends = sure(_statistics(judged, told), judged.users)
+    return Slice(name, value, len(within_K), judged.positives, mean, figures, ends)
+
+
+def _statistics(judged: Judged, values: Figures) -> dict[str, Statistic]:
+    """Return what each of the figures would be with other users, where that can be said."""
+    found: dict[str, Statistic] = {}
+    for name, value in values.items():
+        statistic = figure(name).statistic
+        if value is not None and statistic is not None:
+            found[name] = statistic(judged)
+    return found
 
 
 def _lift(judged: Judged, rows: Examples, train: Examples) -> Lift:

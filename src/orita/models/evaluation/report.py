@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from orita.core.errors import UserError
+from orita.models.evaluation.cold_start_table import cold_start_table
 from orita.models.evaluation.comparison import Comparison
 from orita.models.evaluation.figures import Scores, check
 from orita.models.evaluation.importance import Importance
@@ -26,6 +27,7 @@ from orita.models.evaluation.report_tables import (
     worst_table,
 )
 from orita.models.evaluation.top_errors import top_errors
+from orita.models.evaluation.tradeoff_report import HeadsJudged, heads_section
 from orita.models.evaluation.worst_slices import WorstSlices
 from orita.models.examples import Examples
 from orita.report import Block, Page, Section, Text, write_page
@@ -56,6 +58,7 @@ def write_evaluation_report(
     worst: Sequence[WorstSlices] = (),
     importance: Sequence[Importance] = (),
     rival: Rival | None = None,
+    heads: HeadsJudged | None = None,
     confidence: float = 0.95,
     errors: int = 10,
 ) -> None:
@@ -71,6 +74,7 @@ def write_evaluation_report(
         worst: outcomes of `worst_slices`.
         importance: from `permutation_importance`.
         rival: a model to compare with.
+        heads: from `evaluate_heads`, of a model with several heads; the scores are then those of the label's.
         confidence: that the intervals of *evaluation* were made with.
         errors: how many of the most confident errors of either kind are listed, with their ids; 0: none.
 
@@ -95,6 +99,8 @@ def write_evaluation_report(
     if rival is not None:
         sections.append(_comparison(name, rival))
     sections += _drawn(models, rows, evaluation)
+    if heads is not None:
+        sections.append(heads_section(heads))
     sections.append(_for_whom(evaluation, worst))
     if importance:
         sections.append(_importance(importance))
@@ -137,7 +143,7 @@ def _drawn(models: Sequence[Scored], rows: Examples, evaluation: Evaluation) -> 
 
 
 def _for_whom(evaluation: Evaluation, worst: Sequence[WorstSlices]) -> Section:
-    blocks: list[Block] = [worst_table(found) for found in worst]
+    blocks: list[Block] = [*(worst_table(found) for found in worst), *cold_start_table(evaluation)]
     if any(part.rows for part in evaluation.slices):
         blocks.append(slice_table(evaluation))
     text = "Slices by the value of one feature; differences between them may be chance."
