@@ -82,6 +82,24 @@ def test_running_again_does_nothing_twice(loop: Path) -> None:
         assert told(loop, "models", "list")["models"] == models
 
 
+def test_a_type_is_cross_validated(loop: Path) -> None:
+    """Three folds in the order of time, each judged by a fresh model; the test rows are in none, nothing registered."""
+    before = told(loop, "models", "list")
+    found = told(loop, "cross-validate", "--type", "popularity", "--folds", "3")
+    assert (found["order"], found["metric"], len(found["scores"])) == ("time", "auc", 3)
+    assert found["mean_score"] == pytest.approx(sum(found["scores"]) / 3)
+    assert min(found["scores"]) > 0.5
+    folds = found["folds"]
+    last = folds[-1]
+    assert [fold["train_rows"] + fold["val_rows"] for fold in folds[1:]] == [
+        fold["train_rows"] + fold["val_rows"] + fold["test_rows"] for fold in folds[:-1]
+    ]
+    assert last["train_rows"] + last["val_rows"] + last["test_rows"] == 17_000
+    assert told(loop, "models", "list") == before
+    assert "folds is 1" in orita_inside(loop, "cross-validate", "--folds", "1", code=2)
+    assert "'aucc'" in orita_inside(loop, "cross-validate", "--type", "popularity", "--metric", "aucc", code=2)
+
+
 def test_two_populations_do_not_mix_in_one_home(loop: Path) -> None:
     """Another synthetic world, or the events of another system, are refused by a home that holds events."""
     before = told(loop, "status")["events"]

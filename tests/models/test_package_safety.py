@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import random
 import struct
@@ -15,196 +14,31 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.models.corruption import ATTACKS, Signed
 from tests.models.packaged import fitted, package_of
 
 from orita.core.errors import UserError
-from orita.models.package import Package, Trust, load_package, sign_package
-from orita.models.package.keys import SigningKey, create_key, read_signing_key
+from orita.models.package import Package, load_package
+from orita.models.package.keys import SigningKey
 from orita.models.package.manifest import read_contents, write_manifest
 
 CORRUPTIONS = 1000
-Files = dict[str, bytes]
-
-
-class _Executes:
-    """A pickle of this makes a folder where it is read."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.marker),)
-
-
-class _Signed:
-    """A signed package as bytes, the keys around it, and what an attacker brings."""
-
-    def __init__(self, folder: Path) -> None:
-        ranker, rows = fitted()
-        whole = package_of(folder / "whole", ranker, rows).folder
-        public = create_key("ours", folder / "keys", folder / "trusted")
-        create_key("theirs", folder / "others", folder / "others")
-        self.trust = Trust.of([public])
-        self.ours, self.theirs = (
-            read_signing_key("ours", folder / "keys"),
-            read_signing_key("theirs", folder / "others"),
-        )
-        sign_package(whole, self.ours)
-        self.folder = whole
-        self.files: Files = {file.name: file.read_bytes() for file in whole.iterdir()}
-        self.marker = folder / "executed"
-        self.pickle = pickle.dumps(_Executes(self.marker))
-        self.outside = folder / "outside"
-        self.outside.mkdir()
-
-    def write(self, folder: Path, files: Files) -> Path:
-        """Write *files* as a folder."""
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        return folder
 
 
 @pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> _Signed:
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Signed:
     """Return a signed package."""
-    return _Signed(tmp_path_factory.mktemp("signed"))
+    folder = tmp_path_factory.mktemp("signed")
+    return Signed(folder, package_of(folder / "whole", *fitted()).folder)
 
 
-def _flip(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    files = dict(signed.files)
-    name = choose.choice(sorted(files))
-    content = bytearray(files[name])
-    for _ in range(choose.choice((1, 1, 1, 8))):
-        content[choose.randrange(len(content))] ^= choose.randrange(1, 256)
-    signed.write(folder, {**files, name: bytes(content)})
-
-
-def _cut_or_lengthen(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    name = choose.choice(sorted(signed.files))
-    content = signed.files[name]
-    longer = content + choose.randbytes(choose.randrange(1, 50))
-    signed.write(folder, {**signed.files, name: choose.choice((content[: choose.randrange(len(content))], longer))})
-
-
-def _swap(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    one, other = choose.sample(sorted(signed.files), 2)
-    signed.write(folder, {**signed.files, one: signed.files[other], other: signed.files[one]})
-
-
-def _remove(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    gone = choose.choice(sorted(signed.files))
-    signed.write(folder, {name: content for name, content in signed.files.items() if name != gone})
-
-
-def _add(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    name = choose.choice(
-        ("model.pkl", ".hidden", "conftest.py", "a\x1b[2Jb", "__init__.py", "extra.onnx", "UPPER.json")
-    )
-    signed.write(folder, {**signed.files, name: signed.pickle})
-
-
-def _link(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    signed.write(folder, signed.files)
-    file = folder / choose.choice(sorted(signed.files))
-    content, kind = file.read_bytes(), choose.choice(("right", "wrong", "fifo", "folder", "device"))
-    file.unlink()
-    if kind in ("right", "wrong"):
-        (outside := signed.outside / folder.name).write_bytes(content if kind == "right" else signed.pickle)
-        file.symlink_to(outside)
-    elif kind == "fifo":
-        os.mkfifo(file)
-    elif kind == "folder":
-        file.mkdir()
-    else:
-        file.symlink_to("/dev/zero")
-
-
-def _path_trick(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    manifest = json.loads(signed.files["manifest.json"])
-    name = choose.choice(sorted(manifest["files"]))
-    outside = choose.choice(
-        ("../outside", "/etc/hostname", "sub/model.onnx", "..", "model\x00.onnx", "a\nb.json", "C:x.onnx")
-    )
-    manifest["files"][outside] = manifest["files"].pop(name)
-    (files := dict(signed.files)).pop(name)
-    signed.write(folder, {**files, "manifest.json": (json.dumps(manifest, indent=2) + "\n").encode()})
-
-
-def _manifest_trick(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    manifest = signed.files["manifest.json"]
-    tricks = (
-        manifest.replace(b"{", b"[" * 100_000, 1),
-        manifest.rstrip() + b" \n",
-        manifest.replace(b"\n", b"\r\n"),
-        manifest.replace(b'"files": {', b'"files": {}, "files": {', 1),
-        manifest.upper(),
-        b"\xef\xbb\xbf" + manifest,
-        b"{}",
-        b"[]",
-        b"",
-        b'{"files": {"model.onnx": {"sha256": null, "bytes": NaN}}}',
-        signed.pickle,
-    )
-    signed.write(folder, {**signed.files, "manifest.json": choose.choice(tricks)})
-
-
-def _forged(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    """The attacker changes a file and writes the checksums again; then signs with another key, or keeps ours."""
-    name = choose.choice(sorted(set(signed.files) - {"manifest.json", "signature.json"}))
-    content = bytearray(signed.files[name])
-    content[choose.randrange(len(content))] ^= choose.randrange(1, 256)
-    forged = choose.choice((bytes(content), signed.pickle, b""))
-    signed.write(folder, {**signed.files, name: forged})
-    write_manifest(folder)
-    _sign_wrongly(signed, folder, choose)
-
-
-def _whole_but_not_ours(signed: _Signed, folder: Path, choose: random.Random) -> None:
-    signed.write(folder, signed.files)
-    _sign_wrongly(signed, folder, choose, also_ours=False)
-
-
-def _sign_wrongly(signed: _Signed, folder: Path, choose: random.Random, *, also_ours: bool = True) -> None:
-    file = folder / "signature.json"
-    match choose.choice(("none", "theirs", "named as ours", *(("ours, of before",) if also_ours else ()))):
-        case "none":
-            file.unlink()
-        case "theirs":
-            sign_package(folder, signed.theirs)
-        case "named as ours":
-            sign_package(folder, signed.theirs)
-            file.write_bytes(
-                file.read_bytes().replace(signed.theirs.public.id.encode(), signed.ours.public.id.encode())
-            )
-        case "ours, of before":
-            assert file.read_bytes() == signed.files["signature.json"]
-
-
-_ATTACKS: tuple[Callable[[_Signed, Path, random.Random], None], ...] = (
-    _flip,
-    _flip,
-    _flip,
-    _cut_or_lengthen,
-    _swap,
-    _remove,
-    _add,
-    _link,
-    _path_trick,
-    _manifest_trick,
-    _forged,
-    _forged,
-    _whole_but_not_ours,
-)
-
-
-def test_a_thousand_corrupted_packages_do_not_load_and_do_not_execute(signed: _Signed, tmp_path: Path) -> None:
+def test_a_thousand_corrupted_packages_do_not_load_and_do_not_execute(signed: Signed, tmp_path: Path) -> None:
     """Flipped bytes, swapped, cut, added, missing files, links, devices, path tricks, forged checksums, wrong
     signatures: each package is refused with a sentence, and no pickle in it is read."""
     assert load_package(signed.folder, trust=signed.trust).signer == signed.ours.public
     for number in range(CORRUPTIONS):
         choose = random.Random(number)
-        attack = _ATTACKS[number % len(_ATTACKS)]
+        attack = ATTACKS[number % len(ATTACKS)]
         attack(signed, folder := tmp_path / str(number), choose)
         with pytest.raises(UserError) as refused:
             pytest.fail(f"{number} ({attack.__name__}) loads: {load_package(folder, trust=signed.trust)}")
@@ -215,7 +49,7 @@ def test_a_thousand_corrupted_packages_do_not_load_and_do_not_execute(signed: _S
     signed.marker.rmdir()
 
 
-def test_one_changed_byte_is_refused_without_any_key(signed: _Signed, tmp_path: Path) -> None:
+def test_one_changed_byte_is_refused_without_any_key(signed: Signed, tmp_path: Path) -> None:
     """Checksums alone find a changed byte in every file but the signature, also in the manifest itself."""
     plain = {name: content for name, content in signed.files.items() if name != "signature.json"}
     folder = signed.write(tmp_path / "package", plain)
@@ -233,7 +67,7 @@ def test_one_changed_byte_is_refused_without_any_key(signed: _Signed, tmp_path: 
     load_package(folder)
 
 
-def _forge(signed: _Signed, folder: Path, name: str, content: bytes) -> Path:
+def _forge(signed: Signed, folder: Path, name: str, content: bytes) -> Path:
     """Write the package without its signature, with *content* as *name*, under right checksums."""
     plain = {n: c for n, c in signed.files.items() if n != "signature.json"}
     signed.write(folder, {**plain, name: content})
@@ -316,7 +150,7 @@ def _other_output(model: Any) -> None:
     ],
 )
 def test_a_graph_that_does_more_than_compute_is_refused(
-    change: Callable[[Any], None], sentence: str, signed: _Signed, tmp_path: Path
+    change: Callable[[Any], None], sentence: str, signed: Signed, tmp_path: Path
 ) -> None:
     """Data in other files, operators of others, functions, loops, tensors without values: under no checksum."""
     content = _changed_graph(signed.files["model.onnx"], change)
@@ -358,7 +192,7 @@ def _tensor(shape: list[Any], offsets: list[int], dtype: str = "F32") -> dict[st
     ],
     ids=_short,
 )
-def test_tensors_that_are_not_there_are_refused(content: bytes, sentence: str, signed: _Signed, tmp_path: Path) -> None:
+def test_tensors_that_are_not_there_are_refused(content: bytes, sentence: str, signed: Signed, tmp_path: Path) -> None:
     """A header that lies about places, shapes, kinds or its own length is refused before anything is read by it."""
     folder = _forge(signed, tmp_path / "package", "weights.safetensors", content)
     with pytest.raises(UserError, match=sentence):
@@ -371,7 +205,7 @@ def _parquet(table: pa.Table, file: Path) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["users.parquet", "sample.parquet"])
-def test_another_table_is_refused(name: str, signed: _Signed, tmp_path: Path) -> None:
+def test_another_table_is_refused(name: str, signed: Signed, tmp_path: Path) -> None:
     """A Parquet file with other columns, or other types, is not what its name promises, nor is a pickle."""
     for number, content in enumerate(
         (
@@ -389,7 +223,7 @@ def test_another_table_is_refused(name: str, signed: _Signed, tmp_path: Path) ->
     assert not signed.marker.exists()
 
 
-def test_ids_that_are_not_sorted_or_missing_are_refused(signed: _Signed, tmp_path: Path) -> None:
+def test_ids_that_are_not_sorted_or_missing_are_refused(signed: Signed, tmp_path: Path) -> None:
     """A vocabulary in which two ids have one place, or an id is null, is refused."""
     for number, (ids, sentence) in enumerate(
         (([1, 3, 2], "not sorted"), ([1, 1], "not sorted"), ([1, None], "1 missing"))
@@ -424,7 +258,7 @@ _FORGERIES = (
 
 @pytest.mark.parametrize(("name", "content", "sentence"), _FORGERIES, ids=_short)
 def test_other_forgeries_under_right_checksums(
-    name: str, content: bytes, sentence: str, signed: _Signed, tmp_path: Path
+    name: str, content: bytes, sentence: str, signed: Signed, tmp_path: Path
 ) -> None:
     """JSON with two meanings or without bounds, text that moves a terminal, files of nobody: one sentence each."""
     folder = _forge(signed, tmp_path / "package", name, content)
@@ -443,7 +277,7 @@ def test_other_forgeries_under_right_checksums(
         ("clip", "has the step 'clip'"),
     ],
 )
-def test_a_step_that_cannot_be_is_refused(post: Any, sentence: str, signed: _Signed, tmp_path: Path) -> None:
+def test_a_step_that_cannot_be_is_refused(post: Any, sentence: str, signed: Signed, tmp_path: Path) -> None:
     """Only declared steps are carried out, and only those that keep scores probabilities."""
     described = {**json.loads(signed.files["package.json"]), "post": [post]}
     folder = _forge(signed, tmp_path / "package", "package.json", json.dumps(described).encode())
@@ -451,7 +285,7 @@ def test_a_step_that_cannot_be_is_refused(post: Any, sentence: str, signed: _Sig
         load_package(folder)
 
 
-def test_a_package_that_is_full_of_files_is_not_read(signed: _Signed, tmp_path: Path) -> None:
+def test_a_package_that_is_full_of_files_is_not_read(signed: Signed, tmp_path: Path) -> None:
     """More names than any package has end the reading of the folder."""
     folder = signed.write(tmp_path / "package", signed.files)
     for number in range(100):
@@ -461,7 +295,7 @@ def test_a_package_that_is_full_of_files_is_not_read(signed: _Signed, tmp_path: 
 
 
 def test_a_file_that_changes_while_it_is_loaded_is_what_was_hashed(
-    signed: _Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is parsed are the bytes that were hashed: a file changed after its checksum has no effect."""
     folder = signed.write(tmp_path / "package", signed.files)
@@ -479,7 +313,7 @@ def test_a_file_that_changes_while_it_is_loaded_is_what_was_hashed(
 
 
 @pytest.mark.slow
-def test_a_forged_package_fails_with_a_sentence_or_only_scores(signed: _Signed, tmp_path: Path) -> None:
+def test_a_forged_package_fails_with_a_sentence_or_only_scores(signed: Signed, tmp_path: Path) -> None:
     """Without a key, an attacker who changes a byte and writes the checksums again gets a sentence or a model that
     computes something else: no other error, and nothing is executed."""
     loaded = 0
@@ -498,7 +332,7 @@ def test_a_forged_package_fails_with_a_sentence_or_only_scores(signed: _Signed, 
     assert not signed.marker.exists()
 
 
-def test_the_keys_of_a_fixture_are_two(signed: _Signed) -> None:
+def test_the_keys_of_a_fixture_are_two(signed: Signed) -> None:
     """The attacker's key is another than ours: otherwise the tests above would prove nothing."""
     assert isinstance(signed.ours, SigningKey)
     assert signed.ours.public.id != signed.theirs.public.id

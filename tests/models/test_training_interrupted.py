@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 from tests.models.clicks import MODEL, TRAINING, clicks
+from tests.models.outcomes import HEADED, reactions
 
 from orita.core.progress import SILENT
 from orita.models.neural import NeuralRanker
 from orita.models.ranker import FitContext, FitReport
 from orita.models.training.attempts import run_attempts
+from orita.models.training.interruption import Interrupted
 from orita.models.two_tower import TwoTower
 
 EPOCHS, STEPS = 4, 6  # of 128 rows each
@@ -54,11 +56,11 @@ except Interrupted as stopped:
 """
 
 
-def fit(checkpoints: Path | None, progress: object = SILENT) -> tuple[FitReport, str]:
+def fit(checkpoints: Path | None, progress: object = SILENT, *, heads: bool = False) -> tuple[FitReport, str]:
     """Fit a two-tower that keeps a checkpoint every second step; return its report and a digest of its weights."""
-    rows = clicks(1000)
+    rows = reactions(1000) if heads else clicks(1000)
     section = TRAINING.model_copy(update={"epochs": EPOCHS, "checkpoint_steps": 2})
-    ranker = NeuralRanker("two_tower", TwoTower, MODEL, section)
+    ranker = NeuralRanker("two_tower", TwoTower, HEADED if heads else MODEL, section)
     context = FitContext(progress, checkpoints, 3)  # type: ignore[arg-type]
     report = ranker.fit(rows.take(slice(0, 700)), rows.take(slice(700, None)), context)
     weights = ranker.weights()
@@ -115,6 +117,36 @@ def test_a_training_that_is_asked_to_stop_goes_on_elsewhere(tmp_path: Path) -> N
     (tmp_path / "here").rename(tmp_path / "elsewhere")
     report, digest = fit(tmp_path / "elsewhere")
     assert (report.resumed_from, digest) == (1, fit(None)[1])
+
+
+def test_a_training_of_several_heads_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Stopped in the middle of an epoch and started again, several heads end with the weights of one training."""
+
+    class Stopping:
+        steps = 0
+
+        def bar(self, title: str, total: float | None = None) -> Stopping:
+            return self
+
+        def __enter__(self) -> Stopping:
+            return self
+
+        def __exit__(self, *exc: object) -> None:
+            pass
+
+        def describe(self, text: str) -> None:
+            pass
+
+        def advance(self, by: float = 1.0) -> None:
+            self.steps += 1
+            if self.steps == 9:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="asked to stop"):
+        fit(tmp_path, Stopping(), heads=True)
+    report, digest = fit(tmp_path, heads=True)
+    assert report.resumed_from is not None
+    assert digest == fit(None, heads=True)[1]
 
 
 def test_without_checkpoints_a_request_to_stop_is_the_end() -> None:

@@ -13,40 +13,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.models.clicks import MODEL, TRAINING, clicks
+from tests.models.outcomes import HEADED, reactions
 
 from orita.core.errors import OritaError
 from orita.core.progress import SILENT
 from orita.models.build import build_ranker
 from orita.models.examples import Examples
+from orita.models.objectives import HasHeads
 from orita.models.ranker import FitContext, FitReport
 from orita.models.training.job import fit_job, interruption_of, write_job
 
 TOLERANCE = 2e-4  # of scores: sums of floats in another order, over some steps of Adam
 
 
-def parts(text: bool = False) -> tuple[Examples, Examples]:
+def parts(text: bool = False, heads: bool = False) -> tuple[Examples, Examples]:
     """Return rows to train on, which do not come out even in two processes or in batches, and rows to stop by."""
-    rows = clicks(1001, text=text)
+    rows = reactions(1001, text=text) if heads else clicks(1001, text=text)
     return rows.take(slice(0, 701)), rows.take(slice(701, None))
 
 
-def fit(processes: int, checkpoints: Path | None = None) -> tuple[FitReport, np.ndarray]:
-    """Fit a two-tower, with dropout of units and ids, in so many processes; return report and scores."""
-    train, val = parts(text=True)
-    ranker = build_ranker("two_tower", MODEL, TRAINING.model_copy(update={"processes": processes}))
+def fit(processes: int, checkpoints: Path | None = None, *, heads: bool = False) -> tuple[FitReport, np.ndarray]:
+    """Fit a two-tower, with dropout of units and ids, in so many processes; return report and outputs of its heads."""
+    train, val = parts(text=True, heads=heads)
+    section = TRAINING.model_copy(update={"processes": processes})
+    ranker = build_ranker("two_tower", HEADED if heads else MODEL, section)
     report = ranker.fit(train, val, FitContext(SILENT, checkpoints, 3))
-    return report, ranker.score(val)
+    return report, ranker.score_heads(val) if isinstance(ranker, HasHeads) and heads else ranker.score(val)
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    """`training.processes: 2` starts torchrun, and gives the scores and history of one process within 2e-4."""
-    one, expected = fit(1)
-    two, scores = fit(2, tmp_path)
+    """`training.processes: 2` starts torchrun, and gives every head and the history of one process within 2e-4."""
+    one, expected = fit(1, heads=True)
+    two, scores = fit(2, tmp_path, heads=True)
+    assert scores.shape == (300, 3)
     assert two.resumed_from == len(one.history)  # the parent only takes what the processes left
     assert np.abs(scores - expected).max() < TOLERANCE
     for a, b in zip(one.history, two.history, strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], abs=TOLERANCE)
         assert a["val_log_loss"] == pytest.approx(b["val_log_loss"], abs=TOLERANCE)
+        assert a["val_loss_dwell"] == pytest.approx(b["val_loss_dwell"], abs=TOLERANCE)
 
 
 def test_a_process_that_fails_says_why(tmp_path: Path) -> None:

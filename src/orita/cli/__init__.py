@@ -16,16 +16,23 @@ def main() -> None:
     import structlog
 
     from orita.cli import (  # noqa: F401 - they register their commands
+        cross_validate,
         data,
         demo,
         feature_values,
         features,
         learn,
+        model_diff,
+        model_lineage,
+        model_objective,
         model_packages,
+        model_search,
+        model_transfer,
         serve,
         show,
         tables,
         training_sets,
+        tune,
         watch,
     )
     from orita.cli.app import app

@@ -73,6 +73,11 @@ class Screen:
         if seconds >= _WORTH_A_LINE and not self._quiet:
             self.console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]", highlight=False)
 
+    def line(self, text: str) -> None:
+        """Print a line on standard error, above the bar where there is one."""
+        if not self._quiet:
+            self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
     def say(self, text: str) -> None:
         """Print a line on standard error where there are no bars to tell it."""
         if not self._quiet and not self.console.is_terminal:

@@ -92,6 +92,16 @@ class Home:
         return self.root / "checkpoints" / self.tenant
 
     @property
+    def components(self) -> Path:
+        """What the components of pipelines made, and of what: ``<system>/<component>/<key>/``."""
+        return self.root / "components" / self.tenant
+
+    @property
+    def searches(self) -> Path:
+        """Searches for hyper-parameters: ``<system>/<name>/``."""
+        return self.root / "searches" / self.tenant
+
+    @property
     def profiles(self) -> Path:
         """What earlier data looked like."""
         return self.root / "profiles" / self.tenant
@@ -134,6 +144,8 @@ class Home:
             "quarantine": self.quarantine,
             "reports": self.reports,
             "checkpoints": self.checkpoints,
+            "components": self.components,
+            "searches": self.searches,
             "profiles": self.profiles,
             "generated": self.generated,
             "staging": self.staging,

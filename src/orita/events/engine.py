@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-__all__ = ["one_row", "open_engine"]
+__all__ = ["draw_nothing", "one_row", "open_engine"]
 
 
 @contextmanager
@@ -19,10 +19,20 @@ def open_engine(folder: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnect
         config={"memory_limit": f"{memory_mb}MiB", "temp_directory": str(folder / "spill")},
     )
     try:
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        connection.execute("SET TimeZone = 'UTC'")
+        draw_nothing(connection)
         yield connection
     finally:
         connection.close()
+
+
+def draw_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    """Turn DuckDB's own progress bar off.
+
+    In a notebook without ipywidgets it is off, and DuckDB refuses to hear of it.
+    """
+    if one_row(connection, "SELECT current_setting('enable_progress_bar')")[0]:
+        connection.execute("SET enable_progress_bar = false")
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

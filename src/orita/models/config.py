@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from orita.core.config import Section
 from orita.core.errors import closest
 
 __all__ = [
+    "HEADED_TYPES",
     "MODEL_TYPES",
     "EarlyStoppingSection",
     "EvaluationSection",
     "FactorsSection",
+    "HeadSection",
     "LightGBMSection",
     "MetricName",
     "ModelSection",
@@ -74,6 +76,9 @@ MODEL_TYPES = (
 )
 """Every type of model that a configuration can name; `orita.models.build` has a builder for each."""
 
+HEADED_TYPES = ("two_tower", "deep_mlp", "dcn_v2", "linear")
+"""The types that can have a head for each of several outcomes."""
+
 
 def _known_type(name: str) -> str:
     if name not in MODEL_TYPES:
@@ -99,7 +104,11 @@ _Penalty = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 
 class LightGBMSection(Section):
-    """Settings of the rankers of trees; a missing ``num_leaves`` grows with the number of training rows."""
+    """Settings of the rankers of trees; a missing ``num_leaves`` grows with the number of training rows.
+
+    *early_stopping* is the figure on validation rows by which growing ends, after *patience* trees without a gain; with
+    ``none`` all *max_trees* grow. ``log_loss`` moves more evenly than ``auc`` where validation rows are few.
+    """
 
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     max_trees: Annotated[int, Field(ge=1, le=20_000)] = 1000
@@ -108,6 +117,7 @@ class LightGBMSection(Section):
     feature_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     lambda_l2: _Penalty = 10.0
+    early_stopping: Literal["none", "auc", "log_loss"] = "auc"
     patience: Annotated[int, Field(ge=1)] = 50
     threads: Annotated[int, Field(ge=1, le=256)] = 2
 
@@ -115,16 +125,19 @@ class LightGBMSection(Section):
 class FactorsSection(Section):
     """Settings of ``type: factor_blend``: features named *answers* + item id hold what the user answered that item.
 
-    *members* are the types above the factors. *shrinkage* is how many people's worth of evidence keeps an item's
-    loadings small; *folds* is into how many parts users are split, so that members learn from what factors of others
-    say.
+    *members* are the types above the factors. *user_traits* and *item_traits* name features that say what somebody or
+    something is like before any answer (``genre`` stands for all that begin with ``genre_``). *shrinkage* is how many
+    people's worth of evidence keeps an item's loadings small, unless many items tell otherwise; *folds* is into how
+    many parts users are split, so that members learn from what factors of others say.
     """
 
     answers: Annotated[str, Field(min_length=1)] = "answer_"
     members: Annotated[tuple[_Member, ...], Field(min_length=1)] = ("lightgbm", "deep_mlp")
+    user_traits: tuple[str, ...] = ()
+    item_traits: tuple[str, ...] = ()
     factors: Annotated[int, Field(ge=1, le=64)] = 8
     shrinkage: Annotated[float, Field(gt=0.0)] = 100.0
-    rounds: Annotated[int, Field(ge=1, le=1000)] = 15
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 30
     folds: Annotated[int, Field(ge=2, le=20)] = 5
 
 
@@ -134,10 +147,23 @@ class PopularitySection(Section):
     smoothing: Annotated[float, Field(gt=0.0)] = 20.0
 
 
+class HeadSection(Section):
+    """One head: what its loss weighs in training, and, for an amount such as seconds, the most that is told apart.
+
+    A larger amount counts as *cap*; without one the largest of the training rows is taken.
+    """
+
+    weight: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
+    cap: Annotated[float, Field(gt=0.0, le=1e12)] | None = None
+
+
 class ModelSection(Section):
     """The ``model`` section: a type, and the shape of its network; a type reads the keys that concern it.
 
     *calibration* is fitted on validation rows and kept in the package, whatever the type.
+
+    *heads* names outcomes that are learned beside the label, each by a head of its own; *objective* says what one unit
+    of each is worth in the served score (`orita.models.objectives`), and decides nothing in training.
     """
 
     type: ModelType = "two_tower"
@@ -152,8 +178,26 @@ class ModelSection(Section):
     id_dropout: _Share = 0.3
     lightgbm: LightGBMSection = LightGBMSection()
     calibration: Literal["none", "isotonic", "platt"] = "none"
+    heads: dict[str, HeadSection] = {}
+    objective: dict[str, Annotated[float, Field(ge=-1e9, le=1e9)]] = {}
     factors: FactorsSection = FactorsSection()
     popularity: PopularitySection = PopularitySection()
+
+    @field_validator("heads")
+    @classmethod
+    def _type_has_heads(cls, value: dict[str, HeadSection], info: ValidationInfo) -> dict[str, HeadSection]:
+        if value and (type_ := info.data.get("type", HEADED_TYPES[0])) not in HEADED_TYPES:
+            raise ValueError(f"the type {type_} has one head; take {', '.join(HEADED_TYPES)}, or leave heads out")
+        return value
+
+    @field_validator("objective")
+    @classmethod
+    def _objective_weighs_heads(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        if value and not info.data.get("heads", True):
+            raise ValueError("it weighs heads, and model.heads names none; name outcomes there, or leave it out")
+        if value and not any(value.values()):
+            raise ValueError("all weights are 0; give one another value")
+        return value
 
 
 class EarlyStoppingSection(Section):

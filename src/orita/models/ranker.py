@@ -7,6 +7,7 @@ checks any implementation, yours too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -29,12 +30,15 @@ class FitContext:
         checkpoints: a folder for checkpoints; a fit that finds one there goes on from it. None: no checkpoints.
         seed: fixes every random choice.
         title: what progress is called.
+        on_epoch: told the number, from 1, and the figures of every epoch or tree, also of those that ended before a
+            checkpoint; what it raises ends the fit. None: nobody is told. A type need not tell.
     """
 
     progress: Progress
     checkpoints: Path | None = None
     seed: int = 0
     title: str = "Train"
+    on_epoch: Callable[[int, Mapping[str, float]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
