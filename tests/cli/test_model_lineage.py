@@ -78,6 +78,10 @@ def test_a_model_is_taken_to_another_home(project: Path) -> None:
     assert "v1.1.0 of small, tenant default, in there: imported" in " ".join(
         orita_inside(project, *other, "models", "lineage", "challenger").split()
     )
+    strange = ("models", "export", "v1.1.0", "strange.tar", "--origin", "[/red] there")
+    assert told(project, *HERE, *strange)["version"] == "v1.1.0"
+    empty_registry(Home(project / "third"))
+    assert "in [/red] there" in orita_inside(project, "--home", "third", "models", "import", "strange.tar")
     (project / "none.tar").write_text("no archive")
     assert "is not an archive of a model" in orita_inside(project, *other, "models", "import", "none.tar", code=2)
     said = orita_inside(project, *other, "--system", "feed", "models", "import", "model.tar", code=2)

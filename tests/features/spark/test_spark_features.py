@@ -150,6 +150,7 @@ def test_a_model_of_earlier_features_is_judged_on_rows_of_spark(session: SparkSe
     assert session.range(1).count() == 1, "a session that was running goes on"
 
 
+@pytest.mark.slow
 def test_an_id_that_came_twice_counts_once(session: SparkSession, tmp_path: Path) -> None:
     """Of two rows of one id in a table that is no snapshot the first known counts; rows come from files."""
     plan, tables = roles_plan(), transfer_tables()
@@ -231,6 +232,7 @@ def test_workers_in_processes_of_their_own_give_the_same() -> None:
     assert done.stdout.splitlines()[-1] == "differing: []"
 
 
+@pytest.mark.slow
 def test_ids_of_which_only_nulls_were_seen_need_no_column(session: SparkSession) -> None:
     """A table without the column of ids of which none was seen yet has features as if all of them were null."""
     plan, tables = roles_plan(), transfer_tables()
