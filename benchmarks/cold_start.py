@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 from collections import defaultdict
@@ -187,8 +188,9 @@ def _mean(each: list[Figures]) -> Figures:
 
 
 def _summary(means: Mapping[str, Figures], type_: str) -> dict[str, object]:
-    def aucs(name: str) -> dict[str, float]:
-        return {f"{where.replace(' ', '_')}_auc": round(of["auc"], 4) for where, of in means[name].items()}
+    def aucs(name: str) -> dict[str, float | None]:
+        defined = {where: None if math.isnan(of["auc"]) else round(of["auc"], 4) for where, of in means[name].items()}
+        return {f"{where.replace(' ', '_')}_auc": value for where, value in defined.items()}
 
     beside = {name: aucs(name) for name in (f"{type_}{_WITHOUT}", "popularity") if name in means}
     return {"type": type_, **aucs(type_), **beside} if type_ in means else {**beside}

@@ -95,6 +95,7 @@ def test_none_changes_nothing() -> None:
     calibration = fit_calibration("none", y_N, scores_N)
     np.testing.assert_array_equal(calibration.apply(scores_N), scores_N)
     assert Calibration.from_dict(calibration.to_dict()) == calibration
+    assert fit_calibration("none", np.zeros(5), np.full(5, 0.2)).rows == 5, "labels of one kind stop no other method"
 
 
 def test_extreme_and_equal_scores_have_a_calibration() -> None:

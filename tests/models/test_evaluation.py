@@ -45,6 +45,15 @@ def test_every_figure_is_there_and_all_of_it_is_json() -> None:
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["positives"] == found.positives
 
 
+def test_a_lift_below_chance_has_an_interval_around_it() -> None:
+    """A model that ranks backwards has a negative lift, between the ends of its interval."""
+    rows, train = clicks(800, seed=1), clicks(900, seed=2)
+    found = evaluate(1 - scores_of(rows), rows, metrics=["auc"], slices=[], train=train, resamples=50)
+    (low, high), lift = found.intervals["lift_over_popularity"], found.over_popularity["lift"]
+    assert lift is not None
+    assert low < lift < high < 0
+
+
 def test_slices_part_the_rows() -> None:
     """The slices of one feature hold every row once, missing values apart, each with its own figures."""
     rows = clicks(500)

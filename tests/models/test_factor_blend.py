@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from tests.models.clicks import MODEL, TRAINING
 from tests.models.tastes import tastes
 
 from orita.core.errors import UserError
-from orita.core.progress import SILENT
+from orita.core.progress import SILENT, Bar
 from orita.models.build import build_ranker
 from orita.models.config import FactorsSection, ModelSection
 from orita.models.factor_blend import FactorBlend, _Learning
@@ -54,6 +56,34 @@ def test_what_is_told_of_a_training_row_does_not_depend_on_its_own_label() -> No
     before, after = (_Learning.of(each, FACTORS, 0).told_by_others() for each in (rows, turned))
     assert np.array_equal(before[rows.users_N == 7], after[rows.users_N == 7])
     assert not np.array_equal(before, after)
+
+
+class _Counting:
+    """Progress that keeps the titles of its bars, and how far each came."""
+
+    def __init__(self) -> None:
+        self.came: dict[str, tuple[float, float | None]] = {}
+
+    @contextmanager
+    def bar(self, title: str, total: float | None = None) -> Iterator[Bar]:
+        self.came[title], self._at = (0.0, total), title
+        yield self
+
+    def advance(self, by: float = 1.0) -> None:
+        done, total = self.came[self._at]
+        self.came[self._at] = done + by, total
+
+    def describe(self, text: str) -> None:
+        pass
+
+
+def test_learning_factors_shows_how_far_it_is() -> None:
+    """The factors, which take as long as the members, have a bar of their own, over the folds of users."""
+    progress = _Counting()
+    build_ranker("factor_blend", _model("popularity"), TRAINING).fit(
+        tastes(20), tastes(5, first=100, seed=1), FitContext(progress, title="Train factor_blend")
+    )
+    assert progress.came["Train factor_blend: factors"] == (5.0, 5)
 
 
 def test_the_score_is_the_mean_of_the_logits() -> None:

@@ -99,3 +99,14 @@ def test_a_figure_that_trees_cannot_stop_by_is_refused() -> None:
 def _stopping(by: Literal["none", "auc", "log_loss"], *, max_trees: int, patience: int) -> ModelSection:
     trees = MODEL.lightgbm.model_copy(update={"early_stopping": by, "max_trees": max_trees, "patience": patience})
     return MODEL.model_copy(update={"lightgbm": trees})
+
+
+def test_trees_that_stop_by_an_undefined_auc_are_refused() -> None:
+    """On validation rows of one kind growing would end at the first tree, without a word; by log loss it goes on."""
+    train, val = clicks(600), clicks(200, seed=1)
+    negatives = val.take(np.flatnonzero(val.y_N == 0))
+    with pytest.raises(UserError, match=r"validation rows 0 are positive: an AUC needs both kinds.*log_loss or none"):
+        build_ranker("lightgbm", MODEL, TRAINING).fit(train, negatives, FitContext(SILENT))
+    by_loss = MODEL.model_copy(update={"lightgbm": MODEL.lightgbm.model_copy(update={"early_stopping": "log_loss"})})
+    report = build_ranker("lightgbm", by_loss, TRAINING).fit(train, negatives, FitContext(SILENT))
+    assert report.history

@@ -193,6 +193,19 @@ def test_a_file_that_changes_while_it_is_loaded_is_what_was_hashed(
     assert not signed.marker.exists()
 
 
+def test_a_sample_without_rows_is_refused(kind: tuple[Signed, Load], tmp_path: Path) -> None:
+    """A package proves itself by the answers to its sample: no rows prove nothing."""
+    import pyarrow.parquet as pq
+
+    signed, load = kind
+    plain = {name: content for name, content in signed.files.items() if name != "signature.json"}
+    folder = signed.write(tmp_path / "package", plain)
+    pq.write_table(pq.read_table(folder / "sample.parquet").slice(0, 0), folder / "sample.parquet")
+    write_manifest(folder)
+    with pytest.raises(UserError, match=r"sample\.parquet has 0 rows"):
+        load(folder)
+
+
 def test_answers_of_a_package_that_was_written_for_other_rows_are_refused(
     kind: tuple[Signed, Load], tmp_path: Path
 ) -> None:

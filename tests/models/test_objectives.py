@@ -23,7 +23,7 @@ from orita.models.evaluation import evaluate, evaluate_heads, write_evaluation_r
 from orita.models.examples import Examples
 from orita.models.graph import MODEL_FILE
 from orita.models.neural import NeuralRanker
-from orita.models.objectives import Head, check_objective, heads_for, judge_heads, targets, weigh
+from orita.models.objectives import Head, calibrate_heads, check_objective, heads_for, judge_heads, targets, weigh
 from orita.models.package import Package, load_package, write_package
 from orita.models.package.load import scores_label
 from orita.models.package.manifest import write_manifest
@@ -153,6 +153,8 @@ def test_amounts_are_learned_as_shares_of_their_cap() -> None:
     assert shares_NH[:, 1] == pytest.approx(np.minimum(rows.outcomes["dwell"] / 10, 1))
     assert np.array_equal(np.isnan(shares_NH[:, 2]), np.isnan(rows.outcomes["like"]))
     assert np.isnan(shares_NH[:, 3]).all()
+    endless = replace(rows, outcomes={"dwell": np.full(100, np.inf, np.float32)})
+    assert np.isnan(targets(endless, [DWELL])).all(), "no number is not known, as for the choice of heads"
 
 
 def test_without_outcomes_a_ranker_is_as_it_was() -> None:
@@ -201,6 +203,26 @@ def test_weights_that_make_no_score_are_refused(weights: dict[str, float], sente
     """Unknown heads, numbers that are none, and no weight at all are refused by name."""
     with pytest.raises(UserError, match=sentence):
         check_objective(weights, (CLICK, LIKE))
+
+
+@pytest.mark.parametrize(("weight", "cap", "worth"), [(1e-300, 1e-300, "0"), (1e9, 1e308, "inf")])
+def test_weights_that_are_nothing_or_endless_with_their_cap_are_refused(weight: float, cap: float, worth: str) -> None:
+    """A package whose worth is 0 or without end would score by a division by 0, or with no numbers."""
+    with pytest.raises(UserError, match=f"make {worth} of the greatest worth"):
+        check_objective({"dwell": weight}, (CLICK, Head("dwell", "amount", cap)))
+
+
+def test_a_head_that_cannot_be_calibrated_is_named() -> None:
+    """Platt's method on a head that ranks backwards says which head; a flag that is a share of 1 is calibrated."""
+    ranker, val = fitted_heads(rows=300)
+    like_N = ranker.score_heads(val)[:, 1]
+    backwards = replace(val, outcomes={"like": (like_N < np.median(like_N)).astype(np.float32)})
+    with pytest.raises(UserError, match=r"the head 'like' cannot be calibrated: platt found the slope -"):
+        calibrate_heads("platt", ranker, backwards)
+    halves_N = np.where(val.outcomes["like"] == 1, np.float32(0.5), val.outcomes["like"])
+    found = calibrate_heads("isotonic", ranker, replace(val, outcomes={"like": halves_N}))
+    assert isinstance(found, dict)
+    assert found["like"].method == "isotonic"
 
 
 def test_a_package_weighs_its_calibrated_heads(headed: Headed) -> None:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
+import pyarrow.parquet as pq
 import pytest
 from tests.models.clicks import MODEL, SCHEMA, TRAINING, clicks
 from tests.models.packaged import CARD
@@ -20,7 +22,9 @@ from orita.models.build import build_ranker
 from orita.models.examples import Examples
 from orita.models.package import HasWeights, Package, load_package, write_package
 from orita.models.package.manifest import write_manifest
+from orita.models.package.requirements import read_requirements, render_requirements
 from orita.models.ranker import FitContext, Ranker
+from orita.models.vocabulary import Vocabulary
 
 FILES = [
     "items.parquet",
@@ -168,6 +172,45 @@ def test_a_model_that_scores_its_sample_otherwise_is_refused(package: Package, f
         load_package(package.folder).check_sample()
 
 
+def test_a_model_that_scores_no_numbers_is_refused(package: Package) -> None:
+    """NaN is no score within any bound: a graph that gives it does not pass its sample."""
+    file = package.folder / "model.onnx"
+    graph = onnx.load(file)
+    for kept in graph.graph.initializer:
+        values = onnx.numpy_helper.to_array(kept)
+        if values.dtype == np.float32 and values.ndim == 2:
+            kept.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, np.nan), kept.name))
+    onnx.save(graph, file)
+    write_manifest(package.folder)
+    loaded, rows = load_package(package.folder), clicks(5)
+    assert np.isnan(loaded.score(rows.users_N, rows.items_N, rows.x_NF)).all()
+    with pytest.raises(UserError, match="scores its own sample"):
+        loaded.check_sample()
+
+
+def test_ids_beyond_the_graph_s_table_are_refused_before_anybody_asks_for_them(package: Package) -> None:
+    """A list of users that is longer than the embeddings of the graph fails by one sentence, not at a request."""
+    file = package.folder / "users.parquet"
+    last = Vocabulary.read(file).ids_V[-1]
+    Vocabulary(np.append(Vocabulary.read(file).ids_V, np.arange(last + 1, last + 1000))).write(file)
+    write_manifest(package.folder)
+    with pytest.raises(UserError, match=r"cannot answer its own sample .*do not belong together"):
+        load_package(package.folder).check_sample()
+
+
+def test_a_package_without_sample_rows_is_neither_written_nor_read(
+    package: Package, fitted: tuple[Ranker, Examples], tmp_path: Path
+) -> None:
+    """A package proves itself by the scores of its sample: no rows prove nothing."""
+    with pytest.raises(UserError, match="0 sample rows"):
+        write_package(tmp_path / "none", fitted[0], CARD, SCHEMA, fitted[1].take(slice(0, 0)))
+    assert not (tmp_path / "none").exists()
+    pq.write_table(pq.read_table(package.folder / "sample.parquet").slice(0, 0), package.folder / "sample.parquet")
+    write_manifest(package.folder)
+    with pytest.raises(UserError, match=r"sample\.parquet has 0 rows"):
+        load_package(package.folder)
+
+
 def test_wrong_shapes_are_one_sentence(package: Package) -> None:
     """Rows that do not agree in number, or a matrix of another width, are refused with the figures."""
     rows = clicks(10)
@@ -187,6 +230,16 @@ def test_a_failed_write_leaves_the_old_package(package: Package, fitted: tuple[R
         write_package(package.folder, unfitted, CARD, SCHEMA, rows)
     load_package(package.folder).check_sample()
     assert [path.name for path in package.folder.parent.iterdir()] == ["v1.2.3"]
+
+
+def test_a_library_of_another_distribution_is_a_comment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where onnxruntime came as onnxruntime-gpu, requirements.txt stays one that pip reads."""
+    monkeypatch.setattr(
+        "orita.models.package.requirements._installed", lambda name: None if name == "onnxruntime" else "1.0"
+    )
+    text = render_requirements()
+    assert "onnxruntime" not in {each.name for each in read_requirements(text.encode(), "requirements.txt")}
+    assert "None" not in text and "# onnxruntime, of another distribution" in text
 
 
 def test_a_version_has_three_numbers() -> None:

@@ -142,6 +142,31 @@ def test_a_version_is_signed_where_it_is_kept_and_where_it_is_served(
     assert not run.told("verify", "champion", "--require-signature", code=2)["right"]
 
 
+def test_a_version_is_looked_for_in_the_registry_that_is_configured(
+    package: Path, run: _Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where registry.tracking_uri names another store, verify and sign ask that one, not the one of the home."""
+    asked: list[str | None] = []
+
+    def get(catalogue: Catalogue, system: str, version: str) -> ModelVersion:
+        asked.append(catalogue._store.config.tracking_uri)
+        made = datetime(2024, 11, 15, tzinfo=UTC)
+        return ModelVersion(system, "v1.2.3", 2, "two_tower", ("champion",), {}, "run", made, package, {})
+
+    monkeypatch.setattr(Catalogue, "get", get)
+    (tmp_path / "orita.yaml").write_text("registry: {tracking_uri: 'sqlite:////elsewhere/mlflow.db'}\n")
+    assert run.told("verify", "champion")["right"]
+    assert asked == ["sqlite:////elsewhere/mlflow.db"]
+
+
+def test_a_signature_that_the_project_requires_is_required(package: Path, run: _Run, tmp_path: Path) -> None:
+    """Where servers refuse unsigned packages, verify finds one wrong too, without being told again."""
+    run("keys", "create")
+    (tmp_path / "orita.yaml").write_text("registry: {require_signature: true}\n")
+    checks = run.told("verify", str(package), code=2)["packages"][0]["checks"]
+    assert checks["signature"]["outcome"] == "wrong"
+
+
 def test_a_version_that_is_not_there_is_named(package: Path, run: _Run) -> None:
     """What is neither a folder nor a version is one sentence."""
     assert "has no model yet" in run("verify", "v9.9.9", code=2)

@@ -244,6 +244,7 @@ _FORGERIES = (
     ("schema.json", b'{"columns": [{"name": "a", "side": "moon"}]}', "not a feature schema"),
     ("package.json", b'{"a": ' + b"[" * 50 + b"]" * 50 + b"}", "nested deeper than 32"),
     ("package.json", b'{"format": 2, "format": 2}', "'format' is there twice"),
+    ("package.json", b'{"a": "' + b'\\"' * 2_000_000, "cannot be read as JSON"),
     ("package.json", b" " * (2**22 + 1), "allowed are 4,194,304"),
     ("package.json", b'{"format": true, "extra": {}}', "has the format True"),
     ("model_metadata.json", b"{}", "missing or unknown keys"),

@@ -109,6 +109,22 @@ def test_a_key_is_not_replaced_and_an_absent_one_is_named(key: SigningKey, tmp_p
         read_signing_key("broken", tmp_path / "keys")
 
 
+def test_a_key_that_could_not_be_made_whole_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever half fails to be written, neither is there afterwards, and the name is free."""
+    folder, trusted = tmp_path / "keys", tmp_path / "trusted"
+    for place in ("orita.models.package.keys.Path.hardlink_to", "orita.models.package.keys.atomic_file"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, _no_room)
+            with pytest.raises(OSError, match="no room"):
+                create_key("release", folder, trusted)
+        assert [*folder.iterdir(), *read_public_keys(trusted)] == []
+    assert create_key("release", folder, trusted) == read_public_keys(trusted)[0]
+
+
+def _no_room(*_: object, **__: object) -> None:
+    raise OSError("no room")
+
+
 def test_public_keys_are_read_as_they_were_written(key: SigningKey, tmp_path: Path) -> None:
     """A folder of trusted keys gives back its keys; its names are those of their digests."""
     assert read_public_keys(tmp_path / "trusted") == [key.public]

@@ -9,7 +9,7 @@ import pytest
 from tests.models.clicks import SCHEMA
 
 from orita.models.examples import Examples
-from orita.models.objectives import Head, brought, judge_heads, trade_offs
+from orita.models.objectives import Head, brought, judge_heads, trade_offs, tradeoff
 from orita.models.objectives.tradeoff import pareto
 
 CLICK, LIKE = Head("click"), Head("like")
@@ -69,3 +69,13 @@ def test_rows_that_say_one_outcome_have_no_trade_off() -> None:
     alone = replace(rows, users_N=np.arange(len(rows)))
     assert trade_offs((CLICK, LIKE), p_N2, p_N2[:, 0], alone, {"click": 1.0}) == []
     assert judge_heads((CLICK, LIKE), p_N2, replace(rows, outcomes={}))[1].rows == 0
+
+
+def test_a_user_with_too_many_rows_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a user with more rows than are looked at is drawn, the rows of others fill their place."""
+    monkeypatch.setattr(tradeoff, "MOST_ROWS", 360)
+    rows, p_NH = lists(30)
+    crowded = replace(rows, users_N=np.where(rows.users_N < 15, 0, rows.users_N))
+    for seed in range(10):
+        (curve,) = trade_offs([CLICK, LIKE], p_NH, p_NH[:, 0], crowded, {"click": 1.0}, seed=seed)
+        assert (curve.rows, curve.users) == (360, 10)

@@ -80,12 +80,16 @@ def test_types_of_artifacts_are_those_that_are_listed(tmp_path: Path) -> None:
     assert set(made.values()) == set(TYPES)
 
 
-def test_a_failed_task_ends_the_run_and_is_on_record(tmp_path: Path) -> None:
-    """The run's report names the task that failed and why; tasks after it do not run."""
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(UserError("no rows: ingest some."), "no rows: ingest some."), (KeyError("no rows"), "KeyError: 'no rows'")],
+)
+def test_a_failed_task_ends_the_run_and_is_on_record(tmp_path: Path, raised: Exception, told: str) -> None:
+    """The run's report names the task that failed and why, also where a library raised; tasks after it do not run."""
     ran: list[str] = []
 
     def fails(*_: object) -> dict[str, object]:
-        raise UserError("no rows: ingest some.")
+        raise raised
 
     graph = Graph(
         "g",
@@ -97,14 +101,14 @@ def test_a_failed_task_ends_the_run_and_is_on_record(tmp_path: Path) -> None:
         ),
     )
     workspace = open_project(tmp_path, home=tmp_path).workspace()
-    with pytest.raises(UserError, match="no rows"):
+    with pytest.raises(type(raised), match="no rows"):
         run_graph(graph, workspace)
     assert ran == []
     (path,) = (workspace.home.reports / "runs" / "g").glob("*.json")
     tasks = json.loads(path.read_text())["tasks"]
     assert [(task["name"], task["status"], task["error"]) for task in tasks] == [
         ("a", "success", None),
-        ("b", "failed", "no rows: ingest some."),
+        ("b", "failed", told),
     ]
 
 

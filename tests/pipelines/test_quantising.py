@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from tests.registry.small_registry import registered, trained_home
 from orita.core.errors import NotFound, UserError
 from orita.features.training_sets.training_set import SPLITS, latest_training_set
 from orita.models.package import load_package
+from orita.models.package.keys import create_key
 from orita.monitoring.reference import Reference
 from orita.pipelines.quantising import Quantised, quantise_version
 from orita.pipelines.training import reference_path
 from orita.pipelines.workspace import Workspace
+from orita.registry.config import RegistryConfig
 from orita.registry.difference import difference
 
 
@@ -81,6 +84,17 @@ def test_again_changes_nothing(workspace: Workspace, made: Quantised) -> None:
     assert dict(again.figures) == dict(made.figures)
     with pytest.raises(UserError, match=r"v1\.3\.0 has int8 weights already"):
         quantise_version(workspace, made.entry.version)
+
+
+def test_a_package_of_a_stranger_is_not_made_one_of_ours(workspace: Workspace, made: Quantised) -> None:
+    """Where signatures are required, an unsigned parent is refused: the new version would be signed here."""
+    before = len(workspace.catalogue().versions("small"))
+    create_key("ours", workspace.home.keys, workspace.home.trusted_keys)
+    strict = replace(workspace, registry=RegistryConfig(require_signature=True, sign_with="ours"))
+    unsigned = registered(workspace, "two_tower")
+    with pytest.raises(UserError, match="is not signed, and a signature is required"):
+        quantise_version(strict, unsigned.version, max_auc_loss=0.5)
+    assert len(workspace.catalogue().versions("small")) == before + 1
 
 
 def test_what_cannot_be_is_refused_and_nothing_is_registered(workspace: Workspace, made: Quantised) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock, to_micros
 from orita.core.errors import UserError
 from orita.core.home import Home
@@ -74,6 +75,25 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     made = Registry("v1.1.0")
     monkeypatch.setattr(Workspace, "catalogue", lambda _: made)
     yield made
+
+
+def test_what_a_person_took_back_is_not_promoted_again(
+    workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same challenger, surely better offline, does not come back by itself after a rollback; a newer one may."""
+    found = Comparison(0.71, 0.70, 0.01, 0.001, 0.02, True, 100, 0.95)
+    monkeypatch.setattr(comparison, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
+    deployments = Deployments(workspace.home.control_db, workspace.home.tenant, workspace.clock)
+    for version in ("v1.1.0", "v1.2.0"):
+        deployments.deploy("feed", version, actor="orita", reason="better")
+    deployments.rollback("feed", actor="ada", reason="worse live")
+    for version, promoted in (("v1.2.0", False), ("v1.3.0", True)):
+        results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": version}}
+        results["compare_with_production"] = promotion.compare_with_production(workspace, results)
+        told = promotion.promote_if_better(workspace, results)
+        assert told["promoted"] is promoted
+        assert ("taken back by a rollback" in told["why"]) is not promoted
+    assert registry.promoted == ["v1.3.0"]
 
 
 @pytest.mark.parametrize(("low", "promoted"), [(0.001, True), (0.0, False), (-0.002, False)])

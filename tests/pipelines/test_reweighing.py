@@ -67,8 +67,14 @@ def test_another_objective_is_a_new_version_of_the_same_graph(folder: Path) -> N
     old, new = (load_package(Path(each["package"])) for each in (before, entry))
     assert (new.folder / MODEL_FILE).read_bytes() == (old.folder / MODEL_FILE).read_bytes()
     assert old.description.objective == {"click": 1.0, "like": 0.3}
+    assert new.metadata.model_id != old.metadata.model_id, "another score is another model"
     again = told(folder, *SMALLER, "models", "objective", "v1.1.0", "--weights", "click=1,share=4,dwell=0.02")
     assert (again["version"], again["new"]) == ("v1.2.0", False)
+    weights = "like=0,share=4,click=1,dwell=0.02"  # no weight is a weight of 0
+    again = told(folder, *SMALLER, "models", "objective", "v1.1.0", "--weights", weights)
+    assert (again["version"], again["new"]) == ("v1.2.0", False)
+    own = told(folder, *SMALLER, "models", "objective", "v1.1.0", "--weights", "click=1,like=0.3")
+    assert (own["version"], own["new"]) == ("v1.1.0", False), "what it weighs already makes no other version"
     shown = told(folder, *SMALLER, "models", "objective", "challenger")
     assert {head["name"]: head["weight"] for head in shown["heads"]}["share"] == 4.0
     assert list(folder.rglob("references/feed/v1.2.0.parquet"))
@@ -91,6 +97,12 @@ def test_weights_that_cannot_be_leave_everything_as_it_was(folder: Path, weights
     assert len(told(folder, *SMALLER, "models", "list")["models"]) == count
 
 
+def test_a_reason_without_weights_is_refused(folder: Path) -> None:
+    """Who gives a reason means to change something: the sentence says what is missing."""
+    said = orita_inside(folder, *SMALLER, "models", "objective", "v1.1.0", "--reason", "more conversation", code=2)
+    assert "--reason is given without --weights" in said
+
+
 def test_types_with_one_head_are_refused_before_anything_is_trained(folder: Path) -> None:
     """Heads beside a type that cannot have them stop the command with the types that can."""
     said = orita_inside(folder, *SMALLER, "--set=model.heads={like: {}}", "train", code=2)
@@ -105,3 +117,22 @@ def test_a_head_that_the_rows_do_not_have_is_refused_by_name(folder: Path) -> No
     said = orita_inside(folder, *SMALLER, "--set=beside=[]", "--set=model.heads={comment: {}}", "train", code=2)
     assert "'comment', which is neither the label nor an outcome" in said
     assert "share" in said
+
+
+def test_int8_weights_stay_int8_under_another_objective(folder: Path) -> None:
+    """The version says that its weights are int8, and is not offered to be made so again."""
+    int8 = told(folder, *SMALLER, "models", "quantise", "v1.1.0", "--max-auc-loss", "1")["version"]
+    made = told(folder, *SMALLER, "models", "objective", int8, "--weights", "share=1")["version"]
+    assert told(folder, *SMALLER, "models", "show", made)["tags"]["orita.weights"] == "int8"
+    said = orita_inside(folder, *SMALLER, "models", "quantise", made, code=2)
+    assert "has int8 weights already" in said
+
+
+def test_an_unsigned_parent_is_refused_where_signatures_are_required(folder: Path) -> None:
+    """The new version would be signed here: what nobody who is trusted signed gets no signature that way."""
+    (folder / "orita.yaml").write_text("system: feed\nregistry:\n  require_signature: true\n")
+    try:
+        refused = orita_inside(folder, *SMALLER, "models", "objective", "v1.1.0", "--weights", "click=2,like=1", code=2)
+    finally:
+        (folder / "orita.yaml").unlink()
+    assert "a signature is required" in refused

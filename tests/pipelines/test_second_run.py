@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -12,12 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.features.small_system import events, ingested, small_workspace
+from tests.features.small_system import events, ingested, small_workspace, write_jsonl
 from tests.pipelines.components.small_training import with_keys
+from typer.main import get_command
 
+from orita.cli import learn, main  # noqa: F401 - it registers its commands
+from orita.cli.app import app
 from orita.cli.run_tables import show_anomalies, show_forecasts, show_run
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
+from orita.models.build import build_ranker
+from orita.models.config import MODEL_TYPES
 from orita.pipelines.graph import RunReport
 from orita.pipelines.runs import explain_pipeline, run_pipeline
 from orita.pipelines.workspace import Workspace
@@ -130,6 +136,32 @@ def test_another_way_of_judging_registers_nothing_new(own: Workspace) -> None:
     assert len(own.catalogue().search_runs(own.system.name)) == 1
 
 
+def test_train_says_what_the_model_is(
+    own: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that serves and was only judged anew is not called the challenger, and is not to be promoted."""
+    monkeypatch.chdir(tmp_path)
+    unchanged = "Nothing has changed since it was trained. "
+    for resamples, smoothing, says in (
+        (20, 20, f"{unchanged}It is the champion."),
+        (30, 20, "It is the champion."),
+        (30, 5, "It is the challenger. Next: orita models promote v1.2.0"),
+        (30, 5, f"{unchanged}Next: orita models promote v1.2.0"),
+    ):
+        keys = (*SMALL, f"evaluation.resamples={resamples}", f"model.popularity.smoothing={smoothing}")
+        settings = [part for item in keys for part in ("--set", item)]
+        monkeypatch.setattr("sys.argv", ["orita", "--quiet", "--home", str(own.home.root), *settings, "train"])
+        with contextlib.suppress(SystemExit):
+            main()
+        assert capsys.readouterr().out.rstrip().splitlines()[-1] == says
+
+
+def test_the_help_of_train_names_every_type() -> None:
+    """What can be trained is what the configuration can name."""
+    (option,) = [each for each in get_command(app).commands["train"].params if each.name == "type_"]  # type: ignore[attr-defined]
+    assert all(type_ in option.help for type_ in MODEL_TYPES)
+
+
 @pytest.mark.parametrize(
     ("sql", "again"),
     [
@@ -162,6 +194,44 @@ def test_a_lake_that_is_gone_is_filled_again(own: Workspace) -> None:
     plan = {forecast.component: forecast for forecast in explain_pipeline("etl", own)["etl_and_feature_engineering"]}
     assert "does not have the commit that brought them" in plan["ingester"].why
     assert run_pipeline("etl", own)[0].results["validate_data"]["tables"]["interactions"]["rows_new"] > 0
+
+
+def test_a_plan_knows_that_new_events_change_what_is_on_disk(tmp_path: Path) -> None:
+    """Where the ingest would bring events, the features of those in the lake are not said to be found again."""
+    workspace = small_workspace(tmp_path)
+    for name, rows in (("first", events(300)), ("second", events(60, start=300))):
+        (tmp_path / name).mkdir()
+        write_jsonl(tmp_path / name / "interactions.jsonl", rows)
+    run_pipeline("etl", replace(workspace, source=tmp_path / "first"))
+    again = replace(workspace, source=tmp_path / "second")
+    (plan,) = explain_pipeline("etl", again).values()
+    assert {forecast.component for forecast in plan if forecast.status == "cached"} == set()
+    assert next(f.why for f in plan if f.component == "lake_events") == "source_finder may leave something new"
+    assert set(statuses(run_pipeline("etl", again)).values()) == {"success"}
+
+
+def test_another_model_of_the_same_training_is_another_version(own: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that was lost and came out otherwise, as on a GPU, is not recorded as the model of before."""
+    before = own.catalogue().versions(own.system.name)[0]
+    again = with_keys(own, model__model__popularity={"smoothing": 500.0}).model.model
+    monkeypatch.setattr(
+        "orita.pipelines.components.trainer.build_ranker",
+        lambda type_, model, training: build_ranker(type_, again, training),
+    )
+    shutil.rmtree(own.home.components)
+    run_pipeline("training", own)
+    newest, oldest = own.catalogue().versions(own.system.name)
+    assert (oldest.version, oldest.run_id, oldest.metrics) == (before.version, before.run_id, before.metrics)
+    assert newest.run_id != before.run_id and newest.metrics["log_loss"] != before.metrics["log_loss"]
+
+
+def test_the_same_model_of_the_same_training_is_the_same_version(own: Workspace) -> None:
+    """A training that was lost and came out as before is found in the registry."""
+    shutil.rmtree(own.home.components)
+    report = run_pipeline("training", own)[0]
+    (entry,) = own.catalogue().versions(own.system.name)
+    assert report.results["register_model"]["version"] == entry.version
+    assert len(own.catalogue().search_runs(own.system.name)) == 1
 
 
 def test_a_plan_is_drawn(own: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

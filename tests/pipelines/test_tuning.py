@@ -16,6 +16,7 @@ from orita.core.errors import NotFound, OritaError, UserError
 from orita.features.training_sets.training_set import latest_training_set
 from orita.models.build import build_ranker
 from orita.models.search.course import Course
+from orita.models.search.study import Study
 from orita.models.search.trials import Trial
 from orita.models.search.view import Search, find_search
 from orita.pipelines.config import ModelConfig
@@ -138,6 +139,30 @@ def test_a_trial_that_is_stopped_in_its_middle_is_tried_again(
     assert not list((workspace.home.checkpoints / workspace.system.name).glob(f"search-{name}/*"))
 
 
+def test_a_kill_before_a_run_is_noted_leaves_no_run_behind(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that was begun last is that of the trial when it is tried again: none stays RUNNING for ever."""
+    workspace = searching(home, {"model.popularity.smoothing": {"low": 1, "high": 50}}, trials=2)
+    workspace = replace(workspace, model=workspace.model.model_copy(update={"model": _popularity(workspace)}))
+    keep = Study.keep
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self: Study, attempt: Any, **facts: Any) -> None:
+        if "run_id" in facts and attempt.number == 2:
+            raise Killed
+        keep(self, attempt, **facts)
+
+    monkeypatch.setattr(Study, "keep", killed)
+    with pytest.raises(Killed):
+        tune(workspace, name="unnoted")
+    monkeypatch.setattr(Study, "keep", keep)
+    tune(workspace, name="unnoted")
+    runs = workspace.catalogue().search_runs(workspace.system.name, "tag.orita.search = 'unnoted'")
+    assert sorted(run.tags.get("orita.trial", "") for run in runs) == ["", "1", "2"]
+    assert {run.status for run in runs} == {"FINISHED"}
+
+
 def test_trials_that_fall_behind_are_ended(home: Workspace) -> None:
     """A learning rate that leads nowhere is not trained to its last epoch; its run says so."""
     workspace = searching(home, RATES, trials=8, pruner="hyperband")
@@ -153,6 +178,9 @@ def test_folds_judge_on_more_rows(home: Workspace) -> None:
     workspace = replace(workspace, model=workspace.model.model_copy(update={"model": _popularity(workspace)}))
     search = found(workspace, tune(workspace))
     assert search.planned == len(search.trials) == 2, "a grid ends with its last combination"
+    assert search.other_settings(workspace.model) == [], "a section of which all is searched is no other setting"
+    other = workspace.model.model_copy(update={"seed": 5})
+    assert search.other_settings(other) == ["seed"]
     for trial in search.trials:
         assert trial.value == pytest.approx(sum(trial.parts) / 3) and len(trial.parts) == 3
     assert "folds" in search.caution
@@ -184,6 +212,9 @@ def test_trials_that_fail_are_kept_and_three_at_the_start_end_it(
     assert search.trials[1].error == "RuntimeError: no room left"
     assert home.catalogue().run(search.trials[1].run_id).status == "FAILED"
     monkeypatch.setattr("orita.pipelines.tuning.build_ranker", failing(lambda number: True))
+    tune(searching(home, RATES, trials=7), name="one-fails")
+    states = [trial.state for trial in found(home, "one-fails").trials]
+    assert states[3:] == ["failed"] * 4, "trials before it that worked tell that the search is sound"
     with pytest.raises(OritaError, match="first 3 trials all failed, the last with: RuntimeError: no room left"):
         tune(searching(home, RATES, trials=9), name="all-fail")
 

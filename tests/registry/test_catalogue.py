@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,25 @@ def test_an_unknown_version_lists_what_exists(catalogue: Catalogue, draft: Path)
     register(catalogue, draft)
     with pytest.raises(NotFound, match=r"v1\.1\.0"):
         catalogue.get("feed", "v9.9.9")
+
+
+def test_artifacts_that_are_in_no_folder_are_refused(
+    sqlite_catalogue: Callable[[Path], Catalogue], tmp_path: Path, draft: Path
+) -> None:
+    """An experiment of somebody else may keep its artifacts in a bucket: nothing is written at a path called alike."""
+    catalogue = sqlite_catalogue(tmp_path / "home")
+    catalogue._store.client.create_experiment(catalogue._store.name("feed"), artifact_location="s3://bucket/x")
+    with pytest.raises(UserError, match="which is no folder of this machine"):
+        register(catalogue, draft)
+    assert catalogue.versions("feed") == []
+
+
+def test_a_number_that_no_database_holds_is_an_unknown_version(catalogue: Catalogue, draft: Path) -> None:
+    """A long number is refused as every other version that is not there."""
+    register(catalogue, draft)
+    for version in ("9" * 23, f"v1.{'9' * 23}.0"):
+        with pytest.raises(NotFound, match="has no model '"):
+            catalogue.get("feed", version)
 
 
 def test_a_damaged_package_is_not_promoted(catalogue: Catalogue, draft: Path) -> None:

@@ -164,14 +164,18 @@ def test_from_a_table_or_a_training_set_to_the_models(story: _Story) -> None:
     """A version of a table, any version of it, or the first letters of a set, lead to all that were trained of it."""
     catalogue, training_set = story.workspace.catalogue(), story.first.tags["orita.training_set"]
     both = ["v1.2.0", "v1.1.0"]
-    for asked in ({"table": "interactions@0"}, {"table": "interactions"}, {"training_set": training_set[:6]}):
+    tables = ("interactions@0", "interactions@00", "interactions")
+    for asked in (*({"table": name} for name in tables), {"training_set": training_set[:6]}):
         assert [entry.version for entry in trained_from(catalogue, "small", **asked)] == both
         assert models_trained_from(story.workspace, **asked)["training_sets"] == [training_set]
     assert Lake(story.workspace.home).version("interactions") == 1
     for asked in ({"table": "interactions@1"}, {"table": "users@0"}, {"training_set": "f" * 16}):
         assert models_trained_from(story.workspace, **asked) == {"training_sets": [], "models": []}
-    with pytest.raises(UserError, match="'interactions@new' is not NAME@VERSION"):
-        trained_from(catalogue, "small", table="interactions@new")
+    for number in ("new", "²", ""):
+        with pytest.raises(UserError, match=f"'interactions@{number}' is not NAME@VERSION"):
+            trained_from(catalogue, "small", table=f"interactions@{number}")
+    with pytest.raises(UserError, match="is not NAME@VERSION"):
+        trained_from(catalogue, "nothing", table="interactions@new")
 
 
 def test_periods_are_parted_by_what_came_between(tmp_path: Path) -> None:

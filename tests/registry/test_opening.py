@@ -126,6 +126,26 @@ def test_a_server_that_is_away_is_a_sentence(tmp_path: Path) -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_a_server_that_is_away_does_not_give_the_password_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow repeats the whole address in what it says; the sentence leaves user and password out of that too."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    config = RegistryConfig(tracking_uri="http://ada:secret@127.0.0.1:9")
+    with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 does not answer") as refused:
+        Catalogue(Home(tmp_path / "home"), config=config).versions("feed")
+    assert "secret" not in str(refused.value) and "ada" not in str(refused.value)
+
+
+def test_every_version_is_read_however_many_pages_they_are(
+    sqlite_catalogue: Callable[[Path], Catalogue], tmp_path: Path, draft: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow answers a page at a time; no version is lost behind the first."""
+    catalogue = sqlite_catalogue(tmp_path / "home")
+    for _ in range(3):
+        register(catalogue, draft)
+    monkeypatch.setattr("orita.registry.versions._PAGE", 1)
+    assert [entry.number for entry in catalogue.versions("feed")] == [3, 2, 1]
+
+
 def test_versions_are_read_in_as_many_questions_however_many_they_are(
     sqlite_catalogue: Callable[[Path], Catalogue], tmp_path: Path, draft: Path
 ) -> None:

@@ -26,6 +26,7 @@ from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.models.package import load_package
 from orita.models.package.keys import PublicKey, create_key, read_signing_key
+from orita.models.package.manifest import write_manifest
 from orita.models.package.strict_json import canonical_json
 from orita.pipelines.workspace import Workspace
 from orita.registry.archive import unpack_archive, write_archive
@@ -333,6 +334,38 @@ def test_what_is_forged_with_right_checksums_is_still_checked(exported: _Exporte
         write_archive(file, origins, {**whole, name: content})
         assert sentence in refused(home, file)
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("type_", ["\x1b]0;mine\x07", "[/red]", ""])
+def test_words_that_a_terminal_would_obey_do_not_arrive(
+    exported: _Exported, home: Home, tmp_path: Path, type_: str
+) -> None:
+    """A package that names itself in control characters, or in markup that breaks every table, is refused."""
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    origins = {"origins": unpack_archive(exported.file, folder)["origins"]}
+    (folder / "package" / "signature.json").unlink()
+    card = folder / "package" / "model_metadata.json"
+    card.write_bytes(canonical_json({**json.loads(card.read_bytes()), "model_type": type_}))
+    write_manifest(folder / "package")
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    write_archive(tmp_path / "forged.tar", origins, {n: p for n, p in files.items() if n != "orita-model.json"})
+    assert "the package in" in refused(home, tmp_path / "forged.tar")
+
+
+def test_names_of_any_language_and_long_tags_travel(exported: _Exported, home: Home, tmp_path: Path) -> None:
+    """What MLflow keeps of a run, an archive takes along: letters beyond ASCII, tags of 8,000 characters."""
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    origins = {"origins": unpack_archive(exported.file, folder)["origins"]}
+    whole = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    run = json.loads(whole["run.json"])
+    run["tags"] |= {"équipe": "x" * 8000}
+    run["metrics"] |= {"précision": [[0, 0.5]]}
+    file = tmp_path / "long.tar"
+    write_archive(file, origins, {**whole, "run.json": canonical_json(run)})
+    found = Catalogue(home).run(taken(home, file).entry.run_id)
+    assert (found.tags["équipe"], found.metrics["précision"]) == ("x" * 8000, 0.5)
 
 
 _IMPORT = """

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import figures, print_json, table
+from orita.cli.evaluation_tables import show_cold_start, show_heads, shown
 from orita.cli.opening import project_of
+
+if TYPE_CHECKING:
+    from orita.project import Project
 
 models_app = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back registered models.")
 app.add_typer(models_app, name="models")
 
 _SHOWN = ("auc", "log_loss", "precision_at_10", "ndcg_at_10")
-_OF_HEADS = ("promised", "observed", "auc", "calibration_error", "explained")
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
 
 
@@ -57,7 +60,11 @@ def run(
 def train(
     context: typer.Context,
     type_: Annotated[
-        str | None, typer.Option("--type", help="two_tower, deep_mlp, dcn_v2, linear, lightgbm or popularity.")
+        str | None,
+        typer.Option(
+            "--type",
+            help="two_tower, deep_mlp, dcn_v2, linear, lightgbm, lambdamart, factor_blend or popularity; alone.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,8 +84,7 @@ def train(
     for trained, fit in report.results["train_model"]["fits"].items():
         for head, why in fit.get("heads_left_out", {}).items():
             typer.echo(f"{trained} has no head for {head}: {why}.")
-    told = "Nothing has changed since it was trained." if report.cached else "It is the challenger."
-    typer.echo(f"\n{told} Next: orita models promote {registered['version']}")
+    typer.echo(f"\n{_standing(project, registered['version'], cached=report.cached)}")
 
 
 @app.command()
@@ -97,9 +103,9 @@ def evaluate(
         print_json(judged)
         return
     figures({"version": judged["version"], "rows": f"{judged['rows']:,} ({part})", **_rounded(judged["metrics"])})
-    _show_cold_start(judged["slices"])
+    show_cold_start(judged["slices"])
     if "objectives" in judged:
-        _show_heads(judged["objectives"])
+        show_heads(judged["objectives"])
 
 
 @models_app.command("list")
@@ -118,7 +124,7 @@ def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
             e.version,
             e.type,
             ", ".join(e.aliases),
-            *(_figure(e.metrics.get(name)) for name in _SHOWN),
+            *(shown(e.metrics.get(name)) for name in _SHOWN),
             f"{e.created_at:%Y-%m-%d %H:%M}",
         ]
         for e in entries
@@ -167,7 +173,7 @@ def compare_models(
     auc = ("auc", found.a, found.b, found.delta, found.low, found.high)
     others = ((name, d.a, d.b, d.delta, d.low, d.high) for name, d in found.metrics.items())
     rows = [
-        [name, *map(_figure, (of_a, of_b, delta, low, high))] for name, of_a, of_b, delta, low, high in (auc, *others)
+        [name, *map(shown, (of_a, of_b, delta, low, high))] for name, of_a, of_b, delta, low, high in (auc, *others)
     ]
     columns = ["figure", duel.challenger, duel.champion, "difference", "low", "high"]
     table(f"{duel.rows:,} test rows, {found.confidence:.0%} intervals over users", columns, rows)
@@ -208,6 +214,19 @@ def rollback_model(
     print_json(_entry(entry)) if as_json else typer.echo(f"{entry.version} ({entry.type}) is the champion again.")
 
 
+def _standing(project: Project, version: str, *, cached: bool) -> str:
+    """Say what a model that was trained is now, and what may follow; of one that was found, without the catalogue."""
+    from orita.pipelines.components.champion import champion_version
+
+    unchanged = "Nothing has changed since it was trained. " if cached else ""
+    if champion_version(project.workspace()) == version:
+        return f"{unchanged}It is the champion."
+    if not cached:  # an earlier training that was judged anew keeps the alias that it has, if any
+        newest = "challenger" in project.catalogue().get(project.system.name, version).aliases
+        unchanged = "It is the challenger. " if newest else "It was registered before. "
+    return f"{unchanged}Next: orita models promote {version}"
+
+
 def _catalogue(context: typer.Context) -> Any:
     return project_of(context).catalogue()
 
@@ -223,34 +242,6 @@ def _entry(entry: Any) -> dict[str, Any]:
         "package": str(entry.package),
         "tags": dict(entry.tags),
     }
-
-
-def _show_cold_start(slices: list[dict[str, Any]]) -> None:
-    shown = [each for each in slices if each["name"] == "cold start" and each["rows"]]
-    names = [name for name in ("auc", "log_loss") if shown and name in shown[0]["metrics"]]
-    if not names:
-        return
-    rows = [[each["value"], f"{each['rows']:,}", *(_with_interval(each, name) for name in names)] for each in shown]
-    typer.echo()
-    table("Cold start: what the training rows held of user and item", ["rows where", "rows", *names], rows)
-
-
-def _with_interval(each: dict[str, Any], name: str) -> str:
-    ends = each["intervals"].get(name)
-    between = f" ({ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
-    return f"{_figure(each['metrics'][name])}{between}"
-
-
-def _show_heads(found: dict[str, Any]) -> None:
-    rows = [
-        [head["name"], f"{found['objective'].get(head['name'], 0):g}", *(_figure(head[name]) for name in _OF_HEADS)]
-        for head in found["heads"]
-    ]
-    table("Heads, which the score weighs", ["head", "weight", *_OF_HEADS], rows)
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _rounded(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def change_objective(
     """
     from orita.pipelines.reweighing import reweigh_version
 
+    if reason and not weights:
+        raise UserError("--reason is given without --weights, so nothing would be changed: give weights too.")
     project = project_of(context)
     if not weights:
         _show(project, version, as_json)
@@ -52,8 +54,9 @@ def change_objective(
     ]
     columns = ["head", "weight before", "after", "brings before", "after"]
     table(f"{made.entry.version}: {made.parent.version} under another objective", columns, shown)
-    typer.echo("Brings: mean in a user's ten best test rows, the top counting most; of rows that were shown.")
+    typer.echo("Brings: mean in a user's ten best validation rows, the top counting most; of rows that were shown.")
     if made.new:
+        typer.echo("The next training takes the weights of model.objective in the configuration: write them there too.")
         typer.echo(f"\nIt is the challenger. Next: orita models promote {made.entry.version}")
 
 

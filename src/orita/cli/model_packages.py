@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,7 +30,11 @@ def verify_model(
         Path | None, typer.Option(help="A folder of trusted keys; by default that of the home ('models keys list').")
     ] = None,
     require_signature: Annotated[
-        bool, typer.Option("--require-signature", help="A package that no trusted key signed is wrong.")
+        bool,
+        typer.Option(
+            "--require-signature",
+            help="A package that no trusted key signed is wrong; always so where registry.require_signature is set.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +42,8 @@ def verify_model(
     from orita.models.kinds import verify_any
     from orita.models.package.signing import Trust
 
-    trusted = Trust.read(trust or _trusted_folder(context), required=require_signature)
+    required = require_signature or project_of(context).main.value.registry.require_signature
+    trusted = Trust.read(trust or _trusted_folder(context), required=required)
     found = {folder: verify_any(folder, trusted) for folder in _folders(context, target)}
     right = all(check.outcome != "wrong" for checks in found.values() for check in checks)
     if as_json:
@@ -145,15 +150,10 @@ def _folders(context: typer.Context, target: str) -> list[Path]:
     """Return where a package lies: a folder, or for a version what is registered and what is published to servers."""
     if Path(target).is_dir():
         return [Path(target).absolute()]
-    entry = _catalogue(context).get(name := project_of(context).system.name, target)
-    published = project_of(context).home.packages / name / entry.version
+    project = project_of(context)
+    entry = project.catalogue().get(project.system.name, target)
+    published = project.home.packages / project.system.name / entry.version
     return [entry.package, *([published] if published.exists() else [])]
-
-
-def _catalogue(context: typer.Context) -> Any:
-    from orita.registry.catalogue import Catalogue
-
-    return Catalogue(project_of(context).home)
 
 
 def _escaped(text: str) -> str:

@@ -78,7 +78,7 @@ def _print_versions(found: list[ModelVersion], system: str, order: str | None, a
     rows = [
         [
             entry.version,
-            entry.type,
+            escape(entry.type),
             escape(", ".join(entry.aliases)),
             f"{entry.created_at:%Y-%m-%d %H:%M}",
             *(_figure(entry.metrics.get(name)) for name in names),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from orita.cli.app import JsonOption, settings_of
 from orita.cli.console import figures, print_json, table
@@ -47,7 +48,7 @@ def export_command(
     if as_json:
         print_json(told)
         return
-    figures({**told, "bytes": f"{told['bytes']:,}"})
+    figures({**told, "file": escape(str(target)), "bytes": f"{told['bytes']:,}"})
 
 
 @models_app.command("import")
@@ -86,8 +87,8 @@ def import_command(
     figures(
         {
             "version": made.entry.version,
-            "type": made.entry.type,
-            "came from": f"{came['version']} of {came['system']}, tenant {came['tenant']}, in {came['home']}",
+            "type": escape(made.entry.type),
+            "came from": escape(f"{came['version']} of {came['system']}, tenant {came['tenant']}, in {came['home']}"),
             "signed by": made.signer or "nobody who is trusted here",
         }
     )

@@ -126,12 +126,15 @@ def fit_calibration(
 
     Raises:
         UserError: the method is unknown, the lengths disagree, a score is not in [0, 1] or a label not 0 or 1, the
-            labels are all the same, or (``platt``) higher scores do not go with more positives.
+            labels are all the same (but for ``none``), or (``platt``) higher scores do not go with more positives.
     """
     if method not in get_args(Method):
         raise UserError(f"calibration.method has the value {method!r}. {closest(method, get_args(Method))}")
     y_N, scores_N = np.asarray(y_N, np.float64), np.asarray(scores_N, np.float64)
     _check(y_N, scores_N, shares)
+    if method != "none" and (not len(y_N) or y_N.min() == y_N.max()):
+        positives = int((y_N > 0).sum())
+        raise UserError(f"calibration was given {len(y_N)} rows, {positives} of them positive; it needs both kinds.")
     match method:
         case "isotonic":
             return _fit_isotonic(y_N, scores_N)
@@ -148,9 +151,6 @@ def _check(y_N: npt.NDArray[np.float64], scores_N: npt.NDArray[np.float64], shar
         raise UserError("calibration was given scores that are not in [0, 1]; give the model's own.")
     if not np.all((y_N >= 0) & (y_N <= 1) if shares else (y_N == 0) | (y_N == 1)):
         raise UserError(f"calibration was given labels that are not {'in [0, 1]' if shares else '0 or 1'}.")
-    if not len(y_N) or y_N.min() == y_N.max():
-        positives = int((y_N > 0).sum())
-        raise UserError(f"calibration was given {len(y_N)} rows, {positives} of them positive; it needs both kinds.")
 
 
 def _fit_isotonic(y_N: npt.NDArray[np.float64], scores_N: npt.NDArray[np.float64]) -> Calibration:

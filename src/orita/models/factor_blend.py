@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.errors import UserError
+from orita.core.progress import SILENT, Progress
 from orita.models.answers import AnswerColumns, answers_of
 from orita.models.config import FactorsSection
 from orita.models.examples import Examples
@@ -86,7 +87,8 @@ class FactorBlend:
                 f"factor_blend was given {len(train)} training and {len(val)} validation rows; give some of each."
             )
         learned = _Learning.of(train, self._section, context.seed)
-        above = learned.columns.replaced(train, OUTPUTS, learned.told_by_others())
+        told_NT = learned.told_by_others(context.progress, f"{context.title}: factors")
+        above = learned.columns.replaced(train, OUTPUTS, told_NT)
         factors = _Factors(learned.items, Vocabulary.of(train.users_N), learned.fold_in())
         val = factors.extend(val)
         history: list[dict[str, float]] = []
@@ -190,14 +192,16 @@ class _Learning:
         habits, kinds = self.habits.leaning(factors.habit_CD), self.kinds.leaning(factors.kind_CW)
         return FoldIn(factors, self.columns, self.items.rows(list(self.columns.items)), habits, kinds)
 
-    def told_by_others(self) -> npt.NDArray[np.float32]:
-        """Return what factors of other users tell of each training row, [N, T]."""
+    def told_by_others(self, progress: Progress = SILENT, title: str = "Factors") -> npt.NDArray[np.float32]:
+        """Return what factors of other users tell of each training row, [N, T]; the bar counts folds of users."""
         user_N, item_N = self.answers.people_P, self.answers.items_P
         users = len(self.answers.people_UC)
         folds = min(self.section.folds, users)
         fold_N = (np.random.default_rng(self.seed).permutation(users) % folds)[user_N]
         told_NT = np.zeros((len(user_N), len(OUTPUTS)), np.float32)
-        for fold in range(folds):
-            own_N = fold_N == fold
-            told_NT[own_N] = self.fold_in(~own_N).apply(self.x_NF[own_N], item_N[own_N])
+        with progress.bar(title, total=folds) as bar:
+            for fold in range(folds):
+                own_N = fold_N == fold
+                told_NT[own_N] = self.fold_in(~own_N).apply(self.x_NF[own_N], item_N[own_N])
+                bar.advance()
         return told_NT

@@ -40,7 +40,7 @@ class GradientBoosting:
         """Grow trees on *train* until ``early_stopping`` ends it by *val*, or ``max_trees`` are there.
 
         Raises:
-            UserError: there are no rows to learn from or to stop by.
+            UserError: there are no rows to learn from or to stop by, or only rows of one kind to stop by AUC.
         """
         if len(train) == 0 or len(val) == 0:
             raise UserError(
@@ -67,7 +67,17 @@ class GradientBoosting:
 
 
 def grow_classifier(section: LightGBMSection, train: Examples, val: Examples, context: FitContext) -> Growth:
-    """Grow trees whose margins are the logits of a click; what ``early_stopping`` names is looked at on *val*."""
+    """Grow trees whose margins are the logits of a click; what ``early_stopping`` names is looked at on *val*.
+
+    Raises:
+        UserError: growing is to stop by an AUC that *val* does not define, so that it would stop at the first tree.
+    """
+    positives = int((val.y_N > 0).sum())
+    if section.early_stopping == "auc" and positives in (0, len(val)):
+        raise UserError(
+            f"lightgbm.early_stopping is 'auc', and of {len(val)} validation rows {positives} are positive: an AUC "
+            "needs both kinds. Give more validation rows, or set it to log_loss or none."
+        )
     first = _STOPPED_BY[section.early_stopping]
     metrics = [first, *(name for name in _FIGURES if name != first)]
     return grow(section, {"objective": "binary", "metric": metrics}, _FIGURES, train, val, context)

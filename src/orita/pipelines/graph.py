@@ -108,7 +108,7 @@ def run_graph(graph: Graph, workspace: Workspace) -> RunReport:
     """Carry out *graph* and return what became of each task; the report is kept among the home's reports.
 
     Raises:
-        OritaError: a task failed; the report of the run up to it is kept too.
+        OritaError: a task failed; the report of the run up to it is kept too, as it is of what a library raises.
         UserError: another run of a graph that must be alone is at work.
     """
     with workspace.alone(graph.id) if graph.alone else nullcontext():
@@ -124,8 +124,9 @@ def _run(graph: Graph, workspace: Workspace) -> RunReport:
         begun = workspace.clock.monotonic()
         try:
             result = task.body(workspace, results)
-        except OritaError as error:
-            done.append(TaskReport(task.name, "failed", workspace.clock.monotonic() - begun, error=str(error)))
+        except Exception as error:  # also what a library raises: the report says where the run ended
+            told = str(error) if isinstance(error, OritaError) else f"{type(error).__name__}: {error}"
+            done.append(TaskReport(task.name, "failed", workspace.clock.monotonic() - begun, error=told))
             _keep(RunReport(run_id, graph.id, started.isoformat(), tuple(done)), workspace)
             raise
         results[task.name] = result

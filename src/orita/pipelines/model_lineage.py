@@ -14,7 +14,7 @@ from orita.features.training_sets.training_set import training_sets
 from orita.monitoring.ledger import read_ledger
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
-from orita.registry.lineage import origin_of, trained_from
+from orita.registry.lineage import is_made_of, origin_of, trained_from
 from orita.registry.uses import answers_of, feedback_of, find_prediction, periods_of
 
 __all__ = ["lineage_of_prediction", "lineage_of_version", "models_trained_from"]
@@ -80,12 +80,10 @@ def models_trained_from(workspace: Workspace, *, table: str = "", training_set: 
     """
     system = workspace.system.name
     entries = trained_from(workspace.catalogue(), system, table=table, training_set=training_set)
-    name, _, number = table.partition("@")
     sets = [
         each.id
         for each in training_sets(workspace.home.training_sets, system)
-        if (training_set and each.id.startswith(training_set))
-        or (table and name in each.tables and number in ("", str(each.tables[name])))
+        if (training_set and each.id.startswith(training_set)) or is_made_of(each.tables, table)
     ]
     return {"training_sets": sets, "models": [_told(entry) for entry in entries]}
 

@@ -30,6 +30,7 @@ from orita.pipelines.training import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import Catalogue, ModelVersion, RunLog
 from orita.registry.lineage import PARENT
+from orita.registry.trust import trust_of
 
 __all__ = ["INHERITED", "MAX_AUC_LOSS", "Quantised", "keep_reference", "quantise_version", "rows_of_model"]
 
@@ -76,7 +77,8 @@ def quantise_version(workspace: Workspace, version: str, *, max_auc_loss: float 
 
     Raises:
         NotFound: there is no such model, or its training set is not in this home.
-        UserError: it has int8 weights already, it has no weights to quantise (trees, counts), or the loss is larger.
+        UserError: it has int8 weights already, it has no weights to quantise (trees, counts), the loss is larger, or
+            a signature is required and nobody who is trusted signed it.
     """
     if not 0 <= max_auc_loss <= 1:
         raise UserError(f"max_auc_loss has the value {max_auc_loss:g}, allowed are 0 … 1.")
@@ -133,10 +135,11 @@ def _draft(
     workspace: Workspace, parent: ModelVersion, parts: Mapping[str, Examples], folder: Path, max_auc_loss: float
 ) -> tuple[Package, dict[str, Evaluation]]:
     """Write the package with int8 weights, with what it lost on its card."""
-    before = load_package(parent.package)
+    trust = trust_of(workspace.registry, workspace.home)  # what is made of it is signed here
+    before = load_package(parent.package, trust=trust)
     with workspace.progress.bar(f"Quantise {parent.version}", total=3) as bar:
         try:
-            after = quantise(parent.package, folder, parts["val"], max_auc_loss=max_auc_loss)
+            after = quantise(parent.package, folder, parts["val"], max_auc_loss=max_auc_loss, trust=trust)
         except UserError as error:
             raise UserError(f"{parent.version} ({parent.type}) stays as it is: {error}") from None
         bar.advance()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
@@ -19,11 +21,13 @@ from orita.pipelines.training import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion, RunLog
 from orita.registry.lineage import PARENT
+from orita.registry.trust import trust_of
 
 __all__ = ["OBJECTIVE", "Reweighed", "reweigh_version"]
 
 OBJECTIVE = "orita.objective"
 _REASON = "orita.reason"
+_WEIGHTS = "orita.weights"  # int8 weights stay int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class Reweighed:
         entry: the version with the new objective.
         new: false where it was made before, and nothing was changed.
         before, after: the weights.
-        brings: of each outcome, what the two rankings bring in a user's ten best test rows, those at the top counting
-            most: before, after.
+        brings: of each outcome, what the two rankings bring in a user's ten best validation rows, those at the top
+            counting most: before, after. Test rows do not help to choose weights.
     """
 
     parent: ModelVersion
@@ -61,6 +65,8 @@ class Reweighed:
 def reweigh_version(workspace: Workspace, version: str, weights: Mapping[str, float], *, reason: str = "") -> Reweighed:
     """Register the graph of model *version* under the objective *weights* as the challenger, once.
 
+    Weights that the version, or one that was made of it, has already make no other version.
+
     Args:
         workspace: where the model and its training set are.
         version: a version, or an alias.
@@ -69,23 +75,27 @@ def reweigh_version(workspace: Workspace, version: str, weights: Mapping[str, fl
 
     Raises:
         NotFound: there is no such model or head, or the model's training set is not in this home.
-        UserError: the model has one head, or a weight cannot be.
+        UserError: the model has one head, a weight cannot be, or nobody who is trusted signed the model where that is
+            required.
     """
     catalogue, system = workspace.catalogue(), workspace.system.name
     parent = catalogue.get(system, version)
-    package = load_package(parent.package)
+    package = load_package(parent.package, trust=trust_of(workspace.registry, workspace.home))
     described = with_objective(package.description, weights)
-    told = json.dumps(dict(described.objective), sort_keys=True)
+    objective = {name: weight for name, weight in described.objective.items() if weight}
+    told = json.dumps(objective, sort_keys=True)
     with workspace.alone("objective"):
         same = (parent.version, told)
         versions = catalogue.versions(system)
         made = next((e for e in versions if (e.tags.get(PARENT), e.tags.get(OBJECTIVE)) == same), None)
+        if objective == {name: weight for name, weight in package.description.objective.items() if weight}:
+            made = parent
         with rows_of_model(workspace, parent) as parts:
-            brings = _brings(package, described.objective, parts["test"])
-            entry = made or _registered(workspace, parent, package, described.objective, brings, {_REASON: reason})
+            brings = _brings(package, objective, parts["val"])
+            entry = made or _registered(workspace, parent, package, objective, brings, {_REASON: reason})
             if not reference_path(workspace, entry.version).exists():
                 keep_reference(workspace, entry, parts["test"])
-    return Reweighed(parent, entry, made is None, package.description.objective, described.objective, brings)
+    return Reweighed(parent, entry, made is None, package.description.objective, objective, brings)
 
 
 def _brings(package: Package, objective: Mapping[str, float], rows: Examples) -> dict[str, tuple[float, float]]:
@@ -104,17 +114,19 @@ def _registered(
     brings: Mapping[str, tuple[float, float]],
     reason: Mapping[str, str],
 ) -> ModelVersion:
-    """Register the new version; the figures of its label's head are its parent's, as the graph is."""
+    """Register the new version, a model of its own; figures of its label's head are its parent's, as the graph is."""
     catalogue, system = workspace.catalogue(), workspace.system.name
-    tags = {name: parent.tags[name] for name in INHERITED if name in parent.tags}
+    tags = {name: parent.tags[name] for name in (*INHERITED, _WEIGHTS) if name in parent.tags}
     tags |= {PARENT: parent.version, OBJECTIVE: json.dumps(dict(objective), sort_keys=True)}
     tags |= {name: text for name, text in reason.items() if text}
     metrics = {**parent.metrics, **{f"brings_{name}": new for name, (_, new) in brings.items()}}
     params = {"type": parent.type, "parent": parent.version, **{f"objective.{n}": w for n, w in objective.items()}}
     run_id = catalogue.log_run(system, RunLog(f"{parent.type} reweighed", params, metrics, tags=tags))
+    identity = hashlib.sha256(f"{package.metadata.model_id}/{tags[OBJECTIVE]}".encode()).hexdigest()[:32]
+    own = {"model_id": str(UUID(identity)), "mlflow_run_id": run_id}
 
     def write(folder: Path, version: str) -> None:
-        card = {**package.metadata.to_dict(), "model_version": version, "mlflow_run_id": run_id}
+        card = {**package.metadata.to_dict(), **own, "model_version": version}
         reissue_package(package, folder, ModelMetadata.from_dict(card), objective=objective)
 
     return catalogue.register(system, run_id, write, type_=parent.type, tags=tags)

@@ -101,7 +101,7 @@ class _Work:
         """Carry out trials until enough are done, the time is over, or somebody asks to stop."""
         section, clock = self.workspace.model.search, self.workspace.clock
         until = math.inf if section.timeout_minutes is None else clock.monotonic() + 60 * section.timeout_minutes
-        failures, lucky = 0, False
+        failures, lucky = 0, any(trial.state in ("complete", "pruned") for trial in self.study.trials())
         while not self.request.made and clock.monotonic() < until:
             attempt = self.study.begin(self.plan.trials, section.sampler, self.workspace.model.seed)
             if attempt is None:
@@ -123,7 +123,7 @@ class _Work:
     def _carry_out(self, attempt: Attempt, bar: Bar) -> None:
         from orita.models.training.interruption import Interrupted
 
-        run_id = attempt.run_id or self._begin_run(attempt)
+        run_id = attempt.run_id or self._run_left_behind(attempt) or self._begin_run(attempt)
         type_ = str(attempt.values.get("model.type", self.workspace.model.model.type))
         self.study.keep(attempt, run_id=run_id, type=type_)
         course = Course(self.study, attempt, self.plan.budget(type_), self.workspace.model.search, self.request)
@@ -184,6 +184,14 @@ class _Work:
 
         run_id: str = self.study.once("run_id", begin)
         return run_id
+
+    def _run_left_behind(self, attempt: Attempt) -> str | None:
+        """Return the run that a killed process began for this trial and had no time to note."""
+        if self.study.trial(attempt.number).attempts == 1:
+            return None
+        query = f"tag.orita.search = '{self.plan.name}' and tag.orita.trial = '{attempt.number}' and status = 'RUNNING'"
+        found = self._catalogue.search_runs(self.workspace.system.name, query)
+        return next((run.run_id for run in found if run.parent == self._parent()), None)
 
     def _begin_run(self, attempt: Attempt) -> str:
         return self._catalogue.begin_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from orita.registry.trust import trust_of
 __all__ = ["MOST_ORIGINS", "Arrival", "check_arrival"]
 
 MOST_ORIGINS = 16
+_TYPE = re.compile(r"[\w.-]{1,100}")
 _ORIGIN_KEYS = ("home", "orita", "run", "system", "tenant", "version")
 
 
@@ -73,6 +75,7 @@ def check_arrival(
     record = read_record(read_object((folder / RUN).read_bytes(), where), where)
     package = load_package(folder / PACKAGE, trust=trust_of(config, home))
     package.check_sample()
+    _check_words(package, file)
     _check_belongs(package, origin, record, folder, file)
     _check_features(home, system, package.schema, f"model {origin['version']} of {file.name}")
     digest = hashlib.sha256((folder / PACKAGE / MANIFEST_FILE).read_bytes()).hexdigest()
@@ -98,6 +101,17 @@ def _origin(about: Mapping[str, Any], file: Path) -> dict[str, str]:
                 f"{ABOUT} of {file} names an origin that is none: expected texts as {sorted(_ORIGIN_KEYS)}."
             )
     return dict(origins[0])
+
+
+def _check_words(package: Package, file: Path) -> None:
+    """Refuse words of the package that a terminal would obey, or that tables would take for markup."""
+    for told in (package.metadata, package.schema, package.description):
+        refuse_control(told.to_dict(), f"the package in {file}")
+    if not _TYPE.fullmatch(type_ := package.metadata.model_type):
+        raise UserError(
+            f"the package in {file} has the model_type {ascii(type_)[:80]}, allowed are 1 to 100 letters, digits, '_', "
+            "'-' and '.'."
+        )
 
 
 def _check_belongs(

@@ -28,7 +28,7 @@ from orita.models.package import package_schema
 from orita.registry.catalogue import Catalogue, ModelVersion
 from orita.registry.transfer import origins_of, training_manifest
 
-__all__ = ["PARENT", "FeatureOrigin", "Origin", "TableOrigin", "origin_of", "trained_from"]
+__all__ = ["PARENT", "FeatureOrigin", "Origin", "TableOrigin", "is_made_of", "origin_of", "trained_from"]
 
 PARENT = "orita.parent"
 """Tag of a version that was made of another one: quantised, or weighed otherwise."""
@@ -143,17 +143,26 @@ def trained_from(catalogue: Catalogue, system: str, *, table: str = "", training
     Raises:
         UserError: the version of the table is no number.
     """
-    name, at, number = table.partition("@")
-    if at and not number.isdigit():
-        raise UserError(f"table {table!r} is not NAME@VERSION: give a version such as {name}@3, or {name} alone.")
+    is_made_of({}, table)  # refuses what is no version, also where there is no model yet
     found = []
     for entry in catalogue.versions(system):
         tables: Mapping[str, int] = json.loads(entry.tags.get("orita.tables", "{}"))
-        of_table = bool(table) and name in tables and number in ("", str(tables[name]))
         named = entry.tags.get("orita.training_set", "")
-        if of_table or (training_set and named.startswith(training_set)):
+        if is_made_of(tables, table) or (training_set and named.startswith(training_set)):
             found.append(entry)
     return found
+
+
+def is_made_of(tables: Mapping[str, int], table: str) -> bool:
+    """Tell whether *table*, ``NAME@VERSION`` or ``NAME``, is among the versions by name *tables*; ``""`` never is.
+
+    Raises:
+        UserError: the version is no number.
+    """
+    name, at, number = table.partition("@")
+    if at and not number.isdecimal():
+        raise UserError(f"table {table!r} is not NAME@VERSION: give a version such as {name}@3, or {name} alone.")
+    return name in tables and (not at or tables[name] == int(number))
 
 
 def _run(catalogue: Catalogue, run_id: str) -> tuple[dict[str, Any], Mapping[str, str]]:

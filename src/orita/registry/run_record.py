@@ -16,8 +16,8 @@ from orita.registry.catalogue import Catalogue, Run
 
 __all__ = ["log_record", "read_record", "record_of", "refuse_control"]
 
-_NAME = re.compile(r"[\w./: -]{1,230}", re.ASCII)  # what MLflow allows, and room for 'orita.origin.'
-_LONGEST, _LONGEST_NAME = {"params": 6000, "tags": 5000}, 250
+_NAME = re.compile(r"[\w./: -]{1,230}")  # what MLflow allows, letters of any language, and room for 'orita.origin.'
+_LONGEST, _LONGEST_NAME = {"params": 6000, "tags": 8000}, 250
 _CONTROL = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]")
 _TEXTS = ("run_id", "name", "status", "started_at", "ended_at")
 _MOST_POINTS = 1_000_000

@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from orita.core.clock import Clock, SystemClock
+from orita.core.errors import UserError
 from orita.core.extras import require
 from orita.core.home import Home
 from orita.registry.config import RegistryConfig
@@ -106,5 +107,15 @@ def _commit(folder: Path) -> str | None:
 
 
 def local_path(uri: str) -> Path:
-    """Return the folder on this machine that *uri* names."""
-    return Path(url2pathname(urlparse(uri).path) if "://" in uri else uri)
+    """Return the folder on this machine that *uri* names.
+
+    Raises:
+        UserError: it is elsewhere, as the artifacts of an experiment are that was not made by Orita.
+    """
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        raise UserError(
+            f"the artifacts are at {uri}, which is no folder of this machine: packages lie in folders. Let Orita make "
+            "the experiment (rename or delete the one that is there), or share a folder."
+        )
+    return Path(url2pathname(parsed.path) if parsed.scheme else uri)

@@ -65,9 +65,10 @@ def _reach(address: str) -> MlflowClient:
         with _alone(f"{kind}://{rest}"):
             return _open(f"{kind}://{rest}")
     except (mlflow.MlflowException, sql.SQLAlchemyError) as error:
-        shown = f"{kind}://{rest.rpartition('@')[2]}"  # without user and password
+        secret, at, place = rest.rpartition("@")  # user and password
         raise Unavailable(
-            f"registry.tracking_uri: {shown} does not answer ({_short(error)}): check the address, and that it runs."
+            f"registry.tracking_uri: {kind}://{place} does not answer ({_short(error, secret + at)}): check the "
+            "address, and that it runs."
         ) from None
 
 
@@ -86,8 +87,9 @@ def _alone(address: str) -> Iterator[None]:
         yield
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+def _short(error: Exception, secret: str) -> str:
+    """Return what *error* says, without *secret*: MLflow repeats the address as it was given."""
+    return " ".join(str(getattr(error, "orig", None) or error).replace(secret, "").split())[:200]
 
 
 def _open(address: str) -> MlflowClient:

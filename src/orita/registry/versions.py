@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["READY", "VERSION_WORDS", "ModelVersion", "Versions", "version_name"]
 
 READY = "orita.ready"
-_TYPE, _FORMAT, _MOST = "orita.type", 1, 10_000
-_NUMBERED = re.compile(rf"v{_FORMAT}\.(\d+)\.0|(\d+)")
+_TYPE, _FORMAT, _PAGE = "orita.type", 1, 10_000
+_NUMBERED = re.compile(rf"v{_FORMAT}\.([0-9]{{1,9}})\.0|([0-9]{{1,9}})")  # a database holds no much larger number
 
 VERSION_WORDS: Mapping[str, Word] = {
     "type": Word("attribute", "type"),
@@ -139,7 +139,11 @@ class Versions:
         if not self._store.exists:
             return []
         name = self._store.name(system)
-        found = self._store.client.search_model_versions(f"name = '{name}'", max_results=_MOST)
+        found: list[MlflowVersion] = []
+        page, token = None, None
+        while page is None or token:
+            page = self._store.client.search_model_versions(f"name = '{name}'", max_results=_PAGE, page_token=token)
+            found, token = [*found, *page], page.token
         ready = sorted((v for v in found if v.tags.get(READY)), key=lambda v: -int(v.version))
         if not ready:
             return []

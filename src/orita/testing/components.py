@@ -12,7 +12,7 @@ from typing import Any
 
 from orita.core.progress import Bar
 from orita.pipelines.components.artifact import Artifact, damage
-from orita.pipelines.components.cache import carry_out, given, identity, recall, records
+from orita.pipelines.components.cache import carry_out, given, identity, recall
 from orita.pipelines.components.component import Call, Component
 from orita.pipelines.workspace import Workspace
 
@@ -32,7 +32,7 @@ def check_component(
 
     Args:
         make: returns the component, the same each time.
-        workspace: its surroundings; its home receives what the component makes.
+        workspace: its surroundings; its home receives what the component makes, and has nothing of the same yet.
         artifacts: what it reads, by name.
 
     Raises:
@@ -41,6 +41,7 @@ def check_component(
     known = dict(artifacts or {})
     _shape_is_declared(make())
     _key_is_deterministic(make, workspace, known)
+    _nothing_is_kept(make(), workspace, known)
     _a_kill_leaves_nothing(make, workspace, known)
     _outputs_are_there_and_kept(make, workspace, known)
     _damage_is_noticed(make, workspace, known)
@@ -66,16 +67,18 @@ def _key_is_deterministic(make: Callable[[], Component], workspace: Workspace, k
     assert key in keys, "the key depends on who runs it or on how progress is drawn"
 
 
+def _nothing_is_kept(component: Component, workspace: Workspace, known: dict[str, Artifact]) -> None:
+    record, _ = recall(component, workspace, identity(component, workspace, given(component, known)))
+    assert record is None, f"{component.name} was carried out in {workspace.home.root} before: check it in a new home"
+
+
 def _a_kill_leaves_nothing(make: Callable[[], Component], workspace: Workspace, known: dict[str, Artifact]) -> None:
-    killed = _KilledAtTheEnd(make())
-    before = records(workspace, killed.name)
     try:
-        carry_out(killed, workspace, known)
+        carry_out(_KilledAtTheEnd(make()), workspace, known)
     except _Killed:
         pass
     else:
-        assert len(before) > 0, "it was not carried out, though nothing of it was there"
-        return
+        raise AssertionError("it was not carried out, though nothing of it was there")
     wanted = identity(make(), workspace, given(make(), known))
     record, _ = recall(make(), workspace, wanted)
     assert record is None, "a component that was killed in the end counts as done"

@@ -57,6 +57,7 @@ def test_keys_may_be_nested_and_options_change_part_of_a_range() -> None:
             "'model.dropout' cannot have the value 1.5: input should be less than 1.",
         ),
         ("model.type=[two_tower, lightgmb]", "cannot have the value lightgmb: it is not a type of model. Did you mean"),
+        ("model.dropout=[0, 0.0, 0.5]", "'model.dropout' has the choice 0.0 twice, however it is written."),
         ("model.dropout={low: 0.5, high: 0.1}", "low 0.5 is not below high 0.1"),
         ("model.dropout={low: 0, hihg: 1}", "'hihg' is not known here. Did you mean 'high'?"),
         ("model.dropout={low: 0}", "'high' is missing"),

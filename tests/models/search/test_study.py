@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from tests.models.search.studies import ABOUT, carry_out, opened, value_of
 
-from orita.core.errors import OritaError, UserError
+from orita.core.errors import NotFound, OritaError, UserError
 from orita.models.search.config import SamplerName
-from orita.models.search.journal import JOURNAL
-from orita.models.search.study import Attempt
+from orita.models.search.journal import JOURNAL, is_held, locked
+from orita.models.search.reading import OF
+from orita.models.search.study import Attempt, open_optuna
 from orita.models.search.view import find_search, read_searches
 
 pytest.importorskip("optuna", reason="the extra train is not installed")
@@ -82,6 +84,19 @@ def test_a_killed_trial_is_begun_again_with_its_values(tmp_path: Path) -> None:
     assert (trial.state, trial.attempts, trial.value) == ("complete", 2, 0.5)
 
 
+def test_trials_that_were_cut_short_keep_their_values_apart(tmp_path: Path) -> None:
+    """A process that dies between putting a trial in the queue and taking it out gives its values to no other trial."""
+    folder = tmp_path / "search"
+    with opened(folder) as study:
+        begun = [study.begin(10, "random", 0) for _ in range(2)]
+    before = {one.number: one.values for one in begun if one is not None}
+    kept = open_optuna(folder)
+    kept.enqueue_trial(kept.trials[1].params, user_attrs={OF: 2})
+    with opened(folder) as study:
+        again = [study.begin(10, "random", 0) for _ in range(2)]
+    assert {one.number: one.values for one in again if one is not None} == before
+
+
 def test_a_trial_that_kills_its_process_is_given_up(tmp_path: Path) -> None:
     """After three kills it is failed, so that a search does not die of it forever; being asked to stop is no kill."""
     folder = tmp_path / "search"
@@ -137,6 +152,33 @@ def test_a_line_that_a_crash_cut_short_is_taken_away(tmp_path: Path) -> None:
     journal.write_bytes(b"".join([lines[0], b"nonsense\n", *lines[1:]]))
     with pytest.raises(OritaError, match="remove the folder"):
         opened(folder)
+
+
+def test_askers_do_not_take_one_another_for_a_live_process(tmp_path: Path) -> None:
+    """Two processes that look at a dead one's lock at the same moment both see that it is dead."""
+    path = tmp_path / "worker.lock"
+    path.touch()
+    with path.open("a") as asker:
+        fcntl.flock(asker, fcntl.LOCK_SH)  # as `is_held` does for a moment
+        assert not is_held(path)
+    with locked(path):
+        assert is_held(path)
+
+
+@pytest.mark.parametrize("about", [False, True])
+def test_a_search_that_was_killed_before_it_began_hides_no_other(tmp_path: Path, about: bool) -> None:
+    """Between the journal's first line and what is searched, a kill leaves a search that is passed over by name."""
+    with opened(tmp_path / "sound") as study:
+        carry_out(study, 1, sampler="random")
+    if about:
+        open_optuna(tmp_path / "cut", larger_is_better=True)
+    else:
+        (tmp_path / "cut").mkdir()
+        lines = (tmp_path / "sound" / JOURNAL).read_bytes().splitlines(keepends=True)
+        (tmp_path / "cut" / JOURNAL).write_bytes(lines[0].replace(b"sound", b"other"))
+    assert [one.name for one in read_searches(tmp_path)] == ["sound"]
+    with pytest.raises(NotFound, match="'cut' was ended before it began"):
+        find_search(tmp_path, "cut")
 
 
 @pytest.mark.parametrize("other", [{"training set": "s2"}, {"space": {"x": {"low": 1}}}, {"sampler": "random"}])

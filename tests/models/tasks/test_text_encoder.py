@@ -160,3 +160,16 @@ def test_a_folder_that_holds_no_encoder_is_refused(encoder: Path, tmp_path: Path
         (tmp_path / name).write_bytes((encoder / name).read_bytes())
     with pytest.raises(UserError, match="transformers cannot open as a classifier"):
         predictor_of(tmp_path).fit(texts(), texts(60, seed=1), CONTEXT)
+
+
+def test_texts_that_an_encoder_cannot_read_are_refused_before_it_is_tuned(encoder: Path, tmp_path: Path) -> None:
+    """More tokens than it has positions, or a tokenizer of another encoder, would fail at the first such text."""
+    with pytest.raises(UserError, match=r"cannot read a text of .*max_tokens = 64 .* it knows 32 positions"):
+        predictor_of(encoder, max_tokens=64).fit(texts(), texts(60, seed=1), CONTEXT)
+    for file in encoder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    words = tokenizers.Tokenizer.from_file(str(tmp_path / TOKENIZER_FILE))
+    words.add_tokens([f"more{number}" for number in range(100)])
+    words.save(str(tmp_path / TOKENIZER_FILE))
+    with pytest.raises(UserError, match=r"take the tokenizer that belongs to it"):
+        predictor_of(tmp_path).fit(texts(), texts(60, seed=1), CONTEXT)

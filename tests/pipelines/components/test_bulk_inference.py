@@ -133,6 +133,50 @@ def test_what_cannot_be_scored_is_a_sentence(own: Workspace, model: Package, tab
     assert not list(own.home.components.glob("*/bulk_inference/*"))
 
 
+def test_ids_are_known_however_they_are_written(model: Package, table: Path, tmp_path: Path) -> None:
+    """Small or whole numbers with a point (as pandas writes them), texts and dictionaries give the same scores."""
+    rows = pq.read_table(table / "part-1.parquet")
+    score_file(model, table / "part-1.parquet", tmp_path / "plain.parquet")
+    expected = pq.read_table(tmp_path / "plain.parquet")["score"]
+    for type_ in (pa.float64(), pa.int32(), pa.string(), pa.dictionary(pa.int32(), pa.string())):
+        ids = rows["item_id"].cast(pa.string()) if pa.types.is_dictionary(type_) else rows["item_id"]
+        given = rows.set_column(rows.column_names.index("item_id"), "item_id", ids.cast(type_))
+        pq.write_table(given, tmp_path / "given.parquet")
+        score_file(model, tmp_path / "given.parquet", tmp_path / "scored.parquet")
+        assert pq.read_table(tmp_path / "scored.parquet")["score"].equals(expected), type_
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("item_id", pa.array([100.5] * 10), "item_id as double: ids are whole numbers or texts"),
+        ("user_id", pa.array([0] * 10, pa.timestamp("us")), "user_id as timestamp"),
+        ("item_ctr", pa.array(["abc"] * 10), "'item_ctr' as string, and the model reads numbers"),
+        ("item_ctr", pa.array([0] * 10, pa.timestamp("us")), "'item_ctr' as timestamp"),
+    ],
+)
+def test_another_type_is_a_sentence(
+    model: Package, table: Path, tmp_path: Path, column: str, values: pa.Array, says: str
+) -> None:
+    """An id that nobody has, or a feature that is no number, is refused instead of scored as somebody unknown."""
+    rows = pq.read_table(table / "part-0.parquet")
+    given = rows.set_column(rows.column_names.index(column), column, values)
+    pq.write_table(given, tmp_path / "given.parquet")
+    with pytest.raises(UserError, match=says):
+        score_file(model, tmp_path / "given.parquet", tmp_path / "scored.parquet")
+
+
+def test_damage_and_a_name_that_is_taken_are_sentences(model: Package, table: Path, tmp_path: Path) -> None:
+    """A page that cannot be read names the file; a column that the output makes itself cannot be kept."""
+    damaged = bytearray((table / "part-1.parquet").read_bytes())
+    damaged[100:400] = bytes(300)
+    (tmp_path / "damaged.parquet").write_bytes(damaged)
+    with pytest.raises(UserError, match=r"damaged\.parquet is damaged"):
+        score_file(model, tmp_path / "damaged.parquet", tmp_path / "scored.parquet")
+    with pytest.raises(UserError, match="keep names 'score'"):
+        score_file(model, table / "part-1.parquet", tmp_path / "scored.parquet", keep=("score",))
+
+
 def test_it_passes_the_check(own: Workspace, model: Package, table: Path) -> None:
     """What is asked of a user's component is asked of this one."""
     check_component(lambda: BulkInference("v1.1.0", table), own)

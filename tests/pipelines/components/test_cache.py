@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -157,6 +158,22 @@ def test_two_processes_do_not_make_the_same(workspace: Workspace) -> None:
             carry_out(Upper("new"), workspace, {})
 
 
+def test_what_another_process_made_meanwhile_is_found(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the turn another process may have made it: it is not made again under a reader."""
+    alone, other, mine = Workspace.alone, Upper(), Upper()
+
+    @contextmanager
+    def late(self: Workspace, name: str) -> Iterator[None]:
+        monkeypatch.setattr(Workspace, "alone", alone)
+        carry_out(other, workspace, {})
+        with alone(self, name):
+            yield
+
+    monkeypatch.setattr(Workspace, "alone", late)
+    step = carry_out(mine, workspace, {})
+    assert (step.status, step.why, mine.ran, other.ran) == ("cached", "nothing changed", 0, 1)
+
+
 SLOW = """
 import os, signal, sys
 from pathlib import Path
@@ -195,9 +212,42 @@ def test_a_kill_leaves_a_step_undone_and_its_work_there(tmp_path: Path) -> None:
     assert [path for path in left if path.is_file()] == []
 
 
+@dataclass
+class CutShort(Upper):
+    """Leaves work, and ends before it is done."""
+
+    def run(self, call: Call) -> Mapping[str, Made]:
+        """Leave work."""
+        call.work.mkdir(parents=True)
+        (call.work / "checkpoint").write_text(self.text)
+        raise UserError("asked to stop.")
+
+
+def test_trying_other_settings_does_not_cost_what_was_cut_short(workspace: Workspace) -> None:
+    """Work on other settings is there to go on with, that of the newest three; its own is gone with success."""
+    for text in ("a", "b", "c", "d"):
+        with pytest.raises(UserError):
+            carry_out(CutShort(text), workspace, {})
+    carry_out(Upper("d"), workspace, {})
+    left = {file.read_text() for file in workspace.home.checkpoints.rglob("checkpoint")}
+    assert left == {"a", "b", "c"}
+    with pytest.raises(UserError):
+        carry_out(CutShort("e"), workspace, {})
+    carry_out(Upper("f"), workspace, {})
+    left = {file.read_text() for file in workspace.home.checkpoints.rglob("checkpoint")}
+    assert left == {"b", "c", "e"}
+
+
 def test_a_good_component_passes_the_check(workspace: Workspace) -> None:
     """The public check carries out, kills, repeats and damages, and is content."""
     check_component(Upper, workspace)
+
+
+def test_a_check_wants_a_home_without_results_of_the_same(workspace: Workspace) -> None:
+    """What was carried out before would be found, and nothing would be checked: the sentence says what to do."""
+    check_component(Upper, workspace)
+    with pytest.raises(AssertionError, match=r"was carried out in .* before: check it in a new home"):
+        check_component(Upper, workspace)
 
 
 @dataclass

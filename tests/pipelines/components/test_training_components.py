@@ -86,6 +86,15 @@ def test_a_key_concerns_what_it_decides(trained: Workspace, keys: dict[str, obje
     assert list(planned(with_keys(trained, **keys))) == again
 
 
+def test_figures_without_auc_are_enough(own: Workspace) -> None:
+    """AUC on validation rows chooses the best, so it is taken whatever figures are asked for."""
+    asked = with_keys(own, model__evaluation__metrics=("log_loss",))
+    result = run_graph(trained_part(), asked).results["evaluate_model"]
+    best = {type_: parts["val"]["auc"] for type_, parts in result["metrics"].items()}
+    assert result["best"] == max(best, key=lambda type_: best[type_])
+    assert all(set(parts["test"]) == {"log_loss", "auc"} for parts in result["metrics"].values())
+
+
 def test_who_runs_it_and_how_it_is_drawn_decide_nothing(trained: Workspace) -> None:
     """Actor, progress and data to ingest are of the run, not of the result."""
     assert planned(replace(trained, actor="ada", progress=SILENT, source=Path("x"))) == {}

@@ -79,6 +79,24 @@ def test_statistics_are_those_of_the_values(tmp_path: Path) -> None:
     assert PartStatistics.from_dict(json.loads(json.dumps(told.to_dict()))) == told
 
 
+def test_what_is_no_number_is_no_value(tmp_path: Path) -> None:
+    """It counts as missing, and so is neither among the frequent values nor a new one of a category."""
+    some = part(tmp_path, device=np.array([0.0, 1.0] * 100, np.float32))
+    other = part(tmp_path, device=np.array([0.0] * 190 + [np.nan] * 10, np.float32))
+    device = other.columns["device"]
+    assert (device.missing, device.top, device.whole) == (10, (("0.0", 190),), True)
+    assert found({"train": some, "val": other, "test": some}) == []
+
+
+@pytest.mark.parametrize("judged", ["val", "test"])
+def test_one_label_where_models_are_judged_is_told(tmp_path: Path, judged: str) -> None:
+    """Without an AUC on validation rows the first type would be chosen, and nobody would know why."""
+    sound, one = part(tmp_path), part(tmp_path, target=np.zeros(200, np.int8))
+    (anomaly,) = found({"train": sound, "val": sound, "test": sound, judged: one})
+    assert (anomaly.severity, anomaly.column, anomaly.where) == ("warning", "target", judged)
+    assert "every row has the label 0: there is no AUC" in anomaly.sentence
+
+
 def test_quantiles_of_many_rows_are_of_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are the same twice, and near those of all rows; the other figures are over all rows."""
     monkeypatch.setattr(column_statistics, "_SAMPLED_ROWS", 2_000)
@@ -131,8 +149,8 @@ def test_what_parts_have_apart_is_told(
 )
 def test_what_cannot_be_learned_from_is_told(tmp_path: Path, columns: dict[str, Any], severity: str, says: str) -> None:
     """One label, no label, and columns that say nothing."""
-    odd = part(tmp_path, **columns)
-    told = list(untrainable({"train": odd, "val": odd, "test": odd}))
+    sound, odd = part(tmp_path), part(tmp_path, **columns)
+    told = list(untrainable({"train": odd, "val": sound, "test": sound}))
     assert [(each.severity, says in each.sentence) for each in told] == [(severity, True)]
     empty = replace(odd, rows=0, columns={})
     assert "there are no rows" in next(untrainable({"train": odd, "val": empty, "test": odd})).sentence

@@ -131,10 +131,14 @@ def check(scores_N: Scores, rows: Examples, names: Sequence[str]) -> None:
 def intervals(
     statistics: Mapping[str, Statistic], users: int, *, resamples: int, confidence: float, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Return low and high of each statistic, all over the same resamples of users; no figure here can be below 0."""
+    """Return low and high of each statistic, all over the same resamples of users.
+
+    No figure but a lift can be below 0: that of a model that ranks worse than chance is.
+    """
     values = resample(dict(statistics), Draws(users, seed), resamples)
     ends = {name: percentiles(values_R, confidence) for name, values_R in values.items()}
-    return {name: (max(low, 0.0), high) for name, (low, high) in ends.items() if not math.isnan(low)}
+    least = {name: -math.inf if isinstance(of, resampled_figures.Lift) else 0.0 for name, of in statistics.items()}
+    return {name: (max(low, least[name]), high) for name, (low, high) in ends.items() if not math.isnan(low)}
 
 
 def _of_list(

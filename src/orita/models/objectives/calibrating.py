@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from orita.core.errors import UserError
 from orita.models.calibration import Calibration, fit_calibration
 from orita.models.examples import Examples
 from orita.models.objectives.heads import HasHeads
@@ -20,6 +21,7 @@ def calibrate_heads(method: str, ranker: Ranker, rows: Examples) -> Calibration 
     """Return the calibration of a ranker with one head, or those of its heads by name, for `write_package`.
 
     A head other than the label's of which these rows hold one value alone stays as it is: nothing can be fitted on it.
+    A flag that was 0 or 1 in training may be a share of 1 here; its rates are then mean shares.
 
     Args:
         method: ``isotonic``, ``platt`` or ``none``.
@@ -27,7 +29,7 @@ def calibrate_heads(method: str, ranker: Ranker, rows: Examples) -> Calibration 
         rows: labelled rows that it did not learn from.
 
     Raises:
-        UserError: as `fit_calibration`.
+        UserError: as `fit_calibration`; the sentence names the head.
     """
     if not isinstance(ranker, HasHeads) or not ranker.heads():
         return fit_calibration(method, rows.y_N, ranker.score(rows))
@@ -38,5 +40,8 @@ def calibrate_heads(method: str, ranker: Ranker, rows: Examples) -> Calibration 
         known_N = np.isfinite(targets_NH[:, column])
         target_K = targets_NH[known_N, column]
         if len(target_K) and target_K.min() < target_K.max():
-            found[head.name] = fit_calibration(method, target_K, p_NH[known_N, column], shares=head.kind == "amount")
+            try:
+                found[head.name] = fit_calibration(method, target_K, p_NH[known_N, column], shares=True)
+            except UserError as error:
+                raise UserError(f"the head {head.name!r} cannot be calibrated: {error}") from None
     return found

@@ -72,5 +72,6 @@ def targets(rows: Examples, heads: Sequence[Head]) -> npt.NDArray[np.float32]:
     for column, head in enumerate(heads):
         told_N = rows.y_N if head.name == rows.label else rows.outcomes.get(head.name)
         if told_N is not None:
-            targets_NH[:, column] = np.minimum(told_N / np.float32(head.cap), np.float32(1))
+            share_N = np.minimum(told_N / np.float32(head.cap), np.float32(1))
+            targets_NH[:, column] = np.where(np.isfinite(told_N), share_N, np.float32(np.nan))
     return targets_NH

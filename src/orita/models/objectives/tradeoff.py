@@ -85,7 +85,7 @@ def trade_offs(
 ) -> list[TradeOff]:
     """Return the curve of every two heads of which the rows say what happened.
 
-    Rows that do not say all outcomes, and users with a single row, are not looked at.
+    Rows that do not say all outcomes, and users with a single row or more than `MOST_ROWS`, are not looked at.
 
     Args:
         heads: the heads, in the order of the columns.
@@ -164,7 +164,7 @@ def _looked_at(
     user_N = np.unique(rows.users_N, return_inverse=True)[1]
     rows_U = np.bincount(user_N[known_N], minlength=user_N.max(initial=-1) + 1)
     drawn_U = np.random.default_rng(seed).permutation(len(rows_U))
-    enough_U = rows_U[drawn_U] > 1
+    enough_U = (rows_U[drawn_U] > 1) & (rows_U[drawn_U] <= MOST_ROWS)  # one user must not be in the way of all others
     within_U = np.zeros(len(rows_U), np.bool_)
     within_U[drawn_U] = enough_U & (np.cumsum(rows_U[drawn_U] * enough_U) <= MOST_ROWS)
     kept_K = np.flatnonzero(known_N & within_U[user_N])

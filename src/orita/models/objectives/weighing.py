@@ -11,6 +11,7 @@ orders rows as V does, and with one head of positive weight it is that head's ca
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,7 +30,8 @@ def check_objective(weights: Mapping[str, float], heads: Sequence[Head], where: 
 
     Raises:
         NotFound: there is no head of that name; the sentence lists those that exist.
-        UserError: a weight is no finite number between −1e9 and 1e9, or all are 0.
+        UserError: a weight is no finite number between −1e9 and 1e9, all are 0, or times their caps they are beyond
+            what a number can hold.
     """
     names = [head.name for head in heads]
     for name, weight in weights.items():
@@ -39,6 +41,9 @@ def check_objective(weights: Mapping[str, float], heads: Sequence[Head], where: 
             raise UserError(f"{where} gives {name!r} the weight {weight!r}, allowed is a number from -1e9 to 1e9.")
     if not any(weights.values()):
         raise UserError(f"{where} is {dict(weights)}: give at least one of {', '.join(names)} a weight other than 0.")
+    total = _greatest(heads, weights)
+    if not sys.float_info.min <= total < math.inf:
+        raise UserError(f"{where} and the caps of its heads make {total:g} of the greatest worth; take other weights.")
 
 
 def weigh(
@@ -52,10 +57,15 @@ def weigh(
         p_NH: outputs of the heads, in [0, 1], not calibrated.
     """
     parts = [(column, head, weights.get(head.name, 0.0)) for column, head in enumerate(heads)]
-    total = sum(abs(weight) * head.cap for _, head, weight in parts)
+    total = _greatest(heads, weights)
     scores_N = np.zeros(len(p_NH))
     for column, head, weight in parts:
         if weight:
             share_N = head.calibration.apply(p_NH[:, column])
             scores_N += abs(weight) * head.cap / total * (share_N if weight > 0 else 1 - share_N)
     return np.clip(scores_N, 0, 1).astype(np.float32)
+
+
+def _greatest(heads: Sequence[Head], weights: Mapping[str, float]) -> float:
+    """Return Σ |w| · cap, how far apart the least and the greatest possible worth of a row are."""
+    return sum(abs(weights.get(head.name, 0.0)) * head.cap for head in heads)

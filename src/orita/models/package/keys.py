@@ -10,12 +10,13 @@ import base64
 import hashlib
 import os
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orita.core.errors import NotFound, UserError, closest
-from orita.core.files import atomic_file
+from orita.core.files import atomic_file, sync_directory
 from orita.core.names import check_name
 from orita.models.package.manifest import read_file
 from orita.models.package.strict_json import canonical_json, read_object
@@ -91,19 +92,38 @@ def create_key(name: str, folder: Path, trusted: Path) -> PublicKey:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    file = folder / f"{name}.pem"
+    file, public = folder / f"{name}.pem", PublicKey(name, private.public_key().public_bytes_raw())
+    _refuse_another(file)
+    # The public half first: where this ends here, nothing was signed, and the same call makes a key. The other way
+    # round there would be a key that signs what nobody here trusts, and its name would be taken.
+    kept = public.write(trusted)
     try:
-        # Made with these rights: at no moment may others read it.
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UserError(f"{file} exists: take another name, or move that key away first.") from None
-    with os.fdopen(descriptor, "wb") as content:
-        content.write(pem)
-        content.flush()
-        os.fsync(descriptor)
-    public = PublicKey(name, private.public_key().public_bytes_raw())
-    public.write(trusted)
+        _write_private(file, pem)
+    except BaseException:
+        kept.unlink()
+        raise
     return public
+
+
+def _refuse_another(file: Path) -> None:
+    if file.exists():
+        raise UserError(f"{file} exists: take another name, or move that key away first.")
+
+
+def _write_private(file: Path, pem: bytes) -> None:
+    """Write a private key as a new file, whole or not at all."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".partial-")  # at no moment may others read it
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as content:
+            content.write(pem)
+            content.flush()
+            os.fsync(descriptor)
+        _refuse_another(file)
+        file.hardlink_to(partial)  # never takes the place of a key that came in between
+    finally:
+        partial.unlink()
+    sync_directory(file.parent)
 
 
 def read_signing_key(name: str, folder: Path) -> SigningKey:

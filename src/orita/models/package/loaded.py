@@ -21,6 +21,7 @@ from orita.models.metadata import ModelMetadata
 from orita.models.objectives import Head
 from orita.models.package.description import RANKER, Description
 from orita.models.package.keys import PublicKey
+from orita.models.package.sample_check import answering, furthest
 from orita.models.package.tables import Sample
 from orita.models.vocabulary import Vocabulary
 
@@ -145,13 +146,21 @@ class Package:
         The graph must give what it gave then, and the steps after it must make of that what they made then: apart, as a
         calibration may be so steep that it turns a rounding of the graph into more than a rounding.
 
+        The last ids that the package knows are asked for as well: a list of ids that is longer than the graph's table
+        of them would fail at the first request that names one.
+
         Raises:
-            UserError: a score differs by more than 1e-5 from the one kept.
+            UserError: a score differs by more than 1e-5 from the one kept, or is no number; or the graph fails.
         """
         sample, rows = self._sample, self._sample.rows
-        now = self.outputs(rows.users_N, rows.items_N, rows.x_NF)
-        pairs = ((self.description.score(sample.outputs), sample.final_N), (now, sample.outputs))
-        difference = max(float(np.max(np.abs(found - kept), initial=0.0)) for found, kept in pairs)
+        with answering(self.folder):
+            now, final_N = self.outputs(rows.users_N, rows.items_N, rows.x_NF), self.description.score(sample.outputs)
+            users_1, items_1 = (
+                known.ids_V[-1:] if known else own_N[:1]
+                for known, own_N in ((self._users, rows.users_N), (self._items, rows.items_N))
+            )
+            self.outputs(users_1, items_1, rows.x_NF[:1])
+        difference = max(furthest(final_N, sample.final_N), furthest(now, sample.outputs))
         if not difference <= SAMPLE_TOLERANCE:
             raise UserError(
                 f"{self.folder} scores its own sample {difference:.2g} away from the scores kept with it, "

@@ -31,6 +31,7 @@ from orita.models.package.files import MANIFEST_FILE, SAMPLE_FILE, WEIGHTS_FILE
 from orita.models.package.load import load_package
 from orita.models.package.loaded import Package
 from orita.models.package.manifest import read_contents, write_manifest
+from orita.models.package.signing import Trust
 from orita.models.package.tables import SAMPLE_ROWS, Sample, write_sample
 from orita.models.package.write import write_described
 from orita.stats.metrics import auc, log_loss
@@ -77,6 +78,7 @@ def quantise(
     *,
     max_auc_loss: float = 0.001,
     metadata: ModelMetadata | None = None,
+    trust: Trust | None = None,
 ) -> Package:
     """Write the package at *folder* with int8 weights to *target*, whole or not at all, and return it.
 
@@ -86,12 +88,13 @@ def quantise(
         rows: labelled rows that the model did not learn from, to measure the loss on.
         max_auc_loss: the largest loss of AUC that is accepted, 0 … 1.
         metadata: the card of the new package; None: that of the old one.
+        trust: whose packages are taken; None: anybody's, signatures are not checked.
 
     Raises:
         UserError: there are no weights to quantise (such as in trees), the rows hold only one label, or more AUC is
-            lost than *max_auc_loss*.
+            lost than *max_auc_loss*; or nobody who is trusted signed the package.
     """
-    before = load_package(folder)
+    before = load_package(folder, trust=trust)
     if not 0 < float(rows.y_N.sum()) < len(rows):
         raise UserError(f"quantise was given {len(rows)} rows of one label; give clicks and non-clicks.")
     with atomic_directory(target) as partial:

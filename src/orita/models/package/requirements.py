@@ -46,8 +46,8 @@ class Requirement:
 def render_requirements(also: Sequence[str] = ()) -> str:
     """Return the pinned versions of this process: what scores (and *also*), and what is loaded of what trains."""
     trained = [name for name, module in _TRAINING.items() if module in sys.modules]
-    lines = [f"# Orita {VERSION}, Python {platform.python_version()}", "# serving", *map(_pin, (*_SERVING, *also))]
-    return "\n".join([*lines, _TRAINING_HEADING, *map(_pin, trained)]) + "\n"
+    lines = [f"# Orita {VERSION}, Python {platform.python_version()}", "# serving", *_pins((*_SERVING, *also))]
+    return "\n".join([*lines, _TRAINING_HEADING, *_pins(trained)]) + "\n"
 
 
 def read_requirements(content: bytes, where: str) -> list[Requirement]:
@@ -73,8 +73,11 @@ def _read(content: bytes, where: str) -> Iterator[Requirement]:
             yield Requirement(pin[1], pin[2], serving)
 
 
-def _pin(name: str) -> str:
-    return f"{name}=={_installed(name)}"
+def _pins(names: Sequence[str]) -> Iterator[str]:
+    """Yield the versions here; of a library that came under another name (onnxruntime-gpu), a comment."""
+    for name in names:
+        here = _installed(name)
+        yield f"{name}=={here}" if here else f"# {name}, of another distribution"
 
 
 def _installed(name: str) -> str | None:

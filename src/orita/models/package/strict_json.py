@@ -12,8 +12,9 @@ from orita.core.errors import UserError
 __all__ = ["canonical_json", "read_object"]
 
 _DEEPEST = 32
-# Possessive, so that a long string costs one pass and no memory.
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# Possessive, so that a long string costs one pass and no memory; the last quote may miss, so that one without an end
+# does too.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def canonical_json(content: object) -> bytes:

@@ -70,7 +70,7 @@ def read_sample(content: bytes, where: str, schema: FeatureSchema, heads: Sequen
     """Read what `write_sample` wrote; a package of format 1 has no ``final``: it has no steps.
 
     Raises:
-        UserError: it is not a sample of *schema*.
+        UserError: it is not a sample of *schema*, or has no rows.
     """
     features = _feature_names(schema)
     allowed: dict[str, Sequence[pa.DataType]] = {"user_id": _ID_TYPES, "item_id": _ID_TYPES}
@@ -78,6 +78,8 @@ def read_sample(content: bytes, where: str, schema: FeatureSchema, heads: Sequen
     whole = {**allowed, **dict.fromkeys([*_head_names(heads), _FINAL], (pa.float32(),))}
     table = read_table(content, where, "rows with scores", [whole] if heads else [allowed, whole], SAMPLE_ROWS)
     columns = [table.column(name).to_numpy() for name in features]
+    if len(table) == 0:
+        raise UserError(f"{where} has 0 rows: a package proves itself by its scores, write it with some.")
     x_NF = np.column_stack(columns) if columns else np.zeros((len(table), 0), np.float32)
     users_N, items_N = table.column("user_id").to_numpy(), table.column("item_id").to_numpy()
     score_N = table.column(_SCORE).to_numpy()

@@ -75,7 +75,8 @@ def _checks(folder: Path, trust: Trust, others: Mapping[str, Opener]) -> Iterato
     opened = _opened(folder, contents, trust, others)
     yield Check("form", "right", _form(opened) if isinstance(opened, Package) else opened.form)
     opened.check_sample()
-    yield Check("sample", "right", f"scores as when it was written, within {SAMPLE_TOLERANCE:g}")
+    within = f", within {SAMPLE_TOLERANCE:g}" if isinstance(opened, Package) else ""  # other kinds have their own
+    yield Check("sample", "right", f"answers as when it was written{within}")
     yield _requirements(contents)
 
 

@@ -76,9 +76,11 @@ def write_package(
         evaluation: ``Evaluation.to_dict()`` of the model, for the model card.
 
     Raises:
-        UserError: the graph does not score the sample as the ranker does, the ranker exported another kind of file, or
-            *objective* weighs what is no head of it.
+        UserError: *sample* has no rows, the graph does not score it as the ranker does, the ranker exported another
+            kind of file, or *objective* weighs what is no head of it.
     """
+    if len(sample) == 0:
+        raise UserError("write_package was given 0 sample rows; give some, a package proves itself by their scores.")
     heads, steps = _calibrated(ranker, calibration)
     card: dict[str, Any] = {"text": text.model_dump(exclude_defaults=True)} if text else {}
     card |= {"evaluation": evaluation_facts(evaluation)} if evaluation else {}

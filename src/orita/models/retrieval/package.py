@@ -21,6 +21,7 @@ from orita.models.package.envelope import Envelope, open_envelope, write_envelop
 from orita.models.package.files import SAMPLE_FILE
 from orita.models.package.keys import PublicKey
 from orita.models.package.manifest import Contents
+from orita.models.package.sample_check import answering
 from orita.models.package.signing import Trust
 from orita.models.retrieval.catalogue import Catalogue
 from orita.models.retrieval.interactions import History
@@ -87,9 +88,10 @@ class RetrieverPackage:
         """Ask for what was found when the package was written.
 
         Raises:
-            UserError: it finds something else.
+            UserError: it finds something else, or fails.
         """
-        self._sample.check(self.retriever, f"{self.folder}")
+        with answering(self.folder):
+            self._sample.check(self.retriever, f"{self.folder}")
 
 
 def write_retriever(

@@ -79,12 +79,16 @@ def take_sample(retriever: Retriever, users_Q: Ids) -> RetrievedSample:
     """Return what *retriever* finds for the first 32 of the distinct *users_Q*.
 
     Raises:
-        UserError: there are no users.
+        UserError: there are no users, or nothing is found for any of them.
     """
     distinct: Any = np.unique(users_Q)[:SAMPLE_USERS]
     if len(distinct) == 0:
         raise UserError("the sample has 0 users; give some, a package proves itself by what it finds for them.")
     query_N, items_N, scores_N = _rows_of(retriever.retrieve(distinct, _SAMPLE_ITEMS))
+    if len(query_N) == 0:
+        raise UserError(
+            f"nothing is found for the {len(distinct)} users of the sample: give users who have not seen every item."
+        )
     answered, query_N = np.unique(query_N, return_inverse=True)
     return RetrievedSample(distinct[answered], query_N.astype(np.int64), items_N, scores_N)
 
@@ -93,10 +97,12 @@ def read_sample(content: bytes, where: str) -> RetrievedSample:
     """Read what `RetrievedSample.write` wrote.
 
     Raises:
-        UserError: it is no sample.
+        UserError: it is no sample, or has no rows.
     """
     allowed = {"user_id": _ID_TYPES, "item_id": _ID_TYPES, "score": (pa.float32(),)}
     table = read_table(content, where, "items that were found", [allowed], SAMPLE_USERS * _SAMPLE_ITEMS)
+    if len(table) == 0:
+        raise UserError(f"{where} has 0 rows: a package proves itself by what it finds, write it with some.")
     users_N, items_N = table.column("user_id").to_numpy(), table.column("item_id").to_numpy()
     users_Q, query_N = np.unique(users_N, return_inverse=True)
     if np.any(np.diff(query_N) < 0):

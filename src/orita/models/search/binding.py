@@ -173,6 +173,9 @@ def _bound(key: str, declared: Declared, config: Section, before: Mapping[str, P
         beside = {**{k: w[0] for k, w in before[name].when.items()}, **beside}
     if declared.choices:
         values = tuple(_typed(key, value, config, beside) for value in declared.choices)
+        for n, value in enumerate(values):
+            if value in values[:n]:
+                raise UserError(f"search.space: {key!r} has the choice {label(value)} twice, however it is written.")
         return Parameter(key, "choice", choices=values, when=when)
     low, high = (_typed(key, _whole(end), config, beside) for end in (declared.low, declared.high))
     if isinstance(low, bool) or not isinstance(low, int | float):

@@ -92,12 +92,12 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether some process holds the lock in the file *path*."""
+    """Tell whether some process holds the lock in the file *path*; several may ask at once."""
     if not path.exists():
         return False
     with path.open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # exclusive, askers would take one another for holders
         except BlockingIOError:
             return True
     return False

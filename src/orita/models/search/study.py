@@ -124,7 +124,8 @@ class Study:
             groups = self._groups()
             states = [group.state(self._alive) for group in groups]
             self._bury(groups, states)
-            for group, state in zip(groups, states, strict=True):
+            # Optuna hands out what waits before anything that is put behind it, whichever trial that is of.
+            for group, state in sorted(zip(groups, states, strict=True), key=lambda pair: pair[1] != "waiting"):
                 if state in ("interrupted", "waiting"):
                     return self._ask(group.number, group.params, group.fact("run_id", ""), sampler, seed, state)
             if sum(finished(state) or state == "running" for state in states) >= most:

@@ -99,7 +99,9 @@ class Search:
     def other_settings(self, config: Section) -> list[str]:
         """Return the keys, of those that were not searched, whose value in *config* is another than in the search."""
         now = dict(_leaves(config.model_dump(mode="json")))
-        return [key for key, value in _leaves(self.about["configuration"]) if now.get(key) != value]
+        emptied = {key for parameter in self.parameters for key in _sections(parameter.key)}  # of all that they had
+        kept = _leaves(self.about["configuration"])
+        return [key for key, value in kept if now.get(key) != value and not (value == {} and key in emptied)]
 
     def ranked(self) -> list[Trial]:
         """Return complete trials, the best first."""
@@ -140,12 +142,17 @@ def find_search(root: Path, name: str | None) -> Search:
         raise NotFound("there is no search yet: 'orita tune' begins one.")
     if name is not None and name not in names:
         raise NotFound(f"there is no search {name!r}. {closest(name, names)}")
-    return _read(root / (name or names[0]))
+    folder = root / (name or names[0])
+    study = _opened(folder)
+    if study is None:
+        raise NotFound(f"the search {folder.name!r} was ended before it began: run its 'orita tune' again.")
+    return _read(folder, study)
 
 
 def read_searches(root: Path) -> list[Search]:
-    """Return every search, the one that was worked on last first."""
-    return [_read(root / name) for name in _names(root)]
+    """Return every search, the one that was worked on last first; not one that was killed before it began."""
+    begun = [(root / name, study) for name in _names(root) if (study := _opened(root / name)) is not None]
+    return [_read(folder, study) for folder, study in begun]
 
 
 def _names(root: Path) -> list[str]:
@@ -153,11 +160,17 @@ def _names(root: Path) -> list[str]:
     return [path.parent.name for path in journals if path.stat().st_size]
 
 
-def _read(folder: Path) -> Search:
-    study = open_optuna(folder)
-    about = study.user_attrs.get(ABOUT)
-    if about is None:
-        raise NotFound(f"the search {folder.name!r} was ended before it began: run its 'orita tune' again.")
+def _opened(folder: Path) -> Any:
+    """Return Optuna's study in *folder*; None where a kill came before it was said what is searched."""
+    try:
+        study = open_optuna(folder)
+    except KeyError:  # the journal has no study yet
+        return None
+    return study if ABOUT in study.user_attrs else None
+
+
+def _read(folder: Path, study: Any) -> Search:
+    about = study.user_attrs[ABOUT]
     parameters = tuple(_parameter(key, described) for key, described in about["space"].items())
     attempts = read_attempts(study.get_trials(deepcopy=False))
     trials = tuple(one.trial(parameters, lambda worker: is_held(worker_lock(folder, worker))) for one in attempts)
@@ -170,6 +183,12 @@ def _leaves(tree: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{at}{name}.")
         else:
             yield f"{at}{name}", value
+
+
+def _sections(key: str) -> Iterator[str]:
+    """Yield the sections that a dotted key lies in."""
+    while key := key.rpartition(".")[0]:
+        yield key
 
 
 def _parameter(key: str, described: Mapping[str, Any]) -> Parameter:

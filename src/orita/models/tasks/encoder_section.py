@@ -18,7 +18,7 @@ class EncoderSection(Section):
     Attributes:
         folder: the encoder as Hugging Face lays one out: ``config.json``, ``tokenizer.json``, ``model.safetensors``.
             Nothing is downloaded, and no code from the folder is run.
-        max_tokens: what is longer is cut.
+        max_tokens: what is longer is cut; at most as many as the encoder has positions.
         epochs: the epoch with the best weighted F1 on validation rows is kept; without such rows the last one.
         batch_size: texts a step.
         learning_rate: the highest: it rises over the first *warmup_share* of the steps and then falls to zero.

@@ -29,10 +29,12 @@ class Tokenizer:
     Attributes:
         content: the bytes of ``tokenizer.json``.
         max_tokens: what is longer is cut, the marks of beginning and end stay.
+        where: what errors call the file.
     """
 
     content: bytes
     max_tokens: int
+    where: str
     _library: Any
 
     @classmethod
@@ -50,11 +52,26 @@ class Tokenizer:
             read.enable_truncation(max_tokens)
         except Exception as error:  # the library raises plain exceptions
             raise UserError(f"{where} is not a tokenizer: {' '.join(str(error).split())[:200]}.") from None
-        return cls(content, max_tokens, read)
+        return cls(content, max_tokens, where, read)
+
+    @property
+    def most(self) -> int:
+        """The highest number of a token."""
+        return max(self._library.get_vocab(with_added_tokens=True).values(), default=0)
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """Return the tokens of each text, at least one."""
-        encoded = self._library.encode_batch_fast(list(texts))
+        """Return the tokens of each text, at least one; half a surrogate pair is read as a question mark.
+
+        Raises:
+            UserError: the tokenizer is such that it cannot cut texts, as with marks that its vocabulary lacks.
+        """
+        given = [text.encode("utf-8", "replace").decode() for text in texts]
+        try:
+            encoded = self._library.encode_batch_fast(given)
+        except BaseException as error:  # a panic of the library is no Exception
+            if not (isinstance(error, Exception) or type(error).__name__ == "PanicException"):
+                raise
+            raise UserError(f"{self.where} cannot cut texts: {' '.join(str(error).split())[:200]}.") from None
         return [np.array(each.ids or [0], np.int64) for each in encoded]
 
 

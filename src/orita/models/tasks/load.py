@@ -19,6 +19,7 @@ from orita.models.package.files import SAMPLE_FILE, SCHEMA_FILE
 from orita.models.package.keys import PublicKey
 from orita.models.package.loaded import SAMPLE_TOLERANCE
 from orita.models.package.manifest import Contents
+from orita.models.package.sample_check import answering
 from orita.models.package.signing import Trust
 from orita.models.tasks.config import Task
 from orita.models.tasks.encoder_model import ENCODER_FILE, EncoderModel
@@ -103,10 +104,11 @@ class PredictorPackage:
         """Answer the rows that were kept when the package was written.
 
         Raises:
-            UserError: an answer differs by more than 1e-5, relative to the kept one where that is above 1.
+            UserError: an answer differs by more than 1e-5, relative to the kept one where that is above 1; or it fails.
         """
         kept = self._sample.answers
-        difference = np.abs(self.predict(self._sample.given) - kept) / np.maximum(np.abs(kept), 1.0)
+        with answering(self.folder):
+            difference = np.abs(self.predict(self._sample.given) - kept) / np.maximum(np.abs(kept), 1.0)
         worst = float(np.max(difference, initial=0.0))
         if not worst <= SAMPLE_TOLERANCE:
             raise UserError(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema
 from orita.models.package.tables import SAMPLE_ROWS, read_table
 from orita.models.tasks.predictor import Answers, TableRows, TextRows
@@ -65,13 +66,15 @@ def read_sample(content: bytes, where: str, schema: FeatureSchema | None, classe
         classes: K, or 0 where the answer is a number.
 
     Raises:
-        UserError: it is no sample of such a model.
+        UserError: it is no sample of such a model, or has no rows.
     """
     names = [_TEXT] if schema is None else [_column(name) for name in schema.names]
     answers = [name for name, _ in _named(np.zeros((0, classes or 1), np.float32))]
     allowed = dict.fromkeys(names, (pa.string() if schema is None else pa.float32(),))
     allowed |= dict.fromkeys(answers, (pa.float32(),))
     table = read_table(content, where, "rows with answers", [allowed], SAMPLE_ROWS)
+    if len(table) == 0:
+        raise UserError(f"{where} has 0 rows: a package proves itself by its answers, write it with some.")
     answers_NK = np.stack([table.column(name).to_numpy() for name in answers], axis=1)
     found = answers_NK if classes else answers_NK[:, 0]
     if schema is None:

@@ -130,7 +130,23 @@ class TextEncoder:
                     f"task.text.encoder.folder is {folder}, which transformers cannot open as a classifier of texts: "
                     f"{' '.join(str(error).split())[:300]}"
                 ) from None
+        self._try_longest(network, tokenizer)
         return tokenizer, network.to(self._device())
+
+    def _try_longest(self, network: Any, tokenizer: Tokenizer) -> None:
+        """Answer the longest text there may be: training texts may be shorter than one that is asked about later."""
+        longest_1T = torch.full((1, self._section.max_tokens), tokenizer.most)
+        try:
+            with torch.inference_mode():
+                network(input_ids=longest_1T, attention_mask=torch.ones_like(longest_1T))
+        except (IndexError, RuntimeError) as error:
+            positions = getattr(network.config, "max_position_embeddings", "?")
+            raise UserError(
+                f"the encoder in {self._section.folder} cannot read a text of task.text.encoder.max_tokens = "
+                f"{self._section.max_tokens} tokens numbered up to {tokenizer.most}: it knows {positions} positions "
+                f"and {getattr(network.config, 'vocab_size', '?')} tokens; lower max_tokens, or take the tokenizer "
+                f"that belongs to it ({' '.join(str(error).split())[:120]})."
+            ) from None
 
     def _device(self) -> str:
         seen = torch.cuda.is_available()

@@ -52,6 +52,13 @@ def untrainable(parts: Mapping[str, PartStatistics]) -> Iterator[Anomaly]:
         yield Anomaly("error", LABEL, "train", f"{label.missing + label.infinite:,} rows have no label.")
     elif train.rows and label.minimum == label.maximum:
         yield Anomaly("error", LABEL, "train", f"every row has the label {label.minimum:g}: nothing can be told apart.")
+    for part in ("val", "test"):
+        judged = parts[part].columns.get(LABEL)
+        if judged is not None and judged.minimum is not None and judged.minimum == judged.maximum:
+            told = (
+                f"every row has the label {judged.minimum:g}: there is no AUC, by which models are chosen and judged."
+            )
+            yield Anomaly("warning", LABEL, part, told)
     for name, column in train.columns.items():
         if column.infinite:
             yield Anomaly("warning", name, "train", f"{column.infinite:,} values are infinite.")

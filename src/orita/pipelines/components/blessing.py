@@ -10,7 +10,7 @@ from orita.core.errors import NotFound
 from orita.features.training_sets.training_set import latest_training_set
 from orita.pipelines.components.artifact import Artifact, Made
 from orita.pipelines.components.blessing_config import BlessingSection
-from orita.pipelines.components.champion import champion_version
+from orita.pipelines.components.champion import champion_version, taken_back
 from orita.pipelines.components.component import Call
 from orita.pipelines.workspace import Workspace
 
@@ -37,6 +37,7 @@ class Blessing:
         return {
             "challenger": self._version,
             "champion": champion_version(workspace),
+            "taken_back": taken_back(workspace, self._version),
             "training_set": _training_set(workspace),
             "evaluation": workspace.model.evaluation.model_dump(mode="json", exclude={"slices", "report"}),
             "blessing": workspace.model.blessing.model_dump(mode="json"),
@@ -65,6 +66,12 @@ def _verdict(workspace: Workspace, version: str) -> dict[str, Any]:
     told = {"challenger": challenger.version, "champion": champion.version if champion else None}
     if champion and champion.version == challenger.version:
         return {**told, "better": False, "why": "it serves already"}
+    if taken_back(workspace, challenger.version):  # by a person, who knew more than test rows say
+        return {
+            **told,
+            "better": False,
+            "why": "it was taken back by a rollback: 'orita models promote' brings it back",
+        }
     if broken := _broken_limit(challenger.metrics, workspace.model.blessing):
         return {**told, "better": False, "why": broken}
     if champion is None:

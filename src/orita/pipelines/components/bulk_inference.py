@@ -6,7 +6,7 @@ are not there yet. Memory holds one block of rows, whatever the size of the tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ __all__ = ["BulkInference", "score_file"]
 
 _BLOCK_ROWS = 65_536
 _IDS = ("user_id", "item_id")
+_MADE = ("score", "model_version")
 
 
 class BulkInference:
@@ -97,8 +98,13 @@ def score_file(package: Package, source: Path, target: Path, *, keep: tuple[str,
         keep: further columns to copy.
 
     Raises:
-        UserError: *source* is no Parquet file, or lacks a column, or an id.
+        UserError: *source* is no Parquet file, is damaged, lacks a column or an id, or has another type where ids or
+            numbers are needed; or *keep* names a column that is made here.
     """
+    if made_here := [name for name in keep if name in _MADE]:
+        raise UserError(
+            f"keep names {made_here[0]!r}, which every output has of its own: give the column another name."
+        )
     wanted = list(dict.fromkeys((*_IDS, *keep)))
     read = _opened(source)
     with closing(read):
@@ -107,11 +113,11 @@ def score_file(package: Package, source: Path, target: Path, *, keep: tuple[str,
             if name not in schema.names:
                 raise UserError(f"{source} has no column {name!r}, which is needed. {closest(name, schema.names)}")
         kept = [schema.field(name) for name in wanted]
-        made = pa.schema([*kept, pa.field("score", pa.float32()), pa.field("model_version", pa.string())])
+        made = pa.schema([*kept, pa.field(_MADE[0], pa.float32()), pa.field(_MADE[1], pa.string())])
         columns = list(dict.fromkeys((*wanted, *package.schema.names)))
         rows = 0
         with pq.ParquetWriter(target, made, compression="zstd") as writer:
-            for block in read.iter_batches(_BLOCK_ROWS, columns=columns):
+            for block in _blocks(read, columns, source):
                 scores_N = _scores(package, block, source)
                 versions = pa.repeat(package.version, len(block))
                 writer.write_batch(
@@ -128,19 +134,41 @@ def _opened(source: Path) -> pq.ParquetFile:
         raise UserError(f"{source} is no Parquet file that can be read: {error}.") from None
 
 
+def _blocks(read: pq.ParquetFile, columns: list[str], source: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from read.iter_batches(_BLOCK_ROWS, columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{source} is damaged, so it cannot be scored: {error}.") from None
+
+
 def _scores(package: Package, block: pa.RecordBatch, source: Path) -> pa.Array:
     for name in _IDS:
         if block[name].null_count:
             raise UserError(f"{source} has {block[name].null_count:,} rows without {name}: leave them out.")
     x_NF = np.empty((len(block), len(package.schema)), np.float32)
     for position, name in enumerate(package.schema.names):
-        x_NF[:, position] = pc.fill_null(pc.cast(block[name], pa.float32(), safe=False), np.nan)
-    return pa.array(package.score(_ids(block["user_id"]), _ids(block["item_id"]), x_NF), pa.float32())
+        try:
+            x_NF[:, position] = pc.fill_null(pc.cast(block[name], pa.float32(), safe=False), np.nan)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise UserError(
+                f"{source} has the column {name!r} as {block.schema.field(name).type}, and the model reads numbers."
+            ) from None
+    users_N, items_N = (_ids(block[name], name, source) for name in _IDS)
+    return pa.array(package.score(users_N, items_N, x_NF), pa.float32())
 
 
-def _ids(column: pa.Array) -> npt.NDArray[Any]:
+def _ids(column: pa.Array, name: str, source: Path) -> npt.NDArray[Any]:
+    """Return ids as models know them: whole numbers or texts; a number with a point would be nobody whom it knows."""
+    type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return values.astype(np.int64) if pa.types.is_integer(column.type) else values.astype(object)
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        return values.astype(object)
+    whole = pa.types.is_integer(type_)
+    if pa.types.is_floating(type_):  # so pandas writes whole numbers where a value was missing once
+        whole = bool(np.all(np.isfinite(values) & (np.trunc(values) == values)))
+    if not whole:
+        raise UserError(f"{source} has {name} as {type_}: ids are whole numbers or texts.")
+    return values.astype(np.int64)
 
 
 def _parts(source: Path) -> list[Path]:

@@ -25,7 +25,7 @@ from orita.pipelines.workspace import Workspace
 __all__ = ["KEPT", "Identity", "Record", "Step", "carry_out", "given", "identity", "recall", "records"]
 
 KEPT = 3
-"""How many records of a component stay."""
+"""How many records of a component stay, and of how many settings the work that was cut short."""
 _RECORD = "record.json"
 
 
@@ -143,7 +143,11 @@ def carry_out(component: Component, workspace: Workspace, artifacts: Mapping[str
     status = "cached" if record else "success"
     if record is None:
         with workspace.alone(f"component-{component.name}"):
-            record = _make(component, workspace, inputs, wanted)
+            record, meanwhile = recall(component, workspace, wanted)
+            if record is None:
+                record = _make(component, workspace, inputs, wanted)
+            else:  # another process has made it since, and may be reading it
+                status, why = "cached", meanwhile
     digest = digest_of({name: each.digest for name, each in record.outputs.items()})
     seconds = workspace.clock.monotonic() - begun
     return Step(component.name, status, wanted.key, digest, why, seconds, record.outputs)
@@ -172,9 +176,17 @@ def _make(component: Component, workspace: Workspace, inputs: Mapping[str, Artif
         now, seconds = workspace.clock.now().isoformat(), workspace.clock.monotonic() - begun
         record = Record(wanted, outputs, now, seconds)
         (partial / _RECORD).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
-    shutil.rmtree(work, ignore_errors=True)  # with what work on other settings left there
+    shutil.rmtree(work / wanted.key, ignore_errors=True)
+    _forget_older_work(work)
     _forget_older(workspace, component.name, wanted.key)
     return record
+
+
+def _forget_older_work(work: Path) -> None:
+    """Keep the newest work that was cut short on other settings: hours of training may be in it."""
+    left = sorted(work.iterdir(), key=lambda each: each.stat().st_mtime_ns) if work.is_dir() else []
+    for each in left[:-KEPT]:
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def _forget_older(workspace: Workspace, component: str, key: str) -> None:

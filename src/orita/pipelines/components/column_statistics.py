@@ -18,7 +18,7 @@ __all__ = ["ColumnStatistics", "PartStatistics", "column_types", "part_statistic
 
 _SAMPLED_ROWS = 200_000
 _TOP, _DOMAIN = 10, 1000
-_TEXT = "VARCHAR"
+_TEXT, _FLOATS = "VARCHAR", ("FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ def part_statistics(
     if numbers and rows:
         _take_quantiles(connection, file, numbers, rows, figures)
     for name in here if rows else ():
-        figures[name] |= _most_frequent(connection, file, name, _DOMAIN if name in valued else _TOP)
+        not_one = "nan" if types[name] in _FLOATS else None
+        figures[name] |= _most_frequent(connection, file, name, _DOMAIN if name in valued else _TOP, not_one)
     return PartStatistics(
         rows, {name: ColumnStatistics(types[name], **({"missing": 0} | figures[name])) for name in here}
     )
@@ -160,13 +161,21 @@ def _take_quantiles(
         figures[name]["quantiles"] = tuple(_rounded(value) for value in quantiles or ())
 
 
-def _most_frequent(connection: duckdb.DuckDBPyConnection, file: Path, name: str, most: int) -> dict[str, Any]:
+def _most_frequent(
+    connection: duckdb.DuckDBPyConnection, file: Path, name: str, most: int, not_one: str | None
+) -> dict[str, Any]:
+    """Return the most frequent values but *not_one*, which counts as missing.
+
+    It is left out here and not by SQL: DuckDB leaves a condition on it away by the ranges in Parquet files, which do
+    not tell of it.
+    """
     column = quoted(name)
     counted = connection.execute(
         f"SELECT CAST({column} AS VARCHAR), count(*) AS n FROM {_relation(file)} WHERE {column} IS NOT NULL "
-        f"GROUP BY {column} ORDER BY n DESC, 1 LIMIT {most + 1}"
+        f"GROUP BY {column} ORDER BY n DESC, 1 LIMIT {most + 2}"
     ).fetchall()
-    return {"top": tuple((str(value), int(n)) for value, n in counted[:most]), "whole": len(counted) <= most}
+    found = tuple((str(value), int(n)) for value, n in counted if value != not_one)
+    return {"top": found[:most], "whole": len(found) <= most}
 
 
 def _rounded(value: float | None) -> float | None:

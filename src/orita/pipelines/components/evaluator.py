@@ -19,7 +19,10 @@ from orita.pipelines.workspace import Workspace
 if TYPE_CHECKING:
     from orita.models.evaluation import Evaluation, HeadsJudged
 
-__all__ = ["Evaluator", "defined", "read_evaluation"]
+__all__ = ["CHOSEN_BY", "Evaluator", "defined", "read_evaluation"]
+
+CHOSEN_BY = "auc"
+"""The figure on validation rows that chooses among types; it is taken whatever ``evaluation.metrics`` names."""
 
 Judged = Mapping[str, Mapping[str, "Evaluation"]]
 
@@ -50,7 +53,7 @@ class Evaluator:
         workspace = call.workspace
         rows = {part: read_part(workspace, call.inputs["examples"], part) for part in ("train", "val", "test")}
         judged = self._judged(call, rows)
-        best = max(self._types, key=lambda type_: judged[type_]["val"].metrics["auc"] or 0.0)
+        best = max(self._types, key=lambda type_: judged[type_]["val"].metrics[CHOSEN_BY] or 0.0)
         folder = workspace.home.reports / "evaluations" / workspace.system.name / call.key
         models = {type_: {part: found.to_dict() for part, found in parts.items()} for type_, parts in judged.items()}
         package = load_package(package_folder(workspace, call.inputs[model_name(best)]))
@@ -66,6 +69,7 @@ class Evaluator:
         from orita.models.evaluation import evaluate  # with SciPy, a second, which a run that finds all done saves
 
         settings = call.workspace.model.evaluation
+        metrics = tuple(dict.fromkeys((*settings.metrics, CHOSEN_BY)))
         judged: dict[str, dict[str, Evaluation]] = {}
         with call.workspace.progress.bar("Evaluate", total=2 * len(self._types)) as bar:
             for type_ in self._types:
@@ -75,7 +79,7 @@ class Evaluator:
                     judged[type_][part] = evaluate(
                         _scores(package, rows[part]),
                         rows[part],
-                        metrics=settings.metrics,
+                        metrics=metrics,
                         slices=settings.slices if part == "test" else (),
                         train=rows["train"],
                         resamples=settings.resamples,

@@ -50,24 +50,30 @@ def explain(graph: Graph, workspace: Workspace, *, after: str | None = None) -> 
     Args:
         graph: which; tasks that are not made of components are left out.
         workspace: its surroundings.
-        after: the name of a graph that runs before and makes something new: what is found on disk will be another.
+        after: the name of a graph that runs before and makes something new: what is found on disk may be another.
     """
     artifacts: dict[str, Artifact] = {}
-    return [
-        _forecast(task.name, component, workspace, artifacts, after)
-        for task in graph.tasks
-        for component in (task.components(workspace) if task.components else ())
-    ]
+    found: list[Forecast] = []
+    for task in graph.tasks:
+        for component in task.components(workspace) if task.components else ():
+            forecast = _forecast(task.name, component, workspace, artifacts, after)
+            found.append(forecast)
+            if after is None and forecast.status != "cached":
+                after = component.name
+    return found
 
 
 def _forecast(
     task: str, component: Component, workspace: Workspace, artifacts: dict[str, Artifact], after: str | None
 ) -> Forecast:
-    """Return what would be done with *component*; what it made before, and holds, is added to *artifacts*."""
+    """Return what would be done with *component*; what it made before, and holds, is added to *artifacts*.
+
+    A component without inputs looks at what is on disk, which whatever is carried out before it may change: *after*.
+    """
     told = (task, component.name)
     shape = (dict(component.inputs), dict(component.outputs))
     if after and not component.inputs:
-        return Forecast(*told, "depends", f"{after} will leave something new", *shape)
+        return Forecast(*told, "depends", f"{after} may leave something new", *shape)
     unknown = [name for name in component.inputs if name not in artifacts]
     if unknown:
         return Forecast(*told, "depends", f"input {unknown[0]} will be made again", *shape)

@@ -16,7 +16,7 @@ from orita.models.metadata import ModelMetadata
 from orita.models.objectives import calibrate_heads
 from orita.models.package import write_package
 from orita.models.ranker import FitContext, Ranker
-from orita.pipelines.components.artifact import Artifact, Made
+from orita.pipelines.components.artifact import Artifact, Made, digest_of
 from orita.pipelines.components.component import Call
 from orita.pipelines.components.decisive import decisive_settings
 from orita.pipelines.components.training_rows import read_part, training_set_of
@@ -26,6 +26,8 @@ __all__ = ["Trainer", "model_name", "model_types", "package_folder", "read_fit"]
 
 UNREGISTERED = "v0.0.0"
 _PACKAGE, _FIT = "package", "fit.json"
+_LEARNED = (".onnx", ".parquet", ".safetensors")
+"""What of a package was learned; its other files hold times, and versions of whatever happened to be loaded."""
 
 
 def model_types(workspace: Workspace) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ class Trainer:
         _write_package(self.type, call, ranker, val)
         told = {**asdict(fit), "seconds": seconds, "rows": len(train)}
         (call.folder / _FIT).write_text(json.dumps(told, default=str), encoding="utf-8")
-        facts = {"type": self.type, "draft": f"{call.key}/{self.type}", "seconds": round(seconds, 3)}
+        facts = {"type": self.type, "draft": _draft(call, self.type), "seconds": round(seconds, 3)}
         return {model_name(self.type): Made(call.folder, facts=facts)}
 
 
@@ -100,6 +102,17 @@ def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> Non
         calibration=calibrate_heads(workspace.model.model.calibration, ranker, val),
         objective=workspace.model.model.objective,
     )
+
+
+def _draft(call: Call, type_: str) -> str:
+    """Return what tells this training from others: its key, and what came out.
+
+    A training that was lost and done again is the same training only if the same model came out, which a GPU does not
+    promise: the run and the version of before are those of another model then.
+    """
+    files = sorted(file for file in (call.folder / _PACKAGE).iterdir() if file.suffix in _LEARNED)
+    learned = digest_of([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in files])
+    return f"{call.key}/{type_}/{learned}"
 
 
 def package_folder(workspace: Workspace, model: Artifact) -> Path:
