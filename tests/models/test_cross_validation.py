@@ -122,6 +122,10 @@ def test_folds_that_cannot_be_are_refused() -> None:
         cross_validate(Builder(), rows, folds=1)
     with pytest.raises(UserError, match=r"0 rows to learn from .* gap shorter than 1 day"):
         cross_validate(Builder(), rows, gap=timedelta(days=1))
+    with pytest.raises(UserError, match="only folds in the order of time"):
+        cross_validate(Builder(), rows, order="shuffled", gap=timedelta(hours=1))
+    with pytest.raises(UserError, match=r"metric is 'aucc', which is no figure\. Did you mean 'auc'"):
+        cross_validate(Builder(), rows, metric="aucc")
     with pytest.raises(UserError, match="gap is"):
         list(time_folds(rows.time_N, gap=timedelta(seconds=-1)))
     with pytest.raises(UserError, match="val_share is 1"):

@@ -20,7 +20,7 @@ from orita.core.progress import SILENT
 from orita.models.neural import NeuralRanker
 from orita.models.ranker import FitContext, FitReport
 from orita.models.training.attempts import run_attempts
-from orita.models.training.interruption import Interrupted
+from orita.models.training.interruption import Interrupted, interruptible
 from orita.models.two_tower import TwoTower
 
 EPOCHS, STEPS = 4, 6  # of 128 rows each
@@ -147,6 +147,14 @@ def test_a_training_of_several_heads_goes_on_where_it_was(tmp_path: Path) -> Non
     report, digest = fit(tmp_path, heads=True)
     assert report.resumed_from is not None
     assert digest == fit(None, heads=True)[1]
+
+
+def test_a_request_reaches_what_is_around_a_training_too() -> None:
+    """A search that trains hears of SIGTERM although the training notes it first, even in a training's last moments."""
+    with interruptible(True) as around:
+        with interruptible(True) as within:
+            signal.raise_signal(signal.SIGTERM)
+        assert (within.made, around.made) == (True, True)
 
 
 def test_without_checkpoints_a_request_to_stop_is_the_end() -> None:

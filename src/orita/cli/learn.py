@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import figures, print_json, table
@@ -122,7 +123,7 @@ def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
     rows = [
         [
             e.version,
-            e.type,
+            escape(e.type),
             ", ".join(e.aliases),
             *(shown(e.metrics.get(name)) for name in _SHOWN),
             f"{e.created_at:%Y-%m-%d %H:%M}",

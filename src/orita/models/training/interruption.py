@@ -38,6 +38,8 @@ def interruptible(wanted: bool) -> Iterator[Request]:
 
     def note(number: int, frame: FrameType | None) -> None:
         request.made = True
+        if callable(before):  # a search around this training wants to know too
+            before(number, frame)
 
     before = signal.signal(signal.SIGTERM, note)
     try:
