@@ -51,11 +51,13 @@ def test_a_search_is_shown_in_every_way(project: Path, tmp_path: Path) -> None:
     assert "first" in orita_inside(project, "tune", "status")
 
 
-def test_the_same_search_goes_on_to_a_higher_number(project: Path) -> None:
+def test_the_same_search_goes_on_to_a_higher_number(project: Path, tmp_path: Path) -> None:
     """With more trials the command adds to the search, and leaves what is there."""
-    before = told(project, "tune", "show", "first")["trials"]
-    done = told(project, "tune", "--name", "first", "--trials", "4", "--timeout", "1h")
-    after = told(project, "tune", "show", "first")["trials"]
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder)
+    before = told(folder, "tune", "show", "first")["trials"]
+    done = told(folder, "tune", "--name", "first", "--trials", "4", "--timeout", "1h")
+    after = told(folder, "tune", "show", "first")["trials"]
     assert after[: len(before)] == before and len(after) == 4 and done["planned"] == 4
 
 
