@@ -135,14 +135,10 @@ def cross_validate(
     if not 0 < val_share < 1:
         raise UserError(f"val_share is {val_share}, it must be between 0 and 1.")
     if not is_metric(metric):
-        raise UserError(
-            f"metric is {metric!r}, which is no figure. {closest(metric, get_args(MetricName))}"
-        )
+        raise UserError(f"metric is {metric!r}, which is no figure. {closest(metric, get_args(MetricName))}")
     order = order or ("time" if len(np.unique(rows.time_N[:1_000_000])) > 1 else "shuffled")
     if order == "shuffled" and gap:
-        raise UserError(
-            f"gap is {gap}, which only folds in the order of time have; leave it out, or take that order."
-        )
+        raise UserError(f"gap is {gap}, which only folds in the order of time have; leave it out, or take that order.")
     parts = time_folds(rows.time_N, folds, gap=gap) if order == "time" else shuffled_folds(len(rows), folds, seed=seed)
     random = np.random.default_rng(seed)
     done: list[Fold] = []
