@@ -125,8 +125,8 @@ def _made_again(workspace: Workspace, training_set: TrainingSet, folder: Path) -
     )
     if not made.equal:
         raise UserError(
-            f"the files of training set {training_set.id} were let go, and made again they differ: quantise a model of "
-            "a newer set."
+            f"the files of training set {training_set.id} were let go, and made again they differ: take a model of a "
+            "newer set."
         )
     return replace(training_set, folder=folder)
 
