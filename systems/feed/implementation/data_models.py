@@ -39,6 +39,8 @@ feed.features(
     recency_score=interactions.last_time().by(user, item).decay("3d"),
     user_topic_ctr=interactions.mean("click").by(user, item["topic"]).smooth(0.2, weight=5),
     user_topic_interactions=interactions.count().by(user, item["topic"]),
+    user_topic_dwell=interactions.mean("dwell_time").by(user, item["topic"]).smooth(10, weight=5).log(),
     topic_ctr=interactions.mean("click").by(item["topic"]),
+    topic_ctr_lately=interactions.decayed_mean("click", "3d").by(item["topic"]),
     item_topic=item["topic"],
 )
