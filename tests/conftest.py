@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+from tests.left_behind import nothing_stays
+from tests.registry_copies import copied_registries
 
 # Workers share the cores, and threads of OpenMP that wait for one another keep them busy: one each, children included.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -16,3 +19,17 @@ _LONGEST = ("cli/test_commands", "spark/test_spark_features", "test_parity_onlin
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is alone with one of them in the end."""
     items.sort(key=lambda item: next((n for n, name in enumerate(_LONGEST) if name in item.nodeid), len(_LONGEST)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copied_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let MLflow migrate one registry a process, not one a test."""
+    with copied_registries(tmp_path_factory.mktemp("registry") / "mlflow.db"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Iterator[None]:
+    """Leave the process to the next test as this one found it, whatever the order."""
+    with nothing_stays():
+        yield

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import structlog
-
 from orita.cli import main
 
 SMALL = (
@@ -59,8 +57,6 @@ def orita_inside(folder: Path, *arguments: str, code: int = 0) -> str:
             main()
         except SystemExit as ended:
             found = int(ended.code or 0)
-        finally:
-            structlog.reset_defaults()  # it writes to the standard error of this call
     assert found == code, f"{arguments}: exit {found}\n{out.getvalue()}\n{errors.getvalue()}"
     return out.getvalue() if code == 0 else errors.getvalue()
 

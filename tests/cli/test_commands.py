@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.small_world import command, orita, orita_inside, orita_json, told
+from tests.cli.small_world import command, orita_inside, told
 
 from orita.cli.asking import ask_champion, ask_server
 from orita.core.errors import UserError
@@ -44,7 +44,7 @@ def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which the whole loop ran once on a small world."""
     folder = tmp_path_factory.mktemp("loop")
-    runs = orita_json(folder, "run", "all")["runs"]
+    runs = told(folder, "run", "all")["runs"]
     assert [run["graph"] for run in runs] == ["etl_and_feature_engineering", "model_training", "promotion"]
     assert runs[-1]["tasks"][-1]["result"]["promoted"]
     return folder
@@ -55,9 +55,9 @@ def test_the_loop_closes(loop: Path) -> None:
     that is not better is not promoted."""
     before = told(loop, "status")
     with serving(loop) as (address, _):
-        traffic = orita_json(loop, "simulate", address, "--requests", "40", "--items", "50")
+        traffic = told(loop, "simulate", address, "--requests", "40", "--items", "50")
         assert (traffic["requests"], traffic["failures"]) == (40, 0)
-        answer = orita_json(loop, "predict", "7", "1", "2", "3", "--device", "mobile", "--server", address)
+        answer = told(loop, "predict", "7", "1", "2", "3", "--device", "mobile", "--server", address)
         assert [p["rank"] for p in answer["predictions"]] == [1, 2, 3]
     after = told(loop, "status")
     assert after["events"] == before["events"] + traffic["ingested"] == before["events"] + traffic["shown"]
@@ -104,7 +104,7 @@ def test_a_type_is_cross_validated(loop: Path) -> None:
 def test_two_populations_do_not_mix_in_one_home(loop: Path) -> None:
     """Another synthetic world, or the events of another system, are refused by a home that holds events."""
     before = told(loop, "status")["events"]
-    said = orita(loop, "--set", "data_generation.seed=43", "run", "etl", code=2)
+    said = orita_inside(loop, "--set", "data_generation.seed=43", "run", "etl", code=2)
     assert "synthetic world of another configuration" in said
     (loop / "other.csv").write_text(
         "event_id,user_id,item_id,timestamp,click,dwell_time,device,position\na,1,2,2024-11-20T10:00:00Z,1,3.5,mobile,1\n"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from tests.models.packaged import CARD
 from tests.models.retrieval.tastes import interactions
 from tests.models.tasks.tasks_world import CONTEXT, section_of, table
@@ -47,11 +46,8 @@ def test_any_kind_is_signed_and_verified(
 
     def told(*arguments: str, code: int = 0) -> dict[str, Any]:
         monkeypatch.setattr(sys, "argv", ["orita", "models", *arguments, "--json"])
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            structlog.reset_defaults()  # it writes to the standard error of this call
+        with pytest.raises(SystemExit) as ended:
+            main()
         printed = capsys.readouterr()
         assert (ended.value.code or 0) == code, printed
         found: dict[str, Any] = json.loads(printed.out)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from tests.models.clicks import SCHEMA
 from tests.models.packaged import CARD, fitted
 
@@ -47,11 +46,8 @@ class _Run:
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run ``orita models …``, check its exit code, and return what it printed."""
         self._monkeypatch.setattr(sys, "argv", ["orita", "models", *arguments])
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            structlog.reset_defaults()  # it writes to the standard error of this call
+        with pytest.raises(SystemExit) as ended:
+            main()
         printed = self._capsys.readouterr()
         assert (ended.value.code or 0) == code, printed
         return printed.out + printed.err

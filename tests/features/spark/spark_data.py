@@ -31,11 +31,21 @@ HOUR = 3_600_000_000
 EVENTS = 300
 
 
-def every_window_plan() -> Plan:
-    """Return the plan of every function over every window, and of residuals, attributes and what requests bring."""
+def every_window_plan(*, in_turns: bool = False) -> Plan:
+    """Return the plan of every function over every window, and of residuals, attributes and what requests bring.
+
+    With *in_turns* each function has one window of each family, and all windows come up: a third of the features.
+    """
     every = system("every", label=SHOWN.click, rank=ITEM, for_=USER)
-    for plan in (expressions_plan(), *(window_plan(family) for family in FAMILIES)):
-        every.features(**plan.system.declared)
+    every.features(**expressions_plan().system.declared)
+    for family, windows in FAMILIES.items():
+        declared = list(window_plan(family).system.declared.items())  # all functions over a window, then the next one's
+        functions = len(declared) // len(windows)
+        every.features(**{
+            name: feature
+            for place, (name, feature) in enumerate(declared)
+            if not in_turns or place % functions % len(windows) == place // functions
+        })  # fmt: skip
     return plan_of(every)
 
 

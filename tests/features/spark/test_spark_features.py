@@ -74,9 +74,10 @@ def frames(session: SparkSession, tables: dict[str, pa.Table]) -> dict[str, Tabl
     return {name: session.createDataFrame(table) for name, table in tables.items()}
 
 
-def test_every_function_over_every_window_is_that_of_history(session: SparkSession) -> None:
+@pytest.mark.parametrize("in_turns", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_every_function_over_every_window_is_that_of_history(session: SparkSession, in_turns: bool) -> None:
     """Known-as-of: all functions, windows, filters, keys, delays, caps, residuals and attributes; no row lost."""
-    plan, tables = every_window_plan(), shown_tables()
+    plan, tables = every_window_plan(in_turns=in_turns), shown_tables()
     schema, rows = plan.system.schema(), rows_of(tables["shown"], SHOWN_ASKS, "at")
     found = offline_features(plan, session, frames(session, tables), session.createDataFrame(rows), schema)
     assert differing(found.toArrow(), history_features(plan, tables, rows, schema, "known"), "no") == []
