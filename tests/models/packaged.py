@@ -55,7 +55,7 @@ class WithWeights:
         """Write the ranker's graph."""
         self._ranker.export(folder)
 
-    def weights(self) -> Mapping[str, npt.NDArray[Any]]:
+    def named_weights(self) -> Mapping[str, npt.NDArray[Any]]:
         """Return the parameters by name."""
         return self._weights
 

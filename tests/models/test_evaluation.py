@@ -147,8 +147,41 @@ def test_a_comparison_tells_a_gain_from_noise() -> None:
     assert not compare(dull_N, sharp_N, rows).better
     twin = compare(dull_N, scores_of(rows, 1.0, seed=1), rows)
     assert not twin.better
+    assert twin.low is not None
+    assert twin.high is not None
     assert twin.low < 0 < twin.high
     assert twin.delta == pytest.approx(twin.a - twin.b)
+
+
+@pytest.mark.parametrize("users", [1, 9])
+def test_a_few_users_make_no_model_better(users: int) -> None:
+    """However large the gain, fewer than ten users with clicks are too few to be sure, and the comparison says so."""
+    rows = clicks(2500)
+    few = replace(rows, users_N=np.arange(2500) % users)
+    found = compare(scores_of(rows, 2.0), scores_of(rows, 0.1), few, metrics=["log_loss"])
+    assert found.delta > 0.05
+    assert found.users == users
+    assert (found.better, found.verdict) == (False, "not surely better or worse")
+    assert ("one user" if users == 1 else "9 users") in found.too_few
+    assert "10 are needed" in found.too_few
+    assert (found.low is None) == (found.metrics["log_loss"].high is None) == (found.delong is None) == (users == 1)
+    json.dumps(found.to_dict(), allow_nan=False)
+    enough = compare(scores_of(rows, 2.0), scores_of(rows, 0.1), replace(rows, users_N=np.arange(2500) % 10))
+    assert (enough.better, enough.too_few) == (True, "")
+
+
+def test_delongs_test_knows_of_repeated_users() -> None:
+    """Beside an interval over users stands one over users: rows that come three times make nobody surer."""
+    rows = clicks(800)
+    rows = replace(rows, users_N=np.arange(800))
+    sharp_N, dull_N = scores_of(rows, 2.0), scores_of(rows, 1.9)
+    once, thrice = (
+        compare(np.tile(sharp_N, n), np.tile(dull_N, n), rows.take(np.tile(np.arange(800), n)), resamples=10).delong
+        for n in (1, 3)
+    )
+    assert once is not None
+    assert thrice is not None
+    assert (once.low, once.high) == pytest.approx((thrice.low, thrice.high), abs=1e-3)
 
 
 def test_a_comparison_has_every_figure_and_delongs_test() -> None:
@@ -159,6 +192,8 @@ def test_a_comparison_has_every_figure_and_delongs_test() -> None:
     found = compare(sharp_N, dull_N, rows, metrics=["log_loss", "auc", "coverage_at_1", "precision_at_10"])
     assert found.delong is not None
     assert found.delong.value == pytest.approx(found.delta)
+    assert found.low is not None
+    assert found.high is not None
     assert (found.delong.low, found.delong.high) == pytest.approx((found.low, found.high), abs=0.1 * found.delta)
     assert set(found.metrics) == {"log_loss", "coverage_at_1"}  # no user has ten rows
     loss = found.metrics["log_loss"]

@@ -1,24 +1,25 @@
-"""Packages of predictors and retrievers are as safe as those of rankers: touched ones do not load, none executes."""
+"""Packages of every kind are safe: touched ones do not load, none executes; what only rankers have is tested beside."""
 
 from __future__ import annotations
 
 import pickle
 import random
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.models.corruption import ATTACKS, Signed
-from tests.models.packaged import CARD
+from tests.models.packaged import CARD, fitted, package_of
 from tests.models.retrieval.tastes import interactions
 from tests.models.tasks.tasks_world import CONTEXT, section_of, table, texts
 
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
 from orita.models.kinds import verify_any
-from orita.models.package import Trust
+from orita.models.package import Trust, load_package
 from orita.models.package.manifest import read_contents, write_manifest
 from orita.models.ranker import FitContext
 from orita.models.retrieval.build import build_retriever
@@ -60,20 +61,44 @@ def _towers(folder: Path) -> Path:
     return write_retriever(folder, retriever, CARD, rows.users_N).folder
 
 
+def _ranker(folder: Path) -> Path:
+    return package_of(folder, *fitted("popularity")).folder
+
+
 _KINDS: dict[str, tuple[Callable[[Path], Path], Load]] = {
     "table": (_table, load_predictor),
     "text": (_text, load_predictor),
     "ease": (_retriever, load_retriever),
     "two_tower": (_towers, load_retriever),
 }
+_EVERY = {**_KINDS, "ranker": (_ranker, load_package)}
 
 
-@pytest.fixture(scope="module", params=sorted(_KINDS))
-def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Signed, Load]:
-    """Return a signed package of a kind, and what loads it."""
-    write, load = _KINDS[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    return Signed(folder, write(folder / "whole")), load
+@pytest.fixture(scope="module")
+def signed_package(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Signed, Load]]:
+    """Return what gives a signed package of a kind, made once, and what loads it."""
+
+    @cache
+    def made(name: str) -> tuple[Signed, Load]:
+        write, load = _EVERY[name]
+        folder = tmp_path_factory.mktemp(name)
+        return Signed(folder, write(folder / "whole")), load
+
+    return made
+
+
+@pytest.fixture(params=sorted(_KINDS))
+def kind(request: pytest.FixtureRequest, signed_package: Callable[[str], tuple[Signed, Load]]) -> tuple[Signed, Load]:
+    """Return a signed package of a predictor or a retriever, and what loads it."""
+    return signed_package(request.param)
+
+
+@pytest.fixture(params=sorted(_EVERY))
+def every_kind(
+    request: pytest.FixtureRequest, signed_package: Callable[[str], tuple[Signed, Load]]
+) -> tuple[Signed, Load]:
+    """Return a signed package, also of a ranker, and what loads it."""
+    return signed_package(request.param)
 
 
 @pytest.mark.parametrize("count", [_QUICK, pytest.param(_MANY, marks=pytest.mark.slow)])
@@ -94,20 +119,21 @@ def test_corrupted_packages_do_not_load_and_do_not_execute(
     assert not signed.marker.exists()
 
 
-def test_one_changed_byte_is_refused_without_any_key(kind: tuple[Signed, Load], tmp_path: Path) -> None:
+def test_one_changed_byte_is_refused_without_any_key(every_kind: tuple[Signed, Load], tmp_path: Path) -> None:
     """Checksums alone find a changed byte in every file but the signature, also in the manifest itself."""
-    signed, load = kind
+    signed, load = every_kind
     plain = {name: content for name, content in signed.files.items() if name != "signature.json"}
     folder, choose = signed.write(tmp_path / "package", plain), random.Random(0)
     load(folder)
-    for name, content in plain.items():
-        for _ in range(5):
-            changed, at = bytearray(content), choose.randrange(len(content))
-            changed[at] ^= choose.randrange(1, 256)
-            (folder / name).write_bytes(changed)
-            with pytest.raises(UserError):
-                pytest.fail(f"{name} with byte {at} changed loads: {load(folder)}")
-        (folder / name).write_bytes(content)
+    places = [("manifest.json", at) for at in range(0, len(plain["manifest.json"]), 7)]
+    places += [(name, choose.randrange(len(content))) for name, content in plain.items() for _ in range(5)]
+    for name, at in places:
+        changed = bytearray(plain[name])
+        changed[at] ^= choose.randrange(1, 256)
+        (folder / name).write_bytes(changed)
+        with pytest.raises(UserError):
+            pytest.fail(f"{name} with byte {at} changed loads: {load(folder)}")
+        (folder / name).write_bytes(plain[name])
     load(folder)
 
 
@@ -175,10 +201,10 @@ def test_a_signature_can_be_required(kind: tuple[Signed, Load], tmp_path: Path) 
 
 
 def test_a_file_that_changes_while_it_is_loaded_is_what_was_hashed(
-    kind: tuple[Signed, Load], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every_kind: tuple[Signed, Load], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is parsed are the bytes that were hashed: a file changed after its checksum has no effect."""
-    signed, load = kind
+    signed, load = every_kind
     folder = signed.write(tmp_path / "package", signed.files)
 
     def and_then_change(package: Path) -> Any:
@@ -187,7 +213,8 @@ def test_a_file_that_changes_while_it_is_loaded_is_what_was_hashed(
             (package / name).write_bytes(signed.pickle)
         return contents
 
-    monkeypatch.setattr("orita.models.package.envelope.read_contents", and_then_change)
+    for module in ("envelope", "load"):
+        monkeypatch.setattr(f"orita.models.package.{module}.read_contents", and_then_change)
     loaded = load(folder, trust=signed.trust)
     loaded.check_sample()
     assert not signed.marker.exists()

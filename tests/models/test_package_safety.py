@@ -18,9 +18,9 @@ from tests.models.corruption import ATTACKS, Signed
 from tests.models.packaged import fitted, package_of
 
 from orita.core.errors import UserError
-from orita.models.package import Package, load_package
+from orita.models.package import load_package
 from orita.models.package.keys import SigningKey
-from orita.models.package.manifest import read_contents, write_manifest
+from orita.models.package.manifest import write_manifest
 
 CORRUPTIONS = 1000
 
@@ -47,24 +47,6 @@ def test_a_thousand_corrupted_packages_do_not_load_and_do_not_execute(signed: Si
     pickle.loads(signed.pickle)  # it would have been noticed
     assert signed.marker.exists()
     signed.marker.rmdir()
-
-
-def test_one_changed_byte_is_refused_without_any_key(signed: Signed, tmp_path: Path) -> None:
-    """Checksums alone find a changed byte in every file but the signature, also in the manifest itself."""
-    plain = {name: content for name, content in signed.files.items() if name != "signature.json"}
-    folder = signed.write(tmp_path / "package", plain)
-    load_package(folder)
-    choose = random.Random(0)
-    places = [("manifest.json", at) for at in range(0, len(plain["manifest.json"]), 7)]
-    places += [(name, choose.randrange(len(content))) for name, content in plain.items() for _ in range(5)]
-    for name, at in places:
-        content = bytearray(plain[name])
-        content[at] ^= choose.randrange(1, 256)
-        (folder / name).write_bytes(content)
-        with pytest.raises(UserError):
-            pytest.fail(f"{name} with byte {at} changed loads: {load_package(folder)}")
-        (folder / name).write_bytes(plain[name])
-    load_package(folder)
 
 
 def _forge(signed: Signed, folder: Path, name: str, content: bytes) -> Path:
@@ -293,24 +275,6 @@ def test_a_package_that_is_full_of_files_is_not_read(signed: Signed, tmp_path: P
         (folder / f"{number}.json").touch()
     with pytest.raises(UserError, match="more than 64 files"):
         load_package(folder)
-
-
-def test_a_file_that_changes_while_it_is_loaded_is_what_was_hashed(
-    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is parsed are the bytes that were hashed: a file changed after its checksum has no effect."""
-    folder = signed.write(tmp_path / "package", signed.files)
-
-    def and_then_change(package: Path) -> Any:
-        contents = read_contents(package)
-        for name in signed.files:
-            (package / name).write_bytes(signed.pickle)
-        return contents
-
-    monkeypatch.setattr("orita.models.package.load.read_contents", and_then_change)
-    loaded = load_package(folder, trust=signed.trust)
-    assert isinstance(loaded, Package)
-    loaded.check_sample()
 
 
 @pytest.mark.slow

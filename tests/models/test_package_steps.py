@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,38 @@ def test_weights_beyond_what_loading_keeps_are_whole_or_refused(made: tuple[Rank
         file.write(b"\x01")
     with pytest.raises(UserError, match=r"weights\.safetensors is changed"):
         load_package(folder)
+
+
+@pytest.mark.parametrize("weights", [np.ones(3, np.float32), lambda x_NF: x_NF.sum(), None])
+def test_weights_of_a_model_s_own_are_left_alone(
+    weights: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ranker may call whatever it likes ``weights``: a package keeps parameters where `HasWeights` gives them."""
+    ranker, rows = fitted("popularity")
+    monkeypatch.setattr(ranker, "weights", weights, raising=False)
+    folder = write_package(tmp_path / "p", ranker, CARD, SCHEMA, rows).folder
+    assert not (folder / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ({"a": np.array(["x"])}, r"gave 'a' as <U1, allowed are float64, .*bool; convert it"),
+        ({"a": np.ones(2, np.complex64)}, "gave 'a' as complex64"),
+        ({"__metadata__": np.ones(2)}, "gave the name '__metadata__'; give a text"),
+        ({3: np.ones(2)}, "gave the name 3; give a text"),
+        (np.ones(2), "gave a ndarray, expected arrays by name"),
+    ],
+)
+def test_weights_that_no_file_holds_are_refused(
+    weights: Any, sentence: str, made: tuple[Ranker, Examples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named weights of another kind are one sentence, and no package is left."""
+    named = WithWeights(made[0], {})
+    monkeypatch.setattr(named, "named_weights", lambda: weights)
+    with pytest.raises(UserError, match=sentence):
+        write_package(tmp_path / "p", named, CARD, SCHEMA, made[1])
+    assert list(tmp_path.iterdir()) == []
 
 
 class _TwoGraphs(WithWeights):

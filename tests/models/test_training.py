@@ -93,6 +93,24 @@ def test_training_keeps_its_best_epoch() -> None:
     assert auc(val.y_N, ranker.score(val)) == pytest.approx(max(aucs), abs=1e-9)
 
 
+def test_validation_rows_that_stop_nothing_are_refused() -> None:
+    """Rows of one kind define no AUC, and no rows define nothing: one sentence, and no epoch; log loss takes them."""
+    told: list[int] = []
+    context = FitContext(SILENT, on_epoch=lambda epoch, _: told.append(epoch))
+    train, val = clicks(300), clicks(200, seed=1)
+    for y in (0.0, 1.0):
+        one_kind = val.take(np.flatnonzero(val.y_N == y))
+        with pytest.raises(UserError, match=r"early_stopping\.metric is 'auc'.* are positive: .*set it to log_loss"):
+            build_ranker("linear", MODEL, TRAINING).fit(train, one_kind, context)
+    by_loss = TRAINING.model_copy(update={"early_stopping": EarlyStoppingSection(metric="log_loss")})
+    with pytest.raises(UserError, match="300 training and 0 validation rows; give some"):
+        build_ranker("linear", MODEL, by_loss).fit(train, val.take(slice(0, 0)), context)
+    assert told == []
+    report = build_ranker("linear", MODEL, by_loss).fit(train, val.take(np.flatnonzero(val.y_N == 0)), context)
+    assert told == [1, 2, 3]
+    assert np.isfinite([row["val_log_loss"] for row in report.history]).all()
+
+
 def test_patience_counts_epochs_without_a_real_gain() -> None:
     """Gains below min_delta are kept as the best but do not renew the patience; NaN is never better."""
     section, state = EarlyStoppingSection(patience=2, min_delta=0.1), Stopping()

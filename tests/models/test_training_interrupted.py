@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -19,41 +23,45 @@ from tests.models.outcomes import HEADED, reactions
 from orita.core.progress import SILENT
 from orita.models.neural import NeuralRanker
 from orita.models.ranker import FitContext, FitReport
+from orita.models.training import loop
 from orita.models.training.attempts import run_attempts
+from orita.models.training.batches import Rows
 from orita.models.training.interruption import Interrupted, interruptible
+from orita.models.training.judging import judge
+from orita.models.training.learner import Learner
 from orita.models.two_tower import TwoTower
 
 EPOCHS, STEPS = 4, 6  # of 128 rows each
 
-STRUCK = """
-import os, signal, sys, threading, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from tests.models.test_training_interrupted import fit
-from orita.models.training.interruption import Interrupted
 
-at, signal_, delay = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+class _Struck:
+    """A progress bar that sends its process a signal at a step, or so many seconds after it."""
 
-class Struck:
-    steps = 0
-    def bar(self, title, total=None): return self
-    def __enter__(self): return self
-    def __exit__(self, *exc): return None
-    def describe(self, text): pass
-    def strike(self):
-        time.sleep(delay)
-        os.kill(os.getpid(), signal_)
-    def advance(self, by=1.0):
+    def __init__(self, at: int, signal_: int, delay: float = 0.0) -> None:
+        self.steps, self.at, self.signal, self.delay = 0, at, signal_, delay
+
+    def bar(self, title: str, total: float | None = None) -> _Struck:
+        return self
+
+    def __enter__(self) -> _Struck:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def describe(self, text: str) -> None:
+        pass
+
+    def strike(self) -> None:
+        time.sleep(self.delay)
+        os.kill(os.getpid(), self.signal)
+
+    def advance(self, by: float = 1.0) -> None:
         self.steps += 0 < by <= 128
-        if self.steps == at and delay: threading.Thread(target=self.strike, daemon=True).start()
-        elif self.steps == at: self.strike()
-
-try:
-    print(fit(Path(sys.argv[2]), Struck())[1])
-except Interrupted as stopped:
-    print(stopped)
-    sys.exit(stopped.exit_code)
-"""
+        if self.steps == self.at and self.delay:
+            threading.Thread(target=self.strike, daemon=True).start()
+        elif self.steps == self.at:
+            self.strike()
 
 
 def fit(checkpoints: Path | None, progress: object = SILENT, *, heads: bool = False) -> tuple[FitReport, str]:
@@ -63,19 +71,34 @@ def fit(checkpoints: Path | None, progress: object = SILENT, *, heads: bool = Fa
     ranker = NeuralRanker("two_tower", TwoTower, HEADED if heads else MODEL, section)
     context = FitContext(progress, checkpoints, 3)  # type: ignore[arg-type]
     report = ranker.fit(rows.take(slice(0, 700)), rows.take(slice(700, None)), context)
-    weights = ranker.weights()
+    weights = ranker.named_weights()
     assert set(weights) > {"users.table", "items.table", "network.bias"}
     whole = b"".join(name.encode() + weights[name].tobytes() for name in sorted(weights))
     return report, hashlib.sha256(whole).hexdigest()
 
 
 def struck(checkpoints: Path, step: int, signal_: signal.Signals, delay: float = 0.0) -> tuple[int, str]:
-    """Fit in a process that meets *signal_* at its *step*-th step; return its exit code and what it said."""
-    arguments = [str(Path(__file__).parents[2]), str(checkpoints), str(step), str(int(signal_)), str(delay)]
-    child = subprocess.run(
-        [sys.executable, "-c", STRUCK, *arguments], env={**os.environ}, check=False, capture_output=True, text=True
-    )
-    return child.returncode, child.stdout + child.stderr
+    """Fit in a process that meets *signal_* at its *step*-th step; return its exit code and what it said.
+
+    The process is a fork of one that has only imported this module, since PyTorch takes seconds to import.
+    """
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    heard, said = processes.Pipe(duplex=False)
+    child = processes.Process(target=_fit_struck, args=(said, checkpoints, _Struck(step, signal_, delay)), daemon=True)
+    child.start()
+    said.close()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode, heard.recv() if child.exitcode in (0, 75) else ""
+
+
+def _fit_struck(said: Connection, checkpoints: Path, progress: _Struck) -> None:
+    try:
+        said.send(fit(checkpoints, progress)[1])
+    except Interrupted as stopped:
+        said.send(str(stopped))
+        sys.exit(stopped.exit_code)
 
 
 def storm(checkpoints: Path, kills: int, seed: int) -> int:
@@ -119,31 +142,32 @@ def test_a_training_that_is_asked_to_stop_goes_on_elsewhere(tmp_path: Path) -> N
     assert (report.resumed_from, digest) == (1, fit(None)[1])
 
 
+@pytest.mark.parametrize("epoch", [2, EPOCHS])
+def test_a_request_that_comes_while_an_epoch_is_judged_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    """Also in the last epoch: the epoch is kept, the training says that it stops, and goes on to the same weights."""
+    judged: list[int] = []
+
+    def striking(learner: Learner, val: Rows) -> dict[str, float]:
+        judged.append(1)
+        if len(judged) == epoch:
+            signal.raise_signal(signal.SIGTERM)
+        return judge(learner, val)
+
+    monkeypatch.setattr(loop, "judge", striking)
+    with interruptible(True) as around, pytest.raises(Interrupted, match=f"after {epoch} of {EPOCHS} epochs"):
+        fit(tmp_path)
+    assert around.made
+    report, digest = fit(tmp_path)
+    assert (report.resumed_from, len(judged)) == (epoch, EPOCHS)
+    assert digest == fit(None)[1]
+
+
 def test_a_training_of_several_heads_goes_on_where_it_was(tmp_path: Path) -> None:
     """Stopped in the middle of an epoch and started again, several heads end with the weights of one training."""
-
-    class Stopping:
-        steps = 0
-
-        def bar(self, title: str, total: float | None = None) -> Stopping:
-            return self
-
-        def __enter__(self) -> Stopping:
-            return self
-
-        def __exit__(self, *exc: object) -> None:
-            pass
-
-        def describe(self, text: str) -> None:
-            pass
-
-        def advance(self, by: float = 1.0) -> None:
-            self.steps += 1
-            if self.steps == 9:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(Interrupted, match="asked to stop"):
-        fit(tmp_path, Stopping(), heads=True)
+        fit(tmp_path, _Struck(9, signal.SIGTERM), heads=True)
     report, digest = fit(tmp_path, heads=True)
     assert report.resumed_from is not None
     assert digest == fit(None, heads=True)[1]

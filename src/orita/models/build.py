@@ -3,65 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from orita.core.errors import UserError, closest
 from orita.core.extras import require
 from orita.models.config import HEADED_TYPES, ModelSection, TrainingSection
+from orita.models.objectives import HasHeads
+from orita.models.own_rankers import Maker, make_own
 from orita.models.ranker import Ranker
 
 __all__ = ["RANKERS", "build_ranker"]
 
 
-def build_ranker(type_: str, model: ModelSection, training: TrainingSection) -> Ranker:
+def build_ranker(
+    type_: str, model: ModelSection, training: TrainingSection, own: Mapping[str, Maker] = MappingProxyType({})
+) -> Ranker:
     """Return a ranker of *type_*, not yet fitted.
 
+    Args:
+        type_: which type.
+        model, training: the configuration.
+        own: what makes rankers of the user's own types (`System.own_rankers`), by type.
+
     Raises:
-        UserError: there is no such type; the sentence lists those that exist; or it has one head and several are asked.
+        UserError: there is no such type; the sentence lists those that exist; or it has one head and several are asked;
+            or one of the user's own cannot be made with its parameters.
         MissingExtra: the library that trains it is not installed.
     """
-    if type_ not in RANKERS:
-        raise UserError(
-            f"model.type has the value {type_!r}, allowed are {', '.join(RANKERS)}. {closest(type_, RANKERS)}"
-        )
-    if model.heads and type_ not in HEADED_TYPES:
+    known = (*RANKERS, *own)
+    if type_ not in known:
+        raise UserError(f"model.type has the value {type_!r}, allowed are {', '.join(known)}. {closest(type_, known)}")
+    made = make_own(type_, own[type_], model.parameters.get(type_, {})) if type_ in own else None
+    if model.heads and type_ not in HEADED_TYPES and not isinstance(made, HasHeads):
         raise UserError(
             f"model.heads names {', '.join(model.heads)}, but the type {type_!r} has one head: choose among "
             f"{', '.join(HEADED_TYPES)}, also in 'beside', or leave model.heads out."
         )
-    return RANKERS[type_](model, training)
+    return RANKERS[type_](model, training) if made is None else made
 
 
-def _two_tower(model: ModelSection, training: TrainingSection) -> Ranker:
+def _neural(type_: str, model: ModelSection, training: TrainingSection) -> Ranker:
     require("torch", extra="train")
-    from orita.models.neural import NeuralRanker
-    from orita.models.two_tower import TwoTower
-
-    return NeuralRanker("two_tower", TwoTower, model, training)
-
-
-def _deep_mlp(model: ModelSection, training: TrainingSection) -> Ranker:
-    require("torch", extra="train")
-    from orita.models.deep_mlp import DeepMlp
+    from orita.models.networks import NETWORKS
     from orita.models.neural import NeuralRanker
 
-    return NeuralRanker("deep_mlp", DeepMlp, model, training)
-
-
-def _dcn_v2(model: ModelSection, training: TrainingSection) -> Ranker:
-    require("torch", extra="train")
-    from orita.models.cross_network import CrossNetwork
-    from orita.models.neural import NeuralRanker
-
-    return NeuralRanker("dcn_v2", CrossNetwork, model, training)
-
-
-def _linear(model: ModelSection, training: TrainingSection) -> Ranker:
-    require("torch", extra="train")
-    from orita.models.linear import Linear
-    from orita.models.neural import NeuralRanker
-
-    return NeuralRanker("linear", Linear, model, training)
+    return NeuralRanker(type_, NETWORKS[type_], model, training)
 
 
 def _lightgbm(model: ModelSection, training: TrainingSection) -> Ranker:
@@ -92,10 +79,7 @@ def _popularity(model: ModelSection, training: TrainingSection) -> Ranker:
 
 RANKERS: Mapping[str, Callable[[ModelSection, TrainingSection], Ranker]] = MappingProxyType(
     {
-        "two_tower": _two_tower,
-        "deep_mlp": _deep_mlp,
-        "dcn_v2": _dcn_v2,
-        "linear": _linear,
+        **{type_: partial(_neural, type_) for type_ in ("two_tower", "deep_mlp", "dcn_v2", "linear")},
         "lightgbm": _lightgbm,
         "lambdamart": _lambdamart,
         "factor_blend": _factor_blend,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -24,6 +27,7 @@ __all__ = [
     "TrainingSection",
     "is_metric",
     "metric_at_k",
+    "with_own_types",
 ]
 
 MetricName = Literal[
@@ -80,22 +84,58 @@ HEADED_TYPES = ("two_tower", "deep_mlp", "dcn_v2", "linear")
 """The types that can have a head for each of several outcomes."""
 
 
-def _known_type(name: str) -> str:
-    if name not in MODEL_TYPES:
-        raise ValueError(f"it is not a type of model. {closest(name, MODEL_TYPES)}")
+_OWN_TYPES = "types of model that the system declares"
+
+
+def with_own_types(names: Iterable[str]) -> Mapping[str, Any] | None:
+    """Return what sections are validated with (`Section.known`) where a system declares types of model of its own."""
+    own = tuple(names)
+    return {_OWN_TYPES: own} if own else None
+
+
+def _own_types(info: ValidationInfo) -> tuple[str, ...]:
+    own: tuple[str, ...] = (info.context or {}).get(_OWN_TYPES, ())
+    return own
+
+
+def _known_type(name: str, info: ValidationInfo) -> str:
+    known = (*MODEL_TYPES, *_own_types(info))
+    if name not in known:
+        raise ValueError(f"it is not a type of model. {closest(name, known)}")
     return name
 
 
 ModelType = Annotated[str, AfterValidator(_known_type)]
 
 
-def _no_blend(name: str) -> str:
+def _can_be_member(name: str) -> str:
     if name == "factor_blend":
         raise ValueError("a blend is no member of a blend.")
+    if name not in MODEL_TYPES:
+        raise ValueError("a blend is made of built-in types alone.")
     return name
 
 
-_Member = Annotated[ModelType, AfterValidator(_no_blend)]
+_Member = Annotated[ModelType, AfterValidator(_can_be_member)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter of a user's own type as it is kept: lists as tuples, as everywhere in the configuration."""
+    each = [_number(one) for one in (value if isinstance(value, list | tuple) else [value])]
+    if not all(one is None or isinstance(one, bool | int | float | str) for one in each):
+        raise ValueError("a parameter is a number, a text, true, false, null, or a list of these.")
+    if not all(math.isfinite(one) for one in each if isinstance(one, float)):
+        raise ValueError("a number must be finite.")
+    return tuple(each) if isinstance(value, list | tuple) else each[0]
+
+
+def _number(value: Any) -> Any:
+    """Return what 1e-4 means: YAML takes it, without a dot, for a text."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+_EXPONENT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")
+_Parameter = Annotated[Any, AfterValidator(_plain)]
 
 _Metric = Annotated[str, AfterValidator(_known_metric)]
 _Width = Annotated[int, Field(ge=1, le=8192)]
@@ -164,6 +204,9 @@ class ModelSection(Section):
 
     *heads* names outcomes that are learned beside the label, each by a head of its own; *objective* says what one unit
     of each is worth in the served score (`orita.models.objectives`), and decides nothing in training.
+
+    *parameters* are what types of your own are made with, by type: keyword arguments, each a number, a text, true,
+    false, null, or a list of these.
     """
 
     type: ModelType = "two_tower"
@@ -182,18 +225,34 @@ class ModelSection(Section):
     objective: dict[str, Annotated[float, Field(ge=-1e9, le=1e9)]] = {}
     factors: FactorsSection = FactorsSection()
     popularity: PopularitySection = PopularitySection()
+    parameters: dict[str, dict[str, _Parameter]] = {}
+
+    @field_validator("parameters")
+    @classmethod
+    def _parameters_are_read(cls, value: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        for name in value:
+            if name in MODEL_TYPES:
+                raise ValueError(f"{name} is a built-in type, which has keys of its own; parameters are of your own")
+            if name not in _own_types(info):
+                raise ValueError(
+                    f"{name} is no type that the system declares, as its rankers(…) do. "
+                    f"{closest(name, _own_types(info))}"
+                )
+        return value
 
     @field_validator("heads")
     @classmethod
     def _type_has_heads(cls, value: dict[str, HeadSection], info: ValidationInfo) -> dict[str, HeadSection]:
-        if value and (type_ := info.data.get("type", HEADED_TYPES[0])) not in HEADED_TYPES:
+        type_ = info.data.get("type", HEADED_TYPES[0])
+        if value and type_ not in (*HEADED_TYPES, *_own_types(info)):
             raise ValueError(f"the type {type_} has one head; take {', '.join(HEADED_TYPES)}, or leave heads out")
         return value
 
     @field_validator("objective")
     @classmethod
     def _objective_weighs_heads(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        if value and not info.data.get("heads", True):
+        own = info.data.get("type") in _own_types(info)  # which says itself what heads it has
+        if value and not own and not info.data.get("heads", True):
             raise ValueError("it weighs heads, and model.heads names none; name outcomes there, or leave it out")
         if value and not any(value.values()):
             raise ValueError("all weights are 0; give one another value")

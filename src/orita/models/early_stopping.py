@@ -1,13 +1,42 @@
-"""When training has stopped gaining: the best epoch so far, and how long ago the last real gain was."""
+"""When training has stopped gaining: the best epoch so far, and how long ago the last real gain was.
+
+Legend: N rows.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy.typing as npt
+
+from orita.core.errors import UserError
 from orita.models.config import EarlyStoppingSection
 
-__all__ = ["Stopping"]
+__all__ = ["Stopping", "check_can_stop"]
+
+
+def check_can_stop(y_N: npt.NDArray[Any], key: str, metric: str, others: str) -> None:
+    """Refuse validation rows that do not define the figure that is to end a training, before it begins.
+
+    Without the figure no epoch is better than another: training would end by patience alone, with whatever weights.
+
+    Args:
+        y_N: labels of the validation rows, of which there are some.
+        key: which configuration key names *metric*.
+        metric: ``auc``, or a figure that rows of one kind define.
+        others: what the key may say instead.
+
+    Raises:
+        UserError: the metric is ``auc``, and they are of one kind.
+    """
+    positives = int((y_N > 0).sum())
+    if metric == "auc" and positives in (0, len(y_N)):
+        raise UserError(
+            f"{key} is 'auc', and of {len(y_N)} validation rows {positives} are positive: an AUC needs both kinds. "
+            f"Give more validation rows, or set it to {others}."
+        )
 
 
 @dataclass(frozen=True, slots=True)

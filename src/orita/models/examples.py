@@ -5,8 +5,8 @@ Legend: N rows, F features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,16 @@ class Examples:
             outcomes={name: told_N[rows] for name, told_N in self.outcomes.items()},
             label=self.label,
         )
+
+    def select(self, names: Sequence[str]) -> Examples:
+        """Return these rows with the named features alone, in the given order.
+
+        Raises:
+            NotFound: there is no such feature.
+        """
+        places = [self.schema.index(name) for name in names]
+        schema = FeatureSchema(tuple(self.schema.columns[place] for place in places))
+        return replace(self, schema=schema, x_NF=np.ascontiguousarray(self.x_NF[:, places]))
 
     def and_then(self, others: Examples) -> Examples:
         """Return these rows and then *others*, which have the same features; outcomes are those that both have."""

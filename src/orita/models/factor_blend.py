@@ -31,6 +31,7 @@ from orita.models.factors import Answers, learn_factors
 from orita.models.fold_in import OUTPUTS, FoldIn
 from orita.models.graph import INPUTS, ITEMS_FILE, MODEL_FILE, USERS_FILE
 from orita.models.inlining import Inlining
+from orita.models.learnable import check_can_learn
 from orita.models.ranker import FitContext, FitReport, Ranker
 from orita.models.vocabulary import Vocabulary
 
@@ -80,12 +81,9 @@ class FactorBlend:
         """Learn factors, and on top of them each of the rankers, which *val* stops.
 
         Raises:
-            UserError: there are no rows to learn from or to stop by, or one user alone.
+            UserError: there are no rows to learn from or to stop by, rows of one kind or one user alone.
         """
-        if len(train) == 0 or len(val) == 0:
-            raise UserError(
-                f"factor_blend was given {len(train)} training and {len(val)} validation rows; give some of each."
-            )
+        check_can_learn("factor_blend", train, val)
         learned = _Learning.of(train, self._section, context.seed)
         told_NT = learned.told_by_others(context.progress, f"{context.title}: factors")
         above = learned.columns.replaced(train, OUTPUTS, told_NT)

@@ -14,8 +14,10 @@ from orita.core.errors import UserError
 from orita.models.boosting import Forest, Growth, grow
 from orita.models.compose import Composer
 from orita.models.config import LightGBMSection, ModelSection
+from orita.models.early_stopping import check_can_stop
 from orita.models.examples import Examples
 from orita.models.graph import MODEL_FILE
+from orita.models.learnable import check_can_learn
 from orita.models.ranker import FitContext, FitReport
 
 __all__ = ["GradientBoosting", "grow_classifier", "probabilities"]
@@ -40,12 +42,10 @@ class GradientBoosting:
         """Grow trees on *train* until ``early_stopping`` ends it by *val*, or ``max_trees`` are there.
 
         Raises:
-            UserError: there are no rows to learn from or to stop by, or only rows of one kind to stop by AUC.
+            UserError: there are no rows to learn from or to stop by, or only rows of one kind to learn from or to stop
+                by AUC.
         """
-        if len(train) == 0 or len(val) == 0:
-            raise UserError(
-                f"lightgbm was given {len(train)} training and {len(val)} validation rows; give some of each."
-            )
+        check_can_learn("lightgbm", train, val)
         grown = grow_classifier(self._section, train, val, context)
         self._forest = grown.forest
         return FitReport(grown.history, grown.params)
@@ -72,12 +72,7 @@ def grow_classifier(section: LightGBMSection, train: Examples, val: Examples, co
     Raises:
         UserError: growing is to stop by an AUC that *val* does not define, so that it would stop at the first tree.
     """
-    positives = int((val.y_N > 0).sum())
-    if section.early_stopping == "auc" and positives in (0, len(val)):
-        raise UserError(
-            f"lightgbm.early_stopping is 'auc', and of {len(val)} validation rows {positives} are positive: an AUC "
-            "needs both kinds. Give more validation rows, or set it to log_loss or none."
-        )
+    check_can_stop(val.y_N, "lightgbm.early_stopping", section.early_stopping, "log_loss or none")
     first = _STOPPED_BY[section.early_stopping]
     metrics = [first, *(name for name in _FIGURES if name != first)]
     return grow(section, {"objective": "binary", "metric": metrics}, _FIGURES, train, val, context)

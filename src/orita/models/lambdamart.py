@@ -22,6 +22,7 @@ from orita.models.config import ModelSection
 from orita.models.examples import Examples
 from orita.models.gradient_boosting import probabilities
 from orita.models.graph import MODEL_FILE
+from orita.models.learnable import check_can_learn
 from orita.models.ranker import FitContext, FitReport
 
 __all__ = ["LambdaMart"]
@@ -55,12 +56,10 @@ class LambdaMart:
         It stops by nDCG whether ``early_stopping`` says ``auc`` or ``log_loss``: neither sees the order within a list.
 
         Raises:
-            UserError: there are no rows to learn from or to stop by, or those to stop by cannot be calibrated on.
+            UserError: there are no rows to learn from or to stop by, only rows of one kind to learn from, or those to
+                stop by cannot be calibrated on.
         """
-        if len(train) == 0 or len(val) == 0:
-            raise UserError(
-                f"lambdamart was given {len(train)} training and {len(val)} validation rows; give some of each."
-            )
+        check_can_learn("lambdamart", train, val)
         (train, train_sizes_L), (val, val_sizes_L) = _in_lists(train), _in_lists(val)
         sizes = train_sizes_L, val_sizes_L
         grown = grow(self._section, _OBJECTIVE, _FIGURES, train, val, context, sizes=sizes)

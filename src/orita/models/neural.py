@@ -22,8 +22,10 @@ import torch
 from orita.core.errors import UserError
 from orita.models.compose import Composer
 from orita.models.config import ModelSection, TrainingSection
+from orita.models.early_stopping import check_can_stop
 from orita.models.examples import Examples
 from orita.models.graph import ITEMS_FILE, MODEL_FILE, USERS_FILE
+from orita.models.learnable import check_can_learn
 from orita.models.objectives import Head, check_objective, heads_for, targets
 from orita.models.perceptron import to_array
 from orita.models.preparation import Preparation
@@ -64,10 +66,11 @@ class NeuralRanker:
 
         Raises:
             NotFound: a head is no outcome of the rows, or the objective weighs what is no head.
-            UserError: there are no rows to learn from, an outcome is negative, or the objective weighs one left out.
+            UserError: there are no rows to learn from or to stop by, only rows of one kind to learn from or to stop by
+                AUC; an outcome is negative, or the objective weighs one left out.
         """
-        if len(train_rows) == 0:
-            raise UserError("training was given 0 rows; give at least one, and both clicks and non-clicks.")
+        check_can_learn(self._type, train_rows, val)
+        check_can_stop(val.y_N, "training.early_stopping.metric", self._training.early_stopping.metric, "log_loss")
         self._heads, left_out = heads_for(train_rows, self._model.heads)
         for name in self._model.objective:
             if name in left_out:
@@ -103,7 +106,7 @@ class NeuralRanker:
         """Return ``p_NH``, the output of each head, not calibrated."""
         return self._outputs(rows)
 
-    def weights(self) -> dict[str, npt.NDArray[Any]]:
+    def named_weights(self) -> dict[str, npt.NDArray[Any]]:
         """Return the fitted weights by name: those of the network, and the two tables of ids."""
         return {name: to_array(tensor) for name, tensor in self._parts()[3].weights().items()}
 

@@ -20,6 +20,7 @@ from orita.models.config import ModelSection
 from orita.models.examples import Examples
 from orita.models.graph import ITEMS_FILE, MODEL_FILE
 from orita.models.item_prior import ItemPrior
+from orita.models.learnable import check_can_learn
 from orita.models.ranker import FitContext, FitReport
 from orita.models.vocabulary import Vocabulary
 from orita.stats.metrics import auc, log_loss
@@ -51,10 +52,9 @@ class Popularity:
         """Take the click rates of *train*, and the counts of its items where the features do not tell them.
 
         Raises:
-            UserError: there are no rows to learn from.
+            UserError: there are no rows to learn from or to judge by, or only rows of one kind to learn from.
         """
-        if len(train) == 0:
-            raise UserError("training was given 0 rows; give at least one, and both clicks and non-clicks.")
+        check_can_learn("popularity", train, val)
         self._prior = ItemPrior.fit(train, float(self._smoothing))
         self._width = len(train.schema)
         names = train.schema.names
@@ -66,8 +66,6 @@ class Popularity:
             "from_features": self._columns is not None,
             "expected_by": self._prior.name,
         }
-        if len(val) == 0:
-            return FitReport([], params)
         scores_N = self.score(val)
         figures = {"val_log_loss": log_loss(val.y_N, scores_N), "val_auc": auc(val.y_N, scores_N)}
         history = {"epoch": 1.0, "train_loss": log_loss(train.y_N, self.score(train)), **figures, "seconds": 0.0}

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from orita.core.progress import Progress
+from orita.core.progress import SILENT, Progress
 from orita.models.examples import Examples
 
 __all__ = ["FitContext", "FitReport", "Ranker"]
@@ -26,7 +26,7 @@ class FitContext:
     """What a fit is given beside its data.
 
     Attributes:
-        progress: where to draw progress.
+        progress: where to draw progress; by default nowhere.
         checkpoints: a folder for checkpoints; a fit that finds one there goes on from it. None: no checkpoints.
         seed: fixes every random choice.
         title: what progress is called.
@@ -34,7 +34,7 @@ class FitContext:
             checkpoint; what it raises ends the fit. None: nobody is told. A type need not tell.
     """
 
-    progress: Progress
+    progress: Progress = SILENT
     checkpoints: Path | None = None
     seed: int = 0
     title: str = "Train"
@@ -65,7 +65,12 @@ class Ranker(Protocol):
         ...
 
     def fit(self, train: Examples, val: Examples, context: FitContext) -> FitReport:
-        """Learn from *train*; *val* is for early stopping and nothing else."""
+        """Learn from *train*; *val* is for early stopping and nothing else.
+
+        Orita never asks it of *train* without clicks or without rows that have none, nor of an empty *val*: one
+        sentence refuses those for every type (`orita.models.learnable`). A *val* of one kind may come; a ranker that
+        cannot stop by it refuses it by a `UserError`.
+        """
         ...
 
     def score(self, rows: Examples) -> npt.NDArray[np.float32]:

@@ -1,5 +1,12 @@
-"""A project: a folder with a system's declarations and configuration, opened as one object."""
+"""A project: a folder with a system's declarations and configuration, opened as one object.
 
-from orita.project.opening import FILES, OritaConfig, Project, builtin_systems, open_project, scaffold
+from orita.project import open_project
 
-__all__ = ["FILES", "OritaConfig", "Project", "builtin_systems", "open_project", "scaffold"]
+project = open_project()
+train, val = project.examples("train"), project.examples("val")
+"""
+
+from orita.project.opening import builtin_systems, open_project, scaffold
+from orita.project.project import FILES, OritaConfig, Project, actor
+
+__all__ = ["FILES", "OritaConfig", "Project", "actor", "builtin_systems", "open_project", "scaffold"]

@@ -2,158 +2,33 @@
 
 from __future__ import annotations
 
-import getpass
+import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orita
-from orita.core.clock import Clock, SystemClock
-from orita.core.config import ENVIRONMENT_PREFIX, Loaded, Section, Setting, load
+from orita.core.config import ENVIRONMENT_PREFIX, Loaded, Section, load
 from orita.core.errors import NotFound, OritaError, UserError, closest
-from orita.core.home import DEFAULT_TENANT, Home
-from orita.core.progress import SILENT, Progress
-from orita.events.log.log import EventLog
-from orita.events.log.opening import EventLogConfig, open_log
-from orita.features.api.feature_store import FeatureStore
-from orita.features.generations.generations import Generations
-from orita.features.generations.opening import OnlineConfig, open_generations
-from orita.features.online.following import OnlineFeatures
-from orita.features.plan import plan_of
+from orita.core.home import Home
 from orita.features.registry.registry import FeatureRegistry
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
-from orita.models.package import Package, load_package, package_schema
+from orita.models.config import with_own_types
+from orita.models.own_rankers import check_names
+from orita.models.package import package_schema
+from orita.models.source_digest import file_digest
 from orita.monitoring.config import MonitoringConfig
 from orita.pipelines.config import DataConfig, ModelConfig
-from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue
-from orita.registry.config import RegistryConfig
-from orita.registry.trust import trust_of
-from orita.serving.config import ServingConfig
+from orita.project.project import FILES, MAIN, OritaConfig, Project
 
-__all__ = ["FILES", "OritaConfig", "Project", "builtin_systems", "open_project", "scaffold"]
+__all__ = ["builtin_systems", "open_project", "scaffold"]
 
-FILES = ("data_config.yaml", "model_config.yaml", "monitoring_config.yaml")
-_MAIN = "orita.yaml"
 _DECLARATIONS = "features.py"
-
-
-class OritaConfig(Section):
-    """``orita.yaml``: what the project is about and where its parts run.
-
-    Attributes:
-        system: the name of a built-in system, or a Python file that declares one.
-        tenant: whose data these are.
-        events: the event log.
-        online: the online store.
-        registry: the catalogue of models.
-        serving: the server.
-    """
-
-    system: str = "feed"
-    tenant: str = DEFAULT_TENANT
-    events: EventLogConfig = EventLogConfig()
-    online: OnlineConfig = OnlineConfig()
-    registry: RegistryConfig = RegistryConfig()
-    serving: ServingConfig = ServingConfig()
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """Everything that a command needs to know."""
-
-    folder: Path
-    home: Home
-    system: System
-    main: Loaded[OritaConfig]
-    data: Loaded[DataConfig]
-    model: Loaded[ModelConfig]
-    monitoring: Loaded[MonitoringConfig]
-
-    def workspace(
-        self, *, source: Path | None = None, progress: Progress = SILENT, clock: Clock | None = None
-    ) -> Workspace:
-        """Return the surroundings of a pipeline run.
-
-        Args:
-            source: data to ingest; None: the synthetic world.
-            progress: where to draw progress.
-            clock: tells the time.
-        """
-        return Workspace(
-            home=self.home,
-            system=self.system,
-            data=self.data.value,
-            model=self.model.value,
-            monitoring=self.monitoring.value,
-            events=self.main.value.events,
-            online=self.main.value.online,
-            registry=self.main.value.registry,
-            source=source,
-            actor=actor(),
-            clock=clock or SystemClock(),
-            progress=progress,
-        )
-
-    def feature_store(self, *, online: OnlineFeatures | None = None) -> FeatureStore:
-        """Open the feature store; *online* is what reads the online state where this process has it open already."""
-        events = self.main.value.events
-        return FeatureStore(
-            self.home,
-            self.system,
-            log=self.event_log(),
-            partitions=events.partitions,
-            generations=None if online else self.generations(),
-            online=online,
-            memory_mb=self.data.value.validation.memory_mb,
-            validation=self.data.value.validation,
-        )
-
-    def catalogue(self) -> Catalogue:
-        """Return the catalogue of models."""
-        return Catalogue(self.home, config=self.main.value.registry)
-
-    def load_package(self, folder: Path) -> Package:
-        """Open the package in *folder*.
-
-        Raises:
-            UserError: it is damaged, or not of who is trusted.
-        """
-        return load_package(folder, trust=trust_of(self.main.value.registry, self.home))
-
-    def event_log(self) -> EventLog:
-        """Open the event log; who opens it closes it."""
-        return open_log(self.main.value.events, self.home)
-
-    def generations(self) -> Generations:
-        """Return the generations of the online state; who asks for them closes them."""
-        return open_generations(self.main.value.online, self.home, self.system.name)
-
-    def online_features(self, *, ahead: bool = False) -> OnlineFeatures:
-        """Open what reads the online state and follows what is published; *ahead*: items are read into memory first."""
-        return OnlineFeatures(plan_of(self.system), self.generations(), ahead=ahead)
-
-    def settings(self) -> dict[str, tuple[Setting, ...]]:
-        """Return every effective value with its origin, by file."""
-        return {
-            _MAIN: self.main.settings,
-            FILES[0]: self.data.settings,
-            FILES[1]: self.model.settings,
-            FILES[2]: self.monitoring.settings,
-        }
-
-
-def actor() -> str:
-    """Return who runs this process, for audit trails."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        return "unknown"
 
 
 def builtin_systems() -> dict[str, Path]:
@@ -186,9 +61,10 @@ def open_project(
         raise UserError(f"the project folder {folder} does not exist: 'orita init {folder.name}' makes one.")
     given = list(overrides)
     _refuse_unknown_roots(given)
-    main = load(OritaConfig, folder / _MAIN, overrides=given)
+    main = load(OritaConfig, folder / MAIN, overrides=given)
     name = system or main.value.system
-    declared, defaults = _declared(name, folder)
+    file, defaults = _file_of(name, folder)
+    declared = _load_system(file)
     root = Home.default(main.value.tenant, folder).root if home is None else home.absolute()
     opened = Home(root, main.value.tenant)
     return Project(
@@ -197,8 +73,9 @@ def open_project(
         system=FeatureRegistry.of(opened, declared.name).kept_for(declared, _served(opened, declared.name)),
         main=main,
         data=_read(DataConfig, FILES[0], folder, defaults, given),
-        model=_read(ModelConfig, FILES[1], folder, defaults, given),
+        model=_read(ModelConfig, FILES[1], folder, defaults, given, with_own_types(declared.own_rankers)),
         monitoring=_read(MonitoringConfig, FILES[2], folder, defaults, given),
+        code=file_digest(file),
     )
 
 
@@ -210,12 +87,12 @@ def scaffold(folder: Path, system: str) -> list[Path]:
         UserError: the folder has one of the files already; nothing is written.
     """
     source = _builtin(system)
-    targets = [folder / name for name in (_MAIN, _DECLARATIONS, *FILES)]
+    targets = [folder / name for name in (MAIN, _DECLARATIONS, *FILES)]
     taken = [path for path in targets if path.exists()]
     if taken:
         raise UserError(f"{taken[0]} exists already: choose another folder, or delete it first.")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MAIN).write_text(
+    (folder / MAIN).write_text(
         "# What this project is about. `orita config` shows every key and where its value comes from.\n"
         f"system: {_DECLARATIONS}\n"
     )
@@ -234,18 +111,25 @@ def _served(home: Home, system: str) -> Iterator[FeatureSchema]:
         yield package_schema(file.parent)
 
 
-def _read(section: type[S], name: str, folder: Path, defaults: Path | None, given: list[str]) -> Loaded[S]:
+def _read(
+    section: type[S],
+    name: str,
+    folder: Path,
+    defaults: Path | None,
+    given: list[str],
+    known: Mapping[str, Any] | None = None,
+) -> Loaded[S]:
     own = folder / name
     fallback = defaults / "config" / name if defaults else None
-    return load(section, own if own.exists() or fallback is None else fallback, overrides=given)
+    return load(section, own if own.exists() or fallback is None else fallback, overrides=given, known=known)
 
 
-def _declared(name: str, folder: Path) -> tuple[System, Path | None]:
-    """Return the system that *name* means, and the folder of its shipped configuration if it is built in."""
+def _file_of(name: str, folder: Path) -> tuple[Path, Path | None]:
+    """Return the file of the system that *name* means, and the folder of what is shipped with it if it is built in."""
     if name.endswith(".py"):
-        return _load_system(folder / name), None
+        return folder / name, None
     builtin = _builtin(name)
-    return _load_system(builtin / "implementation" / "data_models.py"), builtin
+    return builtin / "implementation" / "data_models.py", builtin
 
 
 def _builtin(name: str) -> Path:
@@ -257,20 +141,25 @@ def _builtin(name: str) -> Path:
 
 def _load_system(file: Path) -> System:
     if not file.exists():
-        raise UserError(f"{file} does not exist: 'system' in {_MAIN} must name a Python file that declares a system.")
-    spec = importlib.util.spec_from_file_location(f"orita_project_{file.stem}", file)
+        raise UserError(f"{file} does not exist: 'system' in {MAIN} must name a Python file that declares a system.")
+    # Dataclasses and inspection look a class up in its module, so the module is known by a name that no other file has.
+    name = f"orita_project_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except OritaError:
-        raise
     except Exception as error:
+        del sys.modules[name]
+        if isinstance(error, OritaError):
+            raise
         raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
     found = {id(value): value for value in vars(module).values() if isinstance(value, System)}
     if len(found) != 1:
         raise UserError(f"{file} declares {len(found)} systems; exactly one 'system(…)' is needed.")
-    return next(iter(found.values()))
+    declared = next(iter(found.values()))
+    check_names(declared.own_rankers, str(file))
+    return declared
 
 
 def _refuse_unknown_roots(overrides: list[str]) -> None:

@@ -8,6 +8,7 @@ from orita.models.evaluation.figures import METRICS
 from orita.models.evaluation.importance import Importance, permutation_importance
 from orita.models.evaluation.judging import Evaluation, Slice, evaluate
 from orita.models.evaluation.report import Rival, write_evaluation_report
+from orita.models.evaluation.top_errors import TopError, top_errors
 from orita.models.evaluation.tradeoff_report import HeadsJudged, evaluate_heads
 from orita.models.evaluation.worst_slices import WorstSlice, WorstSlices, worst_slices
 
@@ -21,6 +22,7 @@ __all__ = [
     "Importance",
     "Rival",
     "Slice",
+    "TopError",
     "WorstSlice",
     "WorstSlices",
     "compare",
@@ -28,6 +30,7 @@ __all__ = [
     "evaluate",
     "evaluate_heads",
     "permutation_importance",
+    "top_errors",
     "worst_slices",
     "write_evaluation_report",
 ]

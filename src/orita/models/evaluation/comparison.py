@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orita.core.errors import UserError
-from orita.models.evaluation.figures import Catalogue, Judged, Scores, check, figure
+from orita.models.evaluation.figures import check, check_both_kinds, figure
+from orita.models.evaluation.scored_rows import Catalogue, ScoredRows, Scores
 from orita.models.examples import Examples
 from orita.stats.delong import AucDifference, delong_difference
-from orita.stats.resampling import Draws, Statistic, percentiles, resample
+from orita.stats.resampling import LEAST_CLUSTERS, Draws, Statistic, interval_ends, resample, rests_on
 
 __all__ = ["Comparison", "Difference", "compare"]
 
@@ -32,28 +32,48 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """AUC of *a* − AUC of *b* on the same rows; *better* says that the whole interval lies above 0.
+    """AUC of *a* − AUC of *b* on the same rows; *better* says that the whole interval lies above 0, over enough users.
 
     Attributes:
         a, b, delta: both AUCs and their difference.
-        low, high: the interval of the paired bootstrap over users.
-        better: whether *low* is above 0.
-        rows, confidence: how many rows; of the intervals.
-        delong: the difference by DeLong's test, which takes rows as independent: beside the bootstrap it shows what
-            repeated users do to the interval. None where there are fewer than two positives or negatives.
+        low, high: the interval of the paired bootstrap over users; None where one user has all rows of a kind.
+        better: whether *low* is above 0, and *users* are at least `LEAST_CLUSTERS`.
+        rows, users: how many rows; how many users the AUC rests on: those that have rows of the rarer kind.
+        confidence: of the intervals.
+        delong: the difference by DeLong's test over users (Obuchowski's variance), which needs no resamples. None where
+            there are fewer than two positives or negatives, or users.
         metrics: every other figure that was asked for.
     """
 
     a: float
     b: float
     delta: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     better: bool
     rows: int
+    users: int
     confidence: float
     delong: AucDifference | None = None
     metrics: dict[str, Difference] = field(default_factory=dict)
+
+    @property
+    def too_few(self) -> str:
+        """Why nothing can be sure on these rows, or an empty text."""
+        if self.users >= LEAST_CLUSTERS:
+            return ""
+        return (
+            f"the rarer kind of rows (clicks, or rows without) is of {_counted(self.users)} only, and "
+            f"{LEAST_CLUSTERS} are needed to be sure"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """In words: surely better, surely worse, or neither."""
+        if self.better:
+            return "surely better"
+        worse = self.high is not None and self.high < 0 and not self.too_few
+        return "surely worse" if worse else "not surely better or worse"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain JSON values."""
@@ -85,34 +105,28 @@ def compare(
     """
     for scores_N in (scores_a_N, scores_b_N):
         check(scores_N, rows, metrics)
+    check_both_kinds(rows)
     catalogue = Catalogue.of(rows.items_N, train)
-    a, b = Judged(scores_a_N, rows, catalogue), Judged(scores_b_N, rows, catalogue)
-    negatives = len(rows) - a.positives
-    if not a.positives or not negatives:
-        raise UserError(
-            f"an AUC needs positives and negatives, the {len(rows)} rows hold only one kind; use more rows."
-        )
+    a, b = ScoredRows(scores_a_N, rows, catalogue), ScoredRows(scores_b_N, rows, catalogue)
     found = _differences(a, b, tuple(dict.fromkeys(("auc", *metrics))), resamples, confidence, seed)
-    auc = found.pop("auc")
-    assert auc.low is not None and auc.high is not None  # an AUC that is defined has an interval
-    return Comparison(
-        auc.a,
-        auc.b,
-        auc.delta,
-        auc.low,
-        auc.high,
-        auc.low > 0,
-        len(rows),
-        confidence,
-        delong=delong_difference(rows.y_N, scores_a_N, scores_b_N, confidence=confidence)
-        if min(a.positives, negatives) > 1
-        else None,
-        metrics=found,
-    )
+    auc, users = found.pop("auc"), rests_on(a.y_N, a.user_N)
+    better = auc.low is not None and auc.low > 0 and users >= LEAST_CLUSTERS
+    ends = (auc.low, auc.high, better)
+    return Comparison(auc.a, auc.b, auc.delta, *ends, len(rows), users, confidence, _delong(a, b, confidence), found)
+
+
+def _delong(a: ScoredRows, b: ScoredRows, confidence: float) -> AucDifference | None:
+    if min(a.positives, len(a) - a.positives, rests_on(a.y_N, a.user_N)) < 2:
+        return None
+    return delong_difference(a.y_N, a.scores_N, b.scores_N, clusters_N=a.user_N, confidence=confidence)
+
+
+def _counted(users: int) -> str:
+    return "one user" if users == 1 else f"{users} users"
 
 
 def _differences(
-    a: Judged, b: Judged, names: Sequence[str], resamples: int, confidence: float, seed: int
+    a: ScoredRows, b: ScoredRows, names: Sequence[str], resamples: int, confidence: float, seed: int
 ) -> dict[str, Difference]:
     values = {name: (figure(name).value(a), figure(name).value(b)) for name in names}
     defined = {name: pair for name, pair in values.items() if all(map(math.isfinite, pair))}
@@ -126,6 +140,8 @@ def _differences(
     for name, (of_a, of_b) in defined.items():
         low = high = None
         if f"a {name}" in resampled:
-            low, high = percentiles(resampled[f"a {name}"] - resampled[f"b {name}"], confidence)
+            apart_R, users = resampled[f"a {name}"] - resampled[f"b {name}"], pairs[f"a {name}"].clusters
+            ends = interval_ends(of_a - of_b, apart_R, users, confidence)
+            low, high = (None, None) if math.isnan(ends[0]) else ends
         found[name] = Difference(of_a, of_b, of_a - of_b, low, high)
     return found

@@ -17,8 +17,10 @@ import numpy.typing as npt
 from orita.core.errors import UserError, closest
 from orita.core.progress import SILENT, Progress
 from orita.models.config import MetricName, is_metric
-from orita.models.evaluation.figures import Catalogue, Judged, check, figure
+from orita.models.evaluation.figures import check, figure
+from orita.models.evaluation.scored_rows import Catalogue, ScoredRows
 from orita.models.examples import Examples
+from orita.models.learnable import check_can_learn
 from orita.models.ranker import FitContext, Ranker
 
 __all__ = ["CrossValidation", "Fold", "cross_validate", "shuffled_folds", "time_folds"]
@@ -147,6 +149,7 @@ def cross_validate(
         kept = len(ranked) - max(1, round(len(ranked) * val_share))
         fit, val, judged = rows.take(ranked[:kept]), rows.take(ranked[kept:]), rows.take(test)
         model = build()
+        check_can_learn(model.type, fit, val)
         model.fit(fit, val, FitContext(progress, None, seed, f"Fold {number} of {folds}"))
         done.append(Fold(len(fit), len(val), len(judged), _score(model, judged, fit, metric, number)))
     scores = [fold.score for fold in done]
@@ -156,7 +159,7 @@ def cross_validate(
 def _score(model: Ranker, rows: Examples, train: Examples, metric: str, number: int) -> float:
     scores_N = model.score(rows)
     check(scores_N, rows, (metric,))
-    value = figure(metric).value(Judged(scores_N, rows, Catalogue.of(rows.items_N, train)))
+    value = figure(metric).value(ScoredRows(scores_N, rows, Catalogue.of(rows.items_N, train)))
     if not math.isfinite(value):
         raise UserError(f"fold {number} has {len(rows)} rows, which do not define {metric}; use fewer folds.")
     return value

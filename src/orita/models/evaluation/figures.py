@@ -1,6 +1,6 @@
 """Every figure of an evaluation, by name: how it is computed, how it is resampled, which way is better.
 
-Legend: N rows, U users.
+Legend: N rows.
 """
 
 from __future__ import annotations
@@ -8,76 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from orita.core.errors import UserError, closest
 from orita.models.config import MetricName, is_metric, metric_at_k
-from orita.models.examples import Examples, Ids
+from orita.models.evaluation.scored_rows import ScoredRows, Scores
+from orita.models.examples import Examples
 from orita.stats import metrics, ranking, resampled_figures
-from orita.stats.resampling import Draws, RowMean, Statistic, group_mean, percentiles, resample
+from orita.stats.resampling import Draws, Statistic, group_mean, interval_ends, resample
 
-__all__ = ["METRICS", "Catalogue", "Figure", "Figures", "Judged", "check", "figure", "intervals"]
+__all__ = ["METRICS", "Figure", "Figures", "check", "check_both_kinds", "figure", "figures", "intervals"]
 
-Scores = npt.NDArray[np.float32]
 Figures = dict[str, float | None]
 
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """The items there are, and how surprising each row's item is.
-
-    Attributes:
-        items: how many items could have been shown: those of the training rows and of the rows that are judged.
-        information_N: −log2 of each row's item's share of the training rows; None without training rows.
-    """
-
-    items: int
-    information_N: npt.NDArray[np.float64] | None
-
-    @classmethod
-    def of(cls, items_N: Ids, train: Examples | None) -> Catalogue:
-        """Return the catalogue of *items_N* and the training rows."""
-        seen = items_N[:0] if train is None else train.items_N
-        known_I, item_K = np.unique(np.concatenate([seen, items_N]), return_inverse=True)
-        if not len(seen):
-            return cls(len(known_I), None)
-        counts_I = np.bincount(item_K[: len(seen)], minlength=len(known_I))
-        return cls(len(known_I), ranking.self_information(counts_I)[item_K[len(seen) :]])
-
-    def take(self, rows: npt.NDArray[np.intp]) -> Catalogue:
-        """Return the catalogue with the information of the given rows."""
-        return Catalogue(self.items, None if self.information_N is None else self.information_N[rows])
-
-
-class Judged:
-    """Rows with scores; sorting is done once, and only where a figure asks for it."""
-
-    def __init__(self, scores_N: Scores, rows: Examples, catalogue: Catalogue) -> None:
-        self.scores_N, self.y_N, self.items_N, self.catalogue = scores_N, rows.y_N, rows.items_N, catalogue
-        known_U, user_N = np.unique(rows.users_N, return_inverse=True)
-        self.users, self.user_N = len(known_U), user_N.astype(np.int64)
-        self.positives = int((rows.y_N > 0).sum())
-
-    @cached_property
-    def ranking(self) -> ranking.Ranking:
-        """The rows ranked within each user."""
-        return ranking.rank_groups(self.y_N, self.scores_N, self.user_N)
-
-    def figures(self, names: Sequence[str]) -> Figures:
-        """Return the named figures; one that these rows do not define is None."""
-        values = {name: figure(name).value(self) for name in names}
-        return {name: value if math.isfinite(value) else None for name, value in values.items()}
-
-    def row_mean(self, values_N: npt.NDArray[Any]) -> RowMean:
-        """Return the mean of a value of each row, users resampled."""
-        return RowMean.of(values_N, self.user_N, self.users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +37,15 @@ class Figure:
         value: computes it; NaN where the rows do not define it.
         statistic: what it would be with other users; None where resampling misleads, as for a count of distinct items.
         meaning: one sentence.
+        most: the largest value that it can have; none but a lift can be below 0.
     """
 
     title: str
     larger_is_better: bool | None
-    value: Callable[[Judged], float]
-    statistic: Callable[[Judged], Statistic] | None
+    value: Callable[[ScoredRows], float]
+    statistic: Callable[[ScoredRows], Statistic] | None
     meaning: str
+    most: float = 1.0
 
 
 def figure(name: str) -> Figure:
@@ -109,6 +58,12 @@ def figure(name: str) -> Figure:
         raise UserError(f"evaluation.metrics has the value {name!r}. {closest(name, METRICS)}")
     at_k = metric_at_k(name)
     return _PLAIN[name] if at_k is None else _AT_K[at_k[0]](at_k[1])
+
+
+def figures(scored: ScoredRows, names: Sequence[str]) -> Figures:
+    """Return the named figures of *scored*; one that its rows do not define is None."""
+    values = {name: figure(name).value(scored) for name in names}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def check(scores_N: Scores, rows: Examples, names: Sequence[str]) -> None:
@@ -128,17 +83,33 @@ def check(scores_N: Scores, rows: Examples, names: Sequence[str]) -> None:
         figure(name)
 
 
+def check_both_kinds(rows: Examples) -> None:
+    """Refuse rows that have no AUC.
+
+    Raises:
+        UserError: they hold only positives, or only negatives.
+    """
+    if not 0 < int((rows.y_N > 0).sum()) < len(rows):
+        raise UserError(
+            f"an AUC needs positives and negatives, the {len(rows)} rows hold only one kind; use more rows."
+        )
+
+
 def intervals(
     statistics: Mapping[str, Statistic], users: int, *, resamples: int, confidence: float, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Return low and high of each statistic, all over the same resamples of users.
+    """Return low and high of each statistic, all over the same resamples of users; none of one that rests on one user.
 
     No figure but a lift can be below 0: that of a model that ranks worse than chance is.
     """
     values = resample(dict(statistics), Draws(users, seed), resamples)
-    ends = {name: percentiles(values_R, confidence) for name, values_R in values.items()}
-    least = {name: -math.inf if isinstance(of, resampled_figures.Lift) else 0.0 for name, of in statistics.items()}
-    return {name: (max(low, least[name]), high) for name, (low, high) in ends.items() if not math.isnan(low)}
+    found: dict[str, tuple[float, float]] = {}
+    for name, of in statistics.items():
+        low, high = interval_ends(of.value, values[name], of.clusters, confidence)
+        if not math.isnan(low):
+            is_lift = isinstance(of, resampled_figures.Lift)
+            found[name] = (low, high) if is_lift else (max(low, 0.0), min(high, figure(name).most))
+    return found
 
 
 def _of_list(
@@ -148,21 +119,21 @@ def _of_list(
 
 
 def _coverage(k: int) -> Figure:
-    def value(judged: Judged) -> float:
+    def value(judged: ScoredRows) -> float:
         return ranking.coverage_at_k(judged.ranking, judged.items_N, judged.catalogue.items, k)
 
     return Figure(f"coverage@{k}", None, value, None, f"Share of all items that are among the best {k} of some user.")
 
 
 def _novelty(k: int) -> Figure:
-    def grouped(judged: Judged) -> ranking.Grouped:
+    def grouped(judged: ScoredRows) -> ranking.Grouped:
         information_N = judged.catalogue.information_N
         if information_N is None:
             return ranking.Grouped(np.zeros(judged.users), np.zeros(judged.users, np.bool_))
         return ranking.novelty_by_group(judged.ranking, information_N, k)
 
     meaning = f"Mean self-information of the best {k} items of a user, in bits: rare items tell more."
-    return Figure(f"novelty@{k}", None, lambda j: grouped(j).mean, lambda j: group_mean(grouped(j)), meaning)
+    return Figure(f"novelty@{k}", None, lambda j: grouped(j).mean, lambda j: group_mean(grouped(j)), meaning, math.inf)
 
 
 _PLAIN: Mapping[str, Figure] = MappingProxyType(
@@ -187,6 +158,7 @@ _PLAIN: Mapping[str, Figure] = MappingProxyType(
             lambda j: metrics.log_loss(j.y_N, j.scores_N),
             lambda j: j.row_mean(metrics.row_log_loss(j.y_N, j.scores_N)),
             "Mean negative log likelihood of the labels, in nats.",
+            math.inf,
         ),
         "brier_score": Figure(
             "Brier score",

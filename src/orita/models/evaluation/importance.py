@@ -19,7 +19,8 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from orita.core.errors import UserError
-from orita.models.evaluation.figures import Scores, check
+from orita.models.evaluation.figures import check, check_both_kinds
+from orita.models.evaluation.scored_rows import Scores
 from orita.models.examples import Examples
 from orita.stats.metrics import row_log_loss
 from orita.stats.placements import auc_influence
@@ -89,17 +90,13 @@ def permutation_importance(
         rows = rows.take(np.sort(random.choice(len(rows), at_most, replace=False)))
     base_N = score(rows)
     check(base_N, rows, (metric,))
-    measure = _Loss(metric, rows, base_N)
+    if metric == "auc":
+        check_both_kinds(rows)
+    measure, z = _Loss(metric, rows, base_N), float(norm.ppf((1 + confidence) / 2))
     found = []
     for name, columns in _groups(rows, groups, ids).items():
-        drops_R, pull_N = np.empty(repeats), np.zeros(len(rows))
-        for repeat, scores_N in enumerate(_shuffled_scores(score, rows, name, columns, repeats, random)):
-            drops_R[repeat], pull_of_one_N = measure.drop(scores_N)
-            pull_N += pull_of_one_N / repeats
-        # The average over shuffles varies with the users that were drawn, and with the shuffles.
-        variance = measure.variance(pull_N) + float(drops_R.var(ddof=1)) / repeats
-        reach, drop = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(variance), float(drops_R.mean())
-        found.append(Importance(name, tuple(columns), metric, drop, drop - reach, drop + reach))
+        drop, error = measure.drop(_shuffled_scores(score, rows, name, columns, repeats, random), repeats)
+        found.append(Importance(name, tuple(columns), metric, drop, drop - z * error, drop + z * error))
     return sorted(found, key=lambda importance: -importance.drop)
 
 
@@ -123,17 +120,20 @@ class _Loss:
     def __init__(self, metric: str, rows: Examples, base_N: Scores) -> None:
         self._y_N, self._metric = rows.y_N, metric
         self._base, self._base_pull_N = self._measured(base_N)
-        if math.isnan(self._base):
-            raise UserError(
-                f"an AUC needs positives and negatives, the {len(rows)} rows hold only one kind; use more rows."
-            )
         self._user_N = np.unique(rows.users_N, return_inverse=True)[1]
 
-    def drop(self, scores_N: Scores) -> tuple[float, npt.NDArray[np.float64]]:
-        value, pull_N = self._measured(scores_N)
-        return value - self._base, pull_N - self._base_pull_N
+    def drop(self, shuffles: Iterator[Scores], repeats: int) -> tuple[float, float]:
+        """Return how much worse the figure is on average over *repeats* shuffles, and the standard error of that."""
+        drops_R, pull_N = np.empty(repeats), np.zeros(len(self._y_N))
+        for repeat, scores_N in enumerate(shuffles):
+            value, pull_of_one_N = self._measured(scores_N)
+            drops_R[repeat] = value - self._base
+            pull_N += (pull_of_one_N - self._base_pull_N) / repeats
+        # The average over shuffles varies with the users that were drawn, and with the shuffles.
+        variance = self._variance(pull_N) + float(drops_R.var(ddof=1)) / repeats
+        return float(drops_R.mean()), math.sqrt(variance)
 
-    def variance(self, pull_N: npt.NDArray[np.float64]) -> float:
+    def _variance(self, pull_N: npt.NDArray[np.float64]) -> float:
         pull_U = np.bincount(self._user_N, pull_N)
         return float((pull_U**2).sum()) * len(pull_U) / max(len(pull_U) - 1, 1)
 

@@ -6,25 +6,24 @@ Legend: N rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from orita.core.progress import SILENT
 from orita.models.config import ModelSection
 from orita.models.evaluation.cold_start import COLD_START, cold_start_parting
-from orita.models.evaluation.figures import METRICS, Catalogue, Figures, Judged, Scores, check, figure, intervals
-from orita.models.evaluation.parts import partings
+from orita.models.evaluation.figures import METRICS, Figures, check, figure, figures, intervals
+from orita.models.evaluation.parts import Parting, partings
+from orita.models.evaluation.scored_rows import Catalogue, ScoredRows, Scores
 from orita.models.examples import Examples
 from orita.models.popularity import Popularity
 from orita.models.ranker import FitContext
 from orita.stats.metrics import CalibrationBin, calibration_bins
 from orita.stats.resampled_figures import Auc, Lift
-from orita.stats.resampling import Statistic
+from orita.stats.resampling import LEAST_CLUSTERS, Statistic
 
 __all__ = ["Evaluation", "Slice", "evaluate"]
 
@@ -32,7 +31,10 @@ LIFT = "lift_over_popularity"
 SURE_IN_SLICES = ("auc", "log_loss")
 """Figures that have intervals in the slices of cold start."""
 
-_LEAST_USERS, _LEAST_OF_A_KIND = 10, 5
+Sure = Callable[[Mapping[str, Statistic], int], dict[str, tuple[float, float]]]
+"""From what figures would be with other users, and their number, to the interval of each."""
+
+_LEAST_OF_A_KIND = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Evaluation:
         slices: figures of parts of the rows.
         calibration: bins of equal size by score: rows, mean score, positive rate.
         over_popularity: ``auc`` of the popularity baseline and ``lift``, the model's AUC − 0.5 over the baseline's;
-            empty without training rows to take it from.
+            empty without training rows of both kinds to take it from.
     """
 
     rows: int
@@ -107,66 +109,59 @@ def evaluate(
     """
     check(scores_N, rows, metrics)
     cuts = partings(rows, slices, train) + ([] if train is None else [cold_start_parting(rows, train)])
-    catalogue = Catalogue.of(rows.items_N, train)
-    judged = Judged(scores_N, rows, catalogue)
-    values = judged.figures(metrics)
-    statistics = _statistics(judged, values)
-    lift = _lift(judged, rows, train) if train is not None and len(train) else None
-    if lift is not None and not math.isnan(lift.value):
-        statistics[LIFT] = lift
+    scored = ScoredRows(scores_N, rows, Catalogue.of(rows.items_N, train))
+    values = figures(scored, metrics)
+    lift = _lift(scored, train) if train is not None and len(np.unique(train.y_N > 0)) == 2 else None
     sure = partial(intervals, resamples=resamples, confidence=confidence, seed=seed)
     return Evaluation(
         rows=len(rows),
-        positives=judged.positives,
+        positives=scored.positives,
         metrics=values,
-        intervals=sure(statistics, judged.users),
-        slices=[
-            _slice(cut.name, label, np.flatnonzero(cut.part_N == part), scores_N, rows, catalogue, metrics, sure)
-            for cut in cuts
-            for part, label in enumerate(cut.labels)
-        ],
+        intervals=sure({**_statistics(scored, values), **_of_lift(lift)}, scored.users),
+        slices=[part for cut in cuts for part in _slices(cut, scored, metrics, sure)],
         calibration=calibration_bins(rows.y_N, scores_N),
         over_popularity={} if lift is None else _defined({"auc": lift.theirs.value, "lift": lift.value}),
     )
 
 
-def _slice(
-    name: str,
-    value: str,
-    within_K: npt.NDArray[np.intp],
-    scores_N: Scores,
-    rows: Examples,
-    catalogue: Catalogue,
-    metrics: Sequence[str],
-    sure: Callable[[dict[str, Statistic], int], dict[str, tuple[float, float]]],
-) -> Slice:
-    if len(within_K) == 0:
-        return Slice(name, value, 0, 0, 0.0, dict.fromkeys(metrics))
-    judged = Judged(scores_N[within_K], rows.take(within_K), catalogue.take(within_K))
-    mean, figures = float(judged.scores_N.mean(dtype=np.float64)), judged.figures(metrics)
+def _slices(cut: Parting, scored: ScoredRows, metrics: Sequence[str], sure: Sure) -> Iterator[Slice]:
+    for part, label in enumerate(cut.labels):
+        within_K = np.flatnonzero(cut.part_N == part)
+        if len(within_K):
+            yield _slice(cut.name, label, scored.take(within_K), metrics, sure)
+        else:
+            yield Slice(cut.name, label, 0, 0, 0.0, dict.fromkeys(metrics))
+
+
+def _slice(name: str, value: str, scored: ScoredRows, metrics: Sequence[str], sure: Sure) -> Slice:
+    mean, values = float(scored.scores_N.mean(dtype=np.float64)), figures(scored, metrics)
     ends: dict[str, tuple[float, float]] = {}
-    rarer = min(judged.positives, len(within_K) - judged.positives)
-    if name == COLD_START and judged.users >= _LEAST_USERS and rarer >= _LEAST_OF_A_KIND:
-        told = {metric: figures[metric] for metric in SURE_IN_SLICES if metric in figures}
-        ends = sure(_statistics(judged, told), judged.users)
-    return Slice(name, value, len(within_K), judged.positives, mean, figures, ends)
+    rarer = min(scored.positives, len(scored) - scored.positives)
+    if name == COLD_START and scored.users >= LEAST_CLUSTERS and rarer >= _LEAST_OF_A_KIND:
+        told = {metric: values[metric] for metric in SURE_IN_SLICES if metric in values}
+        ends = sure(_statistics(scored, told), scored.users)
+    return Slice(name, value, len(scored), scored.positives, mean, values, ends)
 
 
-def _statistics(judged: Judged, values: Figures) -> dict[str, Statistic]:
+def _statistics(scored: ScoredRows, values: Figures) -> dict[str, Statistic]:
     """Return what each of the figures would be with other users, where that can be said."""
     found: dict[str, Statistic] = {}
     for name, value in values.items():
         statistic = figure(name).statistic
         if value is not None and statistic is not None:
-            found[name] = statistic(judged)
+            found[name] = statistic(scored)
     return found
 
 
-def _lift(judged: Judged, rows: Examples, train: Examples) -> Lift:
+def _lift(scored: ScoredRows, train: Examples) -> Lift:
     baseline = Popularity(ModelSection())
-    baseline.fit(train, train.take(slice(0, 0)), FitContext(SILENT))
-    theirs = Auc.of(rows.y_N, baseline.score(rows), judged.user_N)
-    return Lift(Auc.of(judged.y_N, judged.scores_N, judged.user_N), theirs)
+    baseline.fit(train, scored.rows, FitContext())
+    theirs = Auc.of(scored.y_N, baseline.score(scored.rows), scored.user_N)
+    return Lift(Auc.of(scored.y_N, scored.scores_N, scored.user_N), theirs)
+
+
+def _of_lift(lift: Lift | None) -> dict[str, Statistic]:
+    return {} if lift is None or math.isnan(lift.value) else {LIFT: lift}
 
 
 def _defined(found: dict[str, float]) -> Figures:

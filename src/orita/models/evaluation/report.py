@@ -12,7 +12,7 @@ import numpy as np
 from orita.core.errors import UserError
 from orita.models.evaluation.cold_start_table import cold_start_table
 from orita.models.evaluation.comparison import Comparison
-from orita.models.evaluation.figures import Scores, check
+from orita.models.evaluation.figures import check
 from orita.models.evaluation.importance import Importance
 from orita.models.evaluation.judging import Evaluation
 from orita.models.evaluation.report_plots import Scored, calibration_plot, curve_plots, importance_plot, score_plot
@@ -26,6 +26,7 @@ from orita.models.evaluation.report_tables import (
     slice_table,
     worst_table,
 )
+from orita.models.evaluation.scored_rows import Scores
 from orita.models.evaluation.top_errors import top_errors
 from orita.models.evaluation.tradeoff_report import HeadsJudged, heads_section
 from orita.models.evaluation.worst_slices import WorstSlices
@@ -87,25 +88,16 @@ def write_evaluation_report(
         raise UserError(
             f"the evaluation is of {evaluation.rows} rows, the report was given {len(rows)}; give it the same rows."
         )
-    models = [Scored(name, scores_N)] + ([Scored(rival.name, rival.scores_N)] if rival is not None else [])
+    models = [Scored(name, scores_N)] + ([] if rival is None else [Scored(rival.name, rival.scores_N)])
     sections = [
-        Section(
-            "Figures",
-            [headline(evaluation), figure_table(evaluation, confidence)],
-            f"Intervals hold the true figure with {confidence:.0%} confidence: users are drawn anew, with all their "
-            "rows.",
-        )
+        _figures(evaluation, confidence),
+        *([] if rival is None else [_comparison(name, rival)]),
+        *_drawn(models, rows, evaluation),
+        *([] if heads is None else [heads_section(heads)]),
+        _for_whom(evaluation, worst),
+        *([_importance(importance)] if importance else []),
+        *([_errors(scores_N, rows, importance, errors)] if errors else []),
     ]
-    if rival is not None:
-        sections.append(_comparison(name, rival))
-    sections += _drawn(models, rows, evaluation)
-    if heads is not None:
-        sections.append(heads_section(heads))
-    sections.append(_for_whom(evaluation, worst))
-    if importance:
-        sections.append(_importance(importance))
-    if errors:
-        sections.append(_errors(scores_N, rows, importance, errors))
     write_page(path, Page(title, sections, _lines(rows, facts or {})))
 
 
@@ -119,16 +111,22 @@ def _lines(rows: Examples, facts: Mapping[str, str]) -> list[str]:
     return [*([" · ".join(f"{name}: {value}" for name, value in facts.items())] if facts else []), judged]
 
 
+def _figures(evaluation: Evaluation, confidence: float) -> Section:
+    text = (
+        f"Intervals hold the true figure with {confidence:.0%} confidence: users are drawn anew, with all their rows."
+    )
+    return Section("Figures", [headline(evaluation), figure_table(evaluation, confidence)], text)
+
+
 def _comparison(name: str, rival: Rival) -> Section:
     found = rival.comparison
-    verdict = "Surely better" if found.better else "Surely worse" if found.high < 0 else "Not surely better or worse"
-    text = (
-        f"{verdict} than {rival.name} by AUC: {signed(found.delta)}, {found.confidence:.0%} interval "
-        f"{signed(found.low)} to {signed(found.high)} over users."
-    )
+    text = f"{found.verdict.capitalize()} than {rival.name} by AUC: {signed(found.delta)}"
+    if found.low is not None and found.high is not None:
+        text += f", {found.confidence:.0%} interval {signed(found.low)} to {signed(found.high)} over users"
+    text += f"; {found.too_few}." if found.too_few else "."
     if found.delong is not None:
         text += (
-            f" DeLong's test, which takes every row as independent: {signed(found.delong.low)} to "
+            f" DeLong's test over users: {signed(found.delong.low)} to "
             f"{signed(found.delong.high)}, p {chance(found.delong.p_value)}."
         )
     return Section(f"Against {rival.name}", [difference_table(found, name, rival.name)], text)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from orita.models.evaluation.figures import Scores
 from orita.models.evaluation.importance import Importance
+from orita.models.evaluation.scored_rows import Scores
 from orita.models.examples import Examples
 from orita.report import Band, Line, Plot, bar_plot, curve_plot, interval_plot
 from orita.stats.clusters import clustered_rate
@@ -24,7 +25,8 @@ __all__ = ["Scored", "calibration_plot", "curve_plots", "importance_plot", "scor
 _BINS = 15
 _TAIL = 0.025
 _LEAST_TAKEN = 20  # fewer rows than these have no precision to speak of
-_UNIT = (0.0, 1.0)
+_DIAGONAL = Line([0, 1], [0, 1], role="soft", dashed=True)
+_shares_plot = partial(curve_plot, x_range=(0.0, 1.0), y_range=(0.0, 1.02))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +39,49 @@ class Scored:
 
 def curve_plots(models: Sequence[Scored], rows: Examples) -> list[Plot]:
     """Return the ROC, precision-recall and gain curves of the models (the first is the one judged)."""
-    y_N = rows.y_N
-    rate = float((y_N > 0).mean())
-    diagonal = Line([0, 1], [0, 1], role="soft", dashed=True)
-    roc = curve_plot(
-        [diagonal, *_lines(models, lambda s: roc_curve(y_N, s.scores_N))],
+    return [_roc_plot(models, rows), _precision_recall_plot(models, rows), _gain_plot(models, rows)]
+
+
+def _roc_plot(models: Sequence[Scored], rows: Examples) -> Plot:
+    svg = _shares_plot(
+        [_DIAGONAL, *_lines(models, lambda s: roc_curve(rows.y_N, s.scores_N))],
         title="ROC curve",
         description="Share of positives found against share of negatives taken for positives, at every threshold.",
         x="share of negatives taken in",
         y="share of positives found",
-        x_range=_UNIT,
-        y_range=(0.0, 1.02),
     )
-    recall = curve_plot(
-        [
-            Line([0, 1], [rate, rate], role="soft", dashed=True),
-            *_lines(models, lambda s: precision_recall_curve(y_N, s.scores_N, least_rows=_LEAST_TAKEN), steps=True),
-        ],
+    return Plot("ROC curve", svg, "Dashed: a score that knows nothing.")
+
+
+def _precision_recall_plot(models: Sequence[Scored], rows: Examples) -> Plot:
+    def curve(scored: Scored) -> Curve:
+        return precision_recall_curve(rows.y_N, scored.scores_N, least_rows=_LEAST_TAKEN)
+
+    rate = float((rows.y_N > 0).mean())
+    svg = _shares_plot(
+        [Line([0, 1], [rate, rate], role="soft", dashed=True), *_lines(models, curve, steps=True)],
         title="Precision-recall curve",
         description="Share of positives among the rows taken in against share of positives found, at every threshold.",
         x="recall",
         y="precision",
-        x_range=_UNIT,
-        y_range=(0.0, 1.02),
     )
-    gain = curve_plot(
-        [
-            diagonal,
-            Line([0, rate, 1], [0, 1, 1], role="before", label="perfect"),
-            *_lines(models, lambda s: gain_curve(y_N, s.scores_N)),
-        ],
+    return Plot("Precision and recall", svg, f"Dashed: the share of positives among all rows, {rate:.1%}.")
+
+
+def _gain_plot(models: Sequence[Scored], rows: Examples) -> Plot:
+    rate = float((rows.y_N > 0).mean())
+    perfect = Line([0, rate, 1], [0, 1, 1], role="before", label="perfect")
+    svg = _shares_plot(
+        [_DIAGONAL, perfect, *_lines(models, lambda s: gain_curve(rows.y_N, s.scores_N))],
         title="Gain curve",
         description="Share of positives found against share of rows taken in, from the highest score.",
         x="share of rows taken in, highest scores first",
         y="share of positives found",
-        x_range=_UNIT,
-        y_range=(0.0, 1.02),
     )
-    best = max(1, len(rows) // 10)
-    lift = _lift_of_best(y_N, models[0].scores_N, best)
-    return [
-        Plot("ROC curve", roc, "Dashed: a score that knows nothing."),
-        Plot("Precision and recall", recall, f"Dashed: the share of positives among all rows, {rate:.1%}."),
-        Plot("Gain", gain, f"The tenth of rows with the highest scores holds {lift:.2f} times its share of positives."),
-    ]
+    lift = _lift_of_best(rows.y_N, models[0].scores_N, max(1, len(rows) // 10))
+    return Plot(
+        "Gain", svg, f"The tenth of rows with the highest scores holds {lift:.2f} times its share of positives."
+    )
 
 
 def calibration_plot(models: Sequence[Scored], rows: Examples) -> Plot:
@@ -89,8 +90,10 @@ def calibration_plot(models: Sequence[Scored], rows: Examples) -> Plot:
     lines, top = [], 0.0
     for scored, role in zip(models, ("now", "second"), strict=False):
         promised, rates = _reliability(rows.y_N, scored.scores_N, user_N)
-        top = max(top, *promised, *(rate.high for rate in rates))
-        band = Band([r.low for r in rates], [r.high for r in rates]) if role == "now" else None
+        # A bin of one user has no interval: no bar is drawn through its point.
+        ends = [(r.value, r.value) if np.isnan(r.low) else (r.low, r.high) for r in rates]
+        top = max(top, *promised, *(high for _, high in ends))
+        band = Band(*zip(*ends, strict=True)) if role == "now" else None
         values = [r.value for r in rates]
         lines.append(Line(promised, values, scored.name, role, points=True, band=band))  # type: ignore[arg-type]
     top = min(1.0, top * 1.05)

@@ -127,7 +127,7 @@ def difference_table(comparison: Comparison, name: str, other: str) -> Table:
     rows: list[list[str | Cell]] = []
     for key, (a, b, delta, low, high) in pairs.items():
         about = figure(key)
-        surely = low is not None and high is not None and (low > 0 or high < 0)
+        surely = not comparison.too_few and low is not None and high is not None and (low > 0 or high < 0)
         verdict: str | Cell = ""
         if surely and about.larger_is_better is not None:
             gain = (delta > 0) == about.larger_is_better

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from orita.core.errors import UserError, closest
-from orita.models.evaluation.figures import Scores
+from orita.models.evaluation.scored_rows import Scores
 from orita.stats.cells import cell_mean_influence
 from orita.stats.metrics import row_log_loss
 from orita.stats.placements import auc_influence, cell_auc_influence

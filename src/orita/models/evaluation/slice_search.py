@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
-from orita.models.evaluation.figures import Scores
 from orita.models.evaluation.parts import Parting
+from orita.models.evaluation.scored_rows import Scores
 from orita.models.evaluation.slice_measures import Measure, SliceMeasure, slice_measure
 from orita.models.examples import Examples
 from orita.stats.cells import cell_differences

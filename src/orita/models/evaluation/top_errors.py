@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orita.models.evaluation.figures import Scores
+from orita.models.evaluation.scored_rows import Scores
 from orita.models.examples import Examples
 from orita.stats.metrics import row_log_loss
 

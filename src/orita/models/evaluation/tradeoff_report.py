@@ -10,7 +10,7 @@ import numpy as np
 
 from orita.models.evaluation.report_tables import number
 from orita.models.examples import Examples
-from orita.models.objectives import Head, Judged, Point, TradeOff, judge_heads, trade_offs
+from orita.models.objectives import Head, JudgedHead, Point, TradeOff, judge_heads, trade_offs
 from orita.report import Block, Cell, Column, Line, Plot, Section, Table, Text, curve_plot
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class HeadsJudged:
 
     heads: tuple[Head, ...]
     objective: Mapping[str, float]
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedHead, ...]
     trade_offs: tuple[TradeOff, ...]
 
     def to_dict(self) -> dict[str, Any]:

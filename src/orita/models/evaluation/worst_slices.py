@@ -11,16 +11,15 @@ for model validation" (2019); here both the search and the errors are exact for 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from orita.core.errors import UserError
-from orita.models.evaluation.figures import Scores, check
+from orita.models.evaluation.figures import check, check_both_kinds
 from orita.models.evaluation.parts import partings
+from orita.models.evaluation.scored_rows import Scores
 from orita.models.evaluation.slice_measures import Measure
 from orita.models.evaluation.slice_search import Candidate, SliceSearch, cells_of
 from orita.models.examples import Examples
@@ -121,22 +120,25 @@ def worst_slices(
     if len(rows) > at_most:
         drawn = np.sort(np.random.default_rng(seed).choice(len(rows), at_most, replace=False))
         scores_N, rows = scores_N[drawn], rows.take(drawn)
+    if measure == "auc":
+        check_both_kinds(rows)
     search = SliceSearch(measure, rows, scores_N, least_rows or max(50, len(rows) // 100))
-    if math.isnan(search.measure.overall):
-        raise UserError(
-            f"an AUC needs positives and negatives, the {len(rows)} rows hold only one kind; use more rows."
-        )
     cuts = partings(rows, features, train)
     candidates = [candidate for cells in cells_of(cuts, pairs=pairs) for candidate in search.test(cells)]
+    found = _worse(candidates, level, least_effect)
+    slices = [_slice(candidate, p) for candidate, p in search.without_echoes(found, most, level)]
+    return WorstSlices(measure, search.measure.overall, len(candidates), level, slices)
+
+
+def _worse(candidates: Sequence[Candidate], level: float, least_effect: float) -> list[tuple[Candidate, float]]:
+    """Return those that are surely worse, with their adjusted p, the clearest first, of two alike the simpler."""
     adjusted_K = benjamini_hochberg(np.array([candidate.test.p_value for candidate in candidates]))
     found = [
         (candidate, float(p))
         for candidate, p in zip(candidates, adjusted_K, strict=True)
         if p <= level and candidate.test.effect >= least_effect
     ]
-    found.sort(key=lambda pair: (-pair[0].test.evidence, len(pair[0].cells.cuts)))
-    slices = [_slice(candidate, p) for candidate, p in search.without_echoes(found, most, level)]
-    return WorstSlices(measure, search.measure.overall, len(candidates), level, slices)
+    return sorted(found, key=lambda pair: (-pair[0].test.evidence, len(pair[0].cells.cuts)))
 
 
 def _slice(found: Candidate, adjusted_p: float) -> WorstSlice:

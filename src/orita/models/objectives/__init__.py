@@ -6,9 +6,9 @@ for each, `weigh` makes one score of all by declared weights, `trade_offs` shows
 
 from __future__ import annotations
 
-from orita.models.objectives.calibrating import calibrate_heads
+from orita.models.objectives.calibrating import calibrate_heads, calibrate_outputs
 from orita.models.objectives.heads import HasHeads, Head, read_heads
-from orita.models.objectives.judging import Judged, judge_heads
+from orita.models.objectives.judging import JudgedHead, judge_heads
 from orita.models.objectives.targets import heads_for, targets
 from orita.models.objectives.tradeoff import Point, TradeOff, brought, trade_offs
 from orita.models.objectives.weighing import check_objective, weigh
@@ -16,11 +16,12 @@ from orita.models.objectives.weighing import check_objective, weigh
 __all__ = [
     "HasHeads",
     "Head",
-    "Judged",
+    "JudgedHead",
     "Point",
     "TradeOff",
     "brought",
     "calibrate_heads",
+    "calibrate_outputs",
     "check_objective",
     "heads_for",
     "judge_heads",

@@ -5,16 +5,20 @@ Legend: N rows, K rows that say an outcome, H heads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from orita.core.errors import UserError
 from orita.models.calibration import Calibration, fit_calibration
 from orita.models.examples import Examples
-from orita.models.objectives.heads import HasHeads
+from orita.models.objectives.heads import HasHeads, Head
 from orita.models.objectives.targets import targets
 from orita.models.ranker import Ranker
 
-__all__ = ["calibrate_heads"]
+__all__ = ["calibrate_heads", "calibrate_outputs"]
 
 
 def calibrate_heads(method: str, ranker: Ranker, rows: Examples) -> Calibration | dict[str, Calibration]:
@@ -31,17 +35,35 @@ def calibrate_heads(method: str, ranker: Ranker, rows: Examples) -> Calibration 
     Raises:
         UserError: as `fit_calibration`; the sentence names the head.
     """
-    if not isinstance(ranker, HasHeads) or not ranker.heads():
-        return fit_calibration(method, rows.y_N, ranker.score(rows))
-    heads = ranker.heads()
-    p_NH, targets_NH = ranker.score_heads(rows), targets(rows, heads)
-    found = {heads[0].name: fit_calibration(method, rows.y_N, p_NH[:, 0])}
+    heads = ranker.heads() if isinstance(ranker, HasHeads) else ()
+    outputs = ranker.score_heads(rows) if isinstance(ranker, HasHeads) and heads else ranker.score(rows)
+    return calibrate_outputs(method, heads, outputs, rows)
+
+
+def calibrate_outputs(
+    method: str, heads: Sequence[Head], outputs: npt.NDArray[Any], rows: Examples
+) -> Calibration | dict[str, Calibration]:
+    """Return what `calibrate_heads` does, of what a model gave for *rows* before any calibration.
+
+    Args:
+        method: ``isotonic``, ``platt`` or ``none``.
+        heads: of the model; none: it has one output.
+        outputs: ``p_NH``, or ``scores_N`` of a model with one output.
+        rows: labelled rows that it did not learn from.
+
+    Raises:
+        UserError: as `fit_calibration`; the sentence names the head.
+    """
+    if not heads:
+        return fit_calibration(method, rows.y_N, outputs)
+    targets_NH = targets(rows, heads)
+    found = {heads[0].name: fit_calibration(method, rows.y_N, outputs[:, 0])}
     for column, head in enumerate(heads[1:], 1):
         known_N = np.isfinite(targets_NH[:, column])
         target_K = targets_NH[known_N, column]
         if len(target_K) and target_K.min() < target_K.max():
             try:
-                found[head.name] = fit_calibration(method, target_K, p_NH[known_N, column], shares=True)
+                found[head.name] = fit_calibration(method, target_K, outputs[known_N, column], shares=True)
             except UserError as error:
                 raise UserError(f"the head {head.name!r} cannot be calibrated: {error}") from None
     return found

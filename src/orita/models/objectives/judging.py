@@ -19,11 +19,11 @@ from orita.models.objectives.heads import Head
 from orita.stats.metrics import auc, expected_calibration_error, log_loss
 from orita.stats.regression import r_squared, root_mean_squared_error
 
-__all__ = ["Judged", "judge_heads"]
+__all__ = ["JudgedHead", "judge_heads"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedHead:
     """One head on the rows that say its outcome; a figure that they do not define is None.
 
     Attributes:
@@ -55,7 +55,7 @@ class Judged:
         return asdict(self)
 
 
-def judge_heads(heads: Sequence[Head], p_NH: npt.NDArray[np.float32], rows: Examples) -> list[Judged]:
+def judge_heads(heads: Sequence[Head], p_NH: npt.NDArray[np.float32], rows: Examples) -> list[JudgedHead]:
     """Return the figures of every head.
 
     Args:
@@ -76,11 +76,11 @@ def _told(head: Head, rows: Examples) -> npt.NDArray[np.float32]:
     return np.full(len(rows), np.nan, np.float32) if told_N is None else told_N
 
 
-def _judged(head: Head, p_N: npt.NDArray[np.float32], told_N: npt.NDArray[np.float32]) -> Judged:
+def _judged(head: Head, p_N: npt.NDArray[np.float32], told_N: npt.NDArray[np.float32]) -> JudgedHead:
     known_N = np.isfinite(told_N)
     y_K, p_K = told_N[known_N], p_N[known_N]
     if len(y_K) == 0:
-        return Judged(head.name, head.kind, 0)
+        return JudgedHead(head.name, head.kind, 0)
     if head.kind == "flag":
         figures = {
             "auc": auc(y_K, p_K),
@@ -98,4 +98,4 @@ def _judged(head: Head, p_N: npt.NDArray[np.float32], told_N: npt.NDArray[np.flo
             "explained": r_squared(observed_K, promised_K),
         }
     defined = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    return Judged(head.name, head.kind, len(y_K), float(promised_K.mean()), float(observed_K.mean()), **defined)
+    return JudgedHead(head.name, head.kind, len(y_K), float(promised_K.mean()), float(observed_K.mean()), **defined)

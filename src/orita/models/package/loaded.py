@@ -150,7 +150,8 @@ class Package:
         of them would fail at the first request that names one.
 
         Raises:
-            UserError: a score differs by more than 1e-5 from the one kept, or is no number; or the graph fails.
+            UserError: a score differs by more than 1e-5 from the one kept, or is no number; or the graph fails, or
+                does not give one score a row.
         """
         sample, rows = self._sample, self._sample.rows
         with answering(self.folder):
@@ -160,6 +161,11 @@ class Package:
                 for known, own_N in ((self._users, rows.users_N), (self._items, rows.items_N))
             )
             self.outputs(users_1, items_1, rows.x_NF[:1])
+        if now.shape != sample.outputs.shape:
+            raise UserError(
+                f"{self.folder} answers the {len(rows)} rows of its own sample with the shape {now.shape}, expected "
+                f"{sample.outputs.shape}: its graph does not give one score a row."
+            )
         difference = max(furthest(final_N, sample.final_N), furthest(now, sample.outputs))
         if not difference <= SAMPLE_TOLERANCE:
             raise UserError(

@@ -31,6 +31,7 @@ from orita.models.package.files import MANIFEST_FILE, SAMPLE_FILE, WEIGHTS_FILE
 from orita.models.package.load import load_package
 from orita.models.package.loaded import Package
 from orita.models.package.manifest import read_contents, write_manifest
+from orita.models.package.sample_check import furthest
 from orita.models.package.signing import Trust
 from orita.models.package.tables import SAMPLE_ROWS, Sample, write_sample
 from orita.models.package.write import write_described
@@ -131,7 +132,7 @@ def _measured(before: Package, after: Package, rows: Examples) -> QuantisationLo
         auc_loss=old_auc - new_auc,
         log_loss_before=log_loss(rows.y_N, old_N),
         log_loss_after=log_loss(rows.y_N, new_N),
-        largest_difference=_largest_difference(before, after, rows) if before.heads else _furthest(old_N, new_N),
+        largest_difference=_largest_difference(before, after, rows) if before.heads else furthest(old_N, new_N),
         bytes_before=(before.folder / MODEL_FILE).stat().st_size,
         bytes_after=(after.folder / MODEL_FILE).stat().st_size,
         microseconds_before=_microseconds(before, rows),
@@ -139,13 +140,9 @@ def _measured(before: Package, after: Package, rows: Examples) -> QuantisationLo
     )
 
 
-def _furthest(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> float:
-    return float(np.max(np.abs(old - new)))
-
-
 def _largest_difference(before: Package, after: Package, rows: Examples) -> float:
     old_NH, new_NH = (package.score_heads(rows.users_N, rows.items_N, rows.x_NF) for package in (before, after))
-    return _furthest(old_NH, new_NH)
+    return furthest(old_NH, new_NH)
 
 
 def _microseconds(package: Package, rows: Examples) -> float:

@@ -24,6 +24,7 @@ from orita.models.package.strict_json import read_object
 
 __all__ = ["HasWeights", "check_weights", "read_tensors", "read_weights", "write_weights"]
 
+_REMARKS = "__metadata__"  # stands in the header beside the tensors, and names none
 _LENGTH_BYTES, _LONGEST_HEADER = 8, 2**22 - 8  # what `Contents` keeps of the file
 _KINDS: Mapping[str, npt.DTypeLike] = {
     "F64": np.float64,
@@ -41,16 +42,32 @@ _KINDS: Mapping[str, npt.DTypeLike] = {
 
 @runtime_checkable
 class HasWeights(Protocol):
-    """A ranker whose parameters have names; it needs nothing else for a package to keep them."""
+    """A ranker whose parameters have names; it needs nothing else for a package to keep them.
 
-    def weights(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Return the trained parameters by name."""
+    A ranker is one by having the method, so its name is one that nothing else has by chance: an attribute ``weights``,
+    which many models have, is their own.
+    """
+
+    def named_weights(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return the trained parameters by name: arrays of numbers or flags, of any shape."""
         ...
 
 
 def write_weights(file: Path, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write *weights*; of an array that is a view, its values."""
+    """Write *weights*; of an array that is a view, its values.
+
+    Raises:
+        UserError: they are not arrays by name, or an array is of what the format has no kind for; nothing is written.
+    """
+    if not isinstance(weights, Mapping):
+        raise UserError(f"named_weights gave a {type(weights).__name__}, expected arrays by name: a dict.")
     arrays = {name: np.asarray(array, order="C") for name, array in weights.items()}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or name == _REMARKS:
+            raise UserError(f"named_weights gave the name {name!r}; give a text, and not {_REMARKS!r}.")
+        if array.dtype.newbyteorder("=") not in _KINDS.values():
+            kinds = ", ".join(np.dtype(kind).name for kind in _KINDS.values())
+            raise UserError(f"named_weights gave {name!r} as {array.dtype}, allowed are {kinds}; convert it.")
     file.write_bytes(require("safetensors.numpy", extra="train").save(arrays))
 
 
@@ -92,7 +109,7 @@ def check_weights(head: bytes, size: int, where: str) -> dict[str, Any]:
     if len(head) < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, _LONGEST_HEADER):
         raise UserError(f"{where} is not a file of tensors: its header would be longer than it may be.")
     header = read_object(head[_LENGTH_BYTES : _LENGTH_BYTES + length], f"the header of {where}")
-    header.pop("__metadata__", None)
+    header.pop(_REMARKS, None)
     at = 0
     for name, tensor in sorted(header.items(), key=_offset):
         at = _end(name, tensor, at, where)

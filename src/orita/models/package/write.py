@@ -62,7 +62,7 @@ def write_package(
 
     Args:
         folder: takes the place of what was there.
-        ranker: a fitted ranker; one with `HasWeights` has its parameters kept by name.
+        ranker: a fitted ranker; of one with ``named_weights()`` (`HasWeights`) the parameters are kept by name.
         metadata: the card.
         schema: the features the ranker reads.
         sample: rows whose scores are kept as the proof of a right load; the first 64 are used.
@@ -77,7 +77,7 @@ def write_package(
 
     Raises:
         UserError: *sample* has no rows, the graph does not score it as the ranker does, the ranker exported another
-            kind of file, or *objective* weighs what is no head of it.
+            kind of file or named weights that are no arrays of numbers, or *objective* weighs what is no head of it.
     """
     if len(sample) == 0:
         raise UserError("write_package was given 0 sample rows; give some, a package proves itself by their scores.")
@@ -90,7 +90,7 @@ def write_package(
         if heads or (objective and len(objective) > 1):  # the weight of a single head changes nothing
             described = with_objective(replace(described, heads=heads), objective or {heads[0].name: 1.0})
         if isinstance(ranker, HasWeights):
-            write_weights(partial / WEIGHTS_FILE, ranker.weights())
+            write_weights(partial / WEIGHTS_FILE, ranker.named_weights())
         rows = _sample(ranker, described, sample.take(slice(0, SAMPLE_ROWS)))
         write_sample(partial / SAMPLE_FILE, rows, [head.name for head in heads])
         (partial / REQUIREMENTS_FILE).write_text(render_requirements(), encoding="utf-8")
@@ -145,6 +145,8 @@ def _graphs(folder: Path) -> dict[str, str]:
                 f"the ranker exported {file.name}, which no package holds: write '{MODEL_FILE}', other graphs as "
                 f"'<name>.onnx', and {' and '.join(_EXPORTED)}."
             )
+    if RANKER not in graphs:
+        raise UserError(f"the ranker exported no '{MODEL_FILE}': its export(folder) must write it into the folder.")
     return graphs
 
 

@@ -68,11 +68,11 @@ def apply_values(file: Path, values: Mapping[str, Any], config: Section) -> Appl
         config: tells the type that the file must still have.
     """
     overrides = tuple(f"{key}={json.dumps(value)}" for key, value in values.items())
-    why = _write(file, values, type(config))
+    why = _write(file, values, config)
     return Applied(str(file), not why, why, yaml_lines(values), overrides)
 
 
-def _write(file: Path, values: Mapping[str, Any], section: type[Section]) -> str:
+def _write(file: Path, values: Mapping[str, Any], config: Section) -> str:
     """Write, and return an empty text, or why it was not done."""
     if not file.exists():
         return f"{file} does not exist: 'orita init' makes a project that has one."
@@ -81,7 +81,7 @@ def _write(file: Path, values: Mapping[str, Any], section: type[Section]) -> str
             text = edited_yaml(opened.read(), values)
         with atomic_file(file.resolve()) as partial:
             partial.write_text(text, encoding="utf-8", newline="")
-            read = load(section, partial, environment={}).value
+            read = load(type(config), partial, environment={}, known=config.known).value
             wrong = [key for key, value in values.items() if value_at(read, key) != value]
             if wrong:
                 raise UserError(f"{wrong[0]} would be read otherwise.")

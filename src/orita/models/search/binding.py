@@ -72,13 +72,16 @@ class Parameter:
         return {"kind": self.kind, "low": self.low, "high": self.high, "log": self.log, "step": self.step, **when}
 
 
-def bind(space: Mapping[str, Any], config: Section, roots: Sequence[str]) -> tuple[Parameter, ...]:
+def bind(
+    space: Mapping[str, Any], config: Section, roots: Sequence[str], free: Sequence[str] = ()
+) -> tuple[Parameter, ...]:
     """Return the parameters of *space*, those that others depend on first.
 
     Args:
         space: what is declared, by key (`space.flat_space`).
         config: what is not searched, and what every key and value is tried on.
         roots: the sections whose keys may be searched.
+        free: mappings, by dotted key, of which any key may be searched, also one that *config* does not name.
 
     Raises:
         UserError: a key does not exist, a value is not allowed there, or a condition can never hold.
@@ -86,7 +89,7 @@ def bind(space: Mapping[str, Any], config: Section, roots: Sequence[str]) -> tup
     tree = config.model_dump(mode="json")
     known = [key for root in roots for key in _leaves(tree[root], f"{root}.")]
     for key in space:
-        if key not in known:
+        if key not in known and key.rpartition(".")[0] not in free:
             raise UserError(_unknown(key, known, roots))
     found: dict[str, Parameter] = {}
     waiting = {key: read_declared(value) for key, value in space.items()}
@@ -95,7 +98,10 @@ def bind(space: Mapping[str, Any], config: Section, roots: Sequence[str]) -> tup
         if not ready:
             raise UserError(f"search.space has conditions in a circle: {', '.join(waiting)} wait for one another.")
         for key in ready:
-            found[key] = _bound(key, waiting.pop(key), config, found)
+            declared = waiting.pop(key)
+            # A typed key makes 0 or 0.0 of either; of a free one only what is written says which is meant.
+            fractions = not declared.whole and key.rpartition(".")[0] in free
+            found[key] = _bound(key, declared, config, found, fractions=fractions)
     return tuple(found.values())
 
 
@@ -110,9 +116,9 @@ def with_values(config: S, values: Mapping[str, Any]) -> S:
         *branches, leaf = key.split(".")
         branch = tree
         for name in branches:
-            branch = branch[name]
+            branch = branch.setdefault(name, {})
         branch[leaf] = value
-    return type(config).model_validate(tree)
+    return type(config).model_validate(tree, context=config.known)
 
 
 def value_at(config: Section, key: str) -> Any:
@@ -166,7 +172,9 @@ def _unknown(key: str, known: Sequence[str], roots: Sequence[str]) -> str:
     return f"search.space names {key!r}, which is not a known key. {hint}"
 
 
-def _bound(key: str, declared: Declared, config: Section, before: Mapping[str, Parameter]) -> Parameter:
+def _bound(
+    key: str, declared: Declared, config: Section, before: Mapping[str, Parameter], *, fractions: bool
+) -> Parameter:
     when = _conditions(key, declared.when, config, before)
     beside = {name: wanted[0] for name, wanted in when.items()}
     for name in list(beside):  # a condition may hang on another one
@@ -177,7 +185,8 @@ def _bound(key: str, declared: Declared, config: Section, before: Mapping[str, P
             if value in values[:n]:
                 raise UserError(f"search.space: {key!r} has the choice {label(value)} twice, however it is written.")
         return Parameter(key, "choice", choices=values, when=when)
-    low, high = (_typed(key, _whole(end), config, beside) for end in (declared.low, declared.high))
+    ends = (end if fractions else _whole(end) for end in (declared.low, declared.high))
+    low, high = (_typed(key, end, config, beside) for end in ends)
     if isinstance(low, bool) or not isinstance(low, int | float):
         raise UserError(f"search.space: {key!r} takes no numbers, so it has no range: give choices.")
     kind: Literal["int", "float"] = "int" if isinstance(low, int) and isinstance(high, int) else "float"

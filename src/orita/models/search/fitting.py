@@ -16,8 +16,11 @@ import numpy.typing as npt
 from orita.core.errors import UserError
 from orita.models.calibration import fit_calibration
 from orita.models.evaluation import cross_validate, evaluate
-from orita.models.evaluation.figures import Catalogue, Judged, figure
+from orita.models.evaluation.figures import figure
+from orita.models.evaluation.scored_rows import Catalogue, ScoredRows
 from orita.models.examples import Examples
+from orita.models.learnable import check_can_learn
+from orita.models.own_rankers import checked_report
 from orita.models.ranker import FitContext, FitReport, Ranker
 
 __all__ = ["Found", "Judging", "fit_trial", "needs_training_rows"]
@@ -80,7 +83,8 @@ def needs_training_rows(metric: str) -> bool:
 
 
 def _on_validation(ranker: Ranker, train: Examples, val: Examples, judging: Judging, context: FitContext) -> Found:
-    fit = ranker.fit(train, val, context)
+    check_can_learn(ranker.type, train, val)
+    fit = checked_report(ranker, ranker.fit(train, val, context))
     half_N = np.unique(val.users_N, return_inverse=True)[1] % 2
     scores_N = _calibrated(judging.calibration, ranker.score(val), val, half_N)
     metrics = tuple(dict.fromkeys((judging.metric, *judging.others)))
@@ -131,7 +135,7 @@ def _halves(
             return ()
         rows = val.take(within)
         catalogue = Catalogue.of(rows.items_N, train if needs_training_rows(metric) else None)
-        found.append(float(figure(metric).value(Judged(scores_N[within], rows, catalogue))))
+        found.append(float(figure(metric).value(ScoredRows(scores_N[within], rows, catalogue))))
     return tuple(found) if all(map(math.isfinite, found)) else ()
 
 
@@ -181,7 +185,7 @@ class _Watched:
     def fit(self, train: Examples, val: Examples, context: FitContext) -> FitReport:
         """Learn as the trial says."""
         within = replace(context, checkpoints=self._context.checkpoints, on_epoch=self._tell)
-        self.report = self._ranker.fit(train, val, within)
+        self.report = checked_report(self._ranker, self._ranker.fit(train, val, within))
         return self.report
 
     def score(self, rows: Examples) -> npt.NDArray[np.float32]:

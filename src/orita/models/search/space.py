@@ -32,6 +32,7 @@ class Declared:
         low, high: ends of a range, both included.
         log: whether the range is drawn from by its logarithm.
         step: what values are apart in a range; None: any value between.
+        whole: whether the range is written in whole numbers, as 0 and not as 0.0.
         when: other keys, and the choices of each under which this one is tried.
     """
 
@@ -40,6 +41,7 @@ class Declared:
     high: float = math.nan
     log: bool = False
     step: float | None = None
+    whole: bool = False
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
@@ -122,7 +124,8 @@ def _range(value: Mapping[str, Any], when: Mapping[str, tuple[Any, ...]]) -> Dec
         raise ValueError(f"step {value['step']} is not above 0 and at most high − low, {high - low:g}")
     if log and (low <= 0 or step is not None):
         raise ValueError("a range with log has a low above 0, and no step")
-    return Declared(low=low, high=high, log=log, step=step, when=when)
+    whole = all(isinstance(value[word], int) for word in ("low", "high", "step") if value.get(word) is not None)
+    return Declared(low=low, high=high, log=log, step=step, whole=whole, when=when)
 
 
 def _number(name: str, value: object) -> float:

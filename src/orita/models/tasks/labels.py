@@ -14,7 +14,7 @@ from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema
 from orita.models.tasks.config import Task
 
-__all__ = ["check_classes", "check_labels", "check_values", "check_width"]
+__all__ = ["check_classes", "check_labels", "check_targets", "check_values", "check_width"]
 
 
 def check_classes(task: Task, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,6 +73,18 @@ def check_values(y_N: npt.NDArray[Any], part: str) -> None:
             f"the {part} values are {y_N.dtype} with {y_N.ndim} dimensions or not all finite, allowed are finite "
             "numbers in one dimension; drop the rows without a value."
         )
+
+
+def check_targets(y_N: npt.NDArray[Any], classes: tuple[str, ...], part: str, *, every: bool) -> None:
+    """Check that *y_N* are what a table of these classes is asked for: `check_labels`, or without any `check_values`.
+
+    Raises:
+        UserError: they are not.
+    """
+    if classes:
+        check_labels(y_N, classes, part, every=every)
+    else:
+        check_values(y_N, part)
 
 
 def check_width(x_NF: npt.NDArray[Any], schema: FeatureSchema) -> None:

@@ -19,7 +19,7 @@ from orita.features.schema import FeatureSchema
 from orita.models.preparation import Preparation
 from orita.models.ranker import FitContext, FitReport
 from orita.models.tasks.config import Task, TaskSection
-from orita.models.tasks.labels import check_classes, check_labels, check_values, check_width
+from orita.models.tasks.labels import check_classes, check_targets, check_width
 from orita.models.tasks.predictor import Answers, TableRows
 from orita.models.tasks.softmax import softmax
 from orita.models.tasks.table_graph import TableGraph
@@ -39,22 +39,17 @@ class _Fitted:
 
 
 class TableLinear:
-    """The predictor of ``type: linear``."""
+    """The predictor of ``type: linear``.
+
+    Attributes:
+        task: ``binary``, ``multiclass`` or ``regression``.
+        classes: their names; none for regression.
+    """
 
     def __init__(self, task: Task, classes: tuple[str, ...], section: TaskSection) -> None:
-        self._task, self._classes = task, check_classes(task, classes)
+        self.task, self.classes = task, check_classes(task, classes)
         self._penalty = section.linear_penalty
         self._model: _Fitted | None = None
-
-    @property
-    def task(self) -> Task:
-        """``binary``, ``multiclass`` or ``regression``."""
-        return self._task
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; none for regression."""
-        return self._classes
 
     def fit(self, train: TableRows, val: TableRows, context: FitContext) -> FitReport:
         """Learn from *train*; there is one solution and nothing to choose, so *val* is not looked at.
@@ -64,13 +59,12 @@ class TableLinear:
         """
         if len(train) == 0:
             raise UserError("linear was given 0 training rows; give at least one of each class.")
+        check_targets(train.y_N, self.classes, "training", every=True)
         preparation = Preparation.fit(train.schema, train.x_NF)
         x_NP = _matrix(preparation, train.x_NF)
-        if self._classes:
-            check_labels(train.y_N, self._classes, "training", every=True)
-            weights_PK, bias_K = _softmax_regression(x_NP, train.y_N, len(self._classes), self._penalty)
+        if self.classes:
+            weights_PK, bias_K = _softmax_regression(x_NP, train.y_N, len(self.classes), self._penalty)
         else:
-            check_values(train.y_N, "training")
             weights_PK, bias_K = _ridge_regression(x_NP, train.y_N.astype(np.float64), self._penalty)
         self._model = _Fitted(train.schema, preparation, weights_PK.astype(np.float32), bias_K.astype(np.float32))
         return FitReport([], {"linear_penalty": self._penalty, "inputs": x_NP.shape[1], "rows": len(train)})
@@ -84,7 +78,7 @@ class TableLinear:
         model = self._fitted()
         check_width(rows.x_NF, model.schema)
         answers_NK = _matrix(model.preparation, rows.x_NF) @ model.weights_PK.astype(np.float64) + model.bias_K
-        return (softmax(answers_NK) if self._classes else answers_NK[:, 0]).astype(np.float32)
+        return (softmax(answers_NK) if self.classes else answers_NK[:, 0]).astype(np.float32)
 
     def export(self, folder: Path) -> None:
         """Write ``table.json``, ``schema.json`` and ``model.onnx`` into *folder*."""
@@ -98,9 +92,9 @@ class TableLinear:
             index = graph.add("Gather", categories, graph.constant(np.int64(position)), axis=1)
             parts.append(graph.add("Gather", graph.constant(model.weights_PK[start:stop]), index, axis=0))
         answers = graph.add("Sum", *parts)
-        answers = graph.add("Softmax", answers, axis=1) if self._classes else graph.column(answers)
-        graph.write_answers(folder, answers, len(self._classes))
-        write_table_declaration(folder, self._task, self._classes, model.schema)
+        answers = graph.add("Softmax", answers, axis=1) if self.classes else graph.column(answers)
+        graph.write_answers(folder, answers, len(self.classes))
+        write_table_declaration(folder, self.task, self.classes, model.schema)
 
     def _fitted(self) -> _Fitted:
         if self._model is None:

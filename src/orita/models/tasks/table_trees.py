@@ -22,7 +22,7 @@ from orita.features.schema import FeatureSchema
 from orita.models.boosting import reporting, tree_parameters
 from orita.models.ranker import FitContext, FitReport
 from orita.models.tasks.config import Task, TaskSection
-from orita.models.tasks.labels import check_classes, check_labels, check_values, check_width
+from orita.models.tasks.labels import check_classes, check_targets, check_width
 from orita.models.tasks.predictor import Answers, TableRows
 from orita.models.tasks.table_graph import TableGraph
 from orita.models.tasks.table_model import write_table_declaration
@@ -50,22 +50,17 @@ class _Fitted:
 
 
 class TableTrees:
-    """The predictor of ``type: lightgbm``."""
+    """The predictor of ``type: lightgbm``.
+
+    Attributes:
+        task: ``binary``, ``multiclass`` or ``regression``.
+        classes: their names; none for regression.
+    """
 
     def __init__(self, task: Task, classes: tuple[str, ...], section: TaskSection) -> None:
-        self._task, self._classes = task, check_classes(task, classes)
+        self.task, self.classes = task, check_classes(task, classes)
         self._section = section.lightgbm
         self._model: _Fitted | None = None
-
-    @property
-    def task(self) -> Task:
-        """``binary``, ``multiclass`` or ``regression``."""
-        return self._task
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; none for regression."""
-        return self._classes
 
     def fit(self, train: TableRows, val: TableRows, context: FitContext) -> FitReport:
         """Grow trees on *train* until the loss on *val* has not fallen for ``patience`` trees.
@@ -80,10 +75,7 @@ class TableTrees:
                 f"lightgbm was given {len(train)} training and {len(val)} validation rows; give some of each."
             )
         for rows, part in ((train, "training"), (val, "validation")):
-            if self._classes:
-                check_labels(rows.y_N, self._classes, part, every=part == "training")
-            else:
-                check_values(rows.y_N, part)
+            check_targets(rows.y_N, self.classes, part, every=part == "training")
         lightgbm = require("lightgbm", extra="train")
         encodings = _encodings(train, self._targets(train))
         data = lightgbm.Dataset(_inputs(train.x_NF, encodings), train.y_N)
@@ -111,14 +103,14 @@ class TableTrees:
         Raises:
             UserError: it was not fitted, or the rows have another number of columns.
         """
-        model, classes = self._fitted(), len(self._classes)
+        model, classes = self._fitted(), len(self.classes)
         check_width(rows.x_NF, model.schema)
         if len(rows) == 0:
             return np.zeros((0, classes) if classes else (0,), np.float32)
         answers: npt.NDArray[np.float64] = model.booster.predict(
             _inputs(rows.x_NF, model.encodings), num_iteration=model.rounds, num_threads=self._section.threads
         )
-        if self._task == "binary":
+        if self.task == "binary":
             answers = np.stack([1 - answers, answers], axis=1)
         return answers.astype(np.float32)
 
@@ -128,33 +120,33 @@ class TableTrees:
         features = graph.features(len(model.schema))
         inputs = _compose_inputs(graph, features, len(model.schema), model.encodings)
         trees = model.booster.dump_model(num_iteration=model.rounds)["tree_info"]
-        if self._task == "regression":
+        if self.task == "regression":
             answers = add_trees(graph, inputs, trees)
-        elif self._task == "binary":
+        elif self.task == "binary":
             share = graph.add("Sigmoid", add_trees(graph, inputs, trees))
             rest = graph.add("Sub", graph.constant(np.float32(1)), share)
             answers = graph.side_by_side([rest, share])
         else:  # a round grows one tree a class
-            classes = len(self._classes)
+            classes = len(self.classes)
             sums = [add_trees(graph, inputs, trees[k::classes]) for k in range(classes)]
             answers = graph.add("Softmax", graph.side_by_side(sums), axis=1)
-        graph.write_answers(folder, answers, len(self._classes))
-        write_table_declaration(folder, self._task, self._classes, model.schema)
+        graph.write_answers(folder, answers, len(self.classes))
+        write_table_declaration(folder, self.task, self.classes, model.schema)
 
     def _targets(self, rows: TableRows) -> npt.NDArray[np.float64]:
         """Return ``targets_NT``: what the means of a category are taken of."""
-        if self._task == "multiclass":
-            shares_NT: npt.NDArray[np.float64] = np.eye(len(self._classes))[rows.y_N]
+        if self.task == "multiclass":
+            shares_NT: npt.NDArray[np.float64] = np.eye(len(self.classes))[rows.y_N]
             return shares_NT
         return rows.y_N.astype(np.float64)[:, None]
 
     def _parameters(self, rows: int, seed: int) -> dict[str, object]:
-        objective, metric = _OBJECTIVES[self._task]
+        objective, metric = _OBJECTIVES[self.task]
         return {
             **tree_parameters(self._section, rows, seed),
             "objective": objective,
             "metric": metric,
-            **({"num_class": len(self._classes)} if self._task == "multiclass" else {}),
+            **({"num_class": len(self.classes)} if self.task == "multiclass" else {}),
         }
 
     def _fitted(self) -> _Fitted:

@@ -37,22 +37,19 @@ _NEEDED = ("config.json", TOKENIZER_FILE, "model.safetensors")
 
 
 class TextEncoder:
-    """Devlin, Chang, Lee and Toutanova, "BERT: Pre-training of Deep Bidirectional Transformers" (2019), section 3.2."""
+    """Devlin, Chang, Lee and Toutanova, "BERT: Pre-training of Deep Bidirectional Transformers" (2019), section 3.2.
+
+    Attributes:
+        task: ``text``.
+        classes: their names.
+    """
+
+    task: Task = "text"
 
     def __init__(self, classes: tuple[str, ...], section: EncoderSection) -> None:
-        self._classes = check_classes("text", classes)
+        self.classes = check_classes("text", classes)
         self._section = section
         self._fitted: tuple[Any, Tokenizer, float] | None = None
-
-    @property
-    def task(self) -> Task:
-        """The task, ``text``."""
-        return "text"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._classes
 
     def fit(self, train: TextRows, val: TextRows, context: FitContext) -> FitReport:
         """Tune the encoder on *train*; *val* chooses the epoch and the temperature.
@@ -61,14 +58,14 @@ class TextEncoder:
             UserError: a class has no training row, or the folder holds no encoder.
             Interrupted: the process was asked to stop; a checkpoint is there to go on from.
         """
-        check_labels(train.y_N, self._classes, "training", every=True)
-        check_labels(val.y_N, self._classes, "validation", every=False)
+        check_labels(train.y_N, self.classes, "training", every=True)
+        check_labels(val.y_N, self.classes, "validation", every=False)
         tokenizer, network = self._open(context.seed)
         parts = [Tokenised(tokenizer.encode(rows.texts), rows.y_N) for rows in (train, val)]
         course = tune(network, parts[0], parts[1], self._section, context, self._digest(parts, context.seed))
         network.eval()
         known = len(val) > 0
-        logits_NK = logits_of(network, parts[1].tokens, len(self._classes))
+        logits_NK = logits_of(network, parts[1].tokens, len(self.classes))
         temperature = fit_temperature(logits_NK, val.y_N) if known else 1.0
         self._fitted = network, tokenizer, temperature
         params = {**self._section.model_dump(mode="json"), "temperature": temperature, "rows": len(train)}
@@ -77,7 +74,7 @@ class TextEncoder:
     def predict(self, rows: TextRows) -> Answers:
         """Return ``probabilities_NK``."""
         network, tokenizer, temperature = self._parts()
-        logits_NK = logits_of(network, tokenizer.encode(rows.texts), len(self._classes))
+        logits_NK = logits_of(network, tokenizer.encode(rows.texts), len(self.classes))
         probabilities_NK: Answers = softmax(logits_NK / temperature).astype("float32")
         return probabilities_NK
 
@@ -85,7 +82,7 @@ class TextEncoder:
         """Write ``encoder.json``, ``tokenizer.json`` and ``model.onnx`` into *folder*."""
         require("onnxscript", extra="transformers")
         network, tokenizer, temperature = self._parts()
-        EncoderModel.declare(folder, self._classes, tokenizer, temperature)
+        EncoderModel.declare(folder, self.classes, tokenizer, temperature)
         tokens_BT, mask_BT = (torch.from_numpy(array) for array in padded(tokenizer.encode(["two", "short texts"])))
         axes = {0: torch.export.Dim("B"), 1: torch.export.Dim("T")}
         with warnings.catch_warnings():  # the exporter warns of its own internals
@@ -119,7 +116,7 @@ class TextEncoder:
             try:
                 network = transformers.AutoModelForSequenceClassification.from_pretrained(
                     folder,
-                    num_labels=len(self._classes),
+                    num_labels=len(self.classes),
                     local_files_only=True,
                     trust_remote_code=False,
                     use_safetensors=True,
@@ -159,7 +156,7 @@ class TextEncoder:
     def _digest(self, parts: list[Tokenised], seed: int) -> str:
         """Return a digest of everything that decides the tuned weights."""
         deciding = self._section.model_dump(mode="json", exclude={"folder", "checkpoint_steps"})
-        digest = hashlib.sha256(json.dumps([deciding, self._classes, seed], sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([deciding, self.classes, seed], sort_keys=True).encode())
         for name in _NEEDED:
             with (self._section.folder / name).open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())

@@ -52,22 +52,19 @@ Tried = dict[tuple[TextRecipe, bool, float], Logits]
 
 
 class TextLinear:
-    """Chooses among the declared settings on held-out rows, then learns once more from all rows it was given."""
+    """Chooses among the declared settings on held-out rows, then learns once more from all rows it was given.
+
+    Attributes:
+        task: ``text``.
+        classes: their names.
+    """
+
+    task: Task = "text"
 
     def __init__(self, classes: tuple[str, ...], section: TextSection) -> None:
-        self._classes = check_classes("text", classes)
+        self.classes = check_classes("text", classes)
         self._section = section
         self._model: TextModel | None = None
-
-    @property
-    def task(self) -> Task:
-        """The task, ``text``."""
-        return "text"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self._classes
 
     def fit(self, train: TextRows, val: TextRows, context: FitContext) -> FitReport:
         """Try the declared settings on held-out rows, keep the best weighted F1, learn again from *train* and *val*.
@@ -77,11 +74,11 @@ class TextLinear:
         Raises:
             UserError: a class has too few rows, or several settings were given and no rows to choose by.
         """
-        check_labels(train.y_N, self._classes, "training", every=True)
-        check_labels(val.y_N, self._classes, "validation", every=False)
+        check_labels(train.y_N, self.classes, "training", every=True)
+        check_labels(val.y_N, self.classes, "validation", every=False)
         section = self._section
         settings = [_Choice(*each) for each in _settings(section)]
-        parts = _parts(train, val, section.folds, self._classes, context.seed)
+        parts = _parts(train, val, section.folds, self.classes, context.seed)
         if not parts and len(settings) > 1:
             raise UserError(
                 f"text was given 0 validation rows and {len(settings)} settings to choose from; give validation rows, "
@@ -115,7 +112,7 @@ class TextLinear:
     def _choose(
         self, settings: Sequence[_Choice], parts: Sequence[_Part], seed: int, bar: Bar, history: list[dict[str, float]]
     ) -> _Choice:
-        started, classes = time.perf_counter(), len(self._classes)
+        started, classes = time.perf_counter(), len(self.classes)
         tried = [self._try(learnt, judged, seed, bar) for learnt, judged in parts]
         y_N = np.concatenate([judged.y_N for _, judged in parts])
         logits = {key: np.concatenate([each[key] for each in tried]) for key in tried[0]}
@@ -133,7 +130,7 @@ class TextLinear:
         return max(choices, key=lambda choice: choice.f1)
 
     def _try(self, learnt: TextRows, judged: TextRows, seed: int, bar: Bar) -> Tried:
-        section, classes, tried = self._section, len(self._classes), Tried()
+        section, classes, tried = self._section, len(self.classes), Tried()
         for recipe in section.recipes:
             features, matrix_ND = self._features(recipe, learnt)
             judged_ND = to_matrix(features.rows(judged.texts), len(features))
@@ -147,7 +144,7 @@ class TextLinear:
         return tried
 
     def _learn(self, rows: TextRows, choice: _Choice, seed: int, bar: Bar) -> TextModel:
-        classes = len(self._classes)
+        classes = len(self.classes)
         features, matrix_ND = self._features(choice.recipe, rows)
         plain = regress(matrix_ND, rows.y_N, classes, strength=choice.strength, seed=seed)
         bar.advance()
@@ -156,7 +153,7 @@ class TextLinear:
         bar.advance()
         learnt = mean_of(plain, bayes, choice.bayes_share)
         return TextModel(
-            self._classes,
+            self.classes,
             features,
             learnt.weights_DK.astype(np.float32),
             learnt.bias_K.astype(np.float32),

@@ -21,7 +21,7 @@ from orita.core.progress import SILENT, Progress
 from orita.features.schema import FeatureSchema
 from orita.features.system import OUTCOME
 from orita.models.build import build_ranker
-from orita.models.config import ModelSection, TrainingSection
+from orita.models.config import ModelSection, TrainingSection, with_own_types
 from orita.models.examples import Examples, Ids
 from orita.models.ranker import FitContext
 from orita.models.training.interruption import Interrupted
@@ -68,7 +68,9 @@ def fit_job(folder: str, progress: Progress = SILENT) -> list[dict[str, float]]:
     """
     job: dict[str, Any] = json.loads((Path(folder) / _JOB).read_text(encoding="utf-8"))
     schema = FeatureSchema.from_dict(job["schema"])
-    ranker = build_ranker(job["type"], ModelSection(**job["model"]), TrainingSection(**job["training"]))
+    model = job["model"]  # may name types of the user's own, which were checked where they are declared
+    section = ModelSection.model_validate(model, context=with_own_types((model["type"], *model["parameters"])))
+    ranker = build_ranker(job["type"], section, TrainingSection(**job["training"]))
     train, val = (_read(Path(folder) / f"{name}.npz", schema, job["label"]) for name in ("train", "val"))
     try:
         return ranker.fit(train, val, FitContext(progress, Path(job["checkpoints"]), job["seed"])).history

@@ -128,6 +128,11 @@ def train(
             course.epoch, course.batch, course.total, course.seconds = course.epoch + 1, 0, 0.0, 0.0
             _save(checkpoints, course, learner, processes)
             told(course.epoch, course.history[-1])
+            if processes.any(request.made):  # while judging; also after the last epoch, for what comes after a training
+                raise Interrupted(
+                    f"training was asked to stop, after {course.epoch} of {section.epochs} epochs; a checkpoint is in "
+                    f"{context.checkpoints}, and the same command goes on from it."
+                )
 
     if course.best:
         learner.restore(course.best)
