@@ -116,7 +116,7 @@ def measured(name: str, home: Home, address: str | None, figures: dict[str, obje
 
 def ask_orita(catalogue: Catalogue, query: str, order: str | None) -> list[str]:
     """Return the ids of the runs that the catalogue finds."""
-    return [run.run_id for run in catalogue.search_runs("feed", query, order=order, limit=LIMIT)]
+    return [run.run_id for run in catalogue.runs.search("feed", query, order=order, limit=LIMIT)]
 
 
 def ask_mlflow(client: Any, experiment: str, query: str, order: list[str]) -> list[str]:

@@ -85,7 +85,8 @@ def test_types_of_artifacts_are_those_that_are_listed(tmp_path: Path) -> None:
     [(UserError("no rows: ingest some."), "no rows: ingest some."), (KeyError("no rows"), "KeyError: 'no rows'")],
 )
 def test_a_failed_task_ends_the_run_and_is_on_record(tmp_path: Path, raised: Exception, told: str) -> None:
-    """The run's report names the task that failed and why, also where a library raised; tasks after it do not run."""
+    """The run's report names its system, the task that failed and why, also where a library raised; tasks after it do
+    not run."""
     ran: list[str] = []
 
     def fails(*_: object) -> dict[str, object]:
@@ -105,7 +106,9 @@ def test_a_failed_task_ends_the_run_and_is_on_record(tmp_path: Path, raised: Exc
         run_graph(graph, workspace)
     assert ran == []
     (path,) = (workspace.home.reports / "runs" / "g").glob("*.json")
-    tasks = json.loads(path.read_text())["tasks"]
+    report = json.loads(path.read_text())
+    assert (report["graph"], report["system"]) == ("g", workspace.system.name)
+    tasks = report["tasks"]
     assert [(task["name"], task["status"], task["error"]) for task in tasks] == [
         ("a", "success", None),
         ("b", "failed", told),

@@ -15,10 +15,11 @@ from orita.models.package import load_package
 from orita.models.package.keys import create_key
 from orita.monitoring.reference import Reference
 from orita.pipelines.quantising import Quantised, quantise_version
-from orita.pipelines.training import reference_path
+from orita.pipelines.references import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.config import RegistryConfig
 from orita.registry.difference import difference
+from orita.registry.expectations import Expectation, expectations_file, read_expectations, write_expectations
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Return a home with a two-tower (v1.1.0) and a model of counts (v1.2.0)."""
     workspace = trained_home(tmp_path_factory.mktemp("quantising"))
     registered(workspace, "two_tower")
+    described = expectations_file(workspace.home, "small", "v1.1.0")
+    described.parent.mkdir(parents=True)
+    write_expectations(described, {"hour": Expectation("TINYINT", "number", low=0, high=23)})
     registered(workspace, "popularity")
     return workspace
 
@@ -79,11 +83,30 @@ def test_the_difference_is_the_weights_alone(workspace: Workspace, made: Quantis
 
 def test_again_changes_nothing(workspace: Workspace, made: Quantised) -> None:
     """The same command finds the version that it made; a version of int8 weights is not quantised again."""
-    again = quantise_version(workspace, "v1.1.0")
+    again = quantise_version(workspace, "v1.1.0", max_auc_loss=0.5)
     assert (again.new, again.entry.version) == (False, made.entry.version)
     assert dict(again.figures) == dict(made.figures)
     with pytest.raises(UserError, match=r"v1\.3\.0 has int8 weights already"):
         quantise_version(workspace, made.entry.version)
+
+
+def test_the_limit_is_judged_each_time(workspace: Workspace, made: Quantised, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that was made under a wider limit is refused under one that it does not keep, with what it lost."""
+    lost = {**made.figures, "val_auc_before": made.figures["val_auc_after"] + 0.01}  # on so few rows it may gain
+    monkeypatch.setattr("orita.pipelines.quantising._on_card", lambda entry: lost)
+    with pytest.raises(UserError, match=r"v1\.3\.0 is v1\.1\.0 with int8 weights, which cost 0\.01000 of AUC on"):
+        quantise_version(workspace, "v1.1.0", max_auc_loss=0.005)
+    assert quantise_version(workspace, "v1.1.0", max_auc_loss=0.02).entry.version == "v1.3.0"
+
+
+def test_what_is_expected_of_rows_is_that_of_its_parent(workspace: Workspace, made: Quantised) -> None:
+    """The rows that it was trained on are its parent's; where the file was lost, the same command keeps it again."""
+    kept = expectations_file(workspace.home, "small", made.entry.version)
+    expected = read_expectations(expectations_file(workspace.home, "small", "v1.1.0"))
+    assert read_expectations(kept) == expected
+    kept.unlink()
+    assert not quantise_version(workspace, "v1.1.0", max_auc_loss=0.5).new
+    assert read_expectations(kept) == expected
 
 
 def test_a_package_of_a_stranger_is_not_made_one_of_ours(workspace: Workspace, made: Quantised) -> None:

@@ -81,7 +81,7 @@ def test_what_a_person_took_back_is_not_promoted_again(
     workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same challenger, surely better offline, does not come back by itself after a rollback; a newer one may."""
-    found = Comparison(0.71, 0.70, 0.01, 0.001, 0.02, True, 100, 0.95)
+    found = Comparison(0.71, 0.70, 0.01, 0.001, 0.02, True, 100, 60, 0.95)
     monkeypatch.setattr(comparison, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
     deployments = Deployments(workspace.home.control_db, workspace.home.tenant, workspace.clock)
     for version in ("v1.1.0", "v1.2.0"):
@@ -101,7 +101,7 @@ def test_the_whole_interval_must_lie_above_zero(
     workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch, low: float, promoted: bool
 ) -> None:
     """A challenger whose interval touches zero stays a challenger, however good its point estimate."""
-    found = Comparison(0.71, 0.70, 0.01, low, 0.02, low > 0, 100, 0.95)
+    found = Comparison(0.71, 0.70, 0.01, low, 0.02, low > 0, 100, 60, 0.95)
     monkeypatch.setattr(comparison, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
     results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}
     results["compare_with_production"] = promotion.compare_with_production(workspace, results)
@@ -146,7 +146,7 @@ def test_a_verdict_is_remembered(workspace: Workspace, registry: Registry, monke
 
     def duel(*_: object) -> Duel:
         met.append("")
-        return Duel("v1.2.0", "v1.1.0", 100, Comparison(0.71, 0.70, 0.01, -0.01, 0.02, False, 100, 0.95))
+        return Duel("v1.2.0", "v1.1.0", 100, Comparison(0.71, 0.70, 0.01, -0.01, 0.02, False, 100, 60, 0.95))
 
     monkeypatch.setattr(comparison, "compare_versions", duel)
     results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}

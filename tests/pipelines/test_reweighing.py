@@ -79,7 +79,9 @@ def test_another_objective_is_a_new_version_of_the_same_graph(folder: Path) -> N
     assert (own["version"], own["new"]) == ("v1.1.0", False), "what it weighs already makes no other version"
     shown = told(folder, *SMALLER, "models", "objective", "challenger")
     assert {head["name"]: head["weight"] for head in shown["heads"]}["share"] == 4.0
-    assert list(folder.rglob(f"references/feed/{version}.parquet"))
+    (reference,) = folder.rglob(f"references/feed/{version}.parquet")
+    expected, kept = (reference.with_name(f"{each}.schema.json") for each in ("v1.1.0", version))
+    assert kept.read_bytes() == expected.read_bytes(), "the rows that it was trained on are its parent's"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,25 @@ def test_a_head_that_the_rows_do_not_have_is_refused_by_name(folder: Path) -> No
     said = orita_inside(folder, *SMALLER, "--set=beside=[]", "--set=model.heads={comment: {}}", "train", code=2)
     assert "'comment', which is neither the label nor an outcome" in said
     assert "share" in said
+
+
+def test_another_objective_in_the_configuration_trains_nothing(folder: Path) -> None:
+    """`orita train` finds the training, and registers its graph under the weights of now, as another version."""
+    weights = "--set=model.objective={click: 1, dwell: 0.02}"
+    (run,) = told(folder, *SMALLER, *HEADS, weights, "run", "training")["runs"]
+    steps = {step["component"]: step for task in run["tasks"] for step in task["result"]["steps"]}
+    assert [name for name, step in steps.items() if step["status"] != "cached"] == [
+        *("packager.two_tower", "evaluator", "recorder", "registrar")
+    ]
+    entry = told(folder, *SMALLER, "models", "show", steps["registrar"]["outputs"]["version"]["facts"]["version"])
+    before = told(folder, *SMALLER, "models", "show", "v1.1.0")
+    old, new = (load_package(Path(each["package"])) for each in (before, entry))
+    assert (new.folder / MODEL_FILE).read_bytes() == (old.folder / MODEL_FILE).read_bytes()
+    assert new.description.objective == {"click": 1.0, "dwell": 0.02}
+    assert entry["metrics"]["auc"] == before["metrics"]["auc"]
+    assert (entry["aliases"], entry["mlflow_run_id"] != before["mlflow_run_id"]) == (["challenger"], True)
+    said = orita_inside(folder, *SMALLER, *HEADS, "--set=model.objective={click: 1, lke: 2}", "train", code=2)
+    assert "model.objective weighs 'lke'" in said
 
 
 def test_int8_weights_stay_int8_under_another_objective(folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.features.small_system import events, ingested, small_workspace, write_jsonl
-from tests.pipelines.components.small_training import with_keys
+from tests.pipelines.components.small_training import files_of, with_keys
 from typer.main import get_command
 
 from orita.cli import learn, main  # noqa: F401 - it registers its commands
@@ -62,16 +62,6 @@ def statuses(reports: list[RunReport]) -> dict[str, str]:
         for report in reports
         for result in report.results.values()
         for step in result.get("steps", ())
-    }
-
-
-def files_of(workspace: Workspace) -> dict[str, tuple[int, bytes]]:
-    """Return time and content of every file of the home, but the reports of runs."""
-    root = workspace.home.root
-    return {
-        str(file.relative_to(root)): (file.stat().st_mtime_ns, file.read_bytes())
-        for file in root.rglob("*")
-        if file.is_file() and "runs" not in file.parts
     }
 
 
@@ -132,8 +122,8 @@ def test_another_way_of_judging_registers_nothing_new(own: Workspace) -> None:
     assert again == ["evaluator", "recorder", "registrar"]
     (entry,) = own.catalogue().versions(own.system.name)
     assert entry.version == reports[0].results["register_model"]["version"] == "v1.1.0"
-    assert "map" in own.catalogue().run(entry.run_id).metrics
-    assert len(own.catalogue().search_runs(own.system.name)) == 1
+    assert "map" in own.catalogue().runs.get(entry.run_id).metrics
+    assert len(own.catalogue().runs.search(own.system.name)) == 1
 
 
 def test_train_says_what_the_model_is(
@@ -146,7 +136,7 @@ def test_train_says_what_the_model_is(
         (20, 20, f"{unchanged}It is the champion."),
         (30, 20, "It is the champion."),
         (30, 5, "It is the challenger. Next: orita models promote v1.2.0"),
-        (30, 5, f"{unchanged}Next: orita models promote v1.2.0"),
+        (30, 5, f"{unchanged}It is the challenger. Next: orita models promote v1.2.0"),
     ):
         keys = (*SMALL, f"evaluation.resamples={resamples}", f"model.popularity.smoothing={smoothing}")
         settings = [part for item in keys for part in ("--set", item)]
@@ -154,6 +144,23 @@ def test_train_says_what_the_model_is(
         with contextlib.suppress(SystemExit):
             main()
         assert capsys.readouterr().out.rstrip().splitlines()[-1] == says
+
+
+def test_an_earlier_training_that_is_found_again_is_the_challenger(own: Workspace) -> None:
+    """Whatever was registered since, the model of the latest run challenges; after that there is nothing to do."""
+    one, two = (with_keys(own, model__model__popularity={"smoothing": smoothing}) for smoothing in (5.0, 6.0))
+    made = [run_pipeline("training", each)[0].results["register_model"]["version"] for each in (one, two)]
+    assert made == ["v1.2.0", "v1.3.0"]
+    again = run_pipeline("training", one)
+    (step,) = again[0].results["register_model"]["steps"]
+    assert (step["status"], step["why"]) == ("success", "v1.2.0 is not the challenger any more: made again")
+    assert {name for name, status in statuses(again).items() if status != "cached"} == {"registrar"}
+    catalogue = own.catalogue()
+    assert catalogue.get(own.system.name, "challenger").version == "v1.2.0"
+    assert [entry.version for entry in catalogue.versions(own.system.name)] == ["v1.3.0", "v1.2.0", "v1.1.0"]
+    assert run_pipeline("training", one)[0].cached
+    assert run_pipeline("training", own)[0].results["register_model"]["version"] == "v1.1.0"
+    assert catalogue.get(own.system.name, "challenger").version == "v1.2.0", "what serves challenges nothing"
 
 
 def test_the_help_of_train_names_every_type() -> None:
@@ -216,7 +223,7 @@ def test_another_model_of_the_same_training_is_another_version(own: Workspace, m
     again = with_keys(own, model__model__popularity={"smoothing": 500.0}).model.model
     monkeypatch.setattr(
         "orita.pipelines.components.trainer.build_ranker",
-        lambda type_, model, training: build_ranker(type_, again, training),
+        lambda type_, model, *rest: build_ranker(type_, again, *rest),
     )
     shutil.rmtree(own.home.components)
     run_pipeline("training", own)
@@ -231,7 +238,7 @@ def test_the_same_model_of_the_same_training_is_the_same_version(own: Workspace)
     report = run_pipeline("training", own)[0]
     (entry,) = own.catalogue().versions(own.system.name)
     assert report.results["register_model"]["version"] == entry.version
-    assert len(own.catalogue().search_runs(own.system.name)) == 1
+    assert len(own.catalogue().runs.search(own.system.name)) == 1
 
 
 def test_a_plan_is_drawn(own: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,11 +256,14 @@ def test_a_plan_is_drawn(own: Workspace, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_anomalies_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """Severity, column, where and the sentence; nothing where nothing is."""
+    """Severity, column, where and the sentence, none of it taken for markup; nothing where nothing is."""
     show_anomalies([])
     assert capsys.readouterr().out == ""
     show_anomalies([{"severity": "warning", "column": "", "where": "val", "sentence": "There is nothing."}])
     assert [*capsys.readouterr().out.splitlines()[-1].split()][:3] == ["warning", "rows", "val"]
+    show_anomalies([{"severity": "info", "column": "[/red]", "where": "champion", "sentence": "New values: '[b]'."}])
+    shown = capsys.readouterr().out
+    assert "[/red]" in shown and "'[b]'" in shown
 
 
 def test_a_plan_of_a_new_home_needs_nothing_there(tmp_path: Path) -> None:
@@ -278,8 +288,10 @@ def test_a_plan_goes_by_what_the_lake_holds(looped: Workspace, tmp_path: Path) -
 
 
 def test_only_pipelines_of_components_are_explained(looped: Workspace) -> None:
-    """Monitoring looks at what is there at every run; a name that is none gets the closest."""
-    with pytest.raises(UserError, match="'monitoring' is not made of components"):
+    """Monitoring and the triggers of a retraining look at what is there; a name that is none gets the closest."""
+    with pytest.raises(UserError, match=r"'monitoring' looks at what was served when it runs.*'orita run monitoring'"):
         explain_pipeline("monitoring", looped)
+    with pytest.raises(UserError, match=r"a trigger asks when it runs.*'orita run training --explain' say what"):
+        explain_pipeline("retraining", looped)
     with pytest.raises(NotFound, match="'training'"):
         explain_pipeline("traning", looped)

@@ -78,14 +78,14 @@ def test_each_trial_is_a_run_and_test_rows_are_not_opened(home: Workspace) -> No
     assert all(trial.state == "complete" and trial.value is not None for trial in told)
     assert {trial.type for trial in told} == {"linear", "lightgbm", "popularity"}
     catalogue, lightgbm = workspace.catalogue(), next(trial for trial in told if trial.type == "lightgbm")
-    run = catalogue.run(lightgbm.run_id)
+    run = catalogue.runs.get(lightgbm.run_id)
     assert run.status == "FINISHED" and run.metrics["val_auc"] == lightgbm.value
     assert run.params["model.lightgbm.num_leaves"] == str(lightgbm.values["model.lightgbm.num_leaves"])
     assert (run.tags["orita.search"], run.tags["orita.trial"]) == (name, str(lightgbm.number))
     assert run.tags["orita.training_set"] and run.tags["orita.feature_schema"] and run.tags["orita.tables"]
-    history = catalogue.run_history(lightgbm.run_id)["fit_val_auc"]
+    history = catalogue.runs.history(lightgbm.run_id)["fit_val_auc"]
     assert [step for step, _ in history] == list(range(1, len(history) + 1))
-    parent = catalogue.run(run.parent or "")
+    parent = catalogue.runs.get(run.parent or "")
     assert parent.status == "FINISHED" and parent.name == f"search {name}" and parent.params["metric"] == "auc"
     assert tune(workspace, told=told.append) == name and len(told) == 6, "nothing is left to do"
 
@@ -158,7 +158,7 @@ def test_a_kill_before_a_run_is_noted_leaves_no_run_behind(home: Workspace, monk
         tune(workspace, name="unnoted")
     monkeypatch.setattr(Study, "keep", keep)
     tune(workspace, name="unnoted")
-    runs = workspace.catalogue().search_runs(workspace.system.name, "tag.orita.search = 'unnoted'")
+    runs = workspace.catalogue().runs.search(workspace.system.name, "tag.orita.search = 'unnoted'")
     assert sorted(run.tags.get("orita.trial", "") for run in runs) == ["", "1", "2"]
     assert {run.status for run in runs} == {"FINISHED"}
 
@@ -169,7 +169,7 @@ def test_trials_that_fall_behind_are_ended(home: Workspace) -> None:
     search = found(workspace, tune(workspace))
     ended = [trial for trial in search.trials if trial.state == "pruned"]
     assert ended and all(max(trial.steps) < 3 and trial.value is None for trial in ended)
-    assert workspace.catalogue().run(ended[0].run_id).status == "KILLED"
+    assert workspace.catalogue().runs.get(ended[0].run_id).status == "KILLED"
 
 
 def test_folds_judge_on_more_rows(home: Workspace) -> None:
@@ -210,7 +210,8 @@ def test_trials_that_fail_are_kept_and_three_at_the_start_end_it(
     search = found(home, tune(searching(home, RATES, trials=3), name="one-fails"))
     assert [trial.state for trial in search.trials] == ["complete", "failed", "complete"]
     assert search.trials[1].error == "RuntimeError: no room left"
-    assert home.catalogue().run(search.trials[1].run_id).status == "FAILED"
+    run = home.catalogue().runs.get(search.trials[1].run_id)
+    assert (run.status, run.tags["orita.error"]) == ("FAILED", search.trials[1].error)
     monkeypatch.setattr("orita.pipelines.tuning.build_ranker", failing(lambda number: True))
     tune(searching(home, RATES, trials=7), name="one-fails")
     states = [trial.state for trial in found(home, "one-fails").trials]

@@ -1,4 +1,4 @@
-"""Registries to test: empty ones on SQLite and on a real PostgreSQL, made once and copied, and a small package."""
+"""Registries to test: empty ones on SQLite and on a real PostgreSQL, made once and copied; and a small package."""
 
 from __future__ import annotations
 
@@ -52,14 +52,6 @@ def draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database with an empty registry: making it takes seconds."""
-    home = Home(tmp_path_factory.mktemp("template") / "home")
-    mlflow_client(home)
-    return home.mlflow_db
-
-
-@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Return the address of a PostgreSQL server, without a database."""
     programs = postgres_programs()
@@ -88,14 +80,12 @@ def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Catalogue:
 
 
 @pytest.fixture(scope="session")
-def sqlite_catalogue(sqlite_template: Path) -> Callable[[Path], Catalogue]:
+def sqlite_catalogue() -> Callable[[Path], Catalogue]:
     """Return a function that makes an empty registry on SQLite."""
 
     def make(root: Path) -> Catalogue:
-        home = Home(root)
-        home.root.mkdir(parents=True)
-        home.mlflow_db.write_bytes(sqlite_template.read_bytes())
-        return Catalogue(home)
+        mlflow_client(Home(root))
+        return Catalogue(Home(root))
 
     return make
 

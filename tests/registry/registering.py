@@ -25,7 +25,7 @@ def register(
     """Log a run and register the package *draft* as its model."""
     written = dict(metrics or {"auc": 0.7})
     log = RunLog(type_, params or {"a": 1}, written, [{"epoch": 0, "val_auc": 0.6}], tags or {})
-    run = catalogue.log_run("feed", log)
+    run = catalogue.runs.log("feed", log)
     package = load_package(draft)
 
     def write(folder: Path, version: str) -> None:

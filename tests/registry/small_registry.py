@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import secrets
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +68,7 @@ def registered(workspace: Workspace, type_: str = "popularity", **tags: str) -> 
     }
     catalogue, package = workspace.catalogue(), load_package(draft)
     history = [{"epoch": 0.0, "val_auc": 0.6}, {"epoch": 1.0, "val_auc": 0.7}]
-    run_id = catalogue.log_run(
+    run_id = catalogue.runs.log(
         "small", RunLog(type_, {"type": type_}, {"auc": 0.7, "fit_seconds": 1}, history, lineage)
     )
 
@@ -84,18 +80,9 @@ def registered(workspace: Workspace, type_: str = "popularity", **tags: str) -> 
 
 
 def empty_registry(home: Home) -> Catalogue:
-    """Return the catalogue of *home*, whose database is a copy of one that is made once: that takes seconds."""
-    home.root.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_empty_database(), home.mlflow_db)
+    """Return the catalogue of *home*, whose database is there."""
+    mlflow_client(home)
     return Catalogue(home)
-
-
-@cache
-def _empty_database() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="orita-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    mlflow_client(Home(folder))
-    return Home(folder).mlflow_db
 
 
 def answered(home: Home, version: str, at: datetime, requests: Sequence[str], items: int = 3) -> None:

@@ -120,7 +120,7 @@ def test_a_rollback_cut_short_and_repeated_goes_back_once(
 
 def test_a_registration_cut_short_leaves_no_version(catalogue: Catalogue, draft: Path) -> None:
     """A version whose package was never written is not listed and not promoted."""
-    run = catalogue.log_run("feed", RunLog("popularity", {}, {}))
+    run = catalogue.runs.log("feed", RunLog("popularity", {}, {}))
 
     def killed(folder: Path, version: str) -> None:
         raise KeyboardInterrupt

@@ -55,7 +55,7 @@ def registered(
     options = {"calibration": None, **package}
     write_package(folder / "package", weighed, CARD, SCHEMA, rows, extra={"model": model}, **options)
     log = RunLog("model", {"seed": 0, **(params or {})}, {"auc": 0.7, **(metrics or {})})
-    run_id = catalogue.log_run("feed", log)
+    run_id = catalogue.runs.log("feed", log)
 
     def write(target: Path, version: str) -> None:
         shutil.copytree(folder / "package", target, dirs_exist_ok=True)

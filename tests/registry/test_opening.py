@@ -30,7 +30,7 @@ from pathlib import Path
 from orita.core.home import Home
 from orita.registry.catalogue import Catalogue
 from orita.registry.config import RegistryConfig
-print(Catalogue(Home(Path(sys.argv[1])), config=RegistryConfig(tracking_uri=sys.argv[2])).begin_run("feed", "one"))
+print(Catalogue(Home(Path(sys.argv[1])), config=RegistryConfig(tracking_uri=sys.argv[2])).runs.begin("feed", "one"))
 """
 
 
@@ -53,7 +53,7 @@ def indexes(catalogue: Catalogue) -> set[str]:
 
 def test_opening_makes_the_indexes_and_makes_a_lost_one_again(catalogue: Catalogue) -> None:
     """An older registry, or one whose tables a migration made anew, gets what it lacks at the next opening."""
-    catalogue.begin_run("feed", "one")
+    catalogue.runs.begin("feed", "one")
     assert indexes(catalogue) == set(INDEXES)
     engine = catalogue._store.sql_store.engine
     with engine.begin() as connection:
@@ -66,7 +66,7 @@ def test_a_user_who_may_not_make_indexes_is_told_and_searches_without(
 ) -> None:
     """Somebody who may read and write but not own the tables is warned, and gets his answers."""
     catalogue = postgres_catalogue(tmp_path / "home")
-    run = catalogue.begin_run("feed", "one")
+    run = catalogue.runs.begin("feed", "one")
     address = catalogue._store.config.tracking_uri
     assert address is not None
     with psycopg.connect(address, autocommit=True) as connection:
@@ -78,7 +78,7 @@ def test_a_user_who_may_not_make_indexes_is_told_and_searches_without(
         Home(tmp_path / "other"), config=RegistryConfig(tracking_uri=address.replace("orita@", "reader@"))
     )
     with caplog.at_level(logging.WARNING):
-        assert [found.run_id for found in reader.search_runs("feed", "name = 'one'")] == [run]
+        assert [found.run_id for found in reader.runs.search("feed", "name = 'one'")] == [run]
     assert "searches stay slow" in caplog.text
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("DROP OWNED BY reader")
@@ -94,7 +94,7 @@ def test_several_processes_open_a_new_database_at_once(postgres: str, tmp_path: 
         _, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
     catalogue = Catalogue(Home(tmp_path / "0"), config=RegistryConfig(tracking_uri=f"{postgres}/at_once"))
-    assert len(catalogue.search_runs("feed")) == 2
+    assert len(catalogue.runs.search("feed")) == 2
     assert indexes(catalogue) == set(INDEXES)
 
 
@@ -114,15 +114,15 @@ def test_a_kill_while_postgresql_makes_the_tables_costs_nothing(postgres: str, t
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     catalogue = Catalogue(Home(tmp_path / "home"), config=RegistryConfig(tracking_uri=f"{postgres}/killed"))
-    run = catalogue.begin_run("feed", "after")
-    assert [found.run_id for found in catalogue.search_runs("feed")] == [run]
+    run = catalogue.runs.begin("feed", "after")
+    assert [found.run_id for found in catalogue.runs.search("feed")] == [run]
 
 
 def test_a_server_that_is_away_is_a_sentence(tmp_path: Path) -> None:
     """Where nothing listens, the sentence names the address without the password."""
     address = "postgresql://ada:secret@127.0.0.1:9/registry"
     with pytest.raises(Unavailable, match=r"registry\.tracking_uri") as refused:
-        Catalogue(Home(tmp_path / "home"), config=RegistryConfig(tracking_uri=address)).search_runs("feed")
+        Catalogue(Home(tmp_path / "home"), config=RegistryConfig(tracking_uri=address)).runs.search("feed")
     assert "secret" not in str(refused.value)
 
 

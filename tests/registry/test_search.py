@@ -33,7 +33,7 @@ class Full:
 
     def __init__(self, catalogue: Catalogue) -> None:
         fill(catalogue, RUNS)
-        self.catalogue, self.runs = catalogue, catalogue.search_runs("feed", limit=1000)
+        self.catalogue, self.runs = catalogue, catalogue.runs.search("feed", limit=1000)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -101,7 +101,7 @@ def test_sql_finds_what_looking_at_every_run_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_search, "_FEW", few)
         patch.setattr(run_search, "_WALK", max(limit, 30))
-        found = [run.run_id for run in full.catalogue.search_runs("feed", query, order=order, limit=limit)]
+        found = [run.run_id for run in full.catalogue.runs.search("feed", query, order=order, limit=limit)]
     assert found == expected(full.runs, query, order)[:limit]
 
 
@@ -111,7 +111,7 @@ def test_mlflows_own_search_finds_the_same(full: Full, query: str, order: str | 
     """Behind a server there is no SQL: then MLflow's search answers, in the same words with the same runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "sql_store", None)
-        found = full.catalogue.search_runs("feed", query, order=order, limit=40)
+        found = full.catalogue.runs.search("feed", query, order=order, limit=40)
     by_id = {run.run_id: run for run in full.runs}
     assert [run.run_id for run in found] == expected(full.runs, query, order)[:40]
     assert all(repr(by_id[run.run_id]) == repr(run) for run in found)  # repr: a NaN equals none
@@ -170,8 +170,8 @@ def test_a_bad_order_is_refused(order: str) -> None:
 def test_a_bad_limit_is_refused(tmp_path: Path, limit: int) -> None:
     """An answer has 1 to 1,000 runs; nothing is made by asking."""
     with pytest.raises(UserError, match="limit has the value"):
-        Catalogue(_absent(tmp_path)).search_runs("feed", limit=limit)
-    assert Catalogue(_absent(tmp_path)).search_runs("feed") == []
+        Catalogue(_absent(tmp_path)).runs.search("feed", limit=limit)
+    assert Catalogue(_absent(tmp_path)).runs.search("feed") == []
     assert not (tmp_path / "absent").exists()
 
 
@@ -185,8 +185,8 @@ def test_a_query_cannot_do_more_than_ask(full: Full) -> None:
         for store in (Store.sql_store, None):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Store, "sql_store", store)
-                assert full.catalogue.search_runs("feed", query) == []
-    assert len(full.catalogue.search_runs("feed", limit=1000)) == len(full.runs)
+                assert full.catalogue.runs.search("feed", query) == []
+    assert len(full.catalogue.runs.search("feed", limit=1000)) == len(full.runs)
 
 
 def test_versions_are_searched_by_their_runs_and_their_tags(

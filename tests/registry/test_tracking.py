@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 from mlflow.store.db import utils
+from tests.registry_copies import MIGRATE
 
 from orita.core.home import Home
+from orita.registry import tracking
 from orita.registry.tracking import mlflow_client
 
 
 def test_a_kill_while_the_tables_are_made_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow cannot go on from the middle of its migrations; the next call begins again and succeeds."""
     home = Home(tmp_path / "home")
+    monkeypatch.setattr(tracking, "_make", MIGRATE)
 
     def killed(_engine: object) -> None:
         raise SystemExit(9)

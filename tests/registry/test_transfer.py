@@ -32,6 +32,7 @@ from orita.pipelines.workspace import Workspace
 from orita.registry.archive import unpack_archive, write_archive
 from orita.registry.catalogue import Catalogue, ModelVersion
 from orita.registry.config import RegistryConfig
+from orita.registry.expectations import Expectation, expectations_file, read_expectations, write_expectations
 from orita.registry.transfer import Imported, export_model, import_model, origins_of, training_manifest
 
 _ENTRY = {"bytes": 0, "sha256": "0" * 64}
@@ -54,6 +55,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> _Exported:
     folder = tmp_path_factory.mktemp("transfer")
     workspace = trained_home(folder / "there")
     entry = registered(workspace, team="ads")
+    columns = load_package(entry.package).schema.columns
+    expected = {column.name: Expectation("FLOAT", column.kind, column.meaning, 0.5, 0.0, 1.5) for column in columns}
+    described = expectations_file(workspace.home, "small", entry.version)
+    described.parent.mkdir(parents=True)
+    expected["hour"] = replace(expected["hour"], low=None, high=None, domain=("0", "1"))
+    write_expectations(described, expected)
     key = create_key("release", folder / "keys", folder / "trusted")
     signed(entry, read_signing_key("release", folder / "keys"))
     export_model(workspace.catalogue(), entry, folder / "model.tar", home="the other home")
@@ -98,10 +105,12 @@ def test_a_model_arrives_as_it_was(exported: _Exported, home: Home) -> None:
     assert (entry.tags["team"], entry.tags.get("orita.training_set")) == ("ads", None)
     assert entry.tags["orita.origin.training_set"] == source.tags["orita.training_set"]
     assert (training_manifest(home, entry) or {})["id"] == source.tags["orita.training_set"]
+    kept = [expectations_file(each, "small", "v1.1.0") for each in (exported.workspace.home, home)]
+    assert read_expectations(kept[0]) == read_expectations(kept[1])
     catalogues = [(exported.workspace.catalogue(), source), (Catalogue(home), entry)]
-    runs = [catalogue.run(each.run_id) for catalogue, each in catalogues]
+    runs = [catalogue.runs.get(each.run_id) for catalogue, each in catalogues]
     assert (runs[0].params, runs[0].metrics, runs[1].status) == (runs[1].params, runs[1].metrics, "FINISHED")
-    histories = [catalogue.run_history(each.run_id) for catalogue, each in catalogues]
+    histories = [catalogue.runs.history(each.run_id) for catalogue, each in catalogues]
     assert histories[0] == histories[1]
     assert [value for _, value in histories[1]["fit_val_auc"]] == [0.6, 0.7]
 
@@ -109,7 +118,9 @@ def test_a_model_arrives_as_it_was(exported: _Exported, home: Home) -> None:
 def test_the_same_file_again_changes_nothing(exported: _Exported, home: Home) -> None:
     """A second import, and one into the home that it came from, find the version that is there."""
     first = taken(home, exported.file)
+    expectations_file(home, "small", first.entry.version).unlink()
     second = taken(home, exported.file)
+    assert expectations_file(home, "small", first.entry.version).exists(), "what was lost is kept again"
     assert (second.new, second.entry) == (False, first.entry)
     assert len(Catalogue(home).versions("small")) == 1
     back = import_model(exported.workspace.catalogue(), RegistryConfig(), exported.workspace.system, exported.file)
@@ -315,6 +326,8 @@ def test_what_is_forged_with_right_checksums_is_still_checked(exported: _Exporte
     whole = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     run = json.loads(whole["run.json"])
     training_set = json.loads(whole["training_set.json"])
+    columns = json.loads(whole["expectations.json"])["columns"]
+    ctr = columns["item_ctr"]
     cases: dict[str, tuple[str, bytes]] = {
         "model.onnx is changed": ("package/model.onnx", pickle.dumps(_Executes(tmp_path / "executed"))),
         "the run in the package": ("run.json", canonical_json({**run, "run_id": "another"})),
@@ -327,6 +340,11 @@ def test_what_is_forged_with_right_checksums_is_still_checked(exported: _Exporte
         "name has 300 characters": ("run.json", canonical_json({**run, "name": "x" * 300})),
         "pairs of a step": ("run.json", canonical_json({**run, "metrics": {"auc": [[0, 10**400]]}})),
         "description of a training set": ("training_set.json", canonical_json({"id": training_set["id"]})),
+        "is not what is expected": ("expectations.json", canonical_json(columns)),
+        "it does not say what 'item_ctr' is": _expecting({**columns, "item_ctr": ctr | {"meaning": "another"}}),
+        "of the column 'item_ctr' what cannot be": _expecting({**columns, "item_ctr": ctr | {"low": 10**400}}),
+        "of the column 'hour' what": _expecting({**columns, "hour": columns["hour"] | {"domain": ["\x1b[2J"]}}),
+        "of the column '[/red]' what": _expecting({**columns, "[/red]": {}}),
         "is not the record of a run": ("run.json", canonical_json({"run_id": run["run_id"]})),
     }
     for number, (sentence, (name, content)) in enumerate(cases.items()):
@@ -334,6 +352,10 @@ def test_what_is_forged_with_right_checksums_is_still_checked(exported: _Exporte
         write_archive(file, origins, {**whole, name: content})
         assert sentence in refused(home, file)
     assert not (tmp_path / "executed").exists()
+
+
+def _expecting(columns: dict[str, Any]) -> tuple[str, bytes]:
+    return "expectations.json", canonical_json({"columns": columns})
 
 
 @pytest.mark.parametrize("type_", ["\x1b]0;mine\x07", "[/red]", ""])
@@ -364,7 +386,7 @@ def test_names_of_any_language_and_long_tags_travel(exported: _Exported, home: H
     run["metrics"] |= {"précision": [[0, 0.5]]}
     file = tmp_path / "long.tar"
     write_archive(file, origins, {**whole, "run.json": canonical_json(run)})
-    found = Catalogue(home).run(taken(home, file).entry.run_id)
+    found = Catalogue(home).runs.get(taken(home, file).entry.run_id)
     assert (found.tags["équipe"], found.metrics["précision"]) == ("x" * 8000, 0.5)
 
 
@@ -417,7 +439,7 @@ def test_a_killed_import_is_done_whole_the_second_time(
     made = taken(home, exported.file)
     assert made.new
     tag = made.entry.tags["orita.origin.package"]
-    assert Catalogue(home).find_run("small", "orita.origin.package", tag) == made.entry.run_id
+    assert Catalogue(home).runs.finished("small", "orita.origin.package", tag) == made.entry.run_id
 
 
 def test_two_imports_at_once_make_one_version(exported: _Exported, home: Home) -> None:

@@ -11,9 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orita.core.errors import UserError
+from orita.stats.card_precision import card_precision_at_k
+from orita.stats.curves import roc_curve
+from orita.stats.delong import delong_difference
 from orita.stats.metrics import (
     accuracy,
     auc,
+    average_precision,
     brier_score,
     calibration_bins,
     expected_calibration_error,
@@ -25,6 +30,7 @@ from orita.stats.metrics import (
     rank_groups,
     recall_at_k,
 )
+from orita.stats.placements import cell_auc_influence
 
 Row = tuple[int, float, int]
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8).map(lambda n: n / 8), st.integers(0, 4)), max_size=60)
@@ -128,3 +134,26 @@ def test_a_calibrated_score_has_no_calibration_error() -> None:
     y_N = random.random(100_000) < p_N
     assert expected_calibration_error(y_N, p_N) < 0.01
     assert expected_calibration_error(y_N, 2 * p_N) == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_missing_score_is_no_best_score() -> None:
+    """Of scores with a NaN every figure is NaN, and lists and curves are refused: a model that fails does not win."""
+    y_N, scores_N = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, math.nan])
+    found = [figure(y_N, scores_N) for figure in (auc, average_precision, log_loss, brier_score, accuracy)]
+    found += [expected_calibration_error(y_N, scores_N), card_precision_at_k(y_N, scores_N, y_N, y_N, 1)]
+    difference = delong_difference(y_N, np.arange(4.0), scores_N)
+    found += [difference.value, difference.low, difference.high, difference.p_value]
+    assert np.isnan(found).all()
+    for refused in (lambda: rank_groups(y_N, scores_N, y_N), lambda: roc_curve(y_N, scores_N)):
+        with pytest.raises(UserError, match="1 of 4 scores are NaN"):
+            refused()
+
+
+def test_a_missing_score_spoils_its_own_cell_alone() -> None:
+    """The AUC and the influences of another cell of rows are what they were."""
+    y_N, scores_N = np.tile([0.0, 1.0, 1.0], 2), np.array([0.1, 0.2, 0.05, 0.3, math.nan, 0.4])
+    cell_N = np.repeat([0, 1], 3)
+    auc_L, influence_N = cell_auc_influence(y_N, np.argsort(scores_N), scores_N, cell_N, 2)
+    assert auc_L[0] == 0.5
+    assert np.isnan(auc_L[1])
+    assert np.isnan(influence_N).tolist() == [False] * 3 + [True] * 3

@@ -189,6 +189,16 @@ def test_a_rate_of_clustered_rows_is_covered() -> None:
     assert naive < 210
 
 
+def test_a_rate_of_one_cluster_has_no_interval() -> None:
+    """One user's clicks say nothing of other users, and those of two little."""
+    labels = np.array([0.0, 1.0, 1.0, 1.0])
+    alone = clustered_rate(labels, np.zeros(4, np.int64), tail=0.05)
+    assert alone.value == 0.75
+    assert np.isnan([alone.low, alone.high]).all()
+    two = clustered_rate(labels, np.array([0, 0, 1, 1]), tail=0.05)
+    assert (two.low, two.high) == (0.0, 1.0)
+
+
 def test_shares_of_clustered_rows_hold_their_level() -> None:
     """Bins in which users differ hold 1 % on unchanged data; χ² of the rows as if independent does not."""
     rng = np.random.default_rng(12)

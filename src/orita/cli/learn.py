@@ -179,9 +179,9 @@ def compare_models(
     columns = ["figure", duel.challenger, duel.champion, "difference", "low", "high"]
     table(f"{duel.rows:,} test rows, {found.confidence:.0%} intervals over users", columns, rows)
     if found.delong is not None:
-        typer.echo(f"DeLong, rows taken as independent: {found.delong.low:+.4f} to {found.delong.high:+.4f}.")
-    verdict = "surely better" if found.better else "surely worse" if found.high < 0 else "not surely better or worse"
-    typer.echo(f"{duel.challenger} is {verdict} than {duel.champion} by AUC.")
+        typer.echo(f"DeLong's test over users: {found.delong.low:+.4f} to {found.delong.high:+.4f}.")
+    why = f": {found.too_few}" if found.too_few else ""
+    typer.echo(f"{duel.challenger} is {found.verdict} than {duel.champion} by AUC{why}.")
     if report is not None:
         typer.echo(f"The page is {report}.")
 
@@ -194,7 +194,7 @@ def promote_model(
     as_json: JsonOption = False,
 ) -> None:
     """Make a model the champion; servers take it up within a second, without a restart."""
-    from orita.project.opening import actor
+    from orita.project import actor
 
     project = project_of(context)
     entry = _catalogue(context).promote(project.system.name, version, actor=actor(), reason=reason)
@@ -208,7 +208,7 @@ def rollback_model(
     as_json: JsonOption = False,
 ) -> None:
     """Undo the latest promotion: the champion before it serves again."""
-    from orita.project.opening import actor
+    from orita.project import actor
 
     project = project_of(context)
     entry = _catalogue(context).rollback(project.system.name, actor=actor(), reason=reason)
@@ -216,16 +216,13 @@ def rollback_model(
 
 
 def _standing(project: Project, version: str, *, cached: bool) -> str:
-    """Say what a model that was trained is now, and what may follow; of one that was found, without the catalogue."""
+    """Say what a model that was trained is now, and what may follow; without the catalogue, which takes seconds."""
     from orita.pipelines.components.champion import champion_version
 
     unchanged = "Nothing has changed since it was trained. " if cached else ""
     if champion_version(project.workspace()) == version:
         return f"{unchanged}It is the champion."
-    if not cached:  # an earlier training that was judged anew keeps the alias that it has, if any
-        newest = "challenger" in project.catalogue().get(project.system.name, version).aliases
-        unchanged = "It is the challenger. " if newest else "It was registered before. "
-    return f"{unchanged}Next: orita models promote {version}"
+    return f"{unchanged}It is the challenger. Next: orita models promote {version}"
 
 
 def _catalogue(context: typer.Context) -> Any:

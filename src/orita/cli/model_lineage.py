@@ -47,10 +47,7 @@ def lineage_command(
     from orita.cli.lineage_words import lineage_branch
     from orita.pipelines.model_lineage import lineage_of_prediction, lineage_of_version, models_trained_from
 
-    if sum(given is not None for given in (version, prediction, of_table, training_set)) > 1:
-        raise UserError("give one of VERSION, --prediction, --table and --training-set.")
-    if html is not None and (prediction or of_table or training_set):
-        raise UserError("--html is about a version: give VERSION, or nothing for the champion.")
+    _refuse_two(version, (prediction, of_table, training_set), html)
     workspace = project_of(context).workspace(progress=settings_of(context).screen)
     if of_table is not None or training_set is not None:
         found = models_trained_from(workspace, table=of_table or "", training_set=training_set or "")
@@ -71,6 +68,14 @@ def lineage_command(
     Console().print(_tree(lineage_branch(told)), highlight=False)
     if html is not None:
         typer.echo(f"The page is {html}.")
+
+
+def _refuse_two(version: str | None, others: tuple[str | None, ...], html: Path | None) -> None:
+    """Refuse more than one thing to start from, and a page about something else than a version."""
+    if sum(given is not None for given in (version, *others)) > 1:
+        raise UserError("give one of VERSION, --prediction, --table and --training-set.")
+    if html is not None and any(others):
+        raise UserError("--html is about a version: give VERSION, or nothing for the champion.")
 
 
 def _list(found: Mapping[str, Any], asked: str) -> None:

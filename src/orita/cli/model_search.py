@@ -45,7 +45,7 @@ def search_models(
     project = project_of(context)
     catalogue, system = project.catalogue(), project.system.name
     if runs:
-        found = catalogue.search_runs(system, query, order=order, limit=limit)
+        found = catalogue.runs.search(system, query, order=order, limit=limit)
         _print_runs(found, system, order, as_json)
     else:
         versions = catalogue.search(system, query, order=order, limit=limit)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from orita.cli.console import table
 
@@ -30,7 +31,11 @@ def show_anomalies(found: Sequence[Mapping[str, Any]]) -> None:
     """Print a table of what is unusual in training rows; nothing where nothing is."""
     if not found:
         return
-    rows = [[each["severity"], each["column"] or "rows", each["where"], each["sentence"]] for each in found]
+    # Names and values may come from a model of another home: escaped, they cannot be taken for markup.
+    rows = [
+        [each["severity"], escape(each["column"] or "rows"), escape(each["where"]), escape(each["sentence"])]
+        for each in found
+    ]
     table("Anomalies", ["severity", "column", "where", "what"], rows)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
 from orita.core.errors import UserError, closest
@@ -29,6 +29,16 @@ class Section(BaseModel):
     """A part of the configuration: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+    _known: Mapping[str, Any] | None = PrivateAttr(default=None)
+
+    @property
+    def known(self) -> Mapping[str, Any] | None:
+        """What its values were judged by beside their types (pydantic's context); who judges others gives it again."""
+        return self._known
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep what the values were judged by."""
+        self._known = context
 
 
 S = TypeVar("S", bound=Section)
@@ -57,6 +67,7 @@ def load(
     *,
     overrides: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> Loaded[S]:
     """Read *section* from *file*, the environment and *overrides*; the later wins.
 
@@ -65,6 +76,7 @@ def load(
         file: a YAML file; None or an absent file means defaults only.
         overrides: ``dotted.key=value`` items, values in YAML; only those whose first key is this section's are used.
         environment: variables to read, by default those of the process.
+        known: what validators of the section need beside a value, such as the types that a system declares.
 
     Raises:
         UserError: a key is unknown or a value is not allowed; the sentence names key, origin and what is allowed.
@@ -75,12 +87,12 @@ def load(
         _merge(tree, _read_yaml(file), str(file), origins)
     for key, value, origin in _assignments(section, overrides, os.environ if environment is None else environment):
         _assign(tree, key, value)
-        for known in [name for name in origins if name == key or name.startswith(f"{key}.")]:
-            del origins[known]
+        for told in [name for name in origins if name == key or name.startswith(f"{key}.")]:
+            del origins[told]
         _merge({}, _nested(key, value), origin, origins)
     _drop_empty_sections(section, tree)
     try:
-        value = section.model_validate(tree)
+        value = section.model_validate(tree, context=known)
     except ValidationError as error:
         raise UserError(_explain(error, section, origins, file)) from None
     return Loaded(value, tuple(_settings(value, origins)))

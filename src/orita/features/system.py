@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import FunctionType
+from typing import Any
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.names import check_name
@@ -40,6 +42,7 @@ class System:
         earlier: versions of features that are not declared any more and are still read, by ``name@number``.
         lost: why a version that is still read cannot be computed beside what is declared, by its meaning.
         outcomes: what else is known of an event that a model may learn, by name: flags, and numbers of 0 or more.
+        own_rankers: what makes a new ranker of a type of the system's own, by the type's name.
     """
 
     name: str
@@ -51,6 +54,7 @@ class System:
     earlier: dict[str, Expression] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, EventColumn] = field(default_factory=dict)
+    own_rankers: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -85,6 +89,26 @@ class System:
                 self._check_names(name, expression)
                 self.declared[name] = expression
                 self.notes[name] = feature.notes
+
+    def rankers(self, **makers: Callable[..., Any]) -> None:
+        """Declare types of ranker of your own by name, which ``model.type`` and ``beside`` can then name.
+
+        Args:
+            makers: a class, or a function, that makes a new ranker (`orita.models.ranker.Ranker`); it is called with
+                the keyword arguments of ``model.parameters.NAME``.
+
+        Raises:
+            UserError: a name is taken or is none, or what should make a ranker is neither a class nor a function.
+        """
+        for name, maker in makers.items():
+            check_declared("ranker", name)
+            if name in self.own_rankers:
+                raise UserError(f"ranker {name!r} is declared twice in system {self.name!r}.")
+            if not isinstance(maker, type | FunctionType):
+                raise UserError(
+                    f"ranker {name!r} is {maker!r}: give the class itself, or a function that returns a new ranker."
+                )
+            self.own_rankers[name] = maker
 
     def schema(self, names: Iterable[str] | None = None) -> FeatureSchema:
         """Return the columns of the named features (a one-hot feature has several), by default of all.
@@ -137,6 +161,7 @@ class System:
             declared={name: then.restated(expression) for name, expression in declared.items()},
             notes={name: Notes() for name in declared},
             outcomes={name: source.column(told.column.name) for name, told in self.outcomes.items()},
+            own_rankers=self.own_rankers,
         )
 
     def check(self, schema: FeatureSchema, reader: str) -> tuple[str, ...]:

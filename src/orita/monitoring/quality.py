@@ -16,6 +16,7 @@ from orita.stats.clusters import clustered_rate
 from orita.stats.expected_auc import expected_auc
 from orita.stats.intervals import Interval, auc_interval
 from orita.stats.metrics import expected_calibration_error, log_loss
+from orita.stats.resampling import LEAST_CLUSTERS, rests_on
 
 __all__ = ["QualityState", "VersionQuality", "version_quality"]
 
@@ -85,9 +86,13 @@ def version_quality(
             f"{model_version}: {rows:,} rows with feedback, {clicks:,} of them clicks; quality is judged from "
             f"{config.min_labels:,} rows with {config.min_clicks:,} clicks and as many without."
         )
-        return VersionQuality(
-            model_version, "not_enough_labels", rows, clicks, *(None,) * 5, test_auc, None, None, sentence
+        return _unjudged(model_version, rows, clicks, test_auc, sentence)
+    if (requests := rests_on(clicks_J, requests_J)) < LEAST_CLUSTERS:
+        sentence = (
+            f"{model_version}: {rows:,} rows with feedback, of which the clicks, or the others, are of {requests:,} "
+            f"requests; quality is judged from {LEAST_CLUSTERS} requests with clicks and as many without."
         )
+        return _unjudged(model_version, rows, clicks, test_auc, sentence)
     tail = config.false_alarm_rate
     online = auc_interval(
         clicks_J, scores_J, requests_J, resamples=config.resamples, confidence=1 - 2 * tail, seed=config.seed
@@ -108,6 +113,12 @@ def version_quality(
         attainable_auc=attainable,
         loss=loss,
         sentence=_sentence(model_version, state, online, test_auc, attainable, rows, config),
+    )
+
+
+def _unjudged(model_version: str, rows: int, clicks: int, test_auc: float | None, sentence: str) -> VersionQuality:
+    return VersionQuality(
+        model_version, "not_enough_labels", rows, clicks, *(None,) * 5, test_auc, None, None, sentence
     )
 
 

@@ -8,7 +8,14 @@ from orita.core.config import Section
 from orita.events.config import ValidationConfig
 from orita.events.world.config import WorldConfig
 from orita.features.config import FeatureSection, SplitSection
-from orita.models.config import HEADED_TYPES, EvaluationSection, ModelSection, ModelType, TrainingSection
+from orita.models.config import (
+    HEADED_TYPES,
+    MODEL_TYPES,
+    EvaluationSection,
+    ModelSection,
+    ModelType,
+    TrainingSection,
+)
 from orita.models.package.card import CardText
 from orita.models.search.config import SearchSection
 from orita.pipelines.components.blessing_config import BlessingSection
@@ -61,7 +68,7 @@ class ModelConfig(Section):
     @field_validator("beside")
     @classmethod
     def _types_have_heads(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        lacking = [type_ for type_ in value if type_ not in HEADED_TYPES]
+        lacking = [type_ for type_ in value if type_ in MODEL_TYPES and type_ not in HEADED_TYPES]
         if lacking and "model" in info.data and info.data["model"].heads:
             raise ValueError(
                 f"model.heads asks for several heads, which {', '.join(lacking)} has not; name types among "

@@ -38,7 +38,7 @@ def cross_validated(
     train, val = (read_examples(found.file(part), found.schema) for part in ("train", "val"))
     model = workspace.model
     return cross_validate(
-        lambda: build_ranker(type_ or model.model.type, model.model, model.training),
+        lambda: build_ranker(type_ or model.model.type, model.model, model.training, workspace.system.own_rankers),
         train.and_then(val),
         folds=folds,
         order=order,

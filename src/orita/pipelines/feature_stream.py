@@ -95,16 +95,7 @@ def stream_features(
         UserError: what is published is of other declarations, or a feature cannot be streamed.
         StoreAway: the online store cannot be reached when the stream begins, or, with *once*, at all.
     """
-    opened = log or workspace.event_log()
-    store = FeatureStore(
-        workspace.home,
-        workspace.system,
-        log=opened,
-        partitions=workspace.events.partitions,
-        generations=workspace.generations(),
-        validation=workspace.data.validation,
-        clock=workspace.clock,
-    )
+    store = _feature_store(workspace, log or workspace.event_log())
     store.open_streams()
     sinks = _sinks(workspace, store.log, drain=once) if into_lake else nullcontext(_nothing_failed)
     try:
@@ -116,6 +107,18 @@ def stream_features(
     finally:
         if log is None:
             store.close()
+
+
+def _feature_store(workspace: Workspace, log: EventLog) -> FeatureStore:
+    return FeatureStore(
+        workspace.home,
+        workspace.system,
+        log=log,
+        partitions=workspace.events.partitions,
+        generations=workspace.generations(),
+        validation=workspace.data.validation,
+        clock=workspace.clock,
+    )
 
 
 def _streamed(

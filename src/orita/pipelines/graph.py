@@ -77,10 +77,19 @@ class TaskReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What became of a run."""
+    """What became of a run.
+
+    Attributes:
+        run_id: a UUIDv7.
+        graph: which pipeline.
+        system: of which system; systems of one home share the folder of reports.
+        started_at: UTC, ISO 8601.
+        tasks: what became of each, in order, up to one that failed.
+    """
 
     run_id: str
     graph: str
+    system: str
     started_at: str
     tasks: tuple[TaskReport, ...]
 
@@ -120,6 +129,10 @@ def _run(graph: Graph, workspace: Workspace) -> RunReport:
     run_id = uuid7(workspace.clock)
     done: list[TaskReport] = []
     results: dict[str, Result] = {}
+
+    def report() -> RunReport:
+        return RunReport(run_id, graph.id, workspace.system.name, started.isoformat(), tuple(done))
+
     for task in graph.tasks:
         begun = workspace.clock.monotonic()
         try:
@@ -127,13 +140,13 @@ def _run(graph: Graph, workspace: Workspace) -> RunReport:
         except Exception as error:  # also what a library raises: the report says where the run ended
             told = str(error) if isinstance(error, OritaError) else f"{type(error).__name__}: {error}"
             done.append(TaskReport(task.name, "failed", workspace.clock.monotonic() - begun, error=told))
-            _keep(RunReport(run_id, graph.id, started.isoformat(), tuple(done)), workspace)
+            _keep(report(), workspace)
             raise
         results[task.name] = result
         done.append(TaskReport(task.name, _status(result), workspace.clock.monotonic() - begun, result))
-    report = RunReport(run_id, graph.id, started.isoformat(), tuple(done))
-    _keep(report, workspace)
-    return report
+    whole = report()
+    _keep(whole, workspace)
+    return whole
 
 
 def _status(result: Result) -> str:

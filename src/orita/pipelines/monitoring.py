@@ -19,7 +19,7 @@ from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
 from orita.models.package import load_package
 from orita.models.package.load import scores_label
-from orita.monitoring.alerts import assess
+from orita.monitoring.alerts import Assessment, assess
 from orita.monitoring.dispatch import dispatch
 from orita.monitoring.drift import feature_drift, prediction_drift
 from orita.monitoring.findings import DriftReport
@@ -30,7 +30,7 @@ from orita.monitoring.sample import RequestSample, sample_predictions
 from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
 from orita.pipelines.graph import Graph, Result, Task
-from orita.pipelines.training import reference_path
+from orita.pipelines.references import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
 
@@ -115,13 +115,40 @@ def evaluate_online_performance(workspace: Workspace, results: Mapping[str, Resu
 
 def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Raise and lift alerts, tell the sinks, decide whether to retrain, and write the report."""
+    report, assessment, evidence = _judged(workspace, results)
+    folder, alerting = _folder(workspace), workspace.monitoring.alerting
+    # Written before anyone is told, so that the evidence an alert links to exists.
+    write_report(report, folder)
+    ledger = Path(alerting.file) if alerting.file else workspace.home.reports / "alerts.jsonl"
+    sent = dispatch(
+        assessment,
+        configured_sinks(alerting),
+        ledger=ledger,
+        clock=workspace.clock,
+        cooldown=timedelta(hours=alerting.cooldown_hours),
+    )
+    write_report(replace(report, told=sent), folder)
+    return {
+        "report": str(evidence),
+        "alerts": [alert.to_dict() for alert in assessment.firing],
+        "new": sent.new,
+        "undelivered": [f"{delivery.sink}: {delivery.error}" for delivery in sent.failed],
+        "retrain": report.decision.retrain,
+        "reasons": list(report.decision.reasons),
+        "held": list(report.decision.held),
+        "ledger": str(ledger),
+    }
+
+
+def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[MonitoringReport, Assessment, Path]:
+    """Return the report of what was found, which alerts that gives rise to, and where the report will lie."""
     at = workspace.clock.now()
     features, scores = (
         _DRIFT.validate_python(results[name]) for name in ("compute_feature_drift", "compute_prediction_drift")
     )
     performance = _PERFORMANCE.validate_python(results["evaluate_online_performance"])
-    system, folder, window = workspace.system.name, _folder(workspace), results["load_recent_predictions"]
-    _, evidence = report_paths(folder, system, at)
+    system, window = workspace.system.name, results["load_recent_predictions"]
+    _, evidence = report_paths(_folder(workspace), system, at)
     assessment = assess(system, (features, scores), performance, evidence=evidence, at=at)
     trained = datetime.fromisoformat(load_package(_champion(workspace).package).metadata.training_date)
     decision = decide(
@@ -143,28 +170,7 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
         alerts=assessment.firing,
         decision=decision,
     )
-    # Written before anyone is told, so that the evidence an alert links to exists.
-    write_report(report, folder)
-    alerting = workspace.monitoring.alerting
-    ledger = Path(alerting.file) if alerting.file else workspace.home.reports / "alerts.jsonl"
-    sent = dispatch(
-        assessment,
-        configured_sinks(alerting),
-        ledger=ledger,
-        clock=workspace.clock,
-        cooldown=timedelta(hours=alerting.cooldown_hours),
-    )
-    write_report(replace(report, told=sent), folder)
-    return {
-        "report": str(evidence),
-        "alerts": [alert.to_dict() for alert in assessment.firing],
-        "new": sent.new,
-        "undelivered": [f"{delivery.sink}: {delivery.error}" for delivery in sent.failed],
-        "retrain": decision.retrain,
-        "reasons": list(decision.reasons),
-        "held": list(decision.held),
-        "ledger": str(ledger),
-    }
+    return report, assessment, evidence
 
 
 def latest_report(workspace: Workspace) -> dict[str, Any] | None:

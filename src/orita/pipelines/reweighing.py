@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
@@ -16,8 +14,8 @@ from orita.models.objectives import brought
 from orita.models.package import Package, load_package
 from orita.models.package.write import with_objective
 from orita.models.reissue import reissue_package
-from orita.pipelines.quantising import INHERITED, keep_reference, rows_of_model
-from orita.pipelines.training import reference_path
+from orita.pipelines.derived import Derived, derived_id, inherited, keep_like_parent, rows_of_model
+from orita.pipelines.references import keep_reference, reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion, RunLog
 from orita.registry.lineage import PARENT
@@ -27,25 +25,18 @@ __all__ = ["OBJECTIVE", "Reweighed", "reweigh_version"]
 
 OBJECTIVE = "orita.objective"
 _REASON = "orita.reason"
-_WEIGHTS = "orita.weights"  # int8 weights stay int8
 
 
 @dataclass(frozen=True, slots=True)
-class Reweighed:
+class Reweighed(Derived):
     """What became of a change of the objective.
 
     Attributes:
-        parent: the version whose graph it is.
-        entry: the version with the new objective.
-        new: false where it was made before, and nothing was changed.
         before, after: the weights.
         brings: of each outcome, what the two rankings bring in a user's ten best validation rows, those at the top
             counting most: before, after. Test rows do not help to choose weights.
     """
 
-    parent: ModelVersion
-    entry: ModelVersion
-    new: bool
     before: Mapping[str, float]
     after: Mapping[str, float]
     brings: Mapping[str, tuple[float, float]]
@@ -53,10 +44,7 @@ class Reweighed:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return {
-            "version": self.entry.version,
-            "parent": self.parent.version,
-            "type": self.entry.type,
-            "new": self.new,
+            **Derived.to_dict(self),
             "objective": {"before": dict(self.before), "after": dict(self.after)},
             "brings": {name: {"before": old, "after": new} for name, (old, new) in self.brings.items()},
         }
@@ -95,6 +83,7 @@ def reweigh_version(workspace: Workspace, version: str, weights: Mapping[str, fl
             entry = made or _registered(workspace, parent, package, objective, brings, {_REASON: reason})
             if not reference_path(workspace, entry.version).exists():
                 keep_reference(workspace, entry, parts["test"])
+        keep_like_parent(workspace, entry)
     return Reweighed(parent, entry, made is None, package.description.objective, objective, brings)
 
 
@@ -116,14 +105,12 @@ def _registered(
 ) -> ModelVersion:
     """Register the new version, a model of its own; figures of its label's head are its parent's, as the graph is."""
     catalogue, system = workspace.catalogue(), workspace.system.name
-    tags = {name: parent.tags[name] for name in (*INHERITED, _WEIGHTS) if name in parent.tags}
-    tags |= {PARENT: parent.version, OBJECTIVE: json.dumps(dict(objective), sort_keys=True)}
+    tags = {**inherited(parent), OBJECTIVE: json.dumps(dict(objective), sort_keys=True)}
     tags |= {name: text for name, text in reason.items() if text}
     metrics = {**parent.metrics, **{f"brings_{name}": new for name, (_, new) in brings.items()}}
     params = {"type": parent.type, "parent": parent.version, **{f"objective.{n}": w for n, w in objective.items()}}
-    run_id = catalogue.log_run(system, RunLog(f"{parent.type} reweighed", params, metrics, tags=tags))
-    identity = hashlib.sha256(f"{package.metadata.model_id}/{tags[OBJECTIVE]}".encode()).hexdigest()[:32]
-    own = {"model_id": str(UUID(identity)), "mlflow_run_id": run_id}
+    run_id = catalogue.runs.log(system, RunLog(f"{parent.type} reweighed", params, metrics, tags=tags))
+    own = {"model_id": derived_id(package.metadata.model_id, tags[OBJECTIVE]), "mlflow_run_id": run_id}
 
     def write(folder: Path, version: str) -> None:
         card = {**package.metadata.to_dict(), **own, "model_version": version}

@@ -13,7 +13,12 @@ from orita.pipelines.workspace import Workspace
 __all__ = ["PIPELINES", "explain_pipeline", "run_pipeline"]
 
 PIPELINES = ("etl", "training", "monitoring", "retraining", "all")
-_OF_COMPONENTS = ("etl", "training", "all")
+_NOT_EXPLAINED = {
+    "monitoring": "looks at what was served when it runs, so nothing can be foretold: 'orita run monitoring' does it, "
+    "and changes no model.",
+    "retraining": "decides whether a trigger asks when it runs: 'orita run etl --explain' and 'orita run training "
+    "--explain' say what it would do then, and 'orita status' names the latest report, whose triggers it reads.",
+}
 
 
 def run_pipeline(name: str, workspace: Workspace, *, force: bool = False) -> list[RunReport]:
@@ -50,13 +55,10 @@ def explain_pipeline(name: str, workspace: Workspace) -> dict[str, list[Forecast
 
     Raises:
         NotFound: there is no such pipeline.
-        UserError: it is not made of components.
+        UserError: it is decided by what is there when it runs; the sentence says what to ask for.
     """
-    if name in PIPELINES and name not in _OF_COMPONENTS:
-        raise UserError(
-            f"pipeline {name!r} is not made of components, as it looks at what is there at every run: explain one of "
-            f"{', '.join(_OF_COMPONENTS)}."
-        )
+    if name in _NOT_EXPLAINED:
+        raise UserError(f"pipeline {name!r} {_NOT_EXPLAINED[name]}")
     found: dict[str, list[Forecast]] = {}
     after: str | None = None
     for graph in _graphs(name, workspace):

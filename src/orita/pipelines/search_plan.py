@@ -14,8 +14,10 @@ from orita.core.errors import UserError
 from orita.core.names import check_name
 from orita.features.training_sets.training_set import TrainingSet, latest_training_set
 from orita.models.evaluation.figures import figure
+from orita.models.own_rankers import Maker, check_call
 from orita.models.search.binding import Parameter, bind, combinations, value_at
 from orita.models.search.course import Budget
+from orita.models.source_digest import source_digest
 from orita.pipelines.config import ModelConfig
 from orita.pipelines.workspace import Workspace
 
@@ -24,6 +26,7 @@ __all__ = ["SEARCHED", "SearchPlan", "plan_search"]
 SEARCHED = ("model", "training")
 """The sections of ``model_config.yaml`` whose keys can be searched: the others do not change the model."""
 
+_PARAMETERS = "model.parameters"
 _NEURAL = ("two_tower", "deep_mlp", "dcn_v2", "linear")
 _TREES = ("lightgbm", "lambdamart")
 
@@ -88,9 +91,15 @@ def plan_search(workspace: Workspace, name: str | None) -> SearchPlan:
             f"search.metric has the value {section.metric!r}, of which neither more nor less is better; choose "
             "another, such as auc."
         )
-    parameters = bind(section.space, config, SEARCHED)
+    own = workspace.system.own_rankers
+    parameters = bind(section.space, config, SEARCHED, [f"{_PARAMETERS}.{type_}" for type_ in own])
+    types = _own_types(parameters, config, own)
+    for type_ in types:
+        _check_call(type_, own[type_], parameters, config)
     training_set = latest_training_set(workspace.home.training_sets, workspace.system.name)
     about = _about(config, parameters, training_set)
+    if types:
+        about["source"] = {type_: source_digest(type_, own[type_]) for type_ in types}
     if name is None:
         name = f"{section.metric}-{hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:8]}"
     check_name("--name", name)
@@ -101,6 +110,19 @@ def plan_search(workspace: Workspace, name: str | None) -> SearchPlan:
     return SearchPlan(name, folder, training_set, parameters, about, trials, larger, config)
 
 
+def _own_types(parameters: tuple[Parameter, ...], config: ModelConfig, own: Mapping[str, Maker]) -> list[str]:
+    """Return which of the user's own types trials may be of."""
+    searched = next((parameter for parameter in parameters if parameter.key == "model.type"), None)
+    return [type_ for type_ in (searched.choices if searched else (config.model.type,)) if type_ in own]
+
+
+def _check_call(type_: str, maker: Maker, parameters: tuple[Parameter, ...], config: ModelConfig) -> None:
+    """Refuse a searched parameter that the type does not take, before the first trial."""
+    within = f"{_PARAMETERS}.{type_}."
+    tried = {one.key.removeprefix(within): one.describe() for one in parameters if one.key.startswith(within)}
+    check_call(type_, maker, {**config.model.parameters.get(type_, {}), **tried})
+
+
 def _about(config: ModelConfig, parameters: tuple[Parameter, ...], training_set: TrainingSet) -> dict[str, Any]:
     """Return what decides the figures of a search, as JSON has it, to be compared with what is kept."""
     kept = config.model_dump(mode="json", include={*SEARCHED, "seed"})
@@ -108,8 +130,8 @@ def _about(config: ModelConfig, parameters: tuple[Parameter, ...], training_set:
         *branches, leaf = parameter.key.split(".")
         branch = kept
         for key in branches:
-            branch = branch[key]
-        del branch[leaf]
+            branch = branch.get(key, {})
+        branch.pop(leaf, None)  # a parameter of a type of your own need not be in the configuration
     section = config.search
     found = {
         "training set": training_set.id,

@@ -1,8 +1,8 @@
 """model_training: split files to judged, logged, registered models.
 
 Rows are described and validated first. Then every type that the configuration names is trained on the same rows,
-exported, and judged by its exported package, so that the figures are those of what will serve. The best on validation
-rows is registered; test rows decide nothing.
+exported, calibrated, and judged by its package, so that the figures are those of what will serve. The best on
+validation rows is registered; test rows decide nothing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from collections.abc import Mapping, Sequence
 from orita.pipelines.components.artifact import Artifact
 from orita.pipelines.components.component import Component
 from orita.pipelines.components.evaluator import Evaluator, defined, read_evaluation
+from orita.pipelines.components.packager import Packager
 from orita.pipelines.components.recorder import Recorder
-from orita.pipelines.components.registrar import Registrar, reference_path
+from orita.pipelines.components.registrar import Registrar
 from orita.pipelines.components.schema_inference import SchemaInference
 from orita.pipelines.components.statistics import Statistics
 from orita.pipelines.components.task import component_task
-from orita.pipelines.components.trainer import Trainer, model_name, model_types, read_fit
+from orita.pipelines.components.trainer import Trainer, check_own, model_types, read_fit, trained_name
 from orita.pipelines.components.training_rows import TrainingRows
 from orita.pipelines.components.validator import Validator, read_anomalies
 from orita.pipelines.graph import Graph, Result
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["reference_path", "training_graph"]
+__all__ = ["training_graph"]
 
 Artifacts = Mapping[str, Artifact]
 
@@ -54,11 +55,13 @@ def _told_rows(workspace: Workspace, artifacts: Artifacts) -> Result:
 
 
 def _trainers(workspace: Workspace) -> Sequence[Component]:
-    return tuple(Trainer(type_) for type_ in model_types(workspace))
+    check_own(workspace)
+    types = model_types(workspace)
+    return (*map(Trainer, types), *map(Packager, types))
 
 
 def _told_fits(workspace: Workspace, artifacts: Artifacts) -> Result:
-    fits = {type_: read_fit(workspace, artifacts[model_name(type_)]) for type_ in model_types(workspace)}
+    fits = {type_: read_fit(workspace, artifacts[trained_name(type_)]) for type_ in model_types(workspace)}
     return {
         "fits": {
             type_: {"seconds": fit["seconds"], **{k: v for k, v in fit["params"].items() if k == "heads_left_out"}}

@@ -15,10 +15,10 @@ from types import MappingProxyType
 
 from orita.core.errors import MissingExtra, OritaError
 from orita.core.progress import Bar
-from orita.core.version import VERSION
 from orita.features.training_sets.training_set import TrainingSet
 from orita.models.build import build_ranker
 from orita.models.examples import Examples
+from orita.models.own_rankers import Maker
 from orita.models.ranker import FitContext, Ranker
 from orita.models.reading import read_examples
 from orita.models.search.binding import with_values
@@ -29,6 +29,7 @@ from orita.models.search.reading import finished
 from orita.models.search.stopping import Request, stoppable
 from orita.models.search.study import Attempt, Ended, Study
 from orita.models.search.trials import Trial, best_of
+from orita.pipelines.code_version import code_tags
 from orita.pipelines.config import ModelConfig
 from orita.pipelines.search_plan import SearchPlan, plan_search
 from orita.pipelines.workspace import Workspace
@@ -117,8 +118,8 @@ class _Work:
         """Close the runs of a search whose trials are done, where they are open."""
         killed = [trial.run_id for trial in self.study.trials() if trial.state == "failed" and trial.run_id]
         for run_id, status in [*((one, _STATUS["failed"]) for one in killed), (self._parent(), "FINISHED")]:
-            if self._catalogue.run(run_id).status == "RUNNING":
-                self._catalogue.end_run(run_id, status)
+            if self._catalogue.runs.get(run_id).status == "RUNNING":
+                self._catalogue.runs.end(run_id, status)
 
     def _carry_out(self, attempt: Attempt, bar: Bar) -> None:
         from orita.models.training.interruption import Interrupted
@@ -130,6 +131,7 @@ class _Work:
         rows, begun = self._examples(), self.workspace.clock.monotonic()
         found: Found | None = None
         ended: Ended
+        tags: dict[str, str] = {}
         try:
             found = self._fit(attempt, course, rows, bar)
         except Pruned:
@@ -139,16 +141,17 @@ class _Work:
             raise
         except Exception as error:  # whatever a library says of values that do not work: it is kept and shown
             ended = "failed"
-            self.study.keep(attempt, error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+            tags = {"orita.error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]}
+            self.study.keep(attempt, error=tags["orita.error"])
         else:
             ended = "complete"
             self.study.keep(attempt, interval=found.interval, parts=found.parts, figures=dict(found.figures))
         self.study.keep(attempt, seconds=self.workspace.clock.monotonic() - begun)
-        for epoch, row in course.thinned(found.fit.history if found else ()):
-            self._catalogue.log_metrics(run_id, {f"fit_{name}": value for name, value in row.items()}, epoch)
-        if found is not None:
-            self._catalogue.log_metrics(run_id, {f"val_{name}": value for name, value in found.figures.items()})
-        self._catalogue.end_run(run_id, _STATUS[ended])
+        epochs = course.thinned(found.fit.history if found else ())
+        rows_by_epoch = [(epoch, {f"fit_{name}": value for name, value in row.items()}) for epoch, row in epochs]
+        figures = {f"val_{name}": value for name, value in found.figures.items()} if found else {}
+        self._catalogue.runs.log_history(run_id, [*rows_by_epoch, (0, figures)])
+        self._catalogue.runs.end(run_id, _STATUS[ended], tags)
         self.study.end(attempt, ended, found.value if found else None)
         shutil.rmtree(self._checkpoints(attempt), ignore_errors=True)
 
@@ -163,7 +166,8 @@ class _Work:
             f"Trial {attempt.number}",
             course.on_epoch,
         )
-        return fit_trial(lambda: _ranker(config), *rows, _judging(config), context)
+        own = self.workspace.system.own_rankers
+        return fit_trial(lambda: _ranker(config, own), *rows, _judging(config), context)
 
     def _examples(self) -> tuple[Examples, Examples]:
         if self._rows is None:
@@ -180,7 +184,7 @@ class _Work:
 
         def begin() -> str:
             params = {name: about[name] for name in ("metric", "sampler", "folds", "space")}
-            return self._catalogue.begin_run(system, f"search {plan.name}", params, self._tags())
+            return self._catalogue.runs.begin(system, f"search {plan.name}", params, self._tags())
 
         run_id: str = self.study.once("run_id", begin)
         return run_id
@@ -190,11 +194,11 @@ class _Work:
         if self.study.trial(attempt.number).attempts == 1:
             return None
         query = f"tag.orita.search = '{self.plan.name}' and tag.orita.trial = '{attempt.number}' and status = 'RUNNING'"
-        found = self._catalogue.search_runs(self.workspace.system.name, query)
+        found = self._catalogue.runs.search(self.workspace.system.name, query)
         return next((run.run_id for run in found if run.parent == self._parent()), None)
 
     def _begin_run(self, attempt: Attempt) -> str:
-        return self._catalogue.begin_run(
+        return self._catalogue.runs.begin(
             self.workspace.system.name,
             f"{self.plan.name} {attempt.number}",
             {"type": self.workspace.model.model.type, **attempt.values},
@@ -209,12 +213,12 @@ class _Work:
             "orita.training_set": found.id,
             "orita.tables": json.dumps(dict(found.tables)),
             "orita.feature_schema": found.schema.version,
-            "orita.code": VERSION,
+            **code_tags(self.workspace),
         }
 
 
-def _ranker(config: ModelConfig) -> Ranker:
-    return build_ranker(config.model.type, config.model, config.training)
+def _ranker(config: ModelConfig, own: Mapping[str, Maker]) -> Ranker:
+    return build_ranker(config.model.type, config.model, config.training, own)
 
 
 def _judging(config: ModelConfig) -> Judging:

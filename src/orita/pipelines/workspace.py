@@ -43,6 +43,8 @@ class Workspace:
         events: which event log.
         online: which online store.
         registry: which catalogue of models.
+        folder: of the project, where it is one.
+        code: digest of the project's own Python files, empty where the system was not read from a file.
         source: a file or folder to ingest; None: the synthetic world is generated.
         actor: who runs this, for the audit trail.
         clock: tells the time.
@@ -57,6 +59,8 @@ class Workspace:
     events: EventLogConfig = field(default_factory=EventLogConfig)
     online: OnlineConfig = field(default_factory=OnlineConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    folder: Path | None = None
+    code: str = ""
     source: Path | None = None
     actor: str = "orita"
     clock: Clock = field(default_factory=SystemClock)

@@ -24,9 +24,12 @@ from orita.core.files import atomic_file
 from orita.models.package.files import MOST_FILES, check_name, largest, shown
 from orita.models.package.strict_json import canonical_json, read_object
 
-__all__ = ["ABOUT", "PACKAGE", "RUN", "TRAINING_SET", "unpack_archive", "write_archive"]
+__all__ = ["ABOUT", "EXPECTATIONS", "PACKAGE", "RUN", "TRAINING_SET", "unpack_archive", "write_archive"]
 
 ABOUT, RUN, TRAINING_SET, PACKAGE = "orita-model.json", "run.json", "training_set.json", "package"
+EXPECTATIONS = "expectations.json"
+_BESIDE = (RUN, TRAINING_SET, EXPECTATIONS)
+"""What may lie beside the package."""
 
 _FORMAT = 1
 _BLOCK, _CHUNK = 512, 2**20
@@ -46,7 +49,8 @@ def write_archive(path: Path, about: Mapping[str, Any], files: Mapping[str, Path
     Args:
         path: of the archive.
         about: JSON values to keep with them; ``format``, ``files`` and ``sha256`` are added.
-        files: by name: ``run.json``, ``training_set.json``, and ``package/<name>`` of every file of the package.
+        files: by name: ``run.json``, ``training_set.json``, ``expectations.json``, and ``package/<name>`` of every
+            file of the package.
 
     Raises:
         UserError: a name is another, a file is larger than may be, or changed while it was written.
@@ -125,8 +129,8 @@ def _checked(content: bytes, where: str) -> dict[str, Any]:
         raise UserError(f"{where} has the format {ascii(kind)[:40]}, this version of Orita reads {_FORMAT}.")
     if not isinstance(files, dict) or not all(map(_is_entry, files.values())) or content != _spelled(about):
         raise UserError(f"{where} is changed, or not spelled as 'orita models export' does; fetch the archive again.")
-    if len(files) > MOST_FILES + 2:
-        raise UserError(f"{where} lists {len(files):,} files, allowed are {MOST_FILES + 2}.")
+    if len(files) > MOST_FILES + len(_BESIDE):
+        raise UserError(f"{where} lists {len(files):,} files, allowed are {MOST_FILES + len(_BESIDE)}.")
     for name, entry in files.items():
         _check_member(name, entry["bytes"], where)
     return about
@@ -140,9 +144,9 @@ def _spelled(about: Mapping[str, Any]) -> bytes:
 
 def _check_member(name: str, size: int, where: str) -> None:
     folder, slash, plain = name.rpartition("/")
-    if name not in (RUN, TRAINING_SET) and (folder, slash) != (PACKAGE, "/"):
+    if name not in _BESIDE and (folder, slash) != (PACKAGE, "/"):
         raise UserError(
-            f"{where} lists the file {shown(name)!r}; allowed are {RUN}, {TRAINING_SET} and plain names in {PACKAGE}/."
+            f"{where} lists the file {shown(name)!r}; allowed are {', '.join(_BESIDE)} and plain names in {PACKAGE}/."
         )
     check_name(plain, where)
     if size > (limit := min(largest(plain), _LONGEST_FILE)):

@@ -16,10 +16,11 @@ from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.features.training_sets.training_set import SPLITS
 from orita.models.package import Package, load_package
-from orita.models.package.files import MANIFEST_FILE
+from orita.models.package.files import MANIFEST_FILE, shown
 from orita.models.package.strict_json import read_object
-from orita.registry.archive import ABOUT, PACKAGE, RUN, TRAINING_SET
+from orita.registry.archive import ABOUT, EXPECTATIONS, PACKAGE, RUN, TRAINING_SET
 from orita.registry.config import RegistryConfig
+from orita.registry.expectations import check_expectations
 from orita.registry.run_record import read_record, refuse_control
 from orita.registry.trust import trust_of
 
@@ -77,6 +78,7 @@ def check_arrival(
     package.check_sample()
     _check_words(package, file)
     _check_belongs(package, origin, record, folder, file)
+    _check_expectations(package.schema, folder, file)
     _check_features(home, system, package.schema, f"model {origin['version']} of {file.name}")
     digest = hashlib.sha256((folder / PACKAGE / MANIFEST_FILE).read_bytes()).hexdigest()
     return Arrival(folder, about, origin, record, package, digest, package.signer.name if package.signer else "")
@@ -133,6 +135,18 @@ def _check_belongs(
                 f"{file} is not of one model: {what} in the package is {ascii(of_package)[:80]}, beside it "
                 f"{ascii(beside)[:80]}; export it again."
             )
+
+
+def _check_expectations(schema: FeatureSchema, folder: Path, file: Path) -> None:
+    """Refuse expectations of other columns than the model reads: the signature is over the package alone."""
+    told = folder / EXPECTATIONS
+    if not told.exists():  # older exports have none, as those of models that were made without a training had not
+        return
+    where = f"{EXPECTATIONS} of {file}"
+    columns = check_expectations(told.read_bytes(), where)
+    for column in schema.columns:
+        if column.meaning != columns.get(column.name, {}).get("meaning"):
+            raise UserError(f"{where} is of another model: it does not say what {shown(column.name)!r} is here.")
 
 
 def _training_set_id(content: dict[str, Any], file: Path) -> str:

@@ -1,4 +1,4 @@
-"""The catalogue of models: runs, versions, the aliases champion and challenger, and what serves.
+"""The catalogue of models: versions, the aliases champion and challenger, what serves, and the runs they came from.
 
 What each question means stands with its answer: runs in `runs`, searches in `searching`, versions in `versions`, which
 one serves in `promotion`. MLflow is underneath; what its own clients read beside is made in `mlmodel` and `datasets`.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
 
 from orita.control.deployments import Deployment
 from orita.core.clock import Clock
@@ -20,93 +19,42 @@ from orita.registry.config import RegistryConfig
 from orita.registry.datasets import log_training_set
 from orita.registry.mlmodel import PACKAGE, write_mlmodel
 from orita.registry.promotion import Promotions
-from orita.registry.runs import Run, RunLog, Runs, RunStatus
-from orita.registry.searching import find_finished, find_runs
+from orita.registry.run import Run, RunLog, RunStatus
+from orita.registry.runs import Runs
 from orita.registry.store import Store, local_path
 from orita.registry.trust import sign_if_wanted, trust_of
 from orita.registry.versions import READY, ModelVersion, Versions, version_name
 
-__all__ = ["Alias", "Catalogue", "ModelVersion", "Run", "RunLog", "RunStatus"]
-
-Alias = Literal["champion", "challenger"]
+__all__ = ["Catalogue", "ModelVersion", "Run", "RunLog", "RunStatus"]
 
 
 class Catalogue:
-    """The models of one home and tenant."""
+    """The models of one home and tenant.
+
+    Attributes:
+        home: where it is.
+        config: which store, and whose packages are taken.
+        runs: what is kept of trainings and trials.
+    """
 
     def __init__(self, home: Home, clock: Clock | None = None, config: RegistryConfig | None = None) -> None:
         self.home = home
         self._store = Store(home, clock, config)
-        self._runs, self._versions = Runs(self._store), Versions(self._store)
+        self.config = self._store.config
+        self.runs, self._versions = Runs(self._store), Versions(self._store)
 
     @cached_property
     def _load(self) -> Callable[[Path], Package]:
         """Opens a package of somebody who is trusted."""
-        return partial(load_package, trust=trust_of(self._store.config, self.home))
+        return partial(load_package, trust=trust_of(self.config, self.home))
 
     @cached_property
     def _promotions(self) -> Promotions:
         return Promotions(self._store, self._versions, self._load)
 
-    def log_run(self, system: str, log: RunLog) -> str:
-        """Record a finished run of *system* and return its id."""
-        return self._runs.log(system, log)
-
-    def begin_run(
-        self,
-        system: str,
-        name: str,
-        params: Mapping[str, object] | None = None,
-        tags: Mapping[str, str] | None = None,
-        parent: str | None = None,
-    ) -> str:
-        """Begin a run of *system*, under the run *parent* if one is named; return its id.
-
-        It is ``RUNNING`` until `end_run`; a killed process leaves it so.
-        """
-        return self._runs.begin(system, name, params, tags, parent)
-
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Add the values of *metrics* at *step* (≥ 0) to a run."""
-        self._runs.log_metrics(run_id, metrics, step)
-
-    def end_run(self, run_id: str, status: RunStatus = "FINISHED") -> None:
-        """End a run, ``FINISHED``, ``FAILED`` or ``KILLED``.
-
-        Raises:
-            UserError: *status* is none of them.
-        """
-        self._runs.end(run_id, status)
-
-    def search_runs(self, system: str, query: str = "", *, order: str | None = None, limit: int = 20) -> list[Run]:
-        """Return the runs of *system* that *query* describes (`orita.registry.parsing` has the grammar).
-
-        Args:
-            system: whose runs.
-            query: ``auc > 0.75 and type = 'lightgbm' and tag.team = 'ads'``; empty: all.
-            order: a metric, ``started`` or ``ended``, the greatest first, or ``log_loss asc``; None: the newest first.
-            limit: 1 to 1,000 runs.
-
-        Raises:
-            UserError: the query, the order or the limit is none.
-        """
-        return find_runs(self._store, system, query, order, limit)
-
-    def find_run(self, system: str, tag: str, value: str) -> str | None:
-        """Return the id of the finished run of *system* whose *tag* has *value*, or None."""
-        return find_finished(self._store, system, tag, value)
-
-    def run(self, run_id: str) -> Run:
-        """Return the run with this id.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return self._runs.get(run_id)
-
-    def run_history(self, run_id: str) -> dict[str, list[tuple[int, float]]]:
-        """Return (step, value) of every metric of a run, in the order of the steps."""
-        return self._runs.history(run_id)
+    def name(self, system: str) -> str:
+        """Return what MLflow calls the experiment and the registered model of *system*: ``<tenant>.<system>``."""
+        return self._store.name(system)
 
     def register(
         self,
@@ -138,7 +86,7 @@ class Catalogue:
         remove_leftovers(root)  # of a registration of this run that was cut short
         with atomic_directory(root / PACKAGE) as draft:
             write(draft, version)
-            sign_if_wanted(self._store.config, self.home, draft)
+            sign_if_wanted(self.config, self.home, draft)
         package = self._load(root / PACKAGE)
         package.check_sample()
         write_mlmodel(root, package, run_id)
@@ -157,7 +105,7 @@ class Catalogue:
 
         Args:
             system: whose versions.
-            query: as of `search_runs`; metrics and params are those of a version's run, tags its own.
+            query: as of `Runs.search`; metrics and params are those of a version's run, tags its own.
             order: a metric, ``number`` or ``registered``, the greatest first, or ``log_loss asc``; None: the newest
                 first.
             limit: 1 to 1,000 versions.
@@ -178,6 +126,13 @@ class Catalogue:
     def champion(self, system: str) -> ModelVersion | None:
         """Return the version that serves, or None before the first promotion."""
         return self._versions.find(system, "champion")
+
+    def challenge(self, entry: ModelVersion) -> ModelVersion:
+        """Make a version the challenger, unless it is, or serves; return it as it is then."""
+        if not entry.stands:
+            name = self._store.name(entry.system)
+            self._store.client.set_registered_model_alias(name, "challenger", str(entry.number))
+        return self.get(entry.system, entry.version)
 
     def promote(self, system: str, version: str, *, actor: str, reason: str) -> ModelVersion:
         """Make *version* the champion: publish its package, then point serving at it.

@@ -20,6 +20,7 @@ from orita.models.package.files import REQUIREMENTS_FILE, WEIGHTS_FILE
 from orita.models.package.manifest import read_contents
 from orita.models.package.requirements import read_requirements
 from orita.registry.catalogue import Catalogue, ModelVersion
+from orita.registry.lineage import code_of
 from orita.registry.transfer import training_manifest
 
 __all__ = ["Change", "Part", "difference"]
@@ -76,7 +77,7 @@ def difference(catalogue: Catalogue, a: ModelVersion, b: ModelVersion) -> tuple[
 
 def _side(catalogue: Catalogue, entry: ModelVersion) -> _Side:
     try:
-        params = catalogue.run(entry.run_id).params
+        params = catalogue.runs.get(entry.run_id).params
     except NotFound:
         params = {}
     return _Side(entry, load_package(entry.package), params, training_manifest(catalogue.home, entry) or {})
@@ -95,12 +96,14 @@ def _change(name: str, a: Any, b: Any) -> Change:
 
 
 def _identity(side: _Side) -> dict[str, Any]:
-    package, tags = side.package, side.entry.tags
+    package, tags, code = side.package, side.entry.tags, code_of(side.entry)
     return {
         "type": side.entry.type,
         "model_id": package.metadata.model_id,
         "trained": package.metadata.training_date,
-        "code": tags.get("orita.code") or tags.get("orita.origin.code", ""),
+        "code": code.get("orita", ""),
+        "project_code": code.get("project", ""),
+        "commit": code.get("commit", ""),
         "made_of": tags.get("orita.parent", ""),
         "origin": tags.get("orita.origin.home", ""),
     }

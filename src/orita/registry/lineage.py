@@ -26,9 +26,9 @@ from orita.features.system import System
 from orita.features.training_sets.training_set import SPLITS
 from orita.models.package import package_schema
 from orita.registry.catalogue import Catalogue, ModelVersion
-from orita.registry.transfer import origins_of, training_manifest
+from orita.registry.transfer import ORIGIN, origins_of, training_manifest
 
-__all__ = ["PARENT", "FeatureOrigin", "Origin", "TableOrigin", "is_made_of", "origin_of", "trained_from"]
+__all__ = ["PARENT", "FeatureOrigin", "Origin", "TableOrigin", "code_of", "is_made_of", "origin_of", "trained_from"]
 
 PARENT = "orita.parent"
 """Tag of a version that was made of another one: quantised, or weighed otherwise."""
@@ -92,7 +92,7 @@ class Origin:
 
     Attributes:
         run: id, name, status, times, parameters, the run above it; empty where it is gone.
-        code: version of Orita, and the commit where it is known.
+        code: version of Orita, digest of the project's own Python files, and the commit, as far as they are known.
         parent: the version that it was made of, empty where it was trained.
         imported: the registries that it came from, the latest first.
         training_set: id, plan, label, parts with rows and times; empty where none is known.
@@ -117,11 +117,12 @@ def origin_of(catalogue: Catalogue, system: System, entry: ModelVersion) -> Orig
     here = bool(entry.tags.get("orita.training_set"))
     tables = manifest.get("tables") or json.loads(entry.tags.get("orita.tables", "{}"))
     run, tags = _run(catalogue, entry.run_id)
-    commit = next((tags[name] for name in _COMMIT_TAGS if name in tags), "")
-    orita = entry.tags.get("orita.code") or entry.tags.get("orita.origin.code", "")
+    code = code_of(entry)
+    if "commit" not in code and (commit := next((tags[name] for name in _COMMIT_TAGS if name in tags), "")):
+        code["commit"] = commit
     return Origin(
         run=run,
-        code={"orita": orita} | ({"commit": commit} if commit else {}),
+        code=code,
         parent=entry.tags.get(PARENT, ""),
         imported=origins_of(entry),
         training_set=_training_set(manifest, entry, here),
@@ -129,6 +130,15 @@ def origin_of(catalogue: Catalogue, system: System, entry: ModelVersion) -> Orig
         tables=[_table(home, name, version, here) for name, version in sorted(tables.items())],
         features=_features(home, system, package_schema(entry.package)),
     )
+
+
+def code_of(entry: ModelVersion) -> dict[str, str]:
+    """Return which code made *entry*: ``orita``, ``project`` and ``commit``, here or where it was imported from."""
+    found = {}
+    for name, tag in (("orita", "code"), ("project", "code.project"), ("commit", "code.commit")):
+        if value := entry.tags.get(f"orita.{tag}") or entry.tags.get(f"{ORIGIN}{tag}"):
+            found[name] = value
+    return found
 
 
 def trained_from(catalogue: Catalogue, system: str, *, table: str = "", training_set: str = "") -> list[ModelVersion]:
@@ -167,7 +177,7 @@ def is_made_of(tables: Mapping[str, int], table: str) -> bool:
 
 def _run(catalogue: Catalogue, run_id: str) -> tuple[dict[str, Any], Mapping[str, str]]:
     try:
-        run = catalogue.run(run_id)
+        run = catalogue.runs.get(run_id)
     except NotFound:
         return {}, {}
     told = {

@@ -87,18 +87,17 @@ def refuse_control(content: object, where: str) -> None:
 
 def log_record(catalogue: Catalogue, system: str, record: Mapping[str, Any], tags: Mapping[str, str]) -> str:
     """Log a run that is like the one of *record*, under *tags*, and return its id; FINISHED once all of it is there."""
-    run_id = catalogue.begin_run(system, record["name"], record["params"], tags)
+    run_id = catalogue.runs.begin(system, record["name"], record["params"], tags)
     by_step: dict[int, dict[str, float]] = {}
     for name, points in record["metrics"].items():
         for step, value in points:
             by_step.setdefault(step, {})[name] = math.nan if value is None else value
     try:
-        for step in sorted(by_step):
-            catalogue.log_metrics(run_id, by_step[step], step)
+        catalogue.runs.log_history(run_id, sorted(by_step.items()))
     except BaseException:
-        catalogue.end_run(run_id, "KILLED")
+        catalogue.runs.end(run_id, "KILLED")
         raise
-    catalogue.end_run(run_id)
+    catalogue.runs.end(run_id)
     return run_id
 
 

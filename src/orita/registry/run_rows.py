@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orita.core.extras import require
-from orita.registry.runs import Run, moment_of
+from orita.registry.run import PARENT, Run, moment_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = ["read_run_rows"]
 
-_PARENT, _NAME = "mlflow.parentRunId", "mlflow.runName"
+_NAME = "mlflow.runName"
 _AT_ONCE = 500
 
 
@@ -50,7 +50,7 @@ def _read(session: Session, ids: Sequence[str]) -> dict[str, Run]:
             params=params[run_id],
             metrics=metrics.get(run_id, {}),
             tags=tags[run_id],
-            parent=tags[run_id].get(_PARENT),
+            parent=tags[run_id].get(PARENT),
         )
         for run_id, name, status, started, ended in rows
     }

@@ -10,9 +10,9 @@ from orita.core.extras import require
 from orita.registry.mlflow_filter import mlflow_filter, mlflow_order
 from orita.registry.parsing import parse_order, parse_query
 from orita.registry.query import NEWEST, Condition, Order, Query, Word
+from orita.registry.run import Run
 from orita.registry.run_rows import read_run_rows
 from orita.registry.run_search import RunSearch
-from orita.registry.runs import Run
 from orita.registry.store import Store
 
 if TYPE_CHECKING:

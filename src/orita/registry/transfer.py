@@ -1,7 +1,8 @@
 """A registered model, out of one registry and into another: `export_model` and `import_model`.
 
-What travels is the package as it is, signature and all, the record of its run, and the description of its training set;
-no rows. What arrives is checked before anything is registered, and gets a card and a run of the registry it is in.
+What travels is the package as it is, signature and all, the record of its run, the description of its training set, and
+what its rows led to expect; no rows. What arrives is checked before anything is registered, and gets a card and a run
+of the registry it is in.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from orita.models.package.files import MANIFEST_FILE, SIGNATURE_FILE
 from orita.models.package.manifest import read_contents
 from orita.models.package.strict_json import canonical_json
 from orita.models.reissue import reissue_package
-from orita.registry.archive import ABOUT, PACKAGE, RUN, TRAINING_SET, unpack_archive, write_archive
+from orita.registry.archive import ABOUT, EXPECTATIONS, PACKAGE, RUN, TRAINING_SET, unpack_archive, write_archive
 from orita.registry.arrival import MOST_ORIGINS, Arrival, check_arrival
 from orita.registry.catalogue import Catalogue, ModelVersion
 from orita.registry.config import RegistryConfig
+from orita.registry.expectations import expectations_file, keep_expectations
 from orita.registry.run_record import log_record, record_of
 
 __all__ = ["ORIGIN", "Imported", "export_model", "import_model", "origins_of", "training_manifest"]
@@ -58,7 +60,7 @@ class Imported:
 
 
 def export_model(catalogue: Catalogue, entry: ModelVersion, file: Path, *, home: str | None = None) -> None:
-    """Write *entry* with its run and the description of its training set to *file*, whole or not at all.
+    """Write *entry* with its run and what is known of its training rows to *file*, whole or not at all.
 
     The same version gives the same bytes, whenever it is exported; until somebody signs it or adds to its run.
 
@@ -76,10 +78,13 @@ def export_model(catalogue: Catalogue, entry: ModelVersion, file: Path, *, home:
     names = [MANIFEST_FILE, *read_contents(entry.package).files]
     names += [SIGNATURE_FILE] if (entry.package / SIGNATURE_FILE).exists() else []
     files: dict[str, Path | bytes] = {f"{PACKAGE}/{name}": entry.package / name for name in names}
-    files[RUN] = canonical_json(record_of(catalogue.run(entry.run_id), catalogue.run_history(entry.run_id)))
+    files[RUN] = canonical_json(record_of(catalogue.runs.get(entry.run_id), catalogue.runs.history(entry.run_id)))
     manifest = training_manifest(catalogue.home, entry)
     if manifest is not None:
         files[TRAINING_SET] = canonical_json(manifest)
+    expected = expectations_file(catalogue.home, entry.system, entry.version)
+    if expected.exists():
+        files[EXPECTATIONS] = canonical_json(json.loads(expected.read_text(encoding="utf-8")))
     here = {
         "home": home or str(catalogue.home.root),
         "tenant": catalogue.home.tenant,
@@ -119,12 +124,15 @@ def import_model(catalogue: Catalogue, config: RegistryConfig, system: System, f
         arrived = check_arrival(folder, unpack_archive(file, folder), file, home, config, system)
         known = _known(catalogue, system.name, arrived.digest)
         if known is not None:
+            if not expectations_file(home, system.name, known.version).exists():
+                _keep_expectations(arrived, home, system.name, known.version)
             return Imported(known, False, arrived.origin, arrived.signer)
         tags = _tags(arrived)
-        run_id = catalogue.find_run(system.name, f"{ORIGIN}package", arrived.digest)
+        run_id = catalogue.runs.finished(system.name, f"{ORIGIN}package", arrived.digest)
         run_id = run_id or log_record(catalogue, system.name, arrived.record, tags)
         type_ = arrived.package.metadata.model_type
-        entry = catalogue.register(system.name, run_id, _writer(arrived, run_id), type_=type_, tags=tags)
+        write = _writer(arrived, run_id, home, system.name)
+        entry = catalogue.register(system.name, run_id, write, type_=type_, tags=tags)
         return Imported(entry, True, arrived.origin, arrived.signer)
 
 
@@ -182,17 +190,24 @@ def _tags(arrived: Arrival) -> dict[str, str]:
     return {**own, **theirs, **origin, **signed, **here}
 
 
-def _writer(arrived: Arrival, run_id: str) -> Callable[[Path, str], None]:
+def _keep_expectations(arrived: Arrival, home: Home, system: str, version: str) -> None:
+    """Keep what its training rows led to expect, where the archive says it."""
+    if (source := arrived.folder / EXPECTATIONS).exists():
+        keep_expectations(home, system, version, source)
+
+
+def _writer(arrived: Arrival, run_id: str, home: Home, system: str) -> Callable[[Path, str], None]:
     """Return what writes the package under its card here, and beside it what proves where it came from."""
     package = arrived.package
 
     def write(draft: Path, version: str) -> None:
         with atomic_directory(draft.parent / _FOLDER) as origin:
             (origin / ABOUT).write_bytes(canonical_json(arrived.about))
-            for name in (RUN, TRAINING_SET, f"{PACKAGE}/{MANIFEST_FILE}", f"{PACKAGE}/{SIGNATURE_FILE}"):
+            for name in (RUN, TRAINING_SET, EXPECTATIONS, f"{PACKAGE}/{MANIFEST_FILE}", f"{PACKAGE}/{SIGNATURE_FILE}"):
                 if (arrived.folder / name).exists():
                     (origin / Path(name).name).write_bytes((arrived.folder / name).read_bytes())
         card = {**package.metadata.to_dict(), "model_version": version, "mlflow_run_id": run_id}
         reissue_package(package, draft, ModelMetadata.from_dict(card))
+        _keep_expectations(arrived, home, system, version)
 
     return write

@@ -16,18 +16,19 @@ from orita.registry.matching import Facts, matches, rank
 from orita.registry.mlmodel import PACKAGE
 from orita.registry.parsing import parse_query
 from orita.registry.query import Order, Word
-from orita.registry.runs import Run
+from orita.registry.run import Run
 from orita.registry.searching import checked_limit, order_of, read_runs
 from orita.registry.store import Store, local_path
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
-__all__ = ["READY", "VERSION_WORDS", "ModelVersion", "Versions", "version_name"]
+__all__ = ["READY", "STANDINGS", "VERSION_WORDS", "ModelVersion", "Versions", "version_name"]
 
 READY = "orita.ready"
-_TYPE, _FORMAT, _PAGE = "orita.type", 1, 10_000
-_NUMBERED = re.compile(rf"v{_FORMAT}\.([0-9]{{1,9}})\.0|([0-9]{{1,9}})")  # a database holds no much larger number
+STANDINGS = frozenset({"champion", "challenger"})
+_TYPE, _FIRST, _PAGE = "orita.type", 1, 10_000
+_NUMBERED = re.compile(rf"v{_FIRST}\.([0-9]{{1,9}})\.0|([0-9]{{1,9}})")  # a database holds no much larger number
 
 VERSION_WORDS: Mapping[str, Word] = {
     "type": Word("attribute", "type"),
@@ -45,7 +46,7 @@ class ModelVersion:
 
     Attributes:
         system: whose model it is.
-        version: ``v<package format>.<number>.0``.
+        version: ``v1.<number>.0``, see decision 0006.
         number: its number in the registry.
         type: ``two_tower``, ``lightgbm``, …
         aliases: ``champion`` and ``challenger`` where it is.
@@ -72,10 +73,15 @@ class ModelVersion:
         """Whether it is the one that serves."""
         return "champion" in self.aliases
 
+    @property
+    def stands(self) -> bool:
+        """Whether it is champion or challenger; people may give a version other aliases beside."""
+        return not STANDINGS.isdisjoint(self.aliases)
+
 
 def version_name(number: int | str) -> str:
     """Return the version that the registry's *number* stands for."""
-    return f"v{_FORMAT}.{number}.0"
+    return f"v{_FIRST}.{number}.0"
 
 
 class Versions:

@@ -19,7 +19,9 @@ Floats = npt.NDArray[np.floating[Any]]
 def card_precision_at_k(
     y_N: Labels, scores_N: Floats, cards_N: npt.NDArray[Any], days_N: npt.NDArray[np.int64], k: int = 100
 ) -> float:
-    """Return the mean over days of abused cards among the day's *k* most suspicious cards ÷ *k*; NaN without rows.
+    """Return the mean over days of abused cards among the day's *k* most suspicious cards ÷ *k*.
+
+    NaN without rows, and where a score is NaN.
 
     A card is as suspicious as its most suspicious payment of the day, and abused if one of its payments of the day is a
     fraud. A card found on one day is blocked: it does not count on later days. Equal scores are broken by the order of
@@ -35,6 +37,8 @@ def card_precision_at_k(
         days_N: on which day, in any numbering that grows with time.
         k: how many cards are looked at a day, 1 or more.
     """
+    if np.isnan(scores_N).any():
+        return float("nan")
     found = cards_N[:0]
     shares = []
     for day in np.unique(days_N):

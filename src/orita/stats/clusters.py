@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata, t
 
 from orita.stats.intervals import Interval
 
@@ -67,12 +67,13 @@ def rank_design_effect(
 def clustered_rate(y_N: npt.NDArray[np.floating], clusters_N: npt.NDArray[np.int64], *, tail: float) -> Interval:
     """Return the mean of 0-or-1 labels with the interval, within [0, 1], that leaves *tail* out on each side.
 
-    The sandwich variance in closed form: time and memory grow with the rows, not with a number of resamples.
+    The sandwich variance in closed form: time and memory grow with the rows, not with a number of resamples. The
+    quantile is Student's of one degree of freedom less than there are clusters; both ends are NaN for one cluster.
     Source: Liang and Zeger (1986).
     """
     value = float(y_N.mean())
     residuals_C = np.bincount(np.unique(clusters_N, return_inverse=True)[1], weights=y_N - value)
     count = len(residuals_C)
     spread = float(np.sqrt((residuals_C**2).sum() * count / max(count - 1, 1))) / len(y_N)
-    reach = float(norm.isf(tail)) * spread
-    return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
+    reach = float(t.isf(tail, count - 1)) * spread  # t of 0 degrees of freedom is NaN
+    return Interval(value, float(np.maximum(value - reach, 0.0)), float(np.minimum(value + reach, 1.0)))

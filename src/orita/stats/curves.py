@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.errors import UserError
+
 __all__ = ["Curve", "gain_curve", "precision_recall_curve", "roc_curve", "thinned"]
 
 Floats = npt.NDArray[np.float64]
@@ -55,9 +57,11 @@ def thinned(curve: Curve, points: int = 200) -> Curve:
 
 
 def _taken(y_N: npt.NDArray[Any], scores_N: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Return positives and rows at or above each distinct score, after a first point of nothing."""
+    """Return positives and rows at or above each distinct score, after a first point of nothing; NaN is refused."""
     order_N = np.argsort(-np.asarray(scores_N), kind="stable")
     sorted_N = np.asarray(scores_N)[order_N]
+    if len(sorted_N) and np.isnan(sorted_N[-1]):  # sorted to the end
+        raise UserError(f"{np.isnan(sorted_N).sum()} of {len(sorted_N)} scores are NaN; a curve needs them all.")
     hits_N = np.cumsum(np.asarray(y_N)[order_N] > 0)
     last_T = np.append(np.flatnonzero(sorted_N[1:] != sorted_N[:-1]), len(sorted_N) - 1)
     return np.append(0.0, hits_N[last_T]), np.append(0.0, last_T + 1.0)

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from orita.core.errors import UserError
 from orita.stats.placements import auc_influence
+from orita.stats.resampling import rests_on
 
 __all__ = ["AucDifference", "delong_difference"]
 
 
 @dataclass(frozen=True, slots=True)
 class AucDifference:
-    """AUC of *a* − AUC of *b*, its normal interval, and the chance of one this large if both were equally good."""
+    """AUC of *a* − AUC of *b*, its interval, and the chance of one this large if both were equally good."""
 
     value: float
     low: float
@@ -43,8 +44,11 @@ def delong_difference(
         y_N: labels, positive above 0.
         scores_a_N, scores_b_N: the scores of the two models.
         clusters_N: ids of rows that resemble each other, such as users; None: rows are independent, as in DeLong's
-            paper, and with rows that are not, the interval is too narrow.
+            paper, and with rows that are not, the interval is too narrow. With clusters the quantiles are Student's,
+            of one degree of freedom less than there are clusters with the rarer kind of rows.
         confidence: of the interval.
+
+    Interval and p-value are NaN where one cluster holds all rows of a kind, and all is NaN where a score is.
 
     Raises:
         UserError: there are fewer than two positives or two negatives.
@@ -65,6 +69,9 @@ def delong_difference(
         pull_U = np.bincount(np.unique(clusters_N, return_inverse=True)[1], pull_N)
         variance = float((pull_U**2).sum() * len(pull_U) / max(len(pull_U) - 1, 1))
     error, value = math.sqrt(variance), a - b
-    reach = float(norm.ppf((1 + confidence) / 2)) * error
-    p_value = 2 * float(norm.sf(abs(value) / error)) if error > 0 else float(value == 0)
+    known = norm if clusters_N is None else t(rests_on(y_N, clusters_N) - 1)  # t of 0 degrees of freedom is all NaN
+    reach = float(known.ppf((1 + confidence) / 2)) * error
+    p_value = float(value == 0) if error == 0 else 2 * float(known.sf(abs(value) / error))
+    if math.isnan(reach):
+        p_value = math.nan
     return AucDifference(value, value - reach, value + reach, p_value)

@@ -1,5 +1,7 @@
 """How sure is a figure? Bootstrap intervals that resample whole clusters (users), seeded.
 
+Intervals of few clusters are as wide as so few allow (`orita.stats.resampling.interval_ends`); those of one are NaN.
+
 Legend: N rows, R resamples. How resamples are drawn and weighed: `orita.stats.resampling`.
 """
 
@@ -13,14 +15,14 @@ import numpy.typing as npt
 
 from orita.core.errors import UserError
 from orita.stats.resampled_figures import Auc
-from orita.stats.resampling import Draws, RowMean, Statistic, percentiles, resample
+from orita.stats.resampling import Draws, RowMean, Statistic, interval_ends, resample
 
 __all__ = ["Interval", "auc_difference_interval", "auc_interval", "mean_interval"]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure on all rows, and the range that holds it with the given confidence."""
+    """A figure on all rows, and the range that holds it with the given confidence; NaN where one cluster has all."""
 
     value: float
     low: float
@@ -39,11 +41,13 @@ def auc_interval(
     """Return the AUC with its interval.
 
     Raises:
-        UserError: there is no positive, or no negative.
+        UserError: there is no positive, or no negative, or a score is NaN.
     """
     cluster_N, draws = _clusters(clusters_N, seed)
     statistic = _auc(y_N, scores_N, cluster_N)
-    return _interval(statistic.value, resample({"auc": statistic}, draws, resamples)["auc"], confidence)
+    values_R = resample({"auc": statistic}, draws, resamples)["auc"]
+    low, high = interval_ends(statistic.value, values_R, statistic.clusters, confidence)
+    return Interval(statistic.value, float(np.maximum(low, 0.0)), float(np.minimum(high, 1.0)))
 
 
 def auc_difference_interval(
@@ -59,13 +63,14 @@ def auc_difference_interval(
     """Return AUC of *a* − AUC of *b* on the same rows, with its interval over the same resamples (paired).
 
     Raises:
-        UserError: there is no positive, or no negative.
+        UserError: there is no positive, or no negative, or a score is NaN.
     """
     cluster_N, draws = _clusters(clusters_N, seed)
     a, b = _auc(y_N, scores_a_N, cluster_N), _auc(y_N, scores_b_N, cluster_N)
     pair: dict[str, Statistic] = {"a": a, "b": b}
     values = resample(pair, draws, resamples)
-    return _interval(a.value - b.value, values["a"] - values["b"], confidence)
+    value = a.value - b.value
+    return Interval(value, *interval_ends(value, values["a"] - values["b"], a.clusters, confidence))
 
 
 def mean_interval(
@@ -79,7 +84,8 @@ def mean_interval(
     """Return the mean of *values_N* over rows with its interval (log loss: give each row's loss)."""
     cluster_N, draws = _clusters(clusters_N, seed)
     statistic = RowMean.of(values_N, cluster_N, draws.clusters)
-    return _interval(statistic.value, resample({"mean": statistic}, draws, resamples)["mean"], confidence)
+    values_R = resample({"mean": statistic}, draws, resamples)["mean"]
+    return Interval(statistic.value, *interval_ends(statistic.value, values_R, statistic.clusters, confidence))
 
 
 def _clusters(clusters_N: npt.NDArray[Any], seed: int) -> tuple[npt.NDArray[np.int64], Draws]:
@@ -88,11 +94,9 @@ def _clusters(clusters_N: npt.NDArray[Any], seed: int) -> tuple[npt.NDArray[np.i
 
 
 def _auc(y_N: npt.NDArray[Any], scores_N: npt.NDArray[Any], cluster_N: npt.NDArray[np.int64]) -> Auc:
+    if np.isnan(scores_N).any():
+        raise UserError(f"{np.isnan(scores_N).sum()} of {len(y_N)} scores are NaN; an AUC needs a score of every row.")
     statistic = Auc.of(y_N, scores_N, cluster_N)
     if np.isnan(statistic.value):
         raise UserError(f"an AUC needs positives and negatives, the {len(y_N)} rows hold only one kind; use more rows.")
     return statistic
-
-
-def _interval(value: float, values_R: npt.NDArray[np.float64], confidence: float) -> Interval:
-    return Interval(value, *percentiles(values_R, confidence))

@@ -1,4 +1,4 @@
-"""How good are scores? Pure functions on arrays; undefined figures are NaN.
+"""How good are scores? Pure functions on arrays; undefined figures are NaN, and those of scores with a NaN among them.
 
 Legend: N rows.
 
@@ -55,6 +55,8 @@ def auc(y_N: Labels, scores_N: Floats) -> float:
     """
     order_N = np.argsort(scores_N)
     sorted_N = np.asarray(scores_N)[order_N]
+    if _ends_in_nan(sorted_N):
+        return float("nan")
     starts_T = np.flatnonzero(np.concatenate(([True], sorted_N[1:] != sorted_N[:-1]))) if len(sorted_N) else order_N
     positive_N = np.asarray(y_N)[order_N] > 0
     positives_T = np.add.reduceat(positive_N, starts_T, dtype=np.float64) if len(starts_T) else np.zeros(0)
@@ -74,7 +76,7 @@ def average_precision(y_N: Labels, scores_N: Floats) -> float:
     order_N = np.argsort(-np.asarray(scores_N), kind="stable")
     sorted_N = np.asarray(scores_N)[order_N]
     hits_N = np.cumsum(np.asarray(y_N)[order_N] > 0)
-    if not len(hits_N) or not hits_N[-1]:
+    if not len(hits_N) or not hits_N[-1] or _ends_in_nan(sorted_N):
         return float("nan")
     last_T = np.append(np.flatnonzero(sorted_N[1:] != sorted_N[:-1]), len(sorted_N) - 1)
     gained_T = np.diff(hits_N[last_T], prepend=0)
@@ -102,7 +104,7 @@ def brier_score(y_N: Labels, scores_N: Floats) -> float:
 
 def accuracy(y_N: Labels, scores_N: Floats, *, threshold: float = 0.5) -> float:
     """Return the share of rows on whose label ``score ≥ threshold`` agrees."""
-    if len(y_N) == 0:
+    if len(y_N) == 0 or np.isnan(scores_N).any():
         return float("nan")
     return float(np.mean((np.asarray(scores_N) >= threshold) == (np.asarray(y_N) > 0)))
 
@@ -137,3 +139,8 @@ def expected_calibration_error(y_N: Labels, scores_N: Floats, bins: int = 20) ->
     rows = sum(b.rows for b in found)
     gaps = sum(b.rows * abs(b.mean_score - b.positive_rate) for b in found)
     return gaps / rows if rows else float("nan")
+
+
+def _ends_in_nan(sorted_N: Floats) -> bool:
+    """Return whether a score is NaN: NumPy sorts those to the end, whichever way the others go."""
+    return len(sorted_N) > 0 and bool(np.isnan(sorted_N[-1]))

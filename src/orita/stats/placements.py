@@ -20,7 +20,10 @@ __all__ = ["auc_influence", "cell_auc_influence"]
 
 
 def auc_influence(y_N: npt.NDArray[Any], scores_N: npt.NDArray[Any]) -> tuple[float, npt.NDArray[np.float64]]:
-    """Return the AUC of all rows and ``influence_N``; NaN and zeros where positives or negatives are absent."""
+    """Return the AUC of all rows and ``influence_N``; NaN and zeros where positives or negatives are absent.
+
+    Both are NaN where a score is.
+    """
     auc_L, influence_N = cell_auc_influence(y_N, np.argsort(scores_N), scores_N, np.zeros(len(y_N), np.int16), 1)
     return float(auc_L[0]), influence_N
 
@@ -32,7 +35,7 @@ def cell_auc_influence(
     cell_N: npt.NDArray[np.integer[Any]],
     cells: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return ``auc_L`` within each cell and ``influence_N`` of each row on its own cell's AUC.
+    """Return ``auc_L`` within each cell and ``influence_N`` of each row on its own cell's AUC; NaN with a NaN score.
 
     Args:
         y_N: labels, positive above 0.
@@ -60,6 +63,9 @@ def cell_auc_influence(
     own_K = np.where(positive_K, positives_L[cell_K], negatives_L[cell_K])
     influence_N = np.zeros(len(y_N))
     influence_N[rows_K] = np.where(defined_K, (placement_K - np.nan_to_num(auc_L)[cell_K]) / own_K, 0.0)
+    if len(order_N) and np.isnan(scores_N[order_N[-1]]):  # NaN is sorted to the end
+        missing_L = np.bincount(cell_K[np.isnan(np.asarray(scores_N)[rows_K])], minlength=cells) > 0
+        auc_L[missing_L], influence_N[rows_K[missing_L[cell_K]]] = np.nan, np.nan
     return auc_L, influence_N
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.errors import UserError
+
 __all__ = [
     "Grouped",
     "Ranking",
@@ -72,7 +74,13 @@ class Grouped:
 
 
 def rank_groups(y_N: npt.NDArray[Any], scores_N: Floats, groups_N: npt.NDArray[Any]) -> Ranking:
-    """Sort rows once for all ranked figures; *groups_N* holds ids of any sortable kind, groups follow their order."""
+    """Sort rows once for all ranked figures; *groups_N* holds ids of any sortable kind, groups follow their order.
+
+    Raises:
+        UserError: a score is NaN: it has no rank.
+    """
+    if missing := int(np.isnan(scores_N).sum()):
+        raise UserError(f"{missing} of {len(scores_N)} scores are NaN; a list needs a score of every row.")
     _, group_N = np.unique(groups_N, return_inverse=True)
     by_score_N = np.argsort(-np.asarray(scores_N), kind="stable")
     order_N = by_score_N[np.argsort(group_N[by_score_N], kind="stable")]

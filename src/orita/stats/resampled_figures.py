@@ -33,6 +33,11 @@ class Auc:
         value, binned = auc(y_N, scores_N), BinnedScores.of(y_N, scores_N, cluster_N)
         return cls(value, binned, value - float(binned.aucs(_once(binned))[0]))
 
+    @property
+    def clusters(self) -> int:
+        """How many clusters hold the rarer kind of rows."""
+        return self.binned.clusters
+
     def resampled(self, times_UR: Floats) -> Floats:
         """Return the AUC of each resample."""
         return self.binned.aucs(times_UR) + self.shift
@@ -53,6 +58,11 @@ class AveragePrecision:
         """Return the statistic; ``cluster_N`` is 0 … U − 1."""
         value, binned = average_precision(y_N, scores_N), BinnedScores.of(y_N, scores_N, cluster_N)
         return cls(value, binned, value - float(binned.average_precisions(_once(binned))[0]))
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters hold the rarer kind of rows."""
+        return self.binned.clusters
 
     def resampled(self, times_UR: Floats) -> Floats:
         """Return the average precision of each resample."""
@@ -87,6 +97,11 @@ class Lift:
     def value(self) -> float:
         """The lift, NaN where *theirs* is not above 0.5."""
         return (self.ours.value - 0.5) / (self.theirs.value - 0.5) if self.theirs.value > 0.5 else float("nan")
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters hold the rarer kind of rows; both AUCs are of the same rows."""
+        return self.ours.clusters
 
     def resampled(self, times_UR: Floats) -> Floats:
         """Return the lift on each resample, NaN where *theirs* is not above 0.5 there."""

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orita.core.progress import SILENT
+from orita.core.errors import UserError
 from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
 from orita.models.objectives import HasHeads
-from orita.models.package import load_package, write_package
-from orita.models.ranker import FitContext, Ranker
+from orita.models.package import HasWeights, load_package, write_package
+from orita.models.ranker import FitContext, FitReport, Ranker
 
 __all__ = ["check_ranker"]
 
@@ -38,26 +38,52 @@ def check_ranker(make: Callable[[], Ranker], train: Examples, val: Examples, fol
     """Fit a ranker and check all that the contract promises.
 
     Args:
-        make: returns a new ranker that is not fitted, the same each time.
-        train, val: rows with both labels; some hundred are enough.
-        folder: an empty folder for packages.
+        make: returns a new ranker that is not fitted, the same each time; a class will do.
+        train, val: rows with both labels; some hundred are enough. Rows that `Ranker.fit` is never given, without a
+            click or empty, are not tried.
+        folder: for packages; made if it is not there.
 
     Raises:
         AssertionError: a promise is broken; the sentence says which.
+        UserError: the rows cannot tell, or the ranker's package is refused; the sentence says why.
     """
-    before = [array.copy() for array in (train.x_NF, train.y_N, train.users_N, train.items_N)]
+    for part, rows in (("training", train), ("validation", val)):
+        if not 0 < (positives := int((rows.y_N > 0).sum())) < len(rows):
+            raise UserError(
+                f"check_ranker was given {len(rows)} {part} rows, {positives} of them positive; give some hundred, "
+                "with both labels."
+            )
+    before = _copied(train) + _copied(val)
     ranker = make()
-    report = ranker.fit(train, val, FitContext(SILENT, seed=7))
-    after = (train.x_NF, train.y_N, train.users_N, train.items_N)
-    unchanged = all(_same(a, b) for a, b in zip(before, after, strict=True))
-    assert unchanged, "fit changed the rows that it was given"
+    _has_the_members(ranker)
+    report = ranker.fit(train, val, FitContext(seed=7))
+    assert _unchanged(before, train, val), "fit changed the rows that it was given"
+    assert isinstance(report, FitReport), f"fit must return a FitReport, it returned a {type(report).__name__}"
     assert isinstance(report.params, dict), "fit must say what it was fitted with"
     for check in _CHECKS:
-        check(_Case(make, ranker, train, val, folder))
+        check(_Case(make, ranker, train, val, Path(folder)))
+
+
+def _has_the_members(ranker: Ranker) -> None:
+    assert isinstance(getattr(ranker, "type", None), str), "a ranker has a type, a text such as 'my_ranker'"
+    for name in ("fit", "score", "export"):
+        assert callable(getattr(ranker, name, None)), f"a ranker has a method {name}, see orita.models.ranker.Ranker"
+    for name, protocol in (("named_weights", HasWeights), ("score_heads", HasHeads)):
+        member = getattr(ranker, name, None)
+        assert member is None or callable(member), (
+            f"{name} is a method where a ranker has it, see {protocol.__module__}.{protocol.__name__}"
+        )
+
+
+def _rows_are_left_as_they_are(case: _Case) -> None:
+    before = _copied(case.val)
+    case.ranker.score(case.val)
+    assert _unchanged(before, case.val), "score changed the rows that it was given"
 
 
 def _scores_are_probabilities(case: _Case) -> None:
-    scores_N = case.ranker.score(case.val)
+    scores_N: object = case.ranker.score(case.val)
+    assert isinstance(scores_N, np.ndarray), f"scores are a {type(scores_N).__name__}, not an array"
     assert scores_N.dtype == np.float32, f"scores are {scores_N.dtype}, not float32"
     assert scores_N.shape == (len(case.val),), f"{scores_N.shape} scores for {len(case.val)} rows"
     assert np.all((scores_N >= 0) & (scores_N <= 1)), "a score is not in [0, 1]"
@@ -79,7 +105,8 @@ def _many_equal_one_by_one(case: _Case) -> None:
 
 def _a_seed_fixes_the_model(case: _Case) -> None:
     again = case.make()
-    again.fit(case.train, case.val, FitContext(SILENT, seed=7))
+    assert again is not case.ranker, "make must return a new ranker each time"
+    again.fit(case.train, case.val, FitContext(seed=7))
     assert _near(case.ranker.score(case.val), again.score(case.val)), "the same seed gave another model"
     if isinstance(again, HasHeads) and isinstance(case.ranker, HasHeads):
         same = _near(case.ranker.score_heads(case.val), again.score_heads(case.val))
@@ -166,11 +193,21 @@ def _near(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
     return bool(np.allclose(a, b, rtol=0, atol=_TOLERANCE))
 
 
+def _copied(rows: Examples) -> tuple[npt.NDArray[Any], ...]:
+    return rows.x_NF.copy(), rows.y_N.copy(), rows.users_N.copy(), rows.items_N.copy()
+
+
+def _unchanged(before: Sequence[npt.NDArray[Any]], *parts: Examples) -> bool:
+    after = [array for rows in parts for array in (rows.x_NF, rows.y_N, rows.users_N, rows.items_N)]
+    return all(_same(a, b) for a, b in zip(before, after, strict=True))
+
+
 def _same(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
     return a.tobytes() == b.tobytes() if a.dtype != np.object_ else a.tolist() == b.tolist()
 
 
 _CHECKS: Sequence[Callable[[_Case], None]] = (
+    _rows_are_left_as_they_are,
     _scores_are_probabilities,
     _labels_are_not_looked_at,
     _many_equal_one_by_one,

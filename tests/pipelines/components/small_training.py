@@ -15,9 +15,12 @@ from orita.pipelines.graph import Graph, run_graph
 from orita.pipelines.training import training_graph
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["ALL", "MODEL", "etl_only", "prepared", "run_training", "trained_part", "with_keys"]
+__all__ = ["ALL", "MODEL", "etl_only", "files_of", "prepared", "run_training", "trained_part", "with_keys"]
 
-ALL = ("training_rows", "statistics", "schema", "validator", "trainer.popularity", "trainer.lightgbm", "evaluator")
+ALL = (
+    *("training_rows", "statistics", "schema", "validator"),
+    *("trainer.popularity", "trainer.lightgbm", "packager.popularity", "packager.lightgbm", "evaluator"),
+)
 """The components of that training, in order."""
 
 MODEL = ModelConfig(
@@ -66,3 +69,13 @@ def with_keys(workspace: Workspace, **keys: Any) -> Workspace:
         at[path[-1]] = value
         sections[file] = type(sections[file]).model_validate(tree)
     return replace(workspace, **sections)  # type: ignore[arg-type]
+
+
+def files_of(workspace: Workspace) -> dict[str, tuple[int, bytes]]:
+    """Return time and content of every file of the home, but the reports of runs."""
+    root = workspace.home.root
+    return {
+        str(file.relative_to(root)): (file.stat().st_mtime_ns, file.read_bytes())
+        for file in root.rglob("*")
+        if file.is_file() and "runs" not in file.parts
+    }

@@ -17,8 +17,8 @@ from orita.models.package import Package, load_package
 from orita.pipelines.components import bulk_inference
 from orita.pipelines.components.bulk_inference import BulkInference, score_file
 from orita.pipelines.components.cache import carry_out
+from orita.pipelines.components.packager import package_folder
 from orita.pipelines.components.task import artifacts_of
-from orita.pipelines.components.trainer import package_folder
 from orita.pipelines.components.training_rows import read_part
 from orita.pipelines.graph import run_graph
 from orita.pipelines.workspace import Workspace

@@ -10,17 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.features.small_system import events, ingested
-from tests.pipelines.components.small_training import ALL, etl_only, run_training, trained_part, with_keys
+from tests.pipelines.components.small_training import (
+    ALL,
+    etl_only,
+    files_of,
+    run_training,
+    trained_part,
+    with_keys,
+)
 
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
 from orita.features.training_sets.training_set import latest_training_set
+from orita.models.calibration import fit_calibration
 from orita.models.package import load_package
 from orita.pipelines.components.cache import records
 from orita.pipelines.components.explain import explain
+from orita.pipelines.components.packager import package_folder
 from orita.pipelines.components.statistics import Statistics
 from orita.pipelines.components.task import artifacts_of
-from orita.pipelines.components.trainer import package_folder
 from orita.pipelines.components.training_rows import read_part
 from orita.pipelines.graph import run_graph
 from orita.pipelines.workspace import Workspace
@@ -30,16 +38,6 @@ from orita.testing.components import check_component
 def planned(workspace: Workspace) -> dict[str, str]:
     """Return what a run would do with the components that it would not find."""
     return {f.component: f.why for f in explain(trained_part(), workspace) if f.status != "cached"}
-
-
-def files_of(workspace: Workspace) -> dict[str, tuple[int, bytes]]:
-    """Return time and content of every file of the home, but the reports of runs."""
-    root = workspace.home.root
-    return {
-        str(file.relative_to(root)): (file.stat().st_mtime_ns, file.read_bytes())
-        for file in root.rglob("*")
-        if file.is_file() and "runs" not in file.parts
-    }
 
 
 def test_a_second_run_does_nothing(trained: Workspace) -> None:
@@ -75,9 +73,9 @@ def test_tasks_may_run_in_processes_of_their_own(trained: Workspace) -> None:
         ({"model__evaluation__resamples": 30}, ["evaluator"]),
         ({"model__evaluation__metrics": ("auc", "map")}, ["evaluator"]),
         ({"data__expectations__range_factor": 1.0}, ["validator"]),
-        ({"model__model__popularity": {"smoothing": 5.0}}, ["trainer.popularity", "evaluator"]),
-        ({"model__model__calibration": "platt"}, ["trainer.popularity", "trainer.lightgbm", "evaluator"]),
-        ({"model__seed": 1}, ["trainer.popularity", "trainer.lightgbm", "evaluator"]),
+        ({"model__model__popularity": {"smoothing": 5.0}}, ["trainer.popularity", "packager.popularity", "evaluator"]),
+        ({"model__model__calibration": "platt"}, ["packager.popularity", "packager.lightgbm", "evaluator"]),
+        ({"model__seed": 1}, [*ALL[4:]]),
         ({"model__beside": ()}, ["evaluator"]),
     ],
 )
@@ -106,6 +104,7 @@ def test_a_reason_is_told(trained: Workspace) -> None:
     plan = planned(with_keys(trained, model__model__lightgbm=section.model_dump()))
     assert plan == {
         "trainer.lightgbm": "model.lightgbm.max_trees changed from 3 to 9",
+        "packager.lightgbm": "input trained.lightgbm will be made again",
         "evaluator": "input model.lightgbm will be made again",
     }
 
@@ -157,15 +156,35 @@ def test_a_lost_part_is_told(own: Workspace) -> None:
         run_training(own)
 
 
-def test_a_damaged_model_is_trained_again(own: Workspace) -> None:
-    """A package that lost or changed a file is made again, and only it; the sentence names the file."""
+@pytest.mark.parametrize(("artifact", "component"), [("trained", "trainer"), ("model", "packager")])
+def test_a_damaged_model_is_made_again(own: Workspace, artifact: str, component: str) -> None:
+    """A package that lost or changed a file is made again, and only it; the sentence names the file.
+
+    The same model comes again, so that nothing after it is done.
+    """
     models = artifacts_of(run_graph(trained_part(), own).results)
-    graph = package_folder(own, models["model.lightgbm"]) / "model.onnx"
+    graph = package_folder(own, models[f"{artifact}.lightgbm"]) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
-    assert "model.onnx was changed: made again" in planned(own)["trainer.lightgbm"]
-    statuses = run_training(own)
-    assert (statuses["trainer.lightgbm"], statuses["trainer.popularity"]) == ("success", "cached")
+    assert "model.onnx was changed: made again" in planned(own)[f"{component}.lightgbm"]
+    assert {name for name, status in run_training(own).items() if status == "success"} == {f"{component}.lightgbm"}
     load_package(graph.parent).check_sample()
+
+
+def test_another_calibration_is_another_model_of_the_same_training(own: Workspace) -> None:
+    """Nothing is trained: the graph is the same to the byte, its scores are calibrated, and its id is another."""
+    calibrated = with_keys(own, model__model__calibration="isotonic")
+    before, after = (artifacts_of(run_graph(trained_part(), each).results) for each in (own, calibrated))
+    old, new = (load_package(package_folder(own, each["model.lightgbm"])) for each in (before, after))
+    assert before["trained.lightgbm"] == after["trained.lightgbm"]
+    assert (new.folder / "model.onnx").read_bytes() == (old.folder / "model.onnx").read_bytes()
+    assert old.metadata.model_id != new.metadata.model_id
+    assert before["model.lightgbm"].facts["draft"] != after["model.lightgbm"].facts["draft"]
+    assert [step.to_dict()["method"] for step in new.description.post] == ["isotonic"]
+    assert new.extra["model"]["calibration"] == "isotonic"
+    rows = read_part(own, after["examples"], "val")
+    calibration = fit_calibration("isotonic", rows.y_N, old.score(rows.users_N, rows.items_N, rows.x_NF))
+    expected_N = calibration.apply(old.score(rows.users_N, rows.items_N, rows.x_NF))
+    np.testing.assert_allclose(new.score(rows.users_N, rows.items_N, rows.x_NF), expected_N, atol=1e-7)
 
 
 def test_only_the_newest_results_stay(own: Workspace) -> None:

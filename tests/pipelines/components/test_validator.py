@@ -23,8 +23,8 @@ from orita.pipelines.components.anomalies import Anomaly, against_earlier, betwe
 from orita.pipelines.components.column_statistics import PartStatistics, part_statistics
 from orita.pipelines.components.expectations import inferred
 from orita.pipelines.components.validation_config import ExpectationsSection
-from orita.pipelines.components.validator import kept_schema
 from orita.pipelines.graph import run_graph
+from orita.pipelines.references import kept_schema
 from orita.pipelines.workspace import Workspace
 
 SCHEMA = FeatureSchema(

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from orita.pipelines.components.column_statistics import ColumnStatistics, PartStatistics
-from orita.pipelines.components.expectations import Expectation
 from orita.pipelines.components.statistics import LABEL
 from orita.pipelines.components.validation_config import ExpectationsSection
+from orita.registry.expectations import Expectation
 
 __all__ = ["SEVERITIES", "Anomaly", "Severity", "against_earlier", "between_parts", "untrainable"]
 

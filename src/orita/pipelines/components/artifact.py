@@ -21,6 +21,7 @@ TYPES = (
     "Statistics",
     "Schema",
     "Anomalies",
+    "TrainedModel",
     "Model",
     "Evaluation",
     "Run",

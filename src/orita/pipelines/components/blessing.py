@@ -20,12 +20,14 @@ __all__ = ["Blessing", "read_blessing"]
 class Blessing:
     """Blesses a model that keeps the limits of the configuration and is surely better than the champion, if any.
 
+    Test rows of fewer than ten users on either side (clicks, rows without) make nobody sure: the champion stays.
+
     Args:
         version: the registered model.
     """
 
     name = "blessing"
-    version = 1
+    version = 2  # what few users can make sure
     inputs: Mapping[str, str] = {}
     outputs: Mapping[str, str] = {"blessing": "Blessing"}
 
@@ -78,8 +80,11 @@ def _verdict(workspace: Workspace, version: str) -> dict[str, Any]:
         return {**told, "better": True, "why": "nothing serves yet"}
     duel = compare_versions(workspace, challenger, champion)
     found = duel.comparison
-    why = f"AUC {found.delta:+.4f} ({found.low:+.4f} to {found.high:+.4f}) on {duel.rows:,} rows"
-    met = {"rows": duel.rows, "delta": found.delta, "low": found.low, "high": found.high}
+    interval = f" ({found.low:+.4f} to {found.high:+.4f})" if found.low is not None else ""
+    why = f"AUC {found.delta:+.4f}{interval} on {duel.rows:,} rows"
+    if found.too_few:
+        why = f"{why}; {found.too_few}"
+    met = {"rows": duel.rows, "users": found.users, "delta": found.delta, "low": found.low, "high": found.high}
     return {**told, "better": duel.better, "why": why, **met}
 
 

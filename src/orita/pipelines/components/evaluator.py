@@ -12,7 +12,7 @@ from orita.models.examples import Examples
 from orita.models.package import Package, load_package
 from orita.pipelines.components.artifact import Artifact, Made
 from orita.pipelines.components.component import Call
-from orita.pipelines.components.trainer import model_name, package_folder
+from orita.pipelines.components.packager import model_name, package_folder
 from orita.pipelines.components.training_rows import read_part, training_set_of
 from orita.pipelines.workspace import Workspace
 

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
-
 from orita.features.schema import FeatureSchema
 from orita.pipelines.components.column_statistics import ColumnStatistics, PartStatistics
+from orita.registry.expectations import Expectation
 
-__all__ = ["Expectation", "inferred", "read_expectations", "write_expectations"]
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """One column.
-
-    Attributes:
-        type: DuckDB's name of its type.
-        kind: ``number``, ``count``, ``flag`` or ``category`` of a feature; empty for ids, label and outcomes.
-        meaning: digest of the feature's declaration; empty where there is none.
-        missing: share of rows without a value.
-        low, high: range of numbers; None for texts, ids and categories, and where there is no value.
-        domain: every value of a flag or category that was seen; None where values are not enumerated.
-    """
-
-    type: str
-    kind: str = ""
-    meaning: str = ""
-    missing: float = 0.0
-    low: float | None = None
-    high: float | None = None
-    domain: tuple[str, ...] | None = None
+__all__ = ["inferred"]
 
 
 def inferred(train: PartStatistics, schema: FeatureSchema) -> dict[str, Expectation]:
@@ -58,18 +31,3 @@ def inferred(train: PartStatistics, schema: FeatureSchema) -> dict[str, Expectat
 
 def _domain(column: ColumnStatistics) -> tuple[str, ...] | None:
     return tuple(sorted(value for value, _ in column.top)) if column.whole else None
-
-
-def write_expectations(file: Path, found: Mapping[str, Expectation]) -> None:
-    """Write expectations as JSON."""
-    content = {"columns": {name: asdict(each) for name, each in found.items()}}
-    file.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def read_expectations(file: Path) -> dict[str, Expectation]:
-    """Return the expectations in *file*."""
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return {
-        name: Expectation(**{**each, "domain": None if each["domain"] is None else tuple(each["domain"])})
-        for name, each in content["columns"].items()
-    }

@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orita.core.version import VERSION
 from orita.features.training_sets.training_set import TrainingSet
+from orita.pipelines.code_version import code_tags
 from orita.pipelines.components.artifact import Artifact, Made, digest_of
 from orita.pipelines.components.component import Call
 from orita.pipelines.components.evaluator import defined, read_evaluation
-from orita.pipelines.components.registry_glance import missing_run
-from orita.pipelines.components.trainer import model_name, read_fit
+from orita.pipelines.components.packager import model_name
+from orita.pipelines.components.trainer import read_fit, trained_name
 from orita.pipelines.components.training_rows import training_set_of
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import RunLog
+from orita.registry.glance import missing_run
 
 __all__ = ["DRAFT", "Recorder", "lineage_tags", "registry_name"]
 
@@ -37,7 +38,8 @@ class Recorder:
     def __init__(self, types: tuple[str, ...]) -> None:
         self._types = types
         models = {model_name(type_): "Model" for type_ in types}
-        self.inputs: Mapping[str, str] = {"examples": "TrainingSet", "evaluation": "Evaluation", **models}
+        fits = {trained_name(type_): "TrainedModel" for type_ in types}
+        self.inputs: Mapping[str, str] = {"examples": "TrainingSet", "evaluation": "Evaluation", **fits, **models}
 
     def settings(self, workspace: Workspace) -> Mapping[str, Any]:
         """Return which registry it is."""
@@ -49,17 +51,16 @@ class Recorder:
         judged = read_evaluation(workspace, call.inputs["evaluation"])["models"]
         runs: dict[str, str] = {}
         for type_ in self._types:
-            model = call.inputs[model_name(type_)]
-            known = catalogue.find_run(system, DRAFT, model.facts["draft"])
-            log = _run_log(call, model, judged[type_])
+            log = _run_log(call, type_, judged[type_])
+            known = catalogue.runs.finished(system, DRAFT, log.tags[DRAFT])
             if known:
-                catalogue.log_metrics(known, log.metrics)
-            runs[type_] = known or catalogue.log_run(system, log)
+                catalogue.runs.log_metrics(known, log.metrics)
+            runs[type_] = known or catalogue.runs.log(system, log)
         return {"runs": Made(address="mlflow:runs", digest=digest_of([runs, judged]), facts={"runs": runs})}
 
     def lost(self, workspace: Workspace, outputs: Mapping[str, Artifact]) -> str | None:
         """Return which run the registry does not have any more."""
-        missing = missing_run(workspace, outputs["runs"].facts["runs"].values())
+        missing = missing_run(workspace.catalogue(), outputs["runs"].facts["runs"].values())
         return f"the registry has no run {missing}" if missing else None
 
 
@@ -69,24 +70,24 @@ def registry_name(workspace: Workspace) -> str:
     return "home" if uri is None else digest_of(uri)
 
 
-def lineage_tags(found: TrainingSet) -> dict[str, str]:
+def lineage_tags(workspace: Workspace, found: TrainingSet) -> dict[str, str]:
     """Return what a run and a version say of what they were made of."""
     return {
         "orita.training_set": found.id,
         "orita.tables": json.dumps(dict(found.tables)),
         "orita.feature_schema": found.schema.version,
-        "orita.code": VERSION,
+        **code_tags(workspace),
     }
 
 
-def _run_log(call: Call, model: Artifact, judged: Mapping[str, Any]) -> RunLog:
-    fit = read_fit(call.workspace, model)
+def _run_log(call: Call, type_: str, judged: Mapping[str, Any]) -> RunLog:
+    fit, model = read_fit(call.workspace, call.inputs[trained_name(type_)]), call.inputs[model_name(type_)]
     found = training_set_of(call.workspace, call.inputs["examples"])
     val, test = (defined(judged[part]["metrics"]) for part in ("val", "test"))
     return RunLog(
-        name=model.facts["type"],
-        params={"type": model.facts["type"], "rows": fit["rows"], **fit["params"]},
+        name=type_,
+        params={"type": type_, "rows": fit["rows"], **fit["params"], **model.facts["params"]},
         metrics={**test, **{f"val_{k}": v for k, v in val.items()}, "fit_seconds": fit["seconds"]},
         history=fit["history"],
-        tags={DRAFT: model.facts["draft"], **lineage_tags(found)},
+        tags={DRAFT: model.facts["draft"], **lineage_tags(call.workspace, found)},
     )

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orita.core.files import atomic_file
 from orita.models.metadata import ModelMetadata
 from orita.models.package import Package, load_package
 from orita.models.reissue import reissue_package
-from orita.monitoring.reference import Reference
 from orita.pipelines.components.artifact import Artifact, Made, digest_of
 from orita.pipelines.components.component import Call
 from orita.pipelines.components.evaluator import defined, read_evaluation
+from orita.pipelines.components.packager import model_name, package_folder
 from orita.pipelines.components.recorder import DRAFT, lineage_tags, registry_name
-from orita.pipelines.components.registry_glance import missing_version
-from orita.pipelines.components.trainer import model_name, package_folder
 from orita.pipelines.components.training_rows import read_part, training_set_of
-from orita.pipelines.components.validator import kept_schema
+from orita.pipelines.references import keep_reference, kept_schema, reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
+from orita.registry.expectations import keep_expectations
+from orita.registry.glance import aliases_of
+from orita.registry.versions import STANDINGS
 
-__all__ = ["Registrar", "reference_path"]
-
-
-def reference_path(workspace: Workspace, version: str) -> Path:
-    """Return where the reference of a model version is kept: what its features and scores looked like at training."""
-    return workspace.home.reports / "references" / workspace.system.name / f"{version}.parquet"
+__all__ = ["Registrar"]
 
 
 class Registrar:
-    """Registers the best model, once; a training is known by the model that it made.
+    """Registers the best model, once, and makes it the challenger; a training is known by the model that it made.
+
+    One that was registered before becomes the challenger again, unless it serves: it is the model of the latest run.
 
     Args:
         types: the types that were trained.
@@ -52,12 +48,15 @@ class Registrar:
         return {"registry": registry_name(workspace)}
 
     def run(self, call: Call) -> Mapping[str, Made]:
-        """Register, and keep the reference and the schema of its rows."""
+        """Register, keep the reference and the schema of its rows, and make it the challenger."""
         workspace = call.workspace
         judged = read_evaluation(workspace, call.inputs["evaluation"])
         best = judged["best"]
-        entry = _entry(call, best) or _register(call, best, judged["models"][best]["test"])
-        _keep_reference(call, entry)
+        found = _entry(call, best)
+        entry = found or _register(call, best, judged["models"][best]["test"])
+        _keep_beside(call, entry)
+        if found:
+            workspace.catalogue().challenge(found)
         facts = {
             "version": entry.version,
             "number": entry.number,
@@ -67,12 +66,15 @@ class Registrar:
         return {"version": Made(entry.package, digest=digest_of([entry.version, entry.run_id]), facts=facts)}
 
     def lost(self, workspace: Workspace, outputs: Mapping[str, Artifact]) -> str | None:
-        """Return that the registry does not have the version, or that its reference is gone."""
+        """Return that the registry has not the version, or another challenger; or that what is kept of it is gone."""
         facts = outputs["version"].facts
-        if missing_version(workspace, facts["version"], facts["number"]):
+        aliases = aliases_of(workspace.catalogue(), workspace.system.name, facts["number"])
+        if aliases is None:
             return f"the registry has no {facts['version']}"
         gone = [f for f in _kept(workspace, facts["version"]) if not f.exists()]
-        return f"{gone[0].relative_to(workspace.home.root)} is gone" if gone else None
+        if gone:
+            return f"{gone[0].relative_to(workspace.home.root)} is gone"
+        return f"{facts['version']} is not the challenger any more" if STANDINGS.isdisjoint(aliases) else None
 
 
 def _kept(workspace: Workspace, version: str) -> tuple[Path, Path]:
@@ -94,7 +96,7 @@ def _register(call: Call, type_: str, judged: Mapping[str, Any]) -> ModelVersion
         card = _card(package, version, run_id, defined(judged["metrics"]))
         reissue_package(package, folder, card, text=workspace.model.card, evaluation=judged)
 
-    tags = {DRAFT: model.facts["draft"], **lineage_tags(training_set_of(workspace, call.inputs["examples"]))}
+    tags = {DRAFT: model.facts["draft"], **lineage_tags(workspace, training_set_of(workspace, call.inputs["examples"]))}
     return workspace.catalogue().register(workspace.system.name, run_id, write, type_=type_, tags=tags)
 
 
@@ -103,21 +105,9 @@ def _card(package: Package, version: str, run_id: str, metrics: Mapping[str, flo
     return ModelMetadata.from_dict({**package.metadata.to_dict(), **told})
 
 
-def _keep_reference(call: Call, entry: ModelVersion) -> None:
+def _keep_beside(call: Call, entry: ModelVersion) -> None:
     """Keep what the test rows and their scores look like, and what the training rows lead to expect."""
-    path, schema = _kept(call.workspace, entry.version)
-    with atomic_file(schema) as partial:
-        shutil.copyfile(call.path("schema"), partial)
-    if path.exists():
-        return
-    rows, package = read_part(call.workspace, call.inputs["examples"], "test"), load_package(entry.package)
-    Reference.from_rows(
-        rows.schema,
-        rows.x_NF,
-        package.score(rows.users_N, rows.items_N, rows.x_NF),
-        users_N=rows.users_N,
-        items_N=rows.items_N,
-        labels_N=rows.y_N,
-        model_version=entry.version,
-        made_at=call.workspace.clock.now(),
-    ).save(path)
+    workspace = call.workspace
+    keep_expectations(workspace.home, workspace.system.name, entry.version, call.path("schema"))
+    if not reference_path(workspace, entry.version).exists():
+        keep_reference(workspace, entry, read_part(workspace, call.inputs["examples"], "test"))

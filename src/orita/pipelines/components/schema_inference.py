@@ -7,10 +7,11 @@ from typing import Any
 
 from orita.pipelines.components.artifact import Made
 from orita.pipelines.components.component import Call
-from orita.pipelines.components.expectations import inferred, write_expectations
+from orita.pipelines.components.expectations import inferred
 from orita.pipelines.components.statistics import read_statistics
 from orita.pipelines.components.training_rows import training_set_of
 from orita.pipelines.workspace import Workspace
+from orita.registry.expectations import write_expectations
 
 __all__ = ["SchemaInference"]
 

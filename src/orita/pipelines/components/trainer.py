@@ -12,8 +12,9 @@ from uuid import UUID
 
 from orita.models.build import build_ranker
 from orita.models.examples import Examples
+from orita.models.learnable import check_can_learn
 from orita.models.metadata import ModelMetadata
-from orita.models.objectives import calibrate_heads
+from orita.models.own_rankers import check_call, checked_report
 from orita.models.package import write_package
 from orita.models.ranker import FitContext, Ranker
 from orita.pipelines.components.artifact import Artifact, Made, digest_of
@@ -22,10 +23,12 @@ from orita.pipelines.components.decisive import decisive_settings
 from orita.pipelines.components.training_rows import read_part, training_set_of
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["Trainer", "model_name", "model_types", "package_folder", "read_fit"]
+__all__ = ["PACKAGE", "Trainer", "check_own", "learned", "model_types", "read_fit", "trained_name"]
 
 UNREGISTERED = "v0.0.0"
-_PACKAGE, _FIT = "package", "fit.json"
+PACKAGE = "package"
+"""The folder of the package in the artifact of a model."""
+_FIT = "fit.json"
 _LEARNED = (".onnx", ".parquet", ".safetensors")
 """What of a package was learned; its other files hold times, and versions of whatever happened to be loaded."""
 
@@ -35,16 +38,28 @@ def model_types(workspace: Workspace) -> tuple[str, ...]:
     return tuple(dict.fromkeys((workspace.model.model.type, *workspace.model.beside)))
 
 
-def model_name(type_: str) -> str:
-    """Return the name of the artifact of a type."""
-    return f"model.{type_}"
+def check_own(workspace: Workspace) -> None:
+    """Refuse parameters that one of the user's own types does not take, before any type is trained.
+
+    Raises:
+        UserError: there are such.
+    """
+    own, model = workspace.system.own_rankers, workspace.model.model
+    for type_ in model_types(workspace):
+        if type_ in own:
+            check_call(type_, own[type_], model.parameters.get(type_, {}))
+
+
+def trained_name(type_: str) -> str:
+    """Return the name of the artifact of a type as training left it."""
+    return f"trained.{type_}"
 
 
 class Trainer:
-    """Trains one type, and writes it as a package with a report of the fit beside it.
+    """Trains one type, and writes it as a package of raw scores with a report of the fit beside it.
 
     Args:
-        type_: which, one of `orita.models.config.MODEL_TYPES`.
+        type_: which, one of `orita.models.config.MODEL_TYPES` or of the system's own.
     """
 
     version = 1
@@ -53,7 +68,7 @@ class Trainer:
     def __init__(self, type_: str) -> None:
         self.type = type_
         self.name = f"trainer.{type_}"
-        self.outputs: Mapping[str, str] = {model_name(type_): "Model"}
+        self.outputs: Mapping[str, str] = {trained_name(type_): "TrainedModel"}
 
     def settings(self, workspace: Workspace) -> Mapping[str, Any]:
         """Return what of the configuration this type reads."""
@@ -63,16 +78,21 @@ class Trainer:
         """Train; a training that was killed goes on from its last checkpoint."""
         workspace = call.workspace
         train, val = (read_part(workspace, call.inputs["examples"], part) for part in ("train", "val"))
-        ranker = build_ranker(self.type, workspace.model.model, workspace.model.training)
+        own = workspace.system.own_rankers
+        ranker = build_ranker(self.type, workspace.model.model, workspace.model.training, own)
         context = FitContext(workspace.progress, call.work, workspace.model.seed, f"Train {self.type}")
         begun = workspace.clock.monotonic()
-        fit = ranker.fit(train, val, context)
+        check_can_learn(self.type, train, val)
+        fit = checked_report(ranker, ranker.fit(train, val, context))
         seconds = workspace.clock.monotonic() - begun
         _write_package(self.type, call, ranker, val)
         told = {**asdict(fit), "seconds": seconds, "rows": len(train)}
         (call.folder / _FIT).write_text(json.dumps(told, default=str), encoding="utf-8")
-        facts = {"type": self.type, "draft": _draft(call, self.type), "seconds": round(seconds, 3)}
-        return {model_name(self.type): Made(call.folder, facts=facts)}
+        # A training that was lost and done again is the same training only if the same model came out, which a GPU does
+        # not promise: the run and the version of before are those of another model then.
+        draft = f"{call.key}/{self.type}/{digest_of(learned(call.folder / PACKAGE))}"
+        facts = {"type": self.type, "draft": draft, "seconds": round(seconds, 3)}
+        return {trained_name(self.type): Made(call.folder, digest=digest_of(draft), facts=facts)}
 
 
 def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> None:
@@ -88,7 +108,7 @@ def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> Non
         training_data_date_range={"start": found.splits["train"].start, "end": found.splits["train"].end},
     )
     write_package(
-        call.folder / _PACKAGE,
+        call.folder / PACKAGE,
         ranker,
         metadata,
         found.schema,
@@ -99,25 +119,13 @@ def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> Non
             "selected_to": found.splits["val"].end,
             "model": workspace.model.model.model_dump(mode="json"),
         },
-        calibration=calibrate_heads(workspace.model.model.calibration, ranker, val),
-        objective=workspace.model.model.objective,
     )
 
 
-def _draft(call: Call, type_: str) -> str:
-    """Return what tells this training from others: its key, and what came out.
-
-    A training that was lost and done again is the same training only if the same model came out, which a GPU does not
-    promise: the run and the version of before are those of another model then.
-    """
-    files = sorted(file for file in (call.folder / _PACKAGE).iterdir() if file.suffix in _LEARNED)
-    learned = digest_of([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in files])
-    return f"{call.key}/{type_}/{learned}"
-
-
-def package_folder(workspace: Workspace, model: Artifact) -> Path:
-    """Return where the package of a trained model is."""
-    return model.path(workspace.home) / _PACKAGE
+def learned(package: Path) -> list[list[str]]:
+    """Return name and SHA-256 of each file of a package that was learned, or was made of what was."""
+    files = sorted(file for file in package.iterdir() if file.suffix in _LEARNED)
+    return [[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
 
 
 def read_fit(workspace: Workspace, model: Artifact) -> dict[str, Any]:

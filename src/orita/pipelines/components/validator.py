@@ -12,11 +12,12 @@ from orita.pipelines.components.anomalies import SEVERITIES, Anomaly, against_ea
 from orita.pipelines.components.artifact import Artifact, Made, digest_of
 from orita.pipelines.components.champion import champion_version
 from orita.pipelines.components.component import Call
-from orita.pipelines.components.expectations import read_expectations
 from orita.pipelines.components.statistics import read_statistics
+from orita.pipelines.references import kept_schema
 from orita.pipelines.workspace import Workspace
+from orita.registry.expectations import read_expectations
 
-__all__ = ["Validator", "kept_schema", "read_anomalies"]
+__all__ = ["Validator", "read_anomalies"]
 
 
 class Validator:
@@ -60,11 +61,6 @@ class Validator:
         if against in (None, facts["against"], facts["schema"]):
             return None
         return f"the champion is {_champion(workspace)}, whose training rows had another schema"
-
-
-def kept_schema(workspace: Workspace, version: str) -> Path:
-    """Return where the schema of the rows that a model was trained on is kept."""
-    return workspace.home.reports / "references" / workspace.system.name / f"{version}.schema.json"
 
 
 def read_anomalies(file: Path) -> list[Anomaly]:
