@@ -6,12 +6,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from tests.left_behind import nothing_stays
 from tests.registry_copies import copied_registries
 
 # Workers share the cores, and threads of OpenMP that wait for one another keep them busy: one each, children included.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is slow, and that is no failure.
+settings.register_profile("orita", deadline=None)
+settings.load_profile("orita")
 
 _LONGEST = ("cli/test_commands", "spark/test_spark_features", "test_parity_online", "cli/test_kills", "test_sink_kills")
 

@@ -20,6 +20,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    """Where no file can be made, or it goes meanwhile, the error names what was given and no hidden file."""
+    for target in (Path("/proc/export.tar"), tmp_path / "kept.txt"):
+        with pytest.raises(OSError) as found, atomic_file(target) as partial:
+            partial.unlink()
+        assert (found.value.filename, found.value.filename2) == (str(target), None)
+
+
 def test_a_folder_is_replaced_as_one(tmp_path: Path) -> None:
     """A new folder takes the place of the old one; none of the old files remain."""
     target = tmp_path / "model"

@@ -132,4 +132,6 @@ def test_folds_that_cannot_be_are_refused() -> None:
         cross_validate(Builder(), rows, val_share=1)
     none = rows.take(np.flatnonzero(rows.y_N == 0))
     with pytest.raises(UserError, match=r"fold 1 has .* do not define auc"):
+        cross_validate(Builder(), replace(rows, y_N=np.where(np.arange(60) < 15, rows.y_N, 0)), folds=3)
+    with pytest.raises(UserError, match=r"fold 1 of 3: witness was given 9 training rows, 0 of them positive"):
         cross_validate(Builder(), none, folds=3)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.models.clicks import MODEL, SCHEMA, TRAINING, clicks
@@ -19,10 +20,12 @@ from tests.models.packaged import CARD
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
 from orita.models.build import build_ranker
+from orita.models.config import MODEL_TYPES
 from orita.models.examples import Examples
 from orita.models.package import HasWeights, Package, load_package, write_package
 from orita.models.package.manifest import write_manifest
 from orita.models.package.requirements import read_requirements, render_requirements
+from orita.models.package.tables import read_vocabulary
 from orita.models.ranker import FitContext, Ranker
 from orita.models.vocabulary import Vocabulary
 
@@ -240,6 +243,43 @@ def test_a_library_of_another_distribution_is_a_comment(monkeypatch: pytest.Monk
     text = render_requirements()
     assert "onnxruntime" not in {each.name for each in read_requirements(text.encode(), "requirements.txt")}
     assert "None" not in text and "# onnxruntime, of another distribution" in text
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_a_small_file_does_not_ask_for_gigabytes(kind: str, tmp_path: Path) -> None:
+    """Ids that Parquet repeats in a few bytes are refused before they are spread out; dense ids of our own load."""
+    file = tmp_path / "users.parquet"
+    if kind == "numbers":
+        said, ids = r"has 2,000,000 rows, allowed are ", pa.array(np.zeros(2_000_000, np.int64))
+    else:
+        text = np.random.default_rng(0).integers(33, 127, 100_000).astype(np.uint8).tobytes().decode()
+        said = r"20,000,000,000 bytes of ids, allowed are 32 times as many"
+        ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(200_000, np.int32)), pa.array([text]))
+    pq.write_table(pa.table({"id": ids}), file, store_schema=kind == "numbers")
+    assert file.stat().st_size < 200_000
+    with pytest.raises(UserError, match=said):
+        read_vocabulary(file.read_bytes(), "users.parquet")
+    for dense in (np.arange(1, 300_001), np.array([f"user-{n:06d}" for n in range(50_000)], object), np.arange(0)):
+        Vocabulary.of(dense).write(file)
+        assert len(read_vocabulary(file.read_bytes(), "users.parquet")) == len(dense)
+
+
+def test_a_package_names_what_its_own_type_was_trained_with(
+    fitted: tuple[Ranker, Examples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees trained in a process that knows PyTorch too do not name it; an own type names all that is loaded."""
+    for module in ("torch", "lightgbm", "sklearn", "safetensors"):
+        monkeypatch.setitem(sys.modules, module, sys.modules.get(module, sys))
+    named = {
+        type_: {each.name for each in read_requirements(render_requirements(ranker=type_).encode(), "it")}
+        for type_ in (*MODEL_TYPES, "mine")
+    }
+    assert "lightgbm" in named["lightgbm"]
+    assert not named["lightgbm"] & {"torch", "safetensors", "scikit-learn"}
+    assert not named["two_tower"] & {"lightgbm", "scikit-learn"}
+    assert not named["popularity"] & {"torch", "lightgbm"}
+    assert named["mine"] >= {"torch", "lightgbm", "scikit-learn"}
+    assert all(named[type_] < named["mine"] for type_ in MODEL_TYPES if type_ != "factor_blend"), "a type is not listed"
 
 
 def test_a_version_has_three_numbers() -> None:

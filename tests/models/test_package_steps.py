@@ -197,7 +197,7 @@ def test_a_card_has_the_headings_and_what_is_known(made: tuple[Ranker, Examples]
     ):
         assert part in card
     assert "400 rows, 100 of them positive." in card
-    assert "## Factors\n\n*Not stated.*" in card
+    assert "## Factors\n\n*Not stated: `factors` of the card's text says it.*" in card
 
 
 def test_people_s_words_are_checked(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_rows_that_teach_nothing_are_refused_alike(type_: str) -> None:
 def test_one_kind_of_feature_is_enough(type_: str, tmp_path: Path) -> None:
     """A schema without categories, or pairs, or context, is no special case for fit, score and export."""
     rows = clicks(600)
-    small = rows.select(["item_ctr", "item_popularity"])
+    small = rows.select("item_ctr", "item_popularity")
     check_ranker(
         lambda: build_ranker(type_, MODEL, TRAINING), small.take(slice(0, 400)), small.take(slice(400, None)), tmp_path
     )
@@ -184,7 +184,7 @@ def test_the_check_names_what_is_missing(tmp_path: Path) -> None:
 def test_popularity_counts_items_itself_where_no_feature_tells() -> None:
     """Without item_ctr and item_popularity the score is the item's smoothed click rate in the training rows."""
     rows = clicks(400)
-    bare = rows.select(SCHEMA.names[:1])
+    bare = rows.select(SCHEMA.names[0])
     ranker = Popularity(MODEL)
     ranker.fit(bare, bare, FitContext(SILENT))
     item = rows.items_N[0]

@@ -110,6 +110,20 @@ def test_the_whole_interval_must_lie_above_zero(
     assert registry.promoted == (["v1.2.0"] if promoted else [])
 
 
+@pytest.mark.parametrize(("users", "low"), [(1, None), (9, 0.001)])
+def test_a_few_users_promote_nothing(
+    workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch, users: int, low: float | None
+) -> None:
+    """On rows of fewer than ten users the champion stays, and the verdict says how many are needed."""
+    found = Comparison(0.71, 0.70, 0.01, low, low and 0.02, False, 100, users, 0.95)
+    monkeypatch.setattr(comparison, "compare_versions", lambda *_: Duel("v1.2.0", "v1.1.0", 100, found))
+    results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.2.0"}}
+    results["compare_with_production"] = promotion.compare_with_production(workspace, results)
+    told = promotion.promote_if_better(workspace, results)
+    assert (told["promoted"], registry.promoted) == (False, [])
+    assert f"is of {'one user' if users == 1 else '9 users'} only, and 10 are needed to be sure" in told["why"]
+
+
 def test_nothing_is_promoted_over_itself(workspace: Workspace, registry: Registry) -> None:
     """A training that yields the model that serves already changes nothing."""
     results: dict[str, Any] = {"fetch_recent_data": {}, "trigger_training_dag": {"version": "v1.1.0"}}

@@ -69,13 +69,13 @@ def test_features_are_chosen_by_name(project: Project) -> None:
     """Rows with some features are the same rows, with the columns in the order that was asked for."""
     rows = project.examples("val")
     names = (rows.schema.names[3], rows.schema.names[0])
-    few = rows.select(names)
+    few = rows.select(*names)
     assert few.schema.names == names
     np.testing.assert_array_equal(few.x_NF, rows.x_NF[:, [3, 0]])
     assert few.y_N is rows.y_N
-    assert len(rows.select([]).schema) == 0
+    assert len(rows.select().schema) == 0
     with pytest.raises(NotFound, match="'clicks' is not in the schema"):
-        rows.select(["clicks"])
+        rows.select("clicks")
 
 
 def test_a_ranker_has_the_project_s_settings(project: Project) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,6 +21,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 from orita.core.progress import Bar
 
@@ -104,14 +106,29 @@ def print_json(value: object) -> None:
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on standard output."""
+    """Print a table on standard output; where it is too wide lines break between words, and names do not break."""
     drawn = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
-    for position, column in enumerate(columns):
-        longest = max((len(row[0]) for row in rows), default=0) if position == 0 else 0
-        drawn.add_column(column, overflow="fold", min_width=min(longest, _WHOLE))  # names are not folded
+    console = Console()
+    for column, width in zip(columns, _widths(columns, rows, console.width), strict=True):
+        drawn.add_column(column, overflow="fold", width=width)
     for row in rows:
         drawn.add_row(*row)
-    Console().print(drawn)
+    console.print(drawn)
+
+
+def _widths(columns: list[str], rows: list[list[str]], room: int) -> list[int] | list[None]:
+    """Return a width a column that breaks no word, or Nones where all fits, or nothing of the kind does."""
+    cells = [[Text.from_markup(cell).plain for cell in line] for line in (columns, *rows)]
+    whole = [max(cell_len(line[n]) for line in cells) for n in range(len(columns))]
+    words = [max(cell_len(word) for line in cells for word in line[n].split() or [""]) for n in range(len(columns))]
+    words[:1] = [min(whole[0], max(words[0], _WHOLE))] if words else []
+    room -= 2 * (len(columns) - 1)  # spaces between columns
+    if sum(whole) <= room or sum(words) > room:
+        return [None] * len(columns)
+    while sum(whole) > room:  # the widest of those that can still break gives a place
+        widest = max((n for n in range(len(columns)) if whole[n] > words[n]), key=lambda n: whole[n])
+        whole[widest] -= 1
+    return whole
 
 
 def figures(pairs: dict[str, object]) -> None:

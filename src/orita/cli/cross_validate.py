@@ -10,9 +10,11 @@ import typer
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import print_json, table
 from orita.cli.opening import project_of
+from orita.core.errors import UserError
 
 
-@app.command("cross-validate")
+# Arguments are let through to be refused by a sentence that names the option which was meant.
+@app.command("cross-validate", context_settings={"allow_extra_args": True})
 def cross_validate_type(
     context: typer.Context,
     type_: Annotated[str | None, typer.Option("--type", help="A type of model; by default the configured one.")] = None,
@@ -31,6 +33,8 @@ def cross_validate_type(
     """
     from orita.pipelines.cross_validating import cross_validated
 
+    if stray := next(iter(context.args), None):
+        raise UserError(f"cross-validate takes no argument {stray!r}: a type of model is an option, --type {stray}.")
     workspace = project_of(context).workspace(progress=settings_of(context).screen)
     gap = timedelta(hours=gap_hours)
     found = cross_validated(workspace, type_, folds=folds, order=order, gap=gap, metric=metric)

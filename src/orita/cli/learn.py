@@ -12,6 +12,7 @@ from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import figures, print_json, table
 from orita.cli.evaluation_tables import show_cold_start, show_heads, shown
 from orita.cli.opening import project_of
+from orita.core.errors import NotFound
 
 if TYPE_CHECKING:
     from orita.project import Project
@@ -64,7 +65,8 @@ def train(
         str | None,
         typer.Option(
             "--type",
-            help="two_tower, deep_mlp, dcn_v2, linear, lightgbm, lambdamart, factor_blend or popularity; alone.",
+            help="two_tower, deep_mlp, dcn_v2, linear, lightgbm, lambdamart, factor_blend, popularity, or one of "
+            "your own; alone.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -130,18 +132,33 @@ def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
         ]
         for e in entries
     ]
-    table(f"Models of {project.system.name}", ["version", "type", "alias", *_SHOWN, "registered (UTC)"], rows)
+    named = (name.replace("_", " ") for name in _SHOWN)  # a heading may break between words
+    table(f"Models of {project.system.name}", ["version", "type", "alias", *named, "registered (UTC)"], rows)
 
 
 @models_app.command("show")
 def show_model(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="A version, or the alias champion or challenger.")] = "champion",
+    card: Annotated[bool, typer.Option("--card", help="Print the model card instead (Markdown).")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one model: its card, metrics, lineage, and where its package is."""
+    """Show one model: metrics, tags, and where its package is; --card prints its card.
+
+    'orita models lineage' shows where it came from and what came of it.
+    """
+    from orita.models.package.files import CARD_FILE
+
     project = project_of(context)
-    entry = _entry(_catalogue(context).get(project.system.name, version))
+    found = _catalogue(context).get(project.system.name, version)
+    entry = _entry(found)
+    if card:
+        file = found.package / CARD_FILE
+        if not file.is_file():
+            raise NotFound(f"{found.version} has no card: its package was made before there were any.")
+        entry = {"version": found.version, "card": file.read_text(encoding="utf-8")}
+        print_json(entry) if as_json else typer.echo(entry["card"], nl=False)
+        return
     if as_json:
         print_json(entry)
         return

@@ -127,10 +127,11 @@ def quantise_command(
 def _compared(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the rows of the table: quality on both parts, size, and time."""
     for part, of in (("val", "validation"), ("test", "test")):
-        low, high = (f"{figures[f'{part}_auc_difference_{end}']:+.2g}" for end in ("low", "high"))
+        ends = [figures[f"{part}_auc_difference_{end}"] for end in ("low", "high")]
+        interval = "" if None in ends else f"{ends[0]:+.2g} to {ends[1]:+.2g}"
         before, after = (f"{figures[f'{part}_auc_{when}']:.5f}" for when in ("before", "after"))
         rows = f"AUC, {figures[f'{part}_rows']:,} {of} rows"
-        yield rows, before, after, f"{figures[f'{part}_auc_difference']:+.2g}", f"{low} to {high}"
+        yield rows, before, after, f"{figures[f'{part}_auc_difference']:+.2g}", interval
         if f"{part}_log_loss_before" in figures:
             losses = [figures[f"{part}_log_loss_{when}"] for when in ("before", "after")]
             yield f"log loss, {of} rows", f"{losses[0]:.5f}", f"{losses[1]:.5f}", f"{losses[1] - losses[0]:+.2g}", ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["MissingExtra", "NotFound", "OritaError", "Unavailable", "UserError", "closest"]
+__all__ = ["MissingExtra", "NotFound", "OritaError", "Unavailable", "UserError", "closest", "nearest"]
 
 
 class OritaError(Exception):
@@ -43,7 +43,11 @@ class MissingExtra(UserError, ImportError):
 def closest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` when a known name is near *name*, else the list of known names."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean {near[0]!r}?"
+    if near := nearest(name, names):
+        return f"Did you mean {near!r}?"
     return f"Known: {', '.join(names)}." if names else "None exist yet."
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that *name* was likely meant to be, None where none is near."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)

@@ -27,21 +27,31 @@ def sync_directory(folder: Path) -> None:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write; on success it is synced and takes the place of *path*."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.suffix)
+    with _named(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.suffix)
     os.close(descriptor)
     partial = Path(name)
     try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.chmod(0o644)
-        partial.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # a write that finds no room does not say where
-        raise
+        with _named(path):
+            yield partial
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.chmod(0o644)
+            partial.replace(path)
+            sync_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors name *path*: a temporary name tells nobody anything, and a write that finds no room tells no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(_PREFIX):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from orita.core.errors import UserError, closest
+from orita.core.errors import UserError, nearest
 from orita.core.extras import require
 from orita.models.config import HEADED_TYPES, ModelSection, TrainingSection
 from orita.models.objectives import HasHeads
@@ -33,7 +33,9 @@ def build_ranker(
     """
     known = (*RANKERS, *own)
     if type_ not in known:
-        raise UserError(f"model.type has the value {type_!r}, allowed are {', '.join(known)}. {closest(type_, known)}")
+        near = nearest(type_, known)
+        meant = f" Did you mean {near!r}?" if near else ""
+        raise UserError(f"model.type has the value {type_!r}, allowed are {', '.join(known)}.{meant}")
     made = make_own(type_, own[type_], model.parameters.get(type_, {})) if type_ in own else None
     if model.heads and type_ not in HEADED_TYPES and not isinstance(made, HasHeads):
         raise UserError(

@@ -5,7 +5,7 @@ Legend: N rows, F features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -58,7 +58,7 @@ class Examples:
             label=self.label,
         )
 
-    def select(self, names: Sequence[str]) -> Examples:
+    def select(self, *names: str) -> Examples:
         """Return these rows with the named features alone, in the given order.
 
         Raises:

@@ -149,7 +149,10 @@ def cross_validate(
         kept = len(ranked) - max(1, round(len(ranked) * val_share))
         fit, val, judged = rows.take(ranked[:kept]), rows.take(ranked[kept:]), rows.take(test)
         model = build()
-        check_can_learn(model.type, fit, val)
+        try:
+            check_can_learn(model.type, fit, val)
+        except UserError as error:
+            raise UserError(f"fold {number} of {folds}: {error}") from None
         model.fit(fit, val, FitContext(progress, None, seed, f"Fold {number} of {folds}"))
         done.append(Fold(len(fit), len(val), len(judged), _score(model, judged, fit, metric, number)))
     scores = [fold.score for fold in done]

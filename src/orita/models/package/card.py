@@ -21,7 +21,16 @@ from orita.models.package.description import Description
 
 __all__ = ["CardText", "evaluation_facts", "render_card"]
 
-_NOT_STATED = "*Not stated.*"
+_NOT_STATED = "*Not stated{}.*"
+_FILLED_BY = {
+    "Intended use": "intended_use",
+    "Factors": "factors",
+    "Evaluation data": "evaluation_data",
+    "Training data": "training_data",
+    "Ethical considerations": "ethical_considerations",
+    "Caveats and recommendations": "caveats",
+}
+"""The key of `CardText` that fills a section which nothing else fills."""
 _MOST_SLICES = 40
 _INT8 = "**Weights as int8**, against the same model before, of which the other figures on this card are.\n\n"
 
@@ -80,7 +89,7 @@ def render_card(metadata: ModelMetadata, schema: FeatureSchema, description: Des
     told: Mapping[str, Any] = description.card
     text = {key: str(value).strip() for key, value in told.get("text", {}).items()}
     evaluation: Mapping[str, Any] = told.get("evaluation", {})
-    sections = {
+    sections: dict[str, list[str]] = {
         "Model details": [text.get("description", ""), *_details(metadata, schema, description, text)],
         "Intended use": _said(text, ("intended_use", "intended_users", "out_of_scope")),
         "Factors": [text.get("factors", "")],
@@ -93,7 +102,8 @@ def render_card(metadata: ModelMetadata, schema: FeatureSchema, description: Des
     }
     page = [f"# {metadata.model_type} {metadata.model_version}"]
     for heading, parts in sections.items():
-        page.append(f"## {heading}\n\n" + ("\n\n".join(part for part in parts if part) or _NOT_STATED))
+        filled_by = f": `{_FILLED_BY[heading]}` of the card's text says it" if heading in _FILLED_BY else ""
+        page.append(f"## {heading}\n\n" + ("\n\n".join(filter(None, parts)) or _NOT_STATED.format(filled_by)))
     return "\n\n".join(page) + "\n"
 
 

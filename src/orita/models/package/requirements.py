@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -23,6 +23,17 @@ _TRAINING = {  # distribution by the module that shows that it took part
     "scipy": "scipy",
     "torch": "torch",
     "transformers": "transformers",
+}
+_NEURAL, _TREES = ("onnx", "safetensors", "torch"), ("lightgbm", "onnx", "scipy")
+_TRAINED_WITH: Mapping[str, tuple[str, ...]] = {  # by built-in type of ranker; one process may train several
+    "two_tower": _NEURAL,
+    "deep_mlp": _NEURAL,
+    "dcn_v2": _NEURAL,
+    "linear": _NEURAL,
+    "lightgbm": _TREES,
+    "lambdamart": _TREES,
+    "factor_blend": tuple(_TRAINING),
+    "popularity": ("onnx",),
 }
 _TRAINING_HEADING = "# training"
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})==([A-Za-z0-9][A-Za-z0-9.!+_-]{0,99})")
@@ -43,9 +54,16 @@ class Requirement:
         return _installed(self.name)
 
 
-def render_requirements(also: Sequence[str] = ()) -> str:
-    """Return the pinned versions of this process: what scores (and *also*), and what is loaded of what trains."""
-    trained = [name for name, module in _TRAINING.items() if module in sys.modules]
+def render_requirements(also: Sequence[str] = (), ranker: str = "") -> str:
+    """Return the pinned versions of this process: what scores (and *also*), and what is loaded of what trains.
+
+    Args:
+        also: libraries that score beside those that every package needs.
+        ranker: the type of a ranker. Of a built-in one only what trains that type counts: the process may have trained
+            others too. Of any other, all that is loaded.
+    """
+    takes_part = _TRAINED_WITH.get(ranker, tuple(_TRAINING))
+    trained = [name for name, module in _TRAINING.items() if module in sys.modules and name in takes_part]
     lines = [f"# Orita {VERSION}, Python {platform.python_version()}", "# serving", *_pins((*_SERVING, *also))]
     return "\n".join([*lines, _TRAINING_HEADING, *_pins(trained)]) + "\n"
 

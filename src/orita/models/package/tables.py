@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orita.core.errors import UserError
@@ -28,6 +29,11 @@ __all__ = ["SAMPLE_ROWS", "Sample", "read_sample", "read_table", "read_vocabular
 
 SAMPLE_ROWS = 64
 _MOST_IDS = 500_000_000
+_IDS_A_BYTE, _LETTERS_A_BYTE = 2, 32
+"""How dense a file of ids may be: 1, 2, 3 … take 4.3 bytes each as Orita writes them, and texts shrink to a third.
+
+Parquet can say "the same again" for millions of rows in a few bytes: without a bound a small file asks for gigabytes
+before anybody sees that its ids are not distinct."""
 _ID_TYPES = (pa.int64(), pa.string())
 _SCORE, _FINAL, _HEAD = "score", "final", "head_"
 
@@ -93,12 +99,38 @@ def read_vocabulary(content: bytes, where: str) -> Vocabulary:
     """Read what `Vocabulary.write` wrote.
 
     Raises:
-        UserError: it is not a sorted column ``id`` of int64 or string.
+        UserError: it is not a sorted column ``id`` of int64 or string, or says more than a file of its size can.
     """
-    ids_V: Any = read_table(content, where, "ids", [{"id": _ID_TYPES}], _MOST_IDS).column("id").to_numpy()
+    most = min(_MOST_IDS, _IDS_A_BYTE * len(content))
+    _refuse_repeated_texts(content, where, most)
+    ids_V: Any = read_table(content, where, "ids", [{"id": _ID_TYPES}], most).column("id").to_numpy()
     if len(ids_V) > 1 and not np.all(ids_V[1:] > ids_V[:-1]):
         raise UserError(f"{where} holds ids that are not sorted and distinct; write the package again.")
     return Vocabulary(ids_V)
+
+
+def _refuse_repeated_texts(content: bytes, where: str, most_rows: int) -> None:
+    """Refuse texts that would fill far more memory than the file, each looked at once, however often it is repeated.
+
+    Raises:
+        UserError: they would.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content), memory_map=False, read_dictionary=["id"])
+        # What is no column of texts, or has too many rows, is refused where the table is read.
+        if file.schema_arrow.names != ["id"] or not pa.types.is_dictionary(file.schema_arrow.field(0).type):
+            return
+        if file.metadata.num_rows > most_rows:
+            return
+        chunks = file.read().column("id").chunks
+        letters = sum(pc.sum(pc.binary_length(each.dictionary).take(each.indices)).as_py() or 0 for each in chunks)
+    except (pa.ArrowException, OSError, ValueError):  # no Parquet at all: the reading of the table says so
+        return
+    if letters > _LETTERS_A_BYTE * len(content):
+        raise UserError(
+            f"{where} has {len(content):,} bytes and {letters:,} bytes of ids, allowed are {_LETTERS_A_BYTE} times as "
+            "many: ids are distinct, write the package again."
+        )
 
 
 def read_table(

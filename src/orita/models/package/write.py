@@ -93,7 +93,7 @@ def write_package(
             write_weights(partial / WEIGHTS_FILE, ranker.named_weights())
         rows = _sample(ranker, described, sample.take(slice(0, SAMPLE_ROWS)))
         write_sample(partial / SAMPLE_FILE, rows, [head.name for head in heads])
-        (partial / REQUIREMENTS_FILE).write_text(render_requirements(), encoding="utf-8")
+        (partial / REQUIREMENTS_FILE).write_text(render_requirements(ranker=ranker.type), encoding="utf-8")
         write_described(partial, metadata, schema, described)
         load_package(partial).check_sample()
     return load_package(folder)

@@ -86,7 +86,7 @@ def _run_log(call: Call, type_: str, judged: Mapping[str, Any]) -> RunLog:
     val, test = (defined(judged[part]["metrics"]) for part in ("val", "test"))
     return RunLog(
         name=type_,
-        params={"type": type_, "rows": fit["rows"], **fit["params"], **model.facts["params"]},
+        params={**fit["params"], **model.facts["params"], "type": type_, "rows": fit["rows"]},
         metrics={**test, **{f"val_{k}": v for k, v in val.items()}, "fit_seconds": fit["seconds"]},
         history=fit["history"],
         tags={DRAFT: model.facts["draft"], **lineage_tags(call.workspace, found)},
