@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
+from orita.core.files import atomic_file
 from orita.core.home import Home
 from orita.events.config import ValidationConfig
 from orita.events.ingest import ingest, validate
@@ -289,3 +291,24 @@ def test_quarantine_holds_the_whole_row(
     assert (kept["value"], kept["rule"], kept["allowed"]) == ("301.5", "range", "0 to 300")
     original = json.loads(kept["original"])
     assert original == {name: str(value) for name, value in rows[41].items()}
+
+
+def test_quarantine_is_written_where_leftovers_are_cleared_away(
+    make_rows: MakeRows, write_rows: WriteRows, home: Home, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bad rows go into the partial file itself: DuckDB makes none beside it, which a kill would leave there."""
+    files: list[int] = []
+
+    @contextmanager
+    def watched(path: Path) -> Iterator[Path]:
+        with atomic_file(path) as partial:
+            files.append(partial.stat().st_ino)
+            yield partial
+            files.append(partial.stat().st_ino)
+
+    monkeypatch.setattr("orita.events.quarantine.atomic_file", watched)
+    rows = make_rows(100)
+    rows[4]["dwell_time"] = 301.5
+    ingest(home, write_rows(rows, "interactions.csv"), clock=clock)
+    begun, ended = files
+    assert begun == ended

@@ -61,11 +61,12 @@ def write_quarantine(
         f"({position}, {literal(rule.column)}, {literal(rule.name)}, {literal(rule.allows)})"
         for position, rule in enumerate(judge.rules)
     )
+    # DuckDB would write beside the partial file, to one whose name ends like kept ones and that nobody clears away.
     with atomic_file(path) as partial:
         connection.execute(
             f'COPY (SELECT {literal(str(opened.file))} AS source, b.{ROW} AS row, r.name AS "column", b.value, '
             f"r.rule, r.allowed, CAST(b.original AS VARCHAR) AS original FROM {bad} b "
             f"JOIN (VALUES {names}) r(position, name, rule, allowed) ON r.position = b.rule ORDER BY b.{ROW}) "
-            f"TO {literal(str(partial))} (FORMAT parquet, COMPRESSION zstd)"
+            f"TO {literal(str(partial))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
         )
     return path

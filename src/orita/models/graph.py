@@ -50,11 +50,17 @@ def open_graph(file: Path, content: bytes | None = None) -> Any:
         # Bytes, not a path: a graph given as bytes cannot point at tensors in other files.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{file} is not a graph that can be run: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"{file} is not a graph that can be run: {_told(error)}") from None
     except Exception as error:
         if type(error).__module__.startswith("onnxruntime"):
-            raise UserError(f"{file} is not a graph that can be run: {' '.join(str(error).split())[:300]}") from None
+            raise UserError(f"{file} is not a graph that can be run: {_told(error)}") from None
         raise
+
+
+def _told(error: Exception) -> str:
+    """Return the error on one line; it repeats names out of the file, which a terminal may not obey."""
+    line = " ".join(str(error).split())[:300]
+    return line if line.isprintable() else ascii(line)
 
 
 def run_graph(session: Any, feeds: Mapping[str, npt.NDArray[Any]], output: str = OUTPUT) -> npt.NDArray[np.float32]:
