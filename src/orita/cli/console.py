@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,15 +116,17 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console.print(drawn)
 
 
-def _widths(columns: list[str], rows: list[list[str]], room: int) -> list[int] | list[None]:
-    """Return a width a column that breaks no word, or Nones where all fits, or nothing of the kind does."""
+def _widths(columns: list[str], rows: list[list[str]], room: int) -> Sequence[int | None]:
+    """Return a width a column that breaks no word, None where any will do; too many words leave only names whole."""
     cells = [[Text.from_markup(cell).plain for cell in line] for line in (columns, *rows)]
     whole = [max(cell_len(line[n]) for line in cells) for n in range(len(columns))]
     words = [max(cell_len(word) for line in cells for word in line[n].split() or [""]) for n in range(len(columns))]
     words[:1] = [min(whole[0], max(words[0], _WHOLE))] if words else []
     room -= 2 * (len(columns) - 1)  # spaces between columns
-    if sum(whole) <= room or sum(words) > room:
+    if sum(whole) <= room:
         return [None] * len(columns)
+    if sum(words) > room:
+        return [words[0], *[None] * (len(columns) - 1)]
     while sum(whole) > room:  # the widest of those that can still break gives a place
         widest = max((n for n in range(len(columns)) if whole[n] > words[n]), key=lambda n: whole[n])
         whole[widest] -= 1

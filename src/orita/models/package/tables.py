@@ -124,7 +124,7 @@ def _refuse_repeated_texts(content: bytes, where: str, most_rows: int) -> None:
             return
         chunks = file.read().column("id").chunks
         letters = sum(pc.sum(pc.binary_length(each.dictionary).take(each.indices)).as_py() or 0 for each in chunks)
-    except (pa.ArrowException, OSError, ValueError):  # no Parquet at all: the reading of the table says so
+    except (pa.ArrowException, OSError, ValueError, KeyError):  # no Parquet, no ids: the reading of the table says so
         return
     if letters > _LETTERS_A_BYTE * len(content):
         raise UserError(
