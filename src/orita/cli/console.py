@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,21 +116,19 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console.print(drawn)
 
 
-def _widths(columns: list[str], rows: list[list[str]], room: int) -> Sequence[int | None]:
-    """Return a width a column that breaks no word, None where any will do; too many words leave only names whole."""
+def _widths(columns: list[str], rows: list[list[str]], room: int) -> list[int]:
+    """Return the width of each column: of all it holds, or less, and then no word breaks, or only the longest do."""
     cells = [[Text.from_markup(cell).plain for cell in line] for line in (columns, *rows)]
-    whole = [max(cell_len(line[n]) for line in cells) for n in range(len(columns))]
-    words = [max(cell_len(word) for line in cells for word in line[n].split() or [""]) for n in range(len(columns))]
-    words[:1] = [min(whole[0], max(words[0], _WHOLE))] if words else []
+    widths = [max(cell_len(line[n]) for line in cells) for n in range(len(columns))]
+    least = [max(cell_len(word) for line in cells for word in line[n].split() or [""]) for n in range(len(columns))]
+    least[:1] = [min(widths[0], max(least[0], _WHOLE))] if least else []
     room -= 2 * (len(columns) - 1)  # spaces between columns
-    if sum(whole) <= room:
-        return [None] * len(columns)
-    if sum(words) > room:
-        return [words[0], *[None] * (len(columns) - 1)]
-    while sum(whole) > room:  # the widest of those that can still break gives a place
-        widest = max((n for n in range(len(columns)) if whole[n] > words[n]), key=lambda n: whole[n])
-        whole[widest] -= 1
-    return whole
+    if sum(least) > room:
+        widths, least = least, [1] * len(columns)
+    while sum(widths) > max(room, sum(least)):  # the widest of those that can give a place does
+        widest = max((n for n in range(len(columns)) if widths[n] > least[n]), key=lambda n: widths[n])
+        widths[widest] -= 1
+    return widths
 
 
 def figures(pairs: dict[str, object]) -> None:
