@@ -28,7 +28,7 @@ from orita.core.progress import Bar
 __all__ = ["Screen", "figures", "print_json", "table"]
 
 _WORTH_A_LINE = 1.0
-_WHOLE = 32
+_WHOLE, _SHORT = 32, 12  # of a name in the first column: what is kept whole if other words can be, and if they cannot
 
 
 class _RichBar:
@@ -124,7 +124,7 @@ def _widths(columns: list[str], rows: list[list[str]], room: int) -> list[int]:
     least[:1] = [min(widths[0], max(least[0], _WHOLE))] if least else []
     room -= 2 * (len(columns) - 1)  # spaces between columns
     if sum(least) > room:
-        widths, least = least, [1] * len(columns)
+        widths, least = least, [min(least[0], _SHORT), *[1] * (len(columns) - 1)]
     while sum(widths) > max(room, sum(least)):  # the widest of those that can give a place does
         widest = max((n for n in range(len(columns)) if widths[n] > least[n]), key=lambda n: widths[n])
         widths[widest] -= 1
