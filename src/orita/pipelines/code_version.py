@@ -6,17 +6,13 @@ not; the commit says where to find them again, where the project lies in a git w
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
+from orita.core.git import ask_git, commit_of
 from orita.core.version import VERSION
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["code_tags"]
-
-_SECONDS = 10  # a repository on a slow disk is not worth more
 
 
 def code_tags(workspace: Workspace) -> dict[str, str]:
@@ -33,22 +29,8 @@ def code_tags(workspace: Workspace) -> dict[str, str]:
 
 
 def _commit(folder: Path) -> str | None:
-    commit = _git(folder, ("rev-parse", "--verify", "HEAD"))
+    commit = commit_of(folder)
     if commit is None:
         return None
-    changed = _git(folder, ("status", "--porcelain", "--untracked-files=no", "--", "."))
+    changed = ask_git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
     return f"{commit}+changes" if changed else commit
-
-
-def _git(folder: Path, arguments: Sequence[str]) -> str | None:
-    """Return what git answers, or None where there is no git, no repository, or no answer in time."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    # Looking takes no lock: somebody may be committing at this moment.
-    command = [git, "--no-optional-locks", "-C", str(folder), *arguments]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    return asked.stdout.strip() if asked.returncode == 0 else None

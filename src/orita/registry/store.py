@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,6 +13,7 @@ from urllib.request import url2pathname
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.core.extras import require
+from orita.core.git import commit_of
 from orita.core.home import Home
 from orita.registry.config import RegistryConfig
 from orita.registry.tracking import mlflow_client
@@ -52,7 +51,7 @@ class Store:
     def source(self) -> dict[str, str]:
         """MLflow's tags of what makes the runs: this program, and the commit of the project that the home is in."""
         tags = {"mlflow.source.name": "orita", "mlflow.source.type": "LOCAL"}
-        commit = _commit(self.home.root)
+        commit = commit_of(self.home.root)
         return {**tags, "mlflow.source.git.commit": commit} if commit else tags
 
     def name(self, system: str) -> str:
@@ -93,17 +92,6 @@ def _made_meanwhile() -> Iterator[None]:
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _commit(folder: Path) -> str | None:
-    """Return the commit that is checked out where *folder* is, or None outside of a git repository."""
-    git = shutil.which("git")
-    if git is None or not folder.is_dir():
-        return None
-    asked = subprocess.run(
-        [git, "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
-    )
-    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def local_path(uri: str) -> Path:
