@@ -22,7 +22,7 @@ test: lint test-services
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) test-services
-	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow or not slow" --timeout 1800
 
 # What tests start; where it may not be installed they are skipped, and say why. RUNLEVEL: no service is started.
 test-services:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,12 +21,29 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("orita", deadline=None)
 settings.load_profile("orita")
 
+_CACHES = ("torchinductor_",)
+"""What libraries keep among the temporary files from one process to the next."""
+
 _LONGEST = ("cli/test_commands", "spark/test_spark_features", "test_parity_online", "cli/test_kills", "test_sink_kills")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is alone with one of them in the end."""
     items.sort(key=lambda item: next((n for n, name in enumerate(_LONGEST) if name in item.nodeid), len(_LONGEST)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_temporary_files_stay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give temporary files, those of processes that tests start too, a folder that is empty in the end."""
+    tmp_path_factory.getbasetemp()  # pytest keeps its own for a while,
+    multiprocessing.util.get_temp_dir()  # and Python that of the process until it ends: neither is in the folder
+    with tempfile.TemporaryDirectory(prefix="orita-tests-") as name, pytest.MonkeyPatch.context() as patch:
+        Path(name).chmod(0o711)  # PostgreSQL is another user
+        patch.setenv("TMPDIR", name)
+        patch.setattr(tempfile, "tempdir", name)
+        yield
+        left = sorted(entry.name for entry in Path(name).iterdir() if not entry.name.startswith(_CACHES))
+        assert not left, f"left behind among the temporary files: {', '.join(left)}"
 
 
 @pytest.fixture(scope="session", autouse=True)

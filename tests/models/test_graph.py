@@ -1,7 +1,10 @@
-"""Graphs that cannot be run."""
+"""Graphs that cannot be run, and what runs them."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +28,11 @@ def test_what_a_graph_says_cannot_drive_a_terminal(tmp_path: Path) -> None:
         open_graph(file)
     assert "Gathe" in str(refused.value)
     assert str(refused.value).isprintable()
+
+
+def test_what_runs_graphs_reports_to_nobody(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry is off, so that it does not keep its session among the temporary files either."""
+    script = "import orita.models.graph as graph; graph.onnxruntime.SessionOptions()"
+    ours = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    subprocess.run([sys.executable, "-c", script], env={**ours, "TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -230,8 +230,9 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # the compiler of PyTorch 2.13 warns of its own code
-def test_a_compiled_network_learns_the_same() -> None:
+def test_a_compiled_network_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through torch.compile, without dropout, the scores are those of the network as written."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     rows, model = clicks(700), MODEL.model_copy(update={"dropout": 0.0})
     scores = []
     for compile_ in ("never", "always"):

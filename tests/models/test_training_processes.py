@@ -75,7 +75,7 @@ def test_a_job_that_is_asked_to_stop_leaves_a_checkpoint(tmp_path: Path) -> None
     )
     write_job(tmp_path / "job", "linear", MODEL, endless, train, val, 3, tmp_path / "checkpoints")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "orita.models.training.job", str(tmp_path / "job")]
+    command += [f"--log-dir={tmp_path / 'logs'}", "-m", "orita.models.training.job", str(tmp_path / "job")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         while not (tmp_path / "checkpoints" / "checkpoint.safetensors").exists():
             assert child.poll() is None
@@ -113,7 +113,8 @@ def test_spark_trains_by_the_same_entry(tmp_path: Path) -> None:
         "TorchDistributor(num_processes=2, local_mode=True, use_gpu=False).run(fit_job, sys.argv[1])\n"
         "spark.stop()\n"
     )
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    place = {"SPARK_LOCAL_IP": "127.0.0.1", "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, **place, "PYSPARK_PYTHON": sys.executable}
     said = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "job")],
         env=environment,

@@ -5,16 +5,21 @@ Legend: N rows, F features, H heads.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from orita.core.errors import UserError
 from orita.models.graph_form import check_graph
+
+# Since 1.29 ONNX Runtime reports each session to its maker (names of models, hashes of weights) and leaves a file among
+# the temporary ones, unless this is set when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 __all__ = ["HEADS", "INPUTS", "ITEMS_FILE", "MODEL_FILE", "OUTPUT", "USERS_FILE", "open_graph", "run_graph"]
 

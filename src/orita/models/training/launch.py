@@ -34,7 +34,7 @@ def fit_in_processes(
         folder = Path(name)
         one = training.model_copy(update={"processes": 1})
         write_job(folder, type_, model, one, train, val, context.seed, context.checkpoints.absolute())
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--log-dir={folder / 'logs'}"]
         launcher += [f"--nproc-per-node={training.processes}", "-m", "orita.models.training.job", name]
         code = _watched(launcher, said.fileno())
         if stopped := interruption_of(folder):
