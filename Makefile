@@ -29,6 +29,8 @@ test-services:
 	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || ( export RUNLEVEL=1; $(call system_package,redis-server) ) || true
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v pg_ctl >/dev/null || ( export RUNLEVEL=1; $(call system_package,postgresql) ) || true
 	@command -v java >/dev/null || ( $(call system_package,openjdk-17-jre-headless) ) || true
+	@command -v nginx >/dev/null || ( export RUNLEVEL=1; $(call system_package,nginx-light) ) || true
+	@command -v promtool >/dev/null || ( export RUNLEVEL=1; $(call system_package,prometheus --no-install-recommends) ) || true
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -58,7 +60,7 @@ $(READY): requirements.lock requirements-cuda.lock pyproject.toml
 
 lock: pyproject.toml
 	$(BIN)/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra kafka --extra postgres --extra redis --extra spark --extra train --extra transformers --extra dev --output-file requirements.lock pyproject.toml
+	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra client --extra grpc --extra kafka --extra postgres --extra redis --extra spark --extra train --extra transformers --extra dev --output-file requirements.lock pyproject.toml
 	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' -e '/^--constraint/d' \
 	  -e '1i --constraint requirements-cuda.lock' requirements.lock
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,6 +38,13 @@ class Memory:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `OnlineStore`."""
         return [self.records.get(key) for key in keys]
+
+    def get_with(
+        self, keys: Sequence[bytes], head: bytes, most: int, chosen: Callable[[list[bytes]], Sequence[bytes]]
+    ) -> tuple[list[bytes | None], list[bytes | None] | None]:
+        """See `OrderedStore`."""
+        under = sorted(key for key in self.records if key.startswith(head))
+        return self.get_many(keys), self.get_many(chosen(under)) if len(under) <= most else None
 
     def change(self, changes: Iterable[Change]) -> None:
         """Make *changes*."""

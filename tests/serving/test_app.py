@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -250,6 +251,30 @@ def test_a_model_that_fails(
         assert "division" not in answer.text
 
 
+def test_probes(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> None:
+    """A server is alive while its parts work; it wants requests while it has a model, a log and no end in sight."""
+    app = make_app(reload_seconds=0.01)
+    service = app.state.service
+
+    def probed(path: str) -> tuple[int, str]:
+        answer = client.get(path)
+        return answer.status, answer.json()["status"]
+
+    with AsgiClient(app) as client:
+        assert (probed("/health/live"), probed("/health/ready")) == ((200, "ok"), (503, "no_model"))
+        deploy("v1.0.0")
+        while probed("/health/ready") == (503, "no_model"):
+            time.sleep(0.01)
+        assert probed("/health/ready") == (200, "ok")
+        service.stopping.set()
+        assert (probed("/health/live"), probed("/health/ready")) == ((200, "ok"), (503, "stopping"))
+        service.stopping.clear()
+        service.follower.close()
+        assert probed("/health/live") == (503, "stopped_working")
+        assert "start this process again" in client.get("/health/live").json()["detail"]
+        assert probed("/health/ready") == (200, "ok")
+
+
 def test_health(client: AsgiClient, clock: ManualClock) -> None:
     """Health tells the version, since when it answers, for how long the server runs, and the last answer."""
     before = client.get("/health").json()
@@ -342,7 +367,9 @@ def test_config(client: AsgiClient, make_app: Callable[..., FastAPI]) -> None:
 def test_openapi_is_exact(client: AsgiClient) -> None:
     """The document names every endpoint, status and field, and each reference in it resolves."""
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/predict", "/health", "/metrics", "/config"}
+    assert set(document["paths"]) == {
+        "/predict", "/health", "/health/live", "/health/ready", "/metrics", "/config",
+    }  # fmt: skip
     predict = document["paths"]["/predict"]["post"]
     assert set(predict["responses"]) == {"200", "400", "413", "422", "500", "503"}
     schemas = document["components"]["schemas"]

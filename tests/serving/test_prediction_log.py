@@ -233,7 +233,7 @@ def test_what_cannot_be_converted_stays_readable(home: Home, monkeypatch: pytest
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched, capture_logs() as told:
-        patched.setattr("orita.serving.segment_converter.convert_segment", full)
+        patched.setattr("orita.serving.segment_conversion.convert_segment", full)
         log = PredictionLog(home)
         log.start()
         log.append(STREAM, scored(0))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orita.core.errors import UserError
+from orita.features.dense_ids import DenseIds
 from orita.models.examples import Ids
 
 __all__ = ["Vocabulary"]
@@ -30,10 +31,13 @@ class Vocabulary:
 
     ids_V: Ids
     _rows: dict[str, int] = field(init=False, repr=False, compare=False)
+    _dense: DenseIds | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_text = {} if self.is_integer else {text: row for row, text in enumerate(self.ids_V.tolist(), start=1)}
         object.__setattr__(self, "_rows", by_text)
+        dense = DenseIds.of(self.ids_V.astype(np.int64), np.arange(1, len(self) + 1)) if self.is_integer else None
+        object.__setattr__(self, "_dense", dense)
 
     @classmethod
     def of(cls, ids_N: Ids, *, min_count: int = 1) -> Vocabulary:
@@ -64,6 +68,8 @@ class Vocabulary:
             return self._rows_of_mixed(ids_N)
         if len(self.ids_V) == 0:
             return np.zeros(len(numbers_N), np.int64)
+        if self._dense is not None:
+            return self._dense.rows(numbers_N)
         at_N = np.searchsorted(self.ids_V, numbers_N)
         at_N[at_N == len(self.ids_V)] = 0
         return np.where(self.ids_V[at_N] == numbers_N, at_N + 1, 0)

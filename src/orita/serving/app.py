@@ -25,9 +25,9 @@ from orita.serving.feature_routes import FeatureRoutes
 from orita.serving.openapi import describe
 from orita.serving.predict_route import PredictRoute
 from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
-from orita.serving.refusal import Refused, encode_error, no_model
+from orita.serving.refusal import Refused, encode_error, internal_error, no_model
 from orita.serving.service import Service, build_service
-from orita.serving.status import config_answer, health_answer
+from orita.serving.status import ProbeAnswer, config_answer, health_answer, live_answer, ready_answer
 
 __all__ = ["create_app"]
 
@@ -56,7 +56,8 @@ def create_app(
         clock: the time.
         load: opens a package.
 
-    The parts start and stop with the application's lifespan; ``app.state.service`` holds them.
+    The parts start and stop with the application's lifespan; ``app.state.service`` holds them, and
+    ``app.state.quick`` the routes that `orita.serving.server` answers on the short way.
     """
     service = build_service(home, system, features, config or ServingConfig(), clock=clock or SystemClock(), load=load)
     routes = FeatureRoutes(store, service.config, service.clock, service.metrics) if store is not None else None
@@ -72,7 +73,9 @@ def create_app(
 
     app = FastAPI(title="Orita", summary=f"Ranks items: {system}.", lifespan=lifespan)
     app.state.service = service
-    app.router.routes.insert(0, Route("/predict", PredictRoute(service), methods=["POST"]))
+    predict = PredictRoute(service)
+    app.state.quick = {b"/predict": predict}
+    app.router.routes.insert(0, Route("/predict", predict, methods=["POST"]))
     app.router.routes.extend(routes.routes if routes is not None else ())
     _add_status(app, service)
     _add_errors(app)
@@ -85,6 +88,14 @@ def _add_status(app: FastAPI, service: Service) -> None:
     async def health(request: Request) -> Response:
         answer = health_answer(service)
         return _json(request, answer, 503 if answer.model_version is None else 200)
+
+    @app.get("/health/live", include_in_schema=False)
+    async def live(request: Request) -> Response:
+        return _probed(request, live_answer(service))
+
+    @app.get("/health/ready", include_in_schema=False)
+    async def ready(request: Request) -> Response:
+        return _probed(request, ready_answer(service))
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
@@ -116,8 +127,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, _error_: Exception) -> Response:
-        message = "the request could not be answered; the server's log has the reason."
-        return _error(request, Refused(500, "internal_error", message))
+        return _error(request, internal_error())
 
 
 def _describe(app: FastAPI, config: ServingConfig, *, features: bool) -> None:
@@ -137,6 +147,10 @@ def _describe(app: FastAPI, config: ServingConfig, *, features: bool) -> None:
 def _json(request: Request, answer: msgspec.Struct, status: int = 200) -> Response:
     headers = {"x-request-id": _id_of(request)}
     return Response(msgspec.json.encode(answer), status, headers, media_type="application/json")
+
+
+def _probed(request: Request, answer: ProbeAnswer) -> Response:
+    return _json(request, answer, 200 if answer.status == "ok" else 503)
 
 
 def _error(request: Request, refused: Refused) -> Response:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from starlette.types import Receive
 
-from orita.serving.refusal import Refused
+from orita.serving.refusal import body_too_large
+from orita.serving.reply import Headers
 
 __all__ = ["read_body"]
 
 
-async def read_body(receive: Receive, length: int, most: int) -> bytes | bytearray | None:
+async def read_body(receive: Receive, headers: Headers, most: int) -> bytes | bytearray | None:
     """Return the whole body, None where the caller hung up before that.
 
     Args:
         receive: gives the pieces.
-        length: what the header says, 0 where it says nothing.
+        headers: of the request; what they say of its length is believed where it is too long.
         most: bytes that are allowed.
 
     Raises:
         Refused: 413, the body is longer.
     """
-    _check(length, most)
+    _check(next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0), most)
     message = await receive()
     if message["type"] == "http.disconnect":
         return None
@@ -40,4 +41,4 @@ async def read_body(receive: Receive, length: int, most: int) -> bytes | bytearr
 
 def _check(length: int, most: int) -> None:
     if length > most:
-        raise Refused(413, "body_too_large", f"the body has more than {most} bytes: split the request.")
+        raise body_too_large(most)

@@ -63,6 +63,13 @@ class ChampionFollower:
         self.champion: Champion | None = None
         self.failure: str | None = None
 
+    name = "what follows the deployment"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it follows the deployment."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Load what is deployed now, then follow in the background."""
         self.look()

@@ -26,7 +26,7 @@ from orita.serving.feature_jobs import BoundedWork, Jobs
 from orita.serving.feature_requests import FeatureRequests, JobTaken, Pushed, RowsAnswer
 from orita.serving.metrics import ServingMetrics
 from orita.serving.protocols import FeatureService
-from orita.serving.refusal import Refused
+from orita.serving.refusal import Refused, internal_error
 from orita.serving.requests import checked_time
 
 __all__ = ["PREFIX", "FeatureRoutes"]
@@ -79,9 +79,7 @@ class FeatureRoutes:
 
     async def _posted(self, name: str, answer: Answer, request: Request) -> Response:
         async def read_and_answer(request_id: str) -> Response:
-            length = request.headers.get("content-length", "")
-            most = self._config.features.max_body_bytes
-            body = await read_body(request.receive, int(length) if length.isdigit() else 0, most)
+            body = await read_body(request.receive, request.headers.raw, self._config.features.max_body_bytes)
             return Response(status_code=499) if body is None else await answer(request, body, request_id)
 
         return await self._answered(name, request, read_and_answer)
@@ -176,8 +174,7 @@ class FeatureRoutes:
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
             trace = "".join(traceback.format_exception(error))
             _log.error("features_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            message = "the request could not be answered; the server's log has the reason."
-            raise Refused(500, "internal_error", message) from None
+            raise internal_error() from None
 
     def _rows(self, table: pa.Table, request_id: str) -> Response:
         return self._envelopes.success(RowsAnswer(table.to_pylist()), f"{len(table)} rows.", request_id)

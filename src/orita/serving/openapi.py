@@ -11,11 +11,11 @@ from orita.serving.metrics import MetricsAnswer
 from orita.serving.predictor import PredictAnswer
 from orita.serving.refusal import ErrorAnswer
 from orita.serving.requests import Context, PredictRequest
-from orita.serving.status import ConfigAnswer, HealthAnswer
+from orita.serving.status import ConfigAnswer, HealthAnswer, ProbeAnswer
 
 __all__ = ["REQUEST_ID", "TEMPLATE", "describe", "reference", "response", "responses"]
 
-_TYPES = (PredictRequest, PredictAnswer, ErrorAnswer, HealthAnswer, MetricsAnswer, ConfigAnswer)
+_TYPES = (PredictRequest, PredictAnswer, ErrorAnswer, HealthAnswer, ProbeAnswer, MetricsAnswer, ConfigAnswer)
 TEMPLATE = "#/components/schemas/{name}"
 _REQUEST_ID_HEADER = {"schema": {"type": "string"}, "description": "The request's id, given or made."}
 REQUEST_ID = {
@@ -42,6 +42,8 @@ def describe(config: ServingConfig) -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/predict": {"post": _predict()},
         "/health": {"get": _get("How the server is.", HealthAnswer, {503: "No model is loaded."}, HealthAnswer)},
+        "/health/live": {"get": _probe("Whether this process works.", "It does not: start it again.")},
+        "/health/ready": {"get": _probe("Whether this process wants requests.", "It does not; the answer says why.")},
         "/metrics": {"get": _metrics()},
     }
     if config.expose_config:
@@ -71,6 +73,10 @@ def _predict() -> dict[str, Any]:
 
 def _get(summary: str, answer: type, errors: dict[int, str] | None = None, error: type = ErrorAnswer) -> dict[str, Any]:
     return {"summary": summary, "responses": responses(answer, errors or {}, error)}
+
+
+def _probe(summary: str, failed: str) -> dict[str, Any]:
+    return _get(summary, ProbeAnswer, {503: failed}, ProbeAnswer)
 
 
 def _metrics() -> dict[str, Any]:

@@ -69,6 +69,13 @@ class PredictionLog:
         self._converter = SegmentConverter(home)
         self._thread = threading.Thread(target=self._run, name="orita-prediction-log", daemon=True)
 
+    name = "what writes the prediction log"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it writes."""
+        return self._thread.is_alive()
+
     @property
     def pending_rows(self) -> int:
         """Rows that were appended and are not durable yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ErrorAnswer", "Refused", "encode_error", "no_model"]
+__all__ = ["ErrorAnswer", "Refused", "body_too_large", "encode_error", "internal_error", "no_model"]
 
 
 class Refused(Exception):
@@ -49,3 +49,13 @@ def encode_error(code: str, message: str, request_id: str) -> bytes:
 def no_model() -> Refused:
     """Return the refusal of a server that has no model."""
     return Refused(503, "no_model", "no model is deployed and loaded yet: promote one, or wait.", retry_after=1)
+
+
+def body_too_large(most: int) -> Refused:
+    """Return the refusal of a body of more than *most* bytes."""
+    return Refused(413, "body_too_large", f"the body has more than {most} bytes: split the request.")
+
+
+def internal_error() -> Refused:
+    """Return the refusal of a request that failed for a reason that is not the caller's to know."""
+    return Refused(500, "internal_error", "the request could not be answered; the server's log has the reason.")

@@ -1,66 +1,93 @@
-"""How finished segments become Parquet: in a thread of its own, those that killed servers left included."""
+"""Who sees to it that finished segments become Parquet while the server answers.
+
+Writing Parquet takes a fifth of the processor time that the answers took, and some hundred megabytes. So it is the work
+of a process of its own with the lowest priority, which is started when a segment is finished, and ends. Only when it
+falls far behind does it run like any other. The last segments of a server that stops it converts itself.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import queue
+import subprocess
+import sys
 import threading
-from pathlib import Path
 
 import structlog
 
-from orita.core.errors import OritaError
 from orita.core.home import Home
-from orita.events.prediction_files import convert_segment, segment_folder
-from orita.serving.segment_file import SegmentFile, lock_abandoned
+from orita.events.prediction_files import segment_folder
+from orita.serving.segment_conversion import convert_finished
+from orita.serving.segment_file import SegmentFile
 
 __all__ = ["SegmentConverter"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
+_LOWEST = 19  # priority, as `nice` counts
+_BEHIND = 512 * 1024 * 1024  # so many bytes that wait are too many to go on with the lowest
+_LOOK_SECONDS = 0.2
+
 
 class SegmentConverter:
-    """Converts what it is given, one after the other; what fails stays as it is and stays readable."""
+    """Has finished segments converted; what fails stays as it is and stays readable."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._finished: queue.SimpleQueue[SegmentFile | None] = queue.SimpleQueue()
+        self._due = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="orita-prediction-parquet", daemon=True)
 
     def start(self) -> None:
         """Begin, with the segments that killed servers left."""
+        if any(segment_folder(self._home).glob("*")):
+            self._due.set()
         self._thread.start()
 
     def give(self, segment: SegmentFile) -> None:
         """Hand over a segment that gets no more rows."""
-        self._finished.put(segment)
+        segment.close()
+        self._due.set()
 
     def close(self) -> None:
         """Convert what was given, then stop."""
-        self._finished.put(None)
+        self._closing.set()
+        self._due.set()
         self._thread.join()
+        convert_finished(self._home, _tell)
 
     def _run(self) -> None:
-        self._recover()
-        while (segment := self._finished.get()) is not None:
-            self._convert(segment.path)
-            segment.close()
-
-    def _recover(self) -> None:
-        for path in sorted(segment_folder(self._home).glob("*")):
-            descriptor = lock_abandoned(path)
-            if descriptor is None:
-                continue
+        while self._due.wait() and not self._closing.is_set():
+            self._due.clear()
             try:
-                if path.suffix == ".wal":
-                    self._convert(path)
-                elif path.name.startswith("."):
-                    path.unlink(missing_ok=True)  # killed before it had its name: it holds no row
-            finally:
-                os.close(descriptor)
+                if not self._converted(_LOWEST):
+                    self._converted(0)
+            except OSError as error:
+                _log.error("predictions_not_converted", alert=True, error=str(error))
 
-    def _convert(self, path: Path) -> None:
-        try:
-            convert_segment(self._home, path)
-        except (OSError, OritaError, ValueError) as error:
-            _log.error("prediction_segment_not_converted", alert=True, segment=str(path), error=str(error))
+    def _converted(self, nice: int) -> bool:
+        """Run a process that converts what there is; return whether it ended, not being too slow at that priority."""
+        command = [sys.executable, "-m", "orita.serving.segment_conversion", str(self._home.root), self._home.tenant]
+        with subprocess.Popen([*command, str(nice), str(os.getpid())], stdout=subprocess.PIPE, text=True) as process:
+            too_slow = False
+            while True:
+                try:
+                    said, _ = process.communicate(timeout=_LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    too_slow = bool(nice) and self._waiting_bytes() > _BEHIND
+                    if too_slow or self._closing.is_set():
+                        process.terminate()
+                else:
+                    break
+        for line in said.splitlines():
+            told = json.loads(line)
+            _tell(told["segment"], told["error"])
+        return not too_slow
+
+    def _waiting_bytes(self) -> int:
+        """Return the size of all segments, the one that is being written too."""
+        return sum(path.stat().st_size for path in segment_folder(self._home).glob("*.wal") if path.exists())
+
+
+def _tell(segment: str, error: str) -> None:
+    _log.error("prediction_segment_not_converted", alert=True, segment=segment, error=error)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio.to_thread
 
@@ -34,6 +35,7 @@ class Service:
         metrics: what is counted.
         predictor: how a request is answered.
         skew: the newest skew report.
+        stopping: set once the server was asked to stop.
     """
 
     config: ServingConfig
@@ -43,6 +45,7 @@ class Service:
     metrics: ServingMetrics
     predictor: Predictor
     skew: SkewMetric
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What the server says about itself: ``GET /health`` and ``GET /config``."""
+"""What the server says about itself: ``GET /health``, ``/health/live``, ``/health/ready`` and ``GET /config``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import msgspec
 from orita.serving.predictor import Champion
 from orita.serving.service import Service
 
-__all__ = ["ConfigAnswer", "FeatureConfig", "HealthAnswer", "config_answer", "health_answer"]
+__all__ = [
+    "ConfigAnswer",
+    "FeatureConfig",
+    "HealthAnswer",
+    "ProbeAnswer",
+    "config_answer",
+    "health_answer",
+    "live_answer",
+    "ready_answer",
+]
 
 
 class HealthAnswer(msgspec.Struct, frozen=True):
@@ -33,6 +42,18 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     detail: str | None
 
 
+class ProbeAnswer(msgspec.Struct, frozen=True):
+    """The answer of ``GET /health/live`` (should this process go on?) and ``/health/ready`` (should it get requests?).
+
+    Attributes:
+        status: ``ok``, or with 503 why not: ``stopped_working``; ``stopping``, ``no_model`` or ``log_full``.
+        detail: a sentence, null where all is well.
+    """
+
+    status: str
+    detail: str | None
+
+
 class FeatureConfig(msgspec.Struct, frozen=True):
     """Which features the model reads, in order, and the version of their schema."""
 
@@ -52,6 +73,9 @@ class ConfigAnswer(msgspec.Struct, frozen=True):
     feature_config: FeatureConfig
 
 
+_OK = ProbeAnswer("ok", None)
+
+
 def health_answer(service: Service) -> HealthAnswer:
     """Return how the server is."""
     champion, failure = service.follower.champion, service.follower.failure
@@ -64,6 +88,25 @@ def health_answer(service: Service) -> HealthAnswer:
         last_prediction=service.metrics.last_prediction,
         detail=failure,
     )
+
+
+def live_answer(service: Service) -> ProbeAnswer:
+    """Return whether this process can go on; where it cannot, only a new one helps."""
+    ended = [part.name for part in (service.follower, service.log) if not part.alive]
+    if ended:
+        return ProbeAnswer("stopped_working", f"{' and '.join(ended)} ended: start this process again.")
+    return _OK
+
+
+def ready_answer(service: Service) -> ProbeAnswer:
+    """Return whether this process should get requests now."""
+    if service.stopping.is_set():
+        return ProbeAnswer("stopping", "the server finishes the requests under way and stops.")
+    if service.follower.champion is None:
+        return ProbeAnswer("no_model", service.follower.failure or "no model is deployed and loaded yet.")
+    if not service.log.room(1):
+        return ProbeAnswer("log_full", "the prediction log cannot keep up, or cannot be written.")
+    return _OK
 
 
 def config_answer(champion: Champion) -> ConfigAnswer:

@@ -65,8 +65,8 @@ class Watched(Kept):
 class Opened:
     """A store as readers want it."""
 
-    def __init__(self, plan: Plan, store: OnlineStore, *, prepared: bool) -> None:
-        self.plan, self.rows = plan, RequestRows(plan, store, (), prepared=prepared)
+    def __init__(self, plan: Plan, store: OnlineStore, *, prepared: bool, string_ids: Sequence[str] = ()) -> None:
+        self.plan, self.rows = plan, RequestRows(plan, store, string_ids, prepared=prepared)
 
     def current(self) -> RequestRows:
         """Return it."""

@@ -9,7 +9,7 @@ that stand in groups of one attribute, K aggregates of a kind, M pairs of one an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +86,35 @@ class _Alike:
     to: slice
 
 
+@dataclass(frozen=True, slots=True)
+class _Quotients:
+    """K means, smoothed or faded ones too: a sum over a count, each plus what the prior adds.
+
+    Attributes:
+        from_2K: where the count and the sum are among what is gathered.
+        prior_2K1: what is added to each.
+        to: the rows of the values.
+    """
+
+    from_2K: Positions
+    prior_2K1: Floats
+    to: slice
+
+    @classmethod
+    def of(cls, means: Sequence[Aggregate], row: Mapping[tuple[Aggregate, int], int], to: slice) -> _Quotients:
+        """Return how *means* are computed whose slots are gathered into *row*."""
+        from_2K = np.array([[row[mean, number] for mean in means] for number in range(2)], np.intp)
+        added_K2 = [(m.prior.weight, m.prior.mean * m.prior.weight) if m.prior else (0, 0) for m in means]
+        return cls(from_2K, np.array(added_K2, np.float64).T[:, :, None], to)
+
+    def fill(self, value_CN: Floats) -> None:
+        """Compute the values from what was gathered."""
+        count_KN, sum_KN = value_CN.take(self.from_2K, axis=0) + self.prior_2K1
+        mean_KN = value_CN[self.to]
+        mean_KN.fill(np.nan)
+        np.divide(sum_KN, count_KN, out=mean_KN, where=count_KN > 0)
+
+
 class RequestAggregates:
     """The values of some aggregates for each item of a request.
 
@@ -103,6 +132,10 @@ class RequestAggregates:
         self.order = {aggregate: row[aggregate, 0] for aggregate in held if is_first_slot(aggregate)}
         self._alike: list[_Alike] = []
         self._height = len(row)
+        means = [aggregate for aggregate in held if _is_mean(aggregate)]
+        self._means = _Quotients.of(means, row, slice(self._height, self._height + len(means))) if means else None
+        self.order |= {mean: self._height + at for at, mean in enumerate(means)}
+        self._height += len(means)
         for rule, its in _by_rule(held).items():
             numbers = range(len(slots_of(rule)))
             from_SK = np.array([[row[aggregate, number] for aggregate in its] for number in numbers], np.intp)
@@ -129,6 +162,8 @@ class RequestAggregates:
         for grouped, none_N in zip(self._grouped, nowhere, strict=True):
             if none_N is not None:
                 np.copyto(value_CN[grouped.rows], grouped.empty_G1, where=none_N)
+        if self._means is not None:
+            self._means.fill(value_CN)
         for alike in self._alike:
             slots_SKN = value_CN.take(alike.from_SK, axis=0)
             slots_MS = slots_SKN.reshape(len(alike.from_SK), -1).T
@@ -174,12 +209,17 @@ def _grouped(plan: Plan, slots: Sequence[_Slot]) -> list[_Grouped]:
 
 
 def _by_rule(aggregates: Iterable[Aggregate]) -> dict[Aggregate, list[Aggregate]]:
-    """Return the aggregates that are more than their first slot, by what finishes them."""
+    """Return the aggregates that are more than their first slot, means apart, by what finishes them."""
     found: dict[Aggregate, list[Aggregate]] = {}
     for aggregate in aggregates:
-        if not is_first_slot(aggregate):
+        if not is_first_slot(aggregate) and not _is_mean(aggregate):
             found.setdefault(_rule(aggregate), []).append(aggregate)
     return found
+
+
+def _is_mean(aggregate: Aggregate) -> bool:
+    """Return whether it is its second slot over its first; `finish` says the same of one."""
+    return aggregate.function in ("mean", "decayed_mean") and not aggregate.time_to_live
 
 
 def _rule(aggregate: Aggregate) -> Aggregate:

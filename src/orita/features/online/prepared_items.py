@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from orita.features.dense_ids import DenseIds
 from orita.features.online.keys import Id, Items
 from orita.features.state.journal import PLACES, changed_between, places_of
 from orita.features.state.rows import GetMany
@@ -68,19 +69,34 @@ class _Memory:
         columns: what is known of each.
         rows: how many there are.
         number_B, position_B: the rows of items that were learned ahead, by number, which rise.
+        dense: the same where numbers are close to one another.
         position: the rows of those that were learned since; they are the newer ones.
+        since: the turn that no row is older than.
     """
 
     columns: _Columns
     rows: int = _NOWHERE + 1
     number_B: Integers = field(default_factory=lambda: np.zeros(1, np.int64))
     position_B: Integers = field(default_factory=lambda: np.zeros(1, np.int64))
+    dense: DenseIds | None = None
+    since: int = 0
     position: dict[Id, int] = field(default_factory=dict)
+
+    def index(self, items: Items, position_M: Integers) -> None:
+        """Let the rows of items that were learned ahead be found."""
+        if items.number_N is None:
+            self.position.update(zip(items.ids, position_M.tolist(), strict=True))
+            return
+        order_M = np.argsort(items.number_N)
+        self.number_B, self.position_B = items.number_N[order_M], position_M[order_M]
+        self.dense = DenseIds.of(self.number_B, self.position_B)
 
     def places(self, items: Items) -> Integers:
         """Return the row of each item among those that were learned ahead."""
         if items.number_N is None:
             return np.zeros(len(items.ids), np.int64)
+        if self.dense is not None:
+            return self.dense.rows(items.number_N)
         at_N = self.number_B.searchsorted(items.number_N)
         there_N = self.number_B.take(at_N, mode="clip") == items.number_N
         position_N: Integers = self.position_B.take(at_N, mode="clip") * there_N
@@ -114,7 +130,7 @@ class PreparedItems:
     def __init__(self, prefixes: Sequence[bytes], widths: Sequence[int], most: int = MOST) -> None:
         self._prefixes, self._widths, self._most = tuple(prefixes), tuple(widths), most
         self._memory = _Memory(_Columns.empty(widths))
-        self._turn = 0
+        self._turn = self._latest = 0  # the latest turn at which something changed
         self._changed_P = np.zeros(PLACES, np.int64)
         self._writing = threading.Lock()
 
@@ -128,7 +144,7 @@ class PreparedItems:
         turn, memory = self._turn, self._memory
         position_N = memory.places(items)
         missing_M = self._old(memory, position_N)
-        if missing_M:
+        if missing_M and memory.position:
             found = memory.position.get
             position_N[missing_M] = [found(items.ids[m], _NOWHERE) for m in missing_M]
             missing_M = self._old(memory, position_N)
@@ -137,6 +153,9 @@ class PreparedItems:
     def _old(self, memory: _Memory, position_N: Integers) -> list[int]:
         """Return which rows are none, or changed since they were read."""
         columns = memory.columns
+        if self._latest <= memory.since:  # nothing changed since all of it was read
+            none_N = position_N == _NOWHERE
+            return np.flatnonzero(none_N).tolist() if none_N.any() else []
         old_RN = self._changed_P.take(columns.places_RI.take(position_N, axis=1)) > columns.turn_I.take(position_N)
         return np.flatnonzero(old_RN.any(axis=0)).tolist() if old_RN.any() else []
 
@@ -145,11 +164,12 @@ class PreparedItems:
         with self._writing:
             turn, changes = changed_between(get_many, self._turn)
             if changes is None:  # what other threads have read before, and learn after this, is old as well
-                self._memory = _Memory(_Columns.empty(self._widths))
+                self._memory = _Memory(_Columns.empty(self._widths), since=turn)
                 self._changed_P[:] = turn
             else:
                 for number, places in changes:
                     self._changed_P[places] = number
+            self._latest = turn if changes is None or changes else self._latest
             self._turn = turn
 
     def learn(self, items: Items, states: Sequence[Floats], turn: int) -> None:
@@ -165,14 +185,9 @@ class PreparedItems:
         One may be newer than *turn*: then the journal will name it, and it is read again.
         """
         with self._writing:
-            memory = _Memory(_Columns.empty(self._widths).grown(len(items.ids) + 1))
+            memory = _Memory(_Columns.empty(self._widths).grown(len(items.ids) + 1), since=turn)
             first = self._added(memory, items, states, turn)
-            position_M = np.arange(first, memory.rows)
-            if items.number_N is None:
-                memory.position.update(zip(items.ids, position_M.tolist(), strict=True))
-            else:
-                order_M = np.argsort(items.number_N)
-                memory.number_B, memory.position_B = items.number_N[order_M], position_M[order_M]
+            memory.index(items, np.arange(first, memory.rows))
             self._memory = memory
 
     def _added(self, memory: _Memory, items: Items, states: Sequence[Floats], turn: int) -> int:
@@ -184,6 +199,7 @@ class PreparedItems:
         for place_I, prefix in zip(columns.places_RI, self._prefixes, strict=True):
             place_I[first:end] = places_of(items.keys(prefix))
         columns.turn_I[first:end] = turn
+        memory.since = min(memory.since, turn)
         memory.rows = end
         return first
 
@@ -191,7 +207,7 @@ class PreparedItems:
         """Return the memory, with room for *more* rows; a new one where it would be too much."""
         memory = self._memory
         if memory.rows + more > 2 * self._most:
-            self._memory = memory = _Memory(_Columns.empty(self._widths))
+            self._memory = memory = _Memory(_Columns.empty(self._widths), since=self._turn)
         if memory.rows + more > len(memory.columns.turn_I):
             memory.columns = memory.columns.grown(memory.rows + more)
         return memory

@@ -110,11 +110,13 @@ class OnlineReader:
 
     def _refuse_the_past(self, states: Sequence[Floats], at: int) -> None:
         for read, state_NW in zip(self._plan.reads, states, strict=True):
-            latest = np.fmax.reduce(state_NW[:, WATERMARK], initial=-np.inf)
-            if latest < at or not read.entities:
+            # One row is looked at as a number, which costs a tenth; a comparison with NaN, no event, is false.
+            passed = state_NW[0, WATERMARK] >= at if len(state_NW) == 1 else (state_NW[:, WATERMARK] >= at).any()
+            if not passed or not read.entities:
                 continue
+            latest = int(np.nanmax(state_NW[:, WATERMARK]))
             raise UserError(
                 f"timestamp {from_micros(at).isoformat()} is not after the latest event of this request's "
-                f"{'-'.join(entity.name for entity in read.entities)} ({from_micros(int(latest)).isoformat()}): "
+                f"{'-'.join(entity.name for entity in read.entities)} ({from_micros(latest).isoformat()}): "
                 "send a later timestamp, or none for the present."
             )

@@ -6,6 +6,7 @@ Legend: N items of the request, M of them that are not in memory, W numbers of a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -20,7 +21,7 @@ from orita.features.state.journal import TURN, turn_of
 from orita.features.state.lanes import lanes_of
 from orita.features.state.layout import empty_row, row_prefix
 from orita.features.state.rows import rows_read
-from orita.features.stores.store import OnlineStore
+from orita.features.stores.store import OnlineStore, OrderedStore
 
 __all__ = ["RequestRows"]
 
@@ -28,7 +29,26 @@ Floats = npt.NDArray[np.float64]
 Keys = list[list[bytes]]
 
 _TRIES = 3
+_PAIRS = 256  # so many pairs of a user are read to find those of a request; of users with more, each is read by its key
+_USERS = 10_000  # so many users with more are remembered
 _NONE = Items((), None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a request read at one moment.
+
+    Attributes:
+        turn: of the state.
+        records: those of its keys, in order.
+        under: position of the read of pairs that was made by their heads, None without one.
+        pairs: the records of these, by position of the item.
+    """
+
+    turn: int
+    records: Sequence[bytes | None]
+    under: int | None = None
+    pairs: Mapping[int, bytes | None] = field(default_factory=dict)
 
 
 class RequestRows:
@@ -54,6 +74,9 @@ class RequestRows:
         kinds = [plan.reads[at].record for at in self._of_items]
         self._items = PreparedItems([row_prefix(plan, kind) for kind in kinds], [kind.width for kind in kinds])
         self._prepared = prepared and bool(kinds)
+        self._ordered = store if isinstance(store, OrderedStore) else None
+        self._pairs = _pairs(plan) if self._ordered else None
+        self._many: set[Id] = set()
         self._expire = any(lane.timed for kind in kinds for lane in lanes_of(plan, kind))
 
     def read(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object]) -> tuple[Keys, list[Floats]]:
@@ -69,12 +92,17 @@ class RequestRows:
         for _ in range(_TRIES if self._prepared else 0):
             looked = self._items.look(items)
             missing = items.at(looked.missing_M) if looked.missing_M else _NONE
-            keys = self._keys.of(user_id, items, items if self._expire else missing, context)
-            states = self._as_of(looked, keys)
+            under = None if self._pairs is None or user_id in self._many else self._pairs
+            keys = self._keys.of(user_id, items, items if self._expire else missing, context, under)
+            read = self._read(self._wanted(keys, looked), items, under)
+            if read is None:
+                self._remember(user_id)
+                continue
+            states = self._as_of(looked, items, keys, read)
             if states is not None:
                 if looked.missing_M:
-                    read = [states[at][looked.missing_M] for at in self._of_items]
-                    self._items.learn(missing, read, looked.turn)
+                    learned = [states[at][looked.missing_M] for at in self._of_items]
+                    self._items.learn(missing, learned, looked.turn)
                 return keys, states
             self._items.catch_up(self.store.get_many)
         keys = self._keys.of(user_id, items, items, context)
@@ -104,25 +132,63 @@ class RequestRows:
         if ids:
             self._items.fill(self._keys.items(ids), [rows_read(self._empty[at], records)], turn)
 
-    def _as_of(self, looked: Looked, keys: Keys) -> list[Floats] | None:
+    def _wanted(self, keys: Keys, looked: Looked) -> Keys:
+        """Return the keys to read: of items, those that are not in memory."""
+        if not self._expire:
+            return keys  # there are no others
+        return [[its[m] for m in looked.missing_M] if at in self._of_items else its for at, its in enumerate(keys)]
+
+    def _blank(self, at: int, rows: int) -> Floats:
+        """Return so many rows of keys that are not known."""
+        return np.frombuffer(self._empty[at] * rows).reshape(rows, -1).copy()
+
+    def _remember(self, user_id: Id) -> None:
+        """Remember that a user has too many pairs to read them all."""
+        if len(self._many) >= _USERS:
+            self._many.clear()
+        self._many.add(user_id)
+
+    def _read(self, wanted: Keys, items: Items, under: int | None) -> _Read | None:
+        """Read what is *wanted*, and of the read *under* what there is of *items*; None where a user has too many."""
+        if under is None or self._ordered is None:
+            turn, *records = self.store.get_many([TURN, *(key for its in wanted for key in its)])
+            return _Read(turn_of(turn), records)
+        keys = [TURN, *(key for at, its in enumerate(wanted) if at != under for key in its)]
+        head = wanted[under][0]
+        there: dict[int, bytes] = {}
+
+        def chosen(known: list[bytes]) -> Sequence[bytes]:
+            there.update(items.among(head, known))
+            return list(there.values())
+
+        (turn, *records), pairs = self._ordered.get_with(keys, head, _PAIRS, chosen)
+        return None if pairs is None else _Read(turn_of(turn), records, under, dict(zip(there, pairs, strict=True)))
+
+    def _as_of(self, looked: Looked, items: Items, keys: Keys, read: _Read) -> list[Floats] | None:
         """Return the rows, those of items from memory but what is missing there; None if the state went on."""
-        read = [
-            [its[m] for m in looked.missing_M] if self._expire and at in self._of_items else its
-            for at, its in enumerate(keys)
-        ]
-        turn, *records = self.store.get_many([TURN, *(key for its in read for key in its)])
-        if turn_of(turn) != looked.turn:
+        if read.turn != looked.turn:
             return None
-        states, start = [], 0
-        held = iter(looked.states)
-        for at, its in enumerate(read):
-            end = start + len(its)
-            if at in self._of_items:
+        states, records, held = [], iter(read.records), iter(looked.states)
+        for at, its in enumerate(keys):
+            if at == read.under:
+                state_NW = self._blank(at, len(items.ids))
+                if read.pairs:
+                    state_NW[list(read.pairs)] = rows_read(self._empty[at], list(read.pairs.values()))
+                states.append(state_NW)
+            elif at in self._of_items:
                 state_NW = next(held)
-                if its:
-                    state_NW[looked.missing_M] = rows_read(self._empty[at], records[start:end])
+                if looked.missing_M:
+                    state_NW[looked.missing_M] = rows_read(self._empty[at], [next(records) for _ in looked.missing_M])
+                states.append(state_NW)
             else:
-                state_NW = rows_read(self._empty[at], records[start:end])
-            states.append(state_NW)
-            start = end
+                states.append(rows_read(self._empty[at], [next(records) for _ in its]))
         return states
+
+
+def _pairs(plan: Plan) -> int | None:
+    """Return which read is of pairs of the user and an item: of rows that never change by time alone."""
+    system = plan.system
+    for at, read in enumerate(plan.reads):
+        if read.entities == (system.user, system.item) and len(system.user.columns) == 1:
+            return None if any(lane.timed for lane in lanes_of(plan, read.record)) else at
+    return None

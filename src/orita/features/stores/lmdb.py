@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -25,6 +26,7 @@ _RECORDS = b"records"
 _OFFSETS = b"offsets"
 _PIECE = 10_000
 _PAGE = 500
+_AHEAD = 64
 _READERS = 512
 _LOCK, _DATA = _FILES = ("lock.mdb", "data.mdb")
 _LOCK_BYTES = 64 * _READERS + 4096
@@ -73,7 +75,24 @@ class LmdbStore:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the record of each key, in order, None where there is none; one consistent read."""
-        return self._read(lambda transaction: list(map(transaction.get, keys)))
+        found = self._read(lambda transaction: _found(transaction, keys))
+        return list(map(found.get, keys))
+
+    def get_with(
+        self, keys: Sequence[bytes], head: bytes, most: int, chosen: Callable[[list[bytes]], Sequence[bytes]]
+    ) -> tuple[list[bytes | None], list[bytes | None] | None]:
+        """Return the record of each key, and of those *chosen* among the keys that begin with *head*."""
+
+        def read(transaction: Any) -> tuple[list[bytes | None], list[bytes | None] | None]:
+            found = _found(transaction, keys)
+            under = _under(transaction, head, most)
+            if under is None:
+                return list(map(found.get, keys)), None
+            wanted = chosen(under)
+            also = _found(transaction, wanted) if wanted else {}
+            return list(map(found.get, keys)), list(map(also.get, wanted))
+
+        return self._read(read)
 
     def apply(
         self,
@@ -250,6 +269,29 @@ def _make(folder: Path, capacity: int) -> None:
         for name in _FILES:
             with suppress(FileExistsError):  # another process was first
                 (folder / name).hardlink_to(Path(partial, name))
+
+
+def _found(transaction: Any, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return what there is of *keys*; one call for all is three times as quick as one for each."""
+    with transaction.cursor() as cursor:
+        return dict(cursor.getmulti(keys))
+
+
+def _under(transaction: Any, head: bytes, most: int) -> list[bytes] | None:
+    """Return the keys that begin with *head*, None where there are more than *most*."""
+    with transaction.cursor() as cursor:
+        if not cursor.set_range(head):
+            return []
+        under: list[bytes] = []
+        following = cursor.iternext(keys=True, values=False)
+        # In pieces, as one step of Python costs as much as ten keys.
+        while piece := list(islice(following, min(_AHEAD, most + 1 - len(under)))):
+            under += piece
+            if not piece[-1].startswith(head):
+                return under[: bisect_left(under, True, key=lambda key: not key.startswith(head))]
+            if len(under) > most:
+                return None
+        return under
 
 
 def _put(transaction: Any, records: list[tuple[bytes, bytes]]) -> None:

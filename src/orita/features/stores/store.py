@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orita.core.errors import Unavailable
 
-__all__ = ["Change", "OnlineStore", "StoreAway", "StoreSize"]
+__all__ = ["Change", "OnlineStore", "OrderedStore", "StoreAway", "StoreSize"]
 
 Change = tuple[bytes, bytes | None]
 """A key and its new record, or None to delete it."""
@@ -88,4 +88,22 @@ class OnlineStore(Protocol):
 
     def close(self) -> None:
         """Release the store; it is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class OrderedStore(Protocol):
+    """An online store with its keys in order, so that those which begin alike are known without their records."""
+
+    def get_with(
+        self, keys: Sequence[bytes], head: bytes, most: int, chosen: Callable[[list[bytes]], Sequence[bytes]]
+    ) -> tuple[list[bytes | None], list[bytes | None] | None]:
+        """Return the record of each key as `get_many` does and, of the same moment, of those *chosen* that are there.
+
+        Args:
+            keys: what is read in any case.
+            head: how the keys begin that *chosen* is given, in order, to choose from.
+            most: so many at most; where there are more, None is returned for the second.
+            chosen: called once.
+        """
         ...
