@@ -87,7 +87,8 @@ async def open_loop(callers: list[Caller], requests: list[bytes], rate: float, s
     async def one(number: int, due: float) -> None:
         nonlocal failed
         caller = await free.get()
-        failed += await caller.call(requests[number % len(requests)]) != 200
+        status = await caller.call(requests[number % len(requests)])  # added below: += would read before it waits
+        failed += status != 200
         latencies.append((time.perf_counter() - due) * 1000)
         free.put_nowait(caller)
 
@@ -112,7 +113,8 @@ async def closed_loop(callers: list[Caller], requests: list[bytes], seconds: flo
         nonlocal failed
         number = first
         while (sent := time.perf_counter()) < begin + seconds:
-            failed += await caller.call(requests[number % len(requests)]) != 200
+            status = await caller.call(requests[number % len(requests)])
+            failed += status != 200
             latencies.append((time.perf_counter() - sent) * 1000)
             number += len(callers)
 

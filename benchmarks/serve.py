@@ -1,12 +1,14 @@
 """How fast does the server answer, beside servers that do less? One user and 100 items, `POST /predict`, one worker.
 
-Orita answers with everything on: online features, the deployed model, metrics, the durable prediction log. Beside it, in the
-same run and with the same model: a bare ASGI application on uvicorn that does only decode, model and encode (`bare_asgi`),
-the same in FastAPI with pydantic models, and in BentoML where ``--bentoml`` names a Python that has it. Peers have no
-feature store; they look features up in an array. Each server is a process of its own on one core, the caller is on another.
+Orita answers with everything on: online features, deployed model, metrics, durable prediction log. Beside it, in the
+same run and with the same model: a bare ASGI application on uvicorn that does only decode, model and encode
+(`bare_asgi`), the same in FastAPI with pydantic models, and in BentoML where ``--bentoml`` names a Python that has it.
+Peers have no feature store; they look features up in an array. Each server is a process of its own on one core, the
+caller is on another.
 
 Servers are asked in turns, as fast as they answer, and a ratio is the median over the turns of the rates side by side.
-Latency is measured at a fixed rate in an open loop: from the moment a request was due, whether others were answered or not.
+Latency is measured at a fixed rate in an open loop: from the moment a request was due, whether others were answered or
+not.
 
     python -m benchmarks.serve                       # makes a feed of 300,000 events and trains for it, then measures
     python -m benchmarks.serve --home .orita         # after make demo: the home of a project with a champion
@@ -95,15 +97,13 @@ def made_requests(candidates: int, users: int = 10_000, items: int = 50_000) -> 
 @contextmanager
 def started(name: str, command: list[str], *, pin: bool) -> Iterator[Server]:
     """Run a server in a process of its own on one core."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    prefix = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))] if pin else []
+    process = subprocess.Popen([*prefix, *command], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         while process.poll() is None and not line.startswith('{"address"'):
             line = process.stdout.readline()
-        if pin:
-            for task in Path(f"/proc/{process.pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {min(os.sched_getaffinity(0))})
         yield Server(name, urlsplit(json.loads(line)["address"]).netloc, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -111,25 +111,35 @@ def started(name: str, command: list[str], *, pin: bool) -> Iterator[Server]:
         process.stdout.close()
 
 
-async def in_turns(servers: list[Server], requests: list[bytes], options: argparse.Namespace) -> dict[str, list[float]]:
-    """Ask each server in turn as fast as it answers; return the rate of each turn, and print processor time."""
-    callers = {server.name: await connected(server.address, options.callers) for server in servers}
+async def in_turns(
+    servers: list[Server], requests: list[bytes], options: argparse.Namespace
+) -> tuple[dict[str, list[float]], float]:
+    """Ask each server in turn as fast as it answers; return the rates of each, and Orita's processor time in us."""
     for server in servers:
-        await closed_loop(callers[server.name], requests, options.seconds)  # warms up
+        await full_speed(server, requests, options)  # warms up
     rates: dict[str, list[float]] = {server.name: [] for server in servers}
-    cpu_us: dict[str, list[float]] = {server.name: [] for server in servers}
+    cpu_us: list[float] = []
     for _ in range(options.turns):
         for server in servers:
-            before = cpu_seconds(server.pid)
-            measured = await closed_loop(callers[server.name], requests, options.seconds)
+            before = cpu_seconds(server.pid)  # of one process: BentoML has more
+            measured = await full_speed(server, requests, options)
             assert not measured.failed, f"{server.name} failed {measured.failed} requests"
             rates[server.name].append(measured.rate)
-            cpu_us[server.name].append((cpu_seconds(server.pid) - before) / len(measured.latencies_ms) * 1e6)
-    for server in servers:
-        rate, cpu = (statistics.median(figures[server.name]) for figures in (rates, cpu_us))
-        print(f"{server.name:18}{rate:8.0f} requests/s   {cpu:6.0f} us of processor a request")
-    rates["cpu_us"] = cpu_us[ORITA]
-    return rates
+            if server.name == ORITA:
+                cpu_us.append((cpu_seconds(server.pid) - before) / len(measured.latencies_ms) * 1e6)
+    for name, figures in rates.items():
+        rate = statistics.median(figures)
+        print(f"{name:18}{rate:8.0f} requests/s   {1e6 / rate:6.0f} us a request")
+    return rates, statistics.median(cpu_us)
+
+
+async def full_speed(server: Server, requests: list[bytes], options: argparse.Namespace) -> Measured:
+    """Ask as fast as it answers, on new connections: servers close those that wait for their turn."""
+    callers = await connected(server.address, options.callers)
+    measured = await closed_loop(callers, requests, options.seconds)
+    for caller in callers:
+        caller.transport.close()
+    return measured
 
 
 async def at_a_rate(server: Server, requests: list[bytes], options: argparse.Namespace) -> Measured:
@@ -170,13 +180,13 @@ def main() -> None:
         everything = os.sched_getaffinity(0)
         if options.pin:
             os.sched_setaffinity(0, {max(everything)})
-        rates = uvloop.run(in_turns(servers, requests, options))
+        rates, cpu_us = uvloop.run(in_turns(servers, requests, options))
         paced = uvloop.run(at_a_rate(servers[0], requests, options))
         os.sched_setaffinity(0, everything)
     ratio = {
         name: statistics.median(ours / theirs for ours, theirs in zip(rates[ORITA], rates[name], strict=True))
         for name in rates
-        if name not in (ORITA, "cpu_us")
+        if name != ORITA
     }
     print(
         f"{options.rate:g} requests/s for {paced.seconds:.0f} s: p50 {paced.percentile(50)} ms, "
@@ -186,7 +196,7 @@ def main() -> None:
         "p50_ms": paced.percentile(50),
         "p99_ms": paced.percentile(99),
         "p999_ms": paced.percentile(99.9),
-        "cpu_us": round(statistics.median(rates["cpu_us"]), 1),
+        "cpu_us": round(cpu_us, 1),
         "requests_per_second_max": round(statistics.median(rates[ORITA]), 1),
     }
     print(json.dumps(figures))

@@ -272,7 +272,7 @@ def test_a_conversion_in_the_middle_of_a_read(home: Home, monkeypatch: pytest.Mo
 
         return listed
 
-    for name in ("_open_parts", "_parquet_files"):
+    for name in ("_open_parts", "parquet_files"):
         monkeypatch.setattr(prediction_files, name, then_convert(getattr(prediction_files, name)))
     assert prediction_log(home)["request_id"].to_pylist() == ["r0", "r0", "r1", "r1", "r2", "r2"]
 

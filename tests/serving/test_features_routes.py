@@ -191,6 +191,14 @@ def test_a_real_store_behind_the_routes(tmp_path: Path) -> None:
             ((name, value),) = wrong.items()
             answer = client.post(f"{PREFIX}/offline", json={"rows": [row | wrong]})
             refused(answer, 422, "invalid_value", "row 0", name, value)
+        mixed = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [100, "101"]})
+        assert [row["item_id"] for row in mixed.json()["data"]["rows"]] == [100, 101]
+        several = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [[100, 1]]})
+        refused(several, 422, "invalid_value", "(100, 1)", "whole numbers or texts")
+        for wrong in ({"user_id": "x"}, {"timestamp": "0001-01-01T00:00:00+14:00"}):
+            ((name, value),) = wrong.items()
+            answer = client.post(f"{PREFIX}/offline", json={"rows": [row | wrong]})
+            refused(answer, 422, "invalid_value", "row 0", name, value)
         unknown = client.post(f"{PREFIX}/online", json=asked | {"features": ["user_click"]})
         refused(unknown, 422, "not_found", "'user_click'", "'user_clicks'")
 
@@ -229,6 +237,8 @@ def test_offline_answers_every_row(client: AsgiClient, store: StandInStore) -> N
     [
         ("online", {"user_id": 1}, 422, "missing_field", ["item_ids"]),
         ("online", {"user_id": -1, "item_ids": [1]}, 422, "invalid_value", ["user_id", "-1"]),
+        ("online", {"user_id": 1, "item_ids": [9.5]}, 422, "invalid_value", ["item_ids[0]", "9.5"]),
+        ("online", {"user_id": [1, True], "item_ids": [9]}, 422, "invalid_value", ["user_id[1]", "true"]),
         ("online", {"user_id": 1, "item_ids": [9.5]}, 422, "invalid_value", ["item_ids[0]", "9.5"]),
         ("online", {"user_id": [1, True], "item_ids": [9]}, 422, "invalid_value", ["user_id[1]", "true"]),
         ("online", {"user_id": 1, "item_ids": []}, 422, "invalid_value", ["item_ids is empty"]),

@@ -148,6 +148,18 @@ def test_an_old_segment_becomes_parquet(home: Home) -> None:
         log.close()
 
 
+def test_days_that_are_past_go(home: Home) -> None:
+    """A server lets days go that are older than it is to keep, when it has converted a segment."""
+    log = PredictionLog(home, PredictionLogConfig(segment_seconds=0.01, flush_ms=1, retention_days=30))
+    log.start()
+    log.append(STREAM, scored(0))
+    assert log.flush()
+    while request_ids(home):
+        threading.Event().wait(0.01)
+    log.close()
+    assert parquet(home) == segments(home) == []
+
+
 def test_room(home: Home) -> None:
     """There is room up to the bound; past it rows are shed, or dropped and counted, as configured."""
     shed = PredictionLog(home, PredictionLogConfig(max_pending_rows=4096))

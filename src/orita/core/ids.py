@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 
 from orita.core.clock import Clock, SystemClock, to_micros
 
@@ -17,5 +16,7 @@ def uuid7(clock: Clock | None = None) -> str:
     '7'
     """
     millis = to_micros((clock or SystemClock()).now()) // 1000
-    value = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=value))
+    random = int.from_bytes(secrets.token_bytes(10), "big")
+    value = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (2**62 - 1)
+    digits = f"{value:032x}"  # by hand, as a server makes one for each request and `uuid.UUID` takes ten times as long
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

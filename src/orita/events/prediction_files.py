@@ -3,7 +3,7 @@
 Below ``home.predictions``: ``_wal/<segment>.wal``, written by servers, and ``date=<day>/<segment>.parquet``
 that each becomes. A segment's Parquet appears as a whole before its write-ahead file goes; so a reader that
 lists write-ahead files first and Parquet second sees every row, and drops by its name the part that it sees
-twice.
+twice. A part that `orita.events.prediction_retention` lets go after it was listed has no rows any more.
 """
 
 from __future__ import annotations
@@ -20,13 +20,23 @@ import pyarrow.parquet as pq
 from orita.core.errors import OritaError
 from orita.core.files import atomic_file, sync_directory
 from orita.core.home import Home
-from orita.events.prediction_segment import read_segment, segment_table
+from orita.events.prediction_segment import prediction_schema, read_segment, segment_table
 
-__all__ = ["Part", "convert_segment", "prediction_days", "prediction_parts", "segment_folder"]
+__all__ = [
+    "Part",
+    "convert_segment",
+    "parquet_files",
+    "prediction_days",
+    "prediction_parts",
+    "segment_folder",
+    "write_ahead_files",
+]
 
 _WAL = ".wal"
 _PARQUET = ".parquet"
 _DAY = "date="
+_GROUP_ROWS = 65_536
+"""Rows of a group in Parquet: who looks for one request reads the groups that may have it, not the file."""
 
 
 def segment_folder(home: Home) -> Path:
@@ -53,7 +63,9 @@ def convert_segment(home: Home, segment: Path) -> Path | None:
         if not header.features:
             rows = rows.drop_columns(["features"])  # Parquet has no struct without fields
         with atomic_file(target) as partial:
-            pq.write_table(rows, partial, compression="zstd", use_dictionary=_repetitive(rows))
+            pq.write_table(
+                rows, partial, compression="zstd", use_dictionary=_repetitive(rows), row_group_size=_GROUP_ROWS
+            )
         sync_directory(home.predictions)
     segment.unlink(missing_ok=True)
     sync_directory(segment.parent)
@@ -70,12 +82,15 @@ class Part:
     model_version: str | None = None
 
     def read(self, names: Sequence[str], wanted: pc.Expression | None = None) -> pa.Table:
-        """Return the columns *names* of the rows that are *wanted*, by default all."""
+        """Return the columns *names* of the rows that are *wanted*, by default all; none where it was let go."""
         needed = list(dict.fromkeys([*names, "timestamp", "model_version", "system"]))
         if isinstance(self.source, Path):
-            with pq.ParquetFile(self.source) as file:
-                there = [name for name in needed if name in file.schema_arrow.names]
-                rows = file.read(columns=there)
+            try:
+                with pq.ParquetFile(self.source) as file:
+                    there = [name for name in needed if name in file.schema_arrow.names]
+                    rows = file.read(columns=there)
+            except FileNotFoundError:
+                rows = prediction_schema(()).empty_table().drop_columns(["features"])
         else:
             rows = self.source
         if wanted is not None:
@@ -89,7 +104,7 @@ class Part:
 def prediction_parts(home: Home, start: datetime | None = None, end: datetime | None = None) -> list[Part]:
     """Return the parts of the log that may have rows in [*start*, *end*), each once, in order of time."""
     open_parts = list(_open_parts(home))
-    closed = {path.stem: path for path in _parquet_files(home)}
+    closed = {path.stem: path for path in parquet_files(home)}
     found = [Part(name, _day_of(path), path) for name, path in closed.items()]
     found += [part for part in open_parts if part.name not in closed]
     first = _day(start) if start is not None else date.min
@@ -98,7 +113,7 @@ def prediction_parts(home: Home, start: datetime | None = None, end: datetime | 
 
 
 def _open_parts(home: Home) -> Iterator[Part]:
-    for path in sorted(segment_folder(home).glob(f"*{_WAL}")):
+    for path in write_ahead_files(home):
         try:
             content = read_segment(path)
         except FileNotFoundError:
@@ -109,7 +124,13 @@ def _open_parts(home: Home) -> Iterator[Part]:
             yield Part(header.name, header.day, rows, header.model_version)
 
 
-def _parquet_files(home: Home) -> Iterable[Path]:
+def write_ahead_files(home: Home) -> list[Path]:
+    """Return the segments that are not Parquet yet, in order of time; any may become Parquet at any moment."""
+    return sorted(segment_folder(home).glob(f"*{_WAL}"))
+
+
+def parquet_files(home: Home) -> Iterable[Path]:
+    """Return the Parquet files there are now; list the write-ahead files before them, never after."""
     return (path for path in home.predictions.glob(f"{_DAY}*/*{_PARQUET}") if not path.name.startswith("."))
 
 

@@ -31,7 +31,7 @@ from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.skew_report import FeatureSkew, SkewReport
 
-__all__ = ["COLUMNS", "measure_skew"]
+__all__ = ["COLUMNS", "asked_again", "measure_skew"]
 
 COLUMNS = ("user_id", "item_id", "as_of", "features")
 """What of the prediction log is read."""
@@ -70,14 +70,28 @@ def measure_skew(
     called = dict(zip(schema.names, system.check(schema, "the model"), strict=True))
     chosen_N = np.random.default_rng(seed).permutation(len(predictions))[:sample]
     served = predictions.take(pa.array(np.sort(chosen_N)))
-    told, left_out = _context(system, called, served)
+    rows, left_out = asked_again(system, called, served, tables)
     compared = [column for column in schema.columns if column.name not in left_out]
     asked = FeatureSchema(tuple(replace(column, name=called[column.name]) for column in compared))
-    rows = pa.table(_rows(system, served, tables) | told)
     made = offline_features(plan_of(system), connection, tables.relations, rows, asked, "known", unique=True)
     found = [_compared(column.name, served, made[called[column.name]]) for column in compared]
     found.sort(key=lambda feature: (-feature.share, feature.name))
     return SkewReport(len(served), tuple(found), left_out)
+
+
+def asked_again(
+    system: System, called: Mapping[str, str], served: pa.Table, tables: Tables
+) -> tuple[pa.Table, dict[str, str]]:
+    """Return served rows as rows that ask history, and the features that it cannot compute for them, with the reason.
+
+    Args:
+        system: the declarations.
+        called: by the name that the model has for a feature, the one that engines have.
+        served: rows of the prediction log, with `COLUMNS`.
+        tables: what history is computed from.
+    """
+    told, left_out = _context(system, called, served)
+    return pa.table(_rows(system, served, tables) | told), left_out
 
 
 def _rows(system: System, served: pa.Table, tables: Tables) -> dict[str, pa.ChunkedArray]:

@@ -11,6 +11,7 @@ from orita.core.config import Loaded, Section, Setting
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import DEFAULT_TENANT, Home
 from orita.core.progress import SILENT, Progress
+from orita.deploy import DeploymentConfig, Site, own_files
 from orita.events.lake import Lake, Snapshot
 from orita.events.log.log import EventLog
 from orita.events.log.opening import EventLogConfig, open_log
@@ -52,6 +53,7 @@ class OritaConfig(Section):
         online: the online store.
         registry: the catalogue of models.
         serving: the server.
+        deployment: several servers behind one address, for ``orita render``.
     """
 
     system: str = "feed"
@@ -60,6 +62,7 @@ class OritaConfig(Section):
     online: OnlineConfig = OnlineConfig()
     registry: RegistryConfig = RegistryConfig()
     serving: ServingConfig = ServingConfig()
+    deployment: DeploymentConfig = DeploymentConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,25 @@ class Project:
     def online_features(self, *, ahead: bool = False) -> OnlineFeatures:
         """Open what reads the online state and follows what is published; *ahead*: items are read into memory first."""
         return OnlineFeatures(plan_of(self.system), self.generations(), ahead=ahead)
+
+    def site(self) -> Site:
+        """Return what ``orita render`` renders: the parts of the configuration that a deployment depends on.
+
+        Raises:
+            UserError: a file of the project cannot be read.
+        """
+        main = self.main.value
+        return Site(
+            system=self.system.name,
+            tenant=main.tenant,
+            deployment=main.deployment,
+            serving=main.serving,
+            online=main.online,
+            events=main.events,
+            registry=main.registry,
+            latency_p99_ms=self.monitoring.value.performance_monitoring.latency_p99_threshold_ms,
+            files=own_files(self.folder, (MAIN, FILES[0], *([main.system] if main.system.endswith(".py") else []))),
+        )
 
     def settings(self) -> dict[str, tuple[Setting, ...]]:
         """Return every effective value with its origin, by file."""

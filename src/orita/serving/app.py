@@ -19,9 +19,12 @@ from orita.core.ids import uuid7
 from orita.models.package import load_package
 from orita.serving.config import ServingConfig
 from orita.serving.decoding import check_request_id
+from orita.serving.deployed import DeployedModel
 from orita.serving.exposition import exposition, wants_exposition
 from orita.serving.feature_openapi import describe_features
 from orita.serving.feature_routes import FeatureRoutes
+from orita.serving.inference_protocol.openapi import describe_inference
+from orita.serving.inference_protocol.routes import InferenceRoutes
 from orita.serving.openapi import describe
 from orita.serving.predict_route import PredictRoute
 from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
@@ -77,6 +80,9 @@ def create_app(
     app.state.quick = {b"/predict": predict}
     app.router.routes.insert(0, Route("/predict", predict, methods=["POST"]))
     app.router.routes.extend(routes.routes if routes is not None else ())
+    if service.config.inference_exposed:
+        inference = InferenceRoutes(DeployedModel(system, service.follower), max_body=service.config.max_body_bytes)
+        app.router.routes.extend(inference.routes)
     _add_status(app, service)
     _add_errors(app)
     _describe(app, service.config, features=routes is not None and service.config.features_exposed)
@@ -134,7 +140,10 @@ def _describe(app: FastAPI, config: ServingConfig, *, features: bool) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             whole = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            for ours in (describe(config), *([describe_features(config)] if features else [])):
+            described = [describe(config)]
+            described += [describe_features(config)] if features else []
+            described += [describe_inference()] if config.inference_exposed else []
+            for ours in described:
                 whole.setdefault("paths", {}).update(ours["paths"])
                 schemas = whole.setdefault("components", {}).setdefault("schemas", {})
                 schemas.update(ours["components"]["schemas"])

@@ -23,6 +23,7 @@ class PredictionLogConfig(Section):
             counts its rows instead of logging them.
         segment_mib: a segment becomes Parquet past this size in MiB.
         segment_seconds: or past this age.
+        retention_days: whole UTC days that are kept beside the present one; null keeps all.
     """
 
     flush_ms: Annotated[int, Field(ge=1, le=100)] = 50
@@ -30,6 +31,7 @@ class PredictionLogConfig(Section):
     when_full: Literal["shed", "drop"] = "shed"
     segment_mib: Annotated[float, Field(gt=0, le=1024)] = 64
     segment_seconds: Annotated[float, Field(gt=0)] = 900
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
 
 class FeatureRoutesConfig(Section):
@@ -60,13 +62,20 @@ class ServingConfig(Section):
         port: port to listen on; 0 takes a free one.
         max_items: most items of one request.
         max_body_bytes: longest request body.
+        max_header_bytes: longest request line and headers, together.
+        max_connections: connections open at once; the next is told to come back.
+        request_seconds: how long a request may take to come whole.
         devices: what ``context.device`` may say.
         reload_seconds: seconds between two looks at the deployment.
         expose_config: whether ``GET /config`` answers; it tells internals, so keep it off a public listener.
         expose_features: whether ``/api/v1/features`` answers, which reads features and takes events from anybody who
             asks; null: only where *host* is a loopback address.
-        features: how it does.
-        shutdown_seconds: how long an orderly stop waits for requests under way.
+        expose_inference: whether ``/v2``, the Open Inference Protocol, answers, which tells the names of features;
+            null: only where *host* is a loopback address.
+        features: how ``/api/v1/features`` answers.
+        drain_seconds: how long a server that was asked to stop goes on answering while ``/health/ready`` says no, so
+            that whoever sends requests learns of it first; asked again, it stops at once.
+        shutdown_seconds: how long an orderly stop waits for requests under way after that.
         log: the prediction log.
     """
 
@@ -74,11 +83,16 @@ class ServingConfig(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     max_items: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 32 * 1024
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     devices: tuple[str, ...] = ("mobile", "desktop", "tablet")
     reload_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
     expose_config: bool = False
     expose_features: bool | None = None
+    expose_inference: bool | None = None
     features: FeatureRoutesConfig = FeatureRoutesConfig()
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     shutdown_seconds: Annotated[int, Field(ge=0)] = 10
     log: PredictionLogConfig = PredictionLogConfig()
 
@@ -86,6 +100,11 @@ class ServingConfig(Section):
     def features_exposed(self) -> bool:
         """Whether ``/api/v1/features`` answers."""
         return _is_loopback(self.host) if self.expose_features is None else self.expose_features
+
+    @property
+    def inference_exposed(self) -> bool:
+        """Whether ``/v2`` answers."""
+        return _is_loopback(self.host) if self.expose_inference is None else self.expose_inference
 
 
 def _is_loopback(host: str) -> bool:

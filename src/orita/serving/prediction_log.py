@@ -66,7 +66,7 @@ class PredictionLog:
         self._failing = False
         self._stopping = threading.Event()
         self._committed = threading.Condition()
-        self._converter = SegmentConverter(home)
+        self._converter = SegmentConverter(home, self._config.retention_days)
         self._thread = threading.Thread(target=self._run, name="orita-prediction-log", daemon=True)
 
     name = "what writes the prediction log"

@@ -30,10 +30,16 @@ _LOOK_SECONDS = 0.2
 
 
 class SegmentConverter:
-    """Has finished segments converted; what fails stays as it is and stays readable."""
+    """Has finished segments converted; what fails stays as it is and stays readable.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        home: whose prediction log.
+        retention_days: days that are kept, today too; older ones go when the next segment is converted. None: all are.
+    """
+
+    def __init__(self, home: Home, retention_days: int | None = None) -> None:
         self._home = home
+        self._days = retention_days or 0
         self._due = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="orita-prediction-parquet", daemon=True)
@@ -68,7 +74,8 @@ class SegmentConverter:
     def _converted(self, nice: int) -> bool:
         """Run a process that converts what there is; return whether it ended, not being too slow at that priority."""
         command = [sys.executable, "-m", "orita.serving.segment_conversion", str(self._home.root), self._home.tenant]
-        with subprocess.Popen([*command, str(nice), str(os.getpid())], stdout=subprocess.PIPE, text=True) as process:
+        command += [str(self._days), str(nice), str(os.getpid())]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             too_slow = False
             while True:
                 try:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orita.testing.cache_stores import check_cache_store
     from orita.testing.components import check_component
     from orita.testing.event_logs import check_event_log
     from orita.testing.online_stores import check_online_store
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from orita.testing.retrievers import check_retriever
 
 __all__ = [
+    "check_cache_store",
     "check_component",
     "check_event_log",
     "check_online_store",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "check_cache_store": "cache_stores",
     "check_component": "components",
     "check_event_log": "event_logs",
     "check_online_store": "online_stores",

@@ -50,12 +50,16 @@ def test_however_many_a_user_has(tmp_path: Path, pairs: int) -> None:
 def test_whatever_ids_are(tmp_path: Path, kind: str) -> None:
     """Items with numbers, with texts, and texts among numbers: also one that is as long as a number's bytes."""
     seven, long = "a" * 7, "long" * 40
-    items = {"numbers": [5, -3, 7], "texts": ["5", "x", seven], "both": [5, seven, "x", long, -3]}[kind]
+    named: dict[str, list[int | str]] = {
+        "numbers": [5, -3, 7], "texts": ["5", "x", seven], "both": [5, seven, "x", long, -3],
+    }  # fmt: skip
+    items = named[kind]
     kept = Kept(PLAN)
     for n, item in enumerate(items, 1):
         kept.count([{"user_id": 1, "item_id": item}] * n)
     quick, plain = opened(tmp_path, kept, PLAN, ("item",) if kind == "texts" else ())
-    for asked in (items, items[::-1], [5, 6], ["5", 6, seven], [*items, "nobody"]):
+    asks: list[list[int | str]] = [items, items[::-1], [5, 6], ["5", 6, seven], [*items, "nobody"]]
+    for asked in asks:
         x_NF = quick.values(1, asked, {}, 9 * MINUTE)
         np.testing.assert_array_equal(x_NF, plain.values(1, asked, {}, 9 * MINUTE))
     assert quick.values(1, items, {}, 9 * MINUTE)[:, 2].tolist() == list(range(1, len(items) + 1))

@@ -106,6 +106,11 @@ class Package:
         p_NH = self.outputs(users_N, items_N, x_NF)
         return np.column_stack([head.calibration.apply(p_NH[:, h]) for h, head in enumerate(self.heads)])
 
+    def known(self, users_N: Ids, items_N: Ids) -> dict[str, npt.NDArray[np.bool_]]:
+        """Return of ``users`` and ``items`` which ids it was trained on, [N]; what it knows no ids of is left out."""
+        asked = {"users": (self._users, users_N), "items": (self._items, items_N)}
+        return {what: known.rows(ids_N) > 0 for what, (known, ids_N) in asked.items() if known is not None}
+
     def score_user(
         self,
         user_id: int | str,

@@ -21,8 +21,8 @@ from orita.core.errors import UserError, closest
 from orita.core.files import atomic_file
 from orita.models.package import Package, load_package
 from orita.pipelines.components.artifact import Made
-from orita.pipelines.components.champion import champion_version
 from orita.pipelines.components.component import Call
+from orita.pipelines.scoring.model import model_folder
 from orita.pipelines.workspace import Workspace
 from orita.registry.trust import trust_of
 
@@ -58,7 +58,7 @@ class BulkInference:
         """Return which model, and which files with their sizes and times."""
         stats = {file.name: file.stat() for file in _parts(self._source)}
         return {
-            "model": _model(workspace, self._version)[0],
+            "model": model_folder(workspace, self._version)[0],
             "source": str(self._source.absolute()),
             "keep": list(self._keep),
             "files": {name: [found.st_size, found.st_mtime_ns] for name, found in stats.items()},
@@ -71,7 +71,7 @@ class BulkInference:
             UserError: a part is no Parquet file, lacks a column or an id; the sentence names both.
         """
         workspace = call.workspace
-        version, folder = _model(workspace, self._version)
+        version, folder = model_folder(workspace, self._version)
         package = load_package(folder, trust=trust_of(workspace.registry, workspace.home))
         parts, rows, target = _parts(self._source), 0, call.folder / "predictions"
         with workspace.progress.bar("Score", total=len(parts)) as bar:
@@ -181,12 +181,3 @@ def _parts(source: Path) -> list[Path]:
     if not found:
         raise UserError(f"{source} has no Parquet file to score: name a file, or a folder of *.parquet files.")
     return found
-
-
-def _model(workspace: Workspace, version: str) -> tuple[str, Path]:
-    """Return the version that *version* names, and where its package is; what serves is known without the catalogue."""
-    serving = champion_version(workspace)
-    if serving and version in ("champion", serving):
-        return serving, workspace.home.packages / workspace.system.name / serving
-    entry = workspace.catalogue().get(workspace.system.name, version)
-    return entry.version, entry.package

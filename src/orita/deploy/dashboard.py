@@ -1,0 +1,134 @@
+"""Grafana's dashboard: what comes, how it is answered, by which model, and whether it is logged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orita.deploy.alert_rules import JOB
+from orita.deploy.rendered import MARK
+from orita.deploy.site import Site
+
+__all__ = ["dashboard"]
+
+_COLUMNS, _HEIGHT = 24, 8
+_MINE = f'job="{JOB}"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A figure: its title, what it draws (an expression and its legend each), the unit, and a limit that is drawn."""
+
+    title: str
+    queries: tuple[tuple[str, str], ...]
+    unit: str
+    limit: float | None = None
+    kind: Literal["timeseries", "stat", "table"] = "timeseries"
+    width: int = 8
+
+
+def _panels(site: Site) -> list[_Panel]:
+    requests, errors = f"rate(requests_total{{{_MINE}}}[$__rate_interval])", site.deployment.alerts.error_rate
+    buckets = f"sum by (le) (rate(prediction_latency_bucket{{{_MINE}}}[$__rate_interval]))"
+    quantiles = tuple((f"histogram_quantile({q}, {buckets})", f"p{100 * q:g}") for q in (0.5, 0.9, 0.99))
+    skew = f"topk(10, feature_skew_share{{{_MINE}}})"
+    return [
+        _Panel("Servers that answer", ((f"sum(up{{{_MINE}}})", "up"),), "none", kind="stat", width=6),
+        _Panel("Requests a second", (("orita:requests:rate5m", "now"),), "reqps", kind="stat", width=6),
+        _Panel("Failed", (("orita:error_rate:ratio5m", "now"),), "percentunit", errors, kind="stat", width=6),
+        _Panel("Latency, p99", (("orita:latency_p99:seconds5m", "now"),), "s", _limit(site), kind="stat", width=6),
+        _Panel("Requests by status", ((f"sum by (status) ({requests})", "{{status}}"),), "reqps"),
+        _Panel("Requests by server", ((f"sum by (instance) ({requests})", "{{instance}}"),), "reqps"),
+        _Panel("Latency", quantiles, "s", _limit(site)),
+        _Panel(
+            "Items scored a second", ((f"sum(rate(predictions_total{{{_MINE}}}[$__rate_interval]))", "items"),), "ops"
+        ),
+        _Panel("Failed requests", ((_failed(), "{{instance}}"),), "percentunit", errors),
+        _Panel("Rows not durable yet", ((f"prediction_log_pending_rows{{{_MINE}}}", "{{instance}}"),), "short"),
+        _Panel(
+            "Rows never logged",
+            ((f"increase(prediction_log_dropped_rows_total{{{_MINE}}}[5m])", "{{instance}}"),),
+            "short",
+        ),
+        _Panel("Feature store by route", ((_features(), "{{route}} {{status}}"),), "reqps"),
+        _Panel("Features that history does not confirm", ((skew, "{{feature}}"),), "percentunit"),
+        _Panel(
+            "Model by server", ((f"model_info{{{_MINE}}}", "{{instance}} {{version}}"),), "none", kind="table", width=12
+        ),
+        _Panel("Up since", ((f"uptime_seconds{{{_MINE}}}", "{{instance}}"),), "s", kind="stat", width=12),
+    ]
+
+
+def _limit(site: Site) -> float:
+    return site.latency_limit_ms / 1000
+
+
+def _failed() -> str:
+    errors, requests = (
+        f"rate({name}{{{_MINE}}}[$__rate_interval])" for name in ("prediction_errors_total", "requests_total")
+    )
+    return f"sum by (instance) ({errors}) / sum by (instance) ({requests})"
+
+
+def _features() -> str:
+    return f"sum by (route, status) (rate(feature_requests_total{{{_MINE}}}[$__rate_interval]))"
+
+
+def dashboard(site: Site, datasource: str) -> dict[str, Any]:
+    """Return the dashboard as Grafana's JSON (schema 39); *datasource* is the uid of Prometheus there."""
+    source = {"type": "prometheus", "uid": datasource}
+    return {
+        "title": f"Orita: {site.system}",
+        "description": f"{MARK} from orita.yaml. A copy may be changed; this one is replaced.",
+        "uid": f"orita-{site.system}"[:40],
+        "tags": ["orita"],
+        "schemaVersion": 39,
+        "version": 1,
+        "editable": False,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "timezone": "utc",
+        "templating": {"list": []},
+        "annotations": {"list": []},
+        "panels": _placed(_panels(site), source),
+    }
+
+
+def _placed(panels: list[_Panel], source: dict[str, str]) -> list[dict[str, Any]]:
+    placed, x, y = [], 0, 0
+    for number, panel in enumerate(panels, 1):
+        if x + panel.width > _COLUMNS:
+            x, y = 0, y + _HEIGHT
+        placed.append(_drawn(panel, number, {"x": x, "y": y, "w": panel.width, "h": _HEIGHT}, source))
+        x += panel.width
+    return placed
+
+
+def _drawn(panel: _Panel, number: int, place: dict[str, int], source: dict[str, str]) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if panel.limit is not None:
+        steps.append({"color": "red", "value": panel.limit})
+    at_once = panel.kind == "table"
+    defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
+    if panel.kind == "timeseries" and panel.limit is not None:
+        defaults["custom"] = {"thresholdsStyle": {"mode": "line"}}
+    return {
+        "id": number,
+        "title": panel.title,
+        "type": panel.kind,
+        "datasource": source,
+        "gridPos": place,
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "targets": [
+            {
+                "refId": chr(ord("A") + n),
+                "datasource": source,
+                "expr": expression,
+                "legendFormat": legend,
+                "instant": at_once,
+                "range": not at_once,
+                **({"format": "table"} if at_once else {}),
+            }
+            for n, (expression, legend) in enumerate(panel.queries)
+        ],
+    }

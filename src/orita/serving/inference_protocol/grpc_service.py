@@ -1,0 +1,187 @@
+"""The Open Inference Protocol over gRPC: ``inference.GRPCInferenceService``, as ``proto/open_inference.proto`` has it.
+
+The specification: https://github.com/kserve/open-inference-protocol, ``specification/protocol/inference_grpc.md``. This
+module needs the extra ``grpc``; `orita.core.extras.require` it before importing.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from orita.core.errors import UserError
+from orita.core.version import VERSION
+from orita.serving.inference_protocol.asking import Asking
+from orita.serving.inference_protocol.inference import PLATFORM, TensorMetadata, outputs_of
+from orita.serving.inference_protocol.models import ModelSource
+from orita.serving.inference_protocol.proto import open_inference_pb2 as pb
+from orita.serving.inference_protocol.routes import SERVER_NAME
+from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_values, to_bytes
+from orita.serving.refusal import Refused, internal_error
+
+__all__ = ["SERVICE", "GrpcInference"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+SERVICE = "inference.GRPCInferenceService"
+
+_CONTENTS = {"FP32": "fp32_contents", "FP64": "fp64_contents", "INT64": "int64_contents", "BYTES": "bytes_contents"}
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+
+Answer = Callable[[Any], Awaitable[Any]]
+
+
+class GrpcInference:
+    """Answers the protocol on a port of its own, in the event loop that starts it.
+
+    Args:
+        source: which models there are.
+        max_message: the longest request, in bytes.
+
+    Attributes:
+        requests: how often which method ended with which gRPC status.
+    """
+
+    def __init__(self, source: ModelSource, *, max_message: int) -> None:
+        self._asking = Asking(source)
+        self._options = [("grpc.max_receive_message_length", max_message), ("grpc.so_reuseport", 0)]
+        self._server: Any = None
+        self.requests: Counter[tuple[str, str]] = Counter()
+
+    async def start(self, address: str) -> int:
+        """Listen on *address*, such as ``127.0.0.1:8081`` (port 0: a free one), without TLS; return the port.
+
+        Raises:
+            UserError: the address is taken or not ours.
+        """
+        self._server = grpc.aio.server(options=self._options)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, self._handlers()),))
+        try:
+            port: int = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise UserError(
+                f"cannot listen on {address} for gRPC: stop what listens there, or choose another address."
+            ) from None
+        await self._server.start()
+        return port
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more calls, give those under way *seconds* to end, and stop."""
+        if self._server is not None:
+            await self._server.stop(seconds)
+
+    def _handlers(self) -> dict[str, Any]:
+        answers: dict[str, tuple[Any, Answer]] = {
+            "ServerLive": (pb.ServerLiveRequest, self._live),
+            "ServerReady": (pb.ServerReadyRequest, self._ready),
+            "ModelReady": (pb.ModelReadyRequest, self._model_ready),
+            "ServerMetadata": (pb.ServerMetadataRequest, self._server_metadata),
+            "ModelMetadata": (pb.ModelMetadataRequest, self._model_metadata),
+            "ModelInfer": (pb.ModelInferRequest, self._infer),
+        }
+        return {
+            name: grpc.unary_unary_rpc_method_handler(
+                self._guarded(name, answer),
+                request_deserializer=kind.FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
+            for name, (kind, answer) in answers.items()
+        }
+
+    def _guarded(self, name: str, answer: Answer) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def call(request: Any, context: Any) -> Any:
+            try:
+                found = await answer(request)
+            except Refused as refused:
+                failed = refused
+            except Exception as error:  # the edge: the caller gets a status, the log the trace
+                trace = "".join(traceback.format_exception(error))
+                _log.error("inference_failed", alert=True, method=name, error=repr(error), trace=trace)
+                failed = internal_error()
+            else:
+                self.requests[name, "OK"] += 1
+                return found
+            code = _CODES.get(failed.status, grpc.StatusCode.INTERNAL)
+            self.requests[name, code.name] += 1
+            return await context.abort(code, failed.message)
+
+        return call
+
+    async def _live(self, _: Any) -> Any:
+        return pb.ServerLiveResponse(live=True)
+
+    async def _ready(self, _: Any) -> Any:
+        return pb.ServerReadyResponse(ready=self._asking.source.ready)
+
+    async def _model_ready(self, request: Any) -> Any:
+        return pb.ModelReadyResponse(ready=await self._asking.is_ready(request.name, request.version or None))
+
+    async def _server_metadata(self, _: Any) -> Any:
+        return pb.ServerMetadataResponse(name=SERVER_NAME, version=VERSION)  # binary data is gRPC's own, no extension
+
+    async def _model_metadata(self, request: Any) -> Any:
+        package = await self._asking.model(request.name, request.version or None)
+        return pb.ModelMetadataResponse(
+            name=request.name,
+            versions=self._asking.versions(request.name),
+            platform=PLATFORM,
+            inputs=[_described(tensor) for tensor in await self._asking.inputs(package)],
+            outputs=[_described(tensor) for tensor in outputs_of(package)],
+        )
+
+    async def _infer(self, request: Any) -> Any:
+        package = await self._asking.model(request.model_name, request.model_version or None)
+        wanted = [output.name for output in request.outputs]
+        outputs = await self._asking.answer(package, _inputs(request), wanted)
+        answer = pb.ModelInferResponse(model_name=request.model_name, model_version=package.version, id=request.id)
+        for tensor in outputs:
+            told = answer.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+            if request.raw_input_contents:
+                answer.raw_output_contents.append(to_bytes(tensor))
+            else:
+                getattr(told.contents, _CONTENTS[tensor.datatype]).extend(tensor.values_E.tolist())
+        return answer
+
+
+def _described(tensor: TensorMetadata) -> Any:
+    return pb.ModelMetadataResponse.TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+
+
+def _inputs(request: Any) -> list[Tensor]:
+    raw = request.raw_input_contents
+    if not raw:
+        return [_typed(one) for one in request.inputs]
+    if len(raw) != len(request.inputs) or any(one.HasField("contents") for one in request.inputs):
+        message = (
+            f"raw_input_contents has {len(raw)} tensors for {len(request.inputs)} inputs: give one an input, in their "
+            "order, and no contents beside them."
+        )
+        raise Refused(400, "invalid_value", message)
+    return [from_bytes(one.name, one.datatype, one.shape, data) for one, data in zip(request.inputs, raw, strict=True)]
+
+
+def _typed(one: Any) -> Tensor:
+    """Return an input whose elements are in the field of its datatype."""
+    field = _CONTENTS.get(one.datatype, "bytes_contents")  # of another datatype: refused below
+    values = list(getattr(one.contents, field))
+    others = [other.name for other, _ in one.contents.ListFields() if other.name != field]
+    if others and one.datatype in _CONTENTS:
+        message = f"input {one.name!r} is {one.datatype} and has {others[0]}: give {field} alone."
+        raise Refused(400, "invalid_value", message)
+    if field == "bytes_contents":
+        try:
+            values = [value.decode() for value in values]
+        except UnicodeDecodeError:
+            raise Refused(400, "invalid_value", f"input {one.name!r} has an element that is not UTF-8.") from None
+    return from_values(one.name, one.datatype, one.shape, values)

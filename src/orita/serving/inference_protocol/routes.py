@@ -1,0 +1,208 @@
+"""``/v2``: the Open Inference Protocol over REST, as routes for a Starlette router.
+
+The specification: https://github.com/kserve/open-inference-protocol, ``specification/protocol/inference_rest.md``; for
+binary data, https://github.com/triton-inference-server/server, ``docs/protocol/extension_binary_data.md``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from orita.core.ids import uuid7
+from orita.core.version import VERSION
+from orita.serving.body import read_body
+from orita.serving.decoding import check_request_id
+from orita.serving.inference_protocol.asking import Asking
+from orita.serving.inference_protocol.inference import PLATFORM, outputs_of
+from orita.serving.inference_protocol.messages import (
+    InferenceError,
+    ModelMetadata,
+    ModelReady,
+    ServerHealth,
+    ServerMetadata,
+    TensorDescription,
+    answered,
+    decoded,
+)
+from orita.serving.inference_protocol.models import ModelSource
+from orita.serving.refusal import Refused, internal_error
+
+__all__ = ["EXTENSIONS", "JSON_LENGTH", "SERVER_NAME", "InferenceRoutes"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+SERVER_NAME = "orita"
+EXTENSIONS = ("binary_tensor_data",)
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+_JSON_LENGTH = JSON_LENGTH.lower().encode()
+_JSON, _BINARY = b"application/json", b"application/octet-stream"
+
+Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
+"""Status, body, and headers beside its type and length."""
+
+
+class InferenceRoutes:
+    """Answers the protocol.
+
+    Args:
+        source: which models there are.
+        max_body: the longest body, in bytes.
+
+    Attributes:
+        requests: how often which route was answered with which HTTP status.
+    """
+
+    def __init__(self, source: ModelSource, *, max_body: int) -> None:
+        self._asking = Asking(source)
+        self._max_body = max_body
+        self.requests: Counter[tuple[str, int]] = Counter()
+        model, one = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+        gets: list[tuple[str, str, Callable[[Request], Awaitable[tuple[msgspec.Struct, int]]]]] = [
+            ("server", "/v2", self._server),
+            ("server", "/v2/", self._server),
+            ("live", "/v2/health/live", self._live),
+            ("ready", "/v2/health/ready", self._ready),
+            *(("model_ready", f"{path}/ready", self._model_ready) for path in (model, one)),
+            *(("model", path, self._model) for path in (model, one)),
+        ]
+        named = [Route(f"{path}/infer", _Infer(self), methods=["POST"]) for path in (model, one)]
+        named += [Route(path, self._get(name, answer), methods=["GET"]) for name, path, answer in gets]
+        unknown = _Unknown(self, named)
+        self.routes = [*named, Route("/v2", unknown), Route("/v2/{rest:path}", unknown)]
+
+    def _get(
+        self, name: str, answer: Callable[[Request], Awaitable[tuple[msgspec.Struct, int]]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def get(request: Request) -> Response:
+            async def told() -> Answer:
+                content, status = await answer(request)
+                return status, msgspec.json.encode(content), []
+
+            status, content, headers = await self.guarded(name, request.scope, told)
+            return Response(content, status, {key.decode(): value.decode() for key, value in headers})
+
+        return get
+
+    async def guarded(self, name: str, scope: Scope, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return what *work* answers, or its refusal in the form of the protocol, with the request's id; count it."""
+        request_id = uuid7()
+        try:
+            given = next((value for key, value in scope["headers"] if key == b"x-request-id"), None)
+            request_id = check_request_id(given) if given is not None else request_id
+            status, content, headers = await work()
+        except Refused as refused:
+            status, content, headers = _error(refused)
+        except Exception as error:  # the edge: the caller gets the protocol's form, the log the trace
+            trace = "".join(traceback.format_exception(error))
+            _log.error("inference_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
+            status, content, headers = _error(internal_error())
+        self.requests[name, status] += 1
+        if not any(key == b"content-type" for key, _ in headers):
+            headers.append((b"content-type", _JSON))
+        headers.append((b"x-request-id", request_id.encode()))
+        return status, content, headers
+
+    async def infer(self, scope: Scope, receive: Receive) -> Answer:
+        """Return the answer to ``…/infer``.
+
+        Raises:
+            Refused: there is none.
+        """
+        body = await read_body(receive, scope["headers"], self._max_body)
+        if body is None:
+            return 499, b"", []  # the caller hung up; nobody reads this
+        parameters = scope["path_params"]
+        package = await self._asking.model(parameters["name"], parameters.get("version"))
+        request, inputs = decoded(body, _json_length(scope))
+        outputs = await self._asking.answer(package, inputs, [output.name for output in request.outputs])
+        content, json_bytes = answered(request, parameters["name"], package.version, outputs)
+        if json_bytes is None:
+            return 200, content, []
+        return 200, content, [(b"content-type", _BINARY), (_JSON_LENGTH, b"%d" % json_bytes)]
+
+    async def _server(self, _: Request) -> tuple[msgspec.Struct, int]:
+        return ServerMetadata(SERVER_NAME, VERSION, EXTENSIONS), 200
+
+    async def _live(self, _: Request) -> tuple[msgspec.Struct, int]:
+        return ServerHealth(live=True, ready=self._asking.source.ready), 200
+
+    async def _ready(self, _: Request) -> tuple[msgspec.Struct, int]:
+        ready = self._asking.source.ready
+        return ServerHealth(live=True, ready=ready), 200 if ready else 503
+
+    async def _model_ready(self, request: Request) -> tuple[msgspec.Struct, int]:
+        name = request.path_params["name"]
+        ready = await self._asking.is_ready(name, request.path_params.get("version"))
+        return ModelReady(name, ready), 200 if ready else 503
+
+    async def _model(self, request: Request) -> tuple[msgspec.Struct, int]:
+        name = request.path_params["name"]
+        package = await self._asking.model(name, request.path_params.get("version"))
+        inputs = [TensorDescription(*tensor) for tensor in await self._asking.inputs(package)]
+        outputs = [TensorDescription(*tensor) for tensor in outputs_of(package)]
+        return ModelMetadata(name, self._asking.versions(name), PLATFORM, inputs, outputs), 200
+
+
+class _Infer:
+    """``…/infer`` as an ASGI application of its own: no request object, no response object."""
+
+    def __init__(self, routes: InferenceRoutes) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._routes.guarded("infer", scope, partial(self._routes.infer, scope, receive))
+        await _send(send, answer)
+
+
+class _Unknown:
+    """Every other path below ``/v2``, and every other method: an error in the form of the protocol."""
+
+    def __init__(self, routes: InferenceRoutes, named: list[Route]) -> None:
+        self._routes, self._named = routes, named
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def refuse() -> Answer:
+            methods = {m for route in self._named if route.path_regex.match(scope["path"]) for m in route.methods or ()}
+            where = f"{scope['method']} {scope['path'][:200]}"
+            if not methods:
+                return _error(Refused(404, "not_found", f"{where}: the Open Inference Protocol has no such path."))
+            allowed = ", ".join(sorted(methods))
+            status, content, headers = _error(Refused(405, "method_not_allowed", f"{where}: allowed are {allowed}."))
+            return status, content, [*headers, (b"allow", allowed.encode())]
+
+        await _send(send, await self._routes.guarded("unknown", scope, refuse))
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    status, content, headers = answer
+    headers = [*headers, (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _error(refused: Refused) -> Answer:
+    headers = [] if refused.retry_after is None else [(b"retry-after", b"%d" % refused.retry_after)]
+    if refused.status == 413:
+        headers.append((b"connection", b"close"))  # what is left of the body is not worth reading
+    status = 400 if refused.status == 422 else refused.status  # the protocol knows no other for a wrong request
+    return status, msgspec.json.encode(InferenceError(refused.message)), headers
+
+
+def _json_length(scope: Scope) -> int | None:
+    value: bytes | None = next((value for name, value in scope["headers"] if name == _JSON_LENGTH), None)
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 18:
+        raise Refused(400, "invalid_value", f"{JSON_LENGTH} has the value {value[:40]!a}, no length.")
+    return int(value)

@@ -1,0 +1,1 @@
+"""Staying up: deadlines, admission, breakers and bulkheads, levels of degradation, and faults for drills."""

@@ -1,0 +1,108 @@
+"""Levels 3 and 4: the order of a published table of popularity, and a list from the configuration.
+
+A table is a Parquet file of ``item_id`` (integers or texts) and ``score`` (a click rate, 0 to 1), published beside a
+deployment, read once, and asked without any store:
+
+    write_popularity(path, item_ids, clicks_N, shown_N)
+    table = PopularityTable.read(path)
+    scores_N = table.scores(item_ids)
+
+Legend: N items, of the table or of one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orita.core.errors import UserError
+from orita.core.files import atomic_file
+
+__all__ = ["PopularityTable", "StaticList", "write_popularity"]
+
+_SMOOTHING = 20.0
+_PRIOR = b"orita.prior"
+
+Id = int | str
+Floats = npt.NDArray[np.float32]
+
+
+def write_popularity(
+    path: Path, item_ids: Sequence[Id], clicks_N: npt.NDArray[np.float64], shown_N: npt.NDArray[np.float64]
+) -> None:
+    """Write smoothed click rates to *path*: (clicks + 20 r) ÷ (shown + 20), r being the rate of all items together.
+
+    Args:
+        path: replaced as a whole, or not at all.
+        item_ids: N ids, each once, all integers or all texts.
+        clicks_N: how often each was clicked.
+        shown_N: how often each was shown; at least its clicks.
+
+    Raises:
+        UserError: lengths differ, an id is there twice, ids are of two kinds, or there are more clicks than showings.
+    """
+    if not len(item_ids) == len(clicks_N) == len(shown_N) or len(set(item_ids)) != len(item_ids):
+        raise UserError("a popularity table needs ids that are there once, each with its clicks and its showings.")
+    if len({type(item) for item in item_ids}) > 1:
+        raise UserError("a popularity table has item ids of two kinds: give integers or texts, not both.")
+    if not np.all((clicks_N >= 0) & (clicks_N <= shown_N)):
+        raise UserError("a popularity table needs 0 ≤ clicks ≤ showings for every item.")
+    prior = float(clicks_N.sum() / max(shown_N.sum(), 1.0))
+    scores_N = ((clicks_N + _SMOOTHING * prior) / (shown_N + _SMOOTHING)).astype(np.float32)
+    table = pa.table({"item_id": list(item_ids), "score": scores_N})
+    with atomic_file(path) as partial:
+        pq.write_table(table.replace_schema_metadata({_PRIOR: repr(prior).encode()}), partial)
+
+
+class PopularityTable:
+    """Scores items by how popular they are, whoever asks."""
+
+    def __init__(self, scores: dict[Id, float], prior: float) -> None:
+        self._scores = scores
+        self._prior = prior
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @classmethod
+    def read(cls, path: Path) -> PopularityTable:
+        """Return the table in *path*.
+
+        Raises:
+            UserError: there is none, or it is not one.
+        """
+        try:
+            table = pq.read_table(path)
+            scores = dict(zip(table["item_id"].to_pylist(), table["score"].to_pylist(), strict=True))
+            prior = float((table.schema.metadata or {})[_PRIOR])
+        except FileNotFoundError:
+            raise UserError(
+                f"{path} does not exist: publish a popularity table there, or leave the key empty."
+            ) from None
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+            raise UserError(f"{path} is no popularity table ({error}): publish it again.") from None
+        if not all(isinstance(score, float) and 0 <= score <= 1 for score in scores.values()):
+            raise UserError(f"{path} is no popularity table: its scores must be numbers from 0 to 1; publish it again.")
+        return cls(scores, prior)
+
+    def scores(self, item_ids: Sequence[Id]) -> Floats:
+        """Return ``scores_N``; an unknown item has the click rate of all items together."""
+        score, prior = self._scores.get, self._prior
+        return np.array([score(item, prior) for item in item_ids], np.float32)
+
+
+class StaticList:
+    """Puts the items of a list first, in its order, and leaves the others in the order asked."""
+
+    def __init__(self, item_ids: Sequence[Id]) -> None:
+        self._scores = {item: 1 - place / (len(item_ids) + 1) for place, item in enumerate(item_ids)}
+
+    def scores(self, item_ids: Sequence[Id]) -> Floats:
+        """Return ``scores_N``: from 1 downwards for the items of the list, 0 for others."""
+        score = self._scores.get
+        return np.array([score(item, 0.0) for item in item_ids], np.float32)

@@ -1,0 +1,89 @@
+"""Guards around what answers a prediction: the store of features and the model, each with a breaker and a bulkhead.
+
+    features = GuardedFeatures(features, Guard("store", config.store, clock))
+    load = guarded_loader(load, lambda: Guard("model", config.model, clock))
+
+A guard is called by one thread. So a model has a guard of its own: it is tried by the thread that loads it before it
+answers, and a broken one must not close the door on the one before. A broker is called from threads: guard the wait
+for it on the event loop, ``await broker.run(lambda: anyio.to_thread.run_sync(push), timeout=…)``.
+
+Legend: N items of one request, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.features.schema import FeatureSchema
+from orita.serving.protocols import FeatureReader, FeatureSource, PackageLoader, ScoringPackage
+from orita.serving.resilience.guard import Guard
+
+__all__ = ["GuardedFeatures", "GuardedPackage", "guarded_loader"]
+
+Id = int | str
+
+
+class GuardedFeatures:
+    """A `FeatureSource` whose readers are called through a guard, which all of them share: they read one store."""
+
+    def __init__(self, features: FeatureSource, guard: Guard) -> None:
+        self._features, self._guard = features, guard
+
+    def reader(self, schema: FeatureSchema, /) -> FeatureReader:
+        """Return a reader for *schema*."""
+        return _GuardedReader(self._features.reader(schema), self._guard)
+
+    def refresh(self) -> bool:
+        """Take up what was published since; called by the follower's thread, and not guarded."""
+        return self._features.refresh()
+
+
+class _GuardedReader:
+    def __init__(self, reader: FeatureReader, guard: Guard) -> None:
+        self._matrix, self._guard = reader.matrix, guard
+
+    def matrix(
+        self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int, /
+    ) -> npt.NDArray[np.float32]:
+        return self._guard.call(self._matrix, user_id, item_ids, context, at)
+
+
+class GuardedPackage:
+    """A package whose `score_user` is called through a guard; all else is the package's own.
+
+    Attributes:
+        guard: of this package alone.
+    """
+
+    def __init__(self, package: ScoringPackage, guard: Guard) -> None:
+        self._package, self._score_user, self.guard = package, package.score_user, guard
+        # Read for every request: found here they cost nothing, asked of the package by name they would.
+        self.version, self.schema = package.version, package.schema
+        self.metadata, self.extra = package.metadata, package.extra
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._package, name)
+
+    def check_sample(self) -> None:
+        """Raise `UserError` unless the package scores its own sample as it did when it was written."""
+        self._package.check_sample()
+
+    def score_user(
+        self, user_id: Id, item_ids: Sequence[Id], x_NF: npt.NDArray[np.float32], /
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N``; see the protocol."""
+        return self.guard.call(self._score_user, user_id, item_ids, x_NF)
+
+
+def guarded_loader(load: PackageLoader, make_guard: Callable[[], Guard]) -> PackageLoader:
+    """Return a loader whose packages score through a guard each, which *make_guard* makes."""
+
+    def load_guarded(folder: Path) -> ScoringPackage:
+        return GuardedPackage(load(folder), make_guard())
+
+    return load_guarded

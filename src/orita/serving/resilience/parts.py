@@ -1,0 +1,171 @@
+"""The parts of a server that keep it up, made from one section of the configuration.
+
+    parts = build_parts(config.resilience, clock)
+    features = GuardedFeatures(features, parts.store)
+    ladder = parts.ladder(full)                    # full: the features and the model, as before
+                                                   # for a request, once its body is there:
+    deadline = parts.deadlines.read(timeout_ms, grpc_timeout, arrived)
+    priority = parts.priorities.read(header, Priority.NORMAL)
+    parts.turnstile.go(priority, deadline, arrived, answer, refuse, transport.is_closing)
+
+    def answer():                                  # its turn has come
+        labelled = ladder.answer(asked, deadline)
+        if labelled.level is Level.FULL:
+            parts.last_good.remember(asked.user_id, asked.item_ids, labelled.value.scores_N)
+
+Legend: N items of one request, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from orita.core.clock import Clock
+from orita.core.config import Section
+from orita.serving.resilience.admission import Admission, AdmissionConfig
+from orita.serving.resilience.deadline import DeadlineConfig, Deadlines
+from orita.serving.resilience.fallbacks import PopularityTable, StaticList
+from orita.serving.resilience.guard import Guard, GuardConfig, GuardState
+from orita.serving.resilience.ladder import Ladder, Level, Rung
+from orita.serving.resilience.last_good import LastGood, LastGoodConfig
+from orita.serving.resilience.limit import BudgetLimit
+from orita.serving.resilience.priority import Priorities, PriorityConfig
+from orita.serving.resilience.retry_after import RetryAfter
+from orita.serving.resilience.turnstile import Turnstile
+
+__all__ = ["Parts", "Question", "ResilienceConfig", "Scored", "build_parts"]
+
+Id = int | str
+Floats = npt.NDArray[np.float32]
+
+
+class ResilienceConfig(Section):
+    """How a server stays up.
+
+    Attributes:
+        deadline: how long a request may take.
+        priority: whose requests go first.
+        admission: how many requests are let in.
+        store, model, broker: when each of them is left alone.
+        ping_seconds: between two attempts to reach a store that is left alone.
+        last_good: what is remembered for level 2.
+        popularity: the table of level 3 (see `write_popularity`); null: there is no level 3.
+        static_items: the items of level 4, the best first.
+    """
+
+    deadline: DeadlineConfig = DeadlineConfig()
+    priority: PriorityConfig = PriorityConfig()
+    admission: AdmissionConfig = AdmissionConfig()
+    store: GuardConfig = GuardConfig()
+    model: GuardConfig = GuardConfig()
+    broker: GuardConfig = GuardConfig()
+    ping_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    last_good: LastGoodConfig = LastGoodConfig()
+    popularity: Path | None = None
+    static_items: tuple[int | str, ...] = ()
+
+
+class Question(Protocol):
+    """What the levels need of a request; `orita.serving.requests.Asked` is one."""
+
+    @property
+    def user_id(self) -> Id:
+        """Who asks."""
+        ...
+
+    @property
+    def item_ids(self) -> Sequence[Id]:
+        """What is to be ranked."""
+        ...
+
+
+class Scored(msgspec.Struct, frozen=True, gc=False):
+    """What a level says.
+
+    Attributes:
+        scores_N: float32, in the order of the items asked.
+        x_NF: the features that they come from, float32; None below level 1.
+        age: seconds since the scores were computed, at most; 0 for level 1 and for lists.
+    """
+
+    scores_N: Floats
+    x_NF: Floats | None = None
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What keeps one server up.
+
+    Attributes:
+        clock: the time.
+        deadlines, priorities: of requests, from their headers.
+        turnstile: the door of the event loop.
+        store, broker: their guards; a model has one of its own (`guarded_loader`).
+        last_good: level 2.
+        popularity: level 3, None where no table is configured.
+        static: level 4.
+    """
+
+    clock: Clock
+    deadlines: Deadlines
+    priorities: Priorities
+    turnstile: Turnstile
+    store: Guard
+    broker: Guard
+    last_good: LastGood
+    popularity: PopularityTable | None
+    static: StaticList
+
+    @property
+    def states(self) -> tuple[GuardState, ...]:
+        """What metrics and health tell of the dependencies."""
+        return self.store.state, self.broker.state
+
+    def ladder(self, full: Callable[[Question], Scored]) -> Ladder[Question, Scored]:
+        """Return the four levels, *full* being the first; the last one always has an answer."""
+        popularity, static = self.popularity, self.static
+        rungs: list[Rung[Question, Scored]] = [
+            Rung(Level.FULL, "model", full),
+            Rung(Level.LAST_GOOD, "last_good", self._remembered),
+            Rung(Level.STATIC, "static", lambda question: Scored(static.scores(question.item_ids))),
+        ]
+        if popularity is not None:
+            rungs.insert(
+                2, Rung(Level.RULES, "popularity", lambda question: Scored(popularity.scores(question.item_ids)))
+            )
+        return Ladder(rungs, self.clock)
+
+    def _remembered(self, question: Question) -> Scored | None:
+        recalled = self.last_good.recall(question.user_id, question.item_ids)
+        return None if recalled is None else Scored(recalled.scores_N, None, recalled.age)
+
+
+def build_parts(config: ResilienceConfig, clock: Clock) -> Parts:
+    """Return the parts that *config* describes.
+
+    Raises:
+        UserError: the popularity table is not there, or is none.
+    """
+    door = config.admission
+    limit = BudgetLimit(door.wait_ms / 1000, least=door.least, most=door.most)
+    admission = Admission(limit, retry_after=RetryAfter(most=door.retry_after_seconds))
+    return Parts(
+        clock=clock,
+        deadlines=Deadlines(config.deadline),
+        priorities=Priorities(config.priority),
+        turnstile=Turnstile(admission, clock),
+        store=Guard("store", config.store, clock),
+        broker=Guard("broker", config.broker, clock),
+        last_good=LastGood(config.last_good, clock),
+        popularity=PopularityTable.read(config.popularity) if config.popularity is not None else None,
+        static=StaticList(config.static_items),
+    )

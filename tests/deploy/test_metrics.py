@@ -1,0 +1,119 @@
+"""What rules and dashboards ask for, against what a real server says."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser
+from tests.deploy.sites import Replica, ask, replicas, site_of
+
+from orita.deploy import render
+from orita.deploy.image import HEALTH_CHECK
+from orita.monitoring.skew_report import FeatureSkew, SkewReport, write_skew
+
+_WORDS = {"sum", "count", "by", "on", "le", "or", "unless", "and", "vector", "rate", "increase", "topk"}
+_WORDS |= {"histogram_quantile"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A server that has answered one request, and has a skew report."""
+    with replicas(tmp_path_factory.mktemp("one"), count=1) as (started,):
+        found = FeatureSkew("item_ctr", 8, 2, 0.25, 0.5, None)
+        write_skew(started.home, SkewReport(8, (found,), {}, "feed", "v1.0.0", "2024-11-15T10:00:00+00:00"))
+        assert ask(started.port)[0] == 200
+        yield started
+
+
+def _expressions() -> dict[str, str]:
+    files = {file.path: file.text for file in render("prometheus", site_of())}
+    rules = yaml.safe_load(files["prometheus/rules/orita.yaml"])["groups"]
+    panels = json.loads(files["grafana/dashboards/orita.json"])["panels"]
+    asked = {rule.get("record", rule.get("alert")): rule["expr"] for group in rules for rule in group["rules"]}
+    for panel in panels:
+        for target in panel["targets"]:
+            asked[f"{panel['title']} {target['refId']}"] = target["expr"]
+    return asked
+
+
+def _names(expression: str) -> dict[str, set[str]]:
+    """Return the metrics of an expression, each with the labels that it is chosen by."""
+    grouped = re.compile(r"\b(?:by|on)\s*\([^)]*\)")
+    bare = grouped.sub("", expression)
+    found: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"([A-Za-z_:][\w:]*)(\{[^}]*\})?", re.sub(r"\[[^\]]*\]|\"[^\"]*\"", "", bare)):
+        if name not in _WORDS:
+            found.setdefault(name, set()).update(re.findall(r"(\w+)\s*=", labels))
+    return found
+
+
+def _families(server: Replica) -> list[Metric]:
+    connection = http.client.HTTPConnection(server.address, timeout=30)
+    connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return list(parser.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+def test_every_metric_is_one_that_a_server_exposes(server: Replica) -> None:
+    """Each metric of a rule or a dashboard is in a server's ``/metrics``, recorded by a rule, or Prometheus' own."""
+    families = _families(server)
+    exposed = {sample.name for family in families for sample in family.samples}
+    # A counter by label has no samples before its first event; its type stands there all the same.
+    exposed |= {f"{family.name}_total" for family in families if family.type == "counter"}
+    expressions = _expressions()
+    recorded = {name for name in expressions if ":" in name}
+    asked = {name: labels for expression in expressions.values() for name, labels in _names(expression).items()}
+    assert len(asked) > 12
+    assert {name: labels for name, labels in asked.items() if name not in exposed | recorded | {"up"}} == {}
+    assert {label for labels in asked.values() for label in labels} == {"job"}, "labels that Prometheus itself adds"
+
+
+def test_what_panels_group_by_is_a_label_of_the_metric(server: Replica) -> None:
+    """The labels that alerts and panels group by or show are those of the metric, or Prometheus' own."""
+    labels: set[str] = {label for family in _families(server) for sample in family.samples for label in sample.labels}
+    labels |= {"instance", "job", "route"}  # the last of feature_requests, which this server was not asked for
+    grouped = {
+        label.strip()
+        for expression in _expressions().values()
+        for found in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression)
+        for label in found.split(",")
+    }
+    assert grouped <= labels
+
+
+def test_panels_do_not_overlap() -> None:
+    """Every panel has a place of its own within 24 columns, and a title."""
+    drawn: dict[str, Any] = json.loads(
+        next(f.text for f in render("prometheus", site_of()) if f.path.endswith(".json"))
+    )
+    taken: set[tuple[int, int]] = set()
+    for panel in drawn["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert panel["title"] and not cells & taken and max(x for x, _ in cells) < 24
+        taken |= cells
+    assert len({panel["id"] for panel in drawn["panels"]}) == len(drawn["panels"])
+
+
+def test_probes_ask_for_paths_that_exist(server: Replica) -> None:
+    """What Kubernetes and Docker ask a server for is answered with 200 by one that is well."""
+    spec = next(yaml.safe_load(f.text) for f in render("kubernetes", site_of(redis=True)) if "deployment" in f.path)
+    (container,) = spec["spec"]["template"]["spec"]["containers"]
+    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    paths |= set(re.findall(r"/health\w*(?:/\w+)?", HEALTH_CHECK[-1]))
+    assert paths == {"/health/live", "/health/ready"}
+    statuses = {}
+    for path in paths:
+        connection = http.client.HTTPConnection(server.address, timeout=30)
+        connection.request("GET", path)
+        statuses[path] = connection.getresponse().status
+        connection.close()
+    assert statuses == {"/health/live": 200, "/health/ready": 200}
