@@ -61,10 +61,13 @@ def make_home(home: Path) -> None:
 
 def export_for_peers(home: Path, folder: Path, seed: int = 0) -> str:
     """Write the champion as peers want it; return its version and type."""
+    from orita.control.deployments import Deployments
     from orita.project import open_project
 
     project = open_project(folder, home=home)
-    package = project.package("champion")
+    deployed = Deployments(project.home.control_db).current(project.system.name)
+    assert deployed is not None, f"{home} has no champion"
+    package = project.load_package(project.home.packages / project.system.name / deployed.version)
     rng = np.random.default_rng(seed)
     x_NF = project.examples("val").select(*package.schema.names).x_NF
     np.save(folder / "features.npy", x_NF[rng.integers(0, len(x_NF), 1 + max(_WORLD.values()))[:50_000]])
@@ -162,7 +165,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as peers:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         home = options.home or folder / "home"
         if not options.home:
@@ -175,12 +178,16 @@ def main() -> None:
         }
         if options.bentoml:
             commands[BENTOML] = [options.bentoml, str(Path(__file__).parent / "peers" / "bento.py"), str(folder)]
-        servers = [stack.enter_context(started(n, command, pin=options.pin)) for n, command in commands.items()]
+        servers = [
+            (stack if name == ORITA else peers).enter_context(started(name, command, pin=options.pin))
+            for name, command in commands.items()
+        ]
         requests = made_requests(options.candidates)
         everything = os.sched_getaffinity(0)
         if options.pin:
             os.sched_setaffinity(0, {max(everything)})
         rates, cpu_us = uvloop.run(in_turns(servers, requests, options))
+        peers.close()  # nobody is beside it while its latency is measured
         paced = uvloop.run(at_a_rate(servers[0], requests, options))
         os.sched_setaffinity(0, everything)
     ratio = {

@@ -128,7 +128,7 @@ class _Reader:
         self.looks += 1
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_one_view_through_kills(home: Home, deploy: Callable[..., None], kills: int) -> None:
     """Through kill -9 at random moments under load each look sees all that was there, once; answers have no hole.
 

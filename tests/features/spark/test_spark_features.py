@@ -110,6 +110,7 @@ def test_no_case_is_left_out() -> None:
         assert sum(map(len, united.expected)) == sum(map(len, rows)) > 0
 
 
+@pytest.mark.slow
 def test_rows_may_see_what_had_happened_but_was_not_known(session: SparkSession) -> None:
     """As of event time, for a few of the features: what the others need is not computed, nor asked of the rows."""
     plan, tables = roles_plan(), transfer_tables()

@@ -151,6 +151,7 @@ def check_kills(workspace: Workspace, folder: Path, kills: int, rows: int, seed:
     assert all_of(folder / "out") == all_of(folder / "whole")
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on(served: Workspace, tmp_path: Path) -> None:
     """After ``kill -9`` the same command does the rest, and the folder is that of an undisturbed run, to the byte."""
     check_kills(served, tmp_path, 1, 320, random.randrange(1000))
