@@ -183,22 +183,6 @@ def test_a_real_store_behind_the_routes(tmp_path: Path) -> None:
             ((name, value),) = wrong.items()
             answer = client.post(f"{PREFIX}/offline", json={"rows": [row | wrong]})
             refused(answer, 422, "invalid_value", "row 0", name, value)
-        mixed = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [100, "101"]})
-        assert [row["item_id"] for row in mixed.json()["data"]["rows"]] == [100, 101]
-        several = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [[100, 1]]})
-        refused(several, 422, "invalid_value", "(100, 1)", "whole numbers or texts")
-        for wrong in ({"user_id": "x"}, {"timestamp": "0001-01-01T00:00:00+14:00"}):
-            ((name, value),) = wrong.items()
-            answer = client.post(f"{PREFIX}/offline", json={"rows": [row | wrong]})
-            refused(answer, 422, "invalid_value", "row 0", name, value)
-        mixed = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [100, "101"]})
-        assert [row["item_id"] for row in mixed.json()["data"]["rows"]] == [100, 101]
-        several = client.post(f"{PREFIX}/online", json=asked | {"item_ids": [[100, 1]]})
-        refused(several, 422, "invalid_value", "(100, 1)", "whole numbers or texts")
-        for wrong in ({"user_id": "x"}, {"timestamp": "0001-01-01T00:00:00+14:00"}):
-            ((name, value),) = wrong.items()
-            answer = client.post(f"{PREFIX}/offline", json={"rows": [row | wrong]})
-            refused(answer, 422, "invalid_value", "row 0", name, value)
         unknown = client.post(f"{PREFIX}/online", json=asked | {"features": ["user_click"]})
         refused(unknown, 422, "not_found", "'user_click'", "'user_clicks'")
 

@@ -10,6 +10,7 @@ import pytest
 from tests.features.online.test_prepared_items import Opened
 from tests.features.state.keeping import ITEM, MINUTE, PAID, USER, Kept, plan_with
 
+from orita.core.errors import UserError
 from orita.features.online.reader import OnlineReader
 from orita.features.plan import Plan
 from orita.features.stores.lmdb import LmdbStore
@@ -63,6 +64,15 @@ def test_whatever_ids_are(tmp_path: Path, kind: str) -> None:
         x_NF = quick.values(1, asked, {}, 9 * MINUTE)
         np.testing.assert_array_equal(x_NF, plain.values(1, asked, {}, 9 * MINUTE))
     assert quick.values(1, items, {}, 9 * MINUTE)[:, 2].tolist() == list(range(1, len(items) + 1))
+
+
+def test_an_id_of_several_parts_where_there_is_one(tmp_path: Path) -> None:
+    """A list for a user whose id has one part gets the sentence that it gets where no pairs are known."""
+    kept = Kept(PLAN)
+    kept.count([{"user_id": 1, "item_id": 1}])
+    for reader in opened(tmp_path, kept, PLAN):
+        with pytest.raises(UserError, match=r"the id \[1, 2\] is none"):
+            reader.values([1, 2], [1], {}, 9 * MINUTE)
 
 
 def test_what_is_chosen_is_of_the_same_read(tmp_path: Path) -> None:

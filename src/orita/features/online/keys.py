@@ -24,7 +24,7 @@ from orita.features.keys import encode_id, id_kind, integer_bytes, keys_behind
 from orita.features.plan import Plan
 from orita.features.state.layout import row_prefix
 
-__all__ = ["Id", "Items", "RequestKeys"]
+__all__ = ["Id", "Items", "RequestKeys", "hashable"]
 
 Id = int | str | tuple[int | str, ...] | list[int | str]
 """An id: of an entity with a key of several columns, a part for each; JSON has lists for tuples."""
@@ -181,7 +181,7 @@ def _each(entity: Entity, string_ids: Collection[str]) -> Callable[[Sequence[Id]
                 return Items(ids, np.frombuffer(array("q", cast("Sequence[int]", ids)), np.int64))
             except OverflowError:
                 pass  # the sentence is that of one id
-        return Items([_hashable(each) for each in ids], None, [encode(each) for each in ids])
+        return Items([hashable(each) for each in ids], None, [encode(each) for each in ids])
 
     return items
 
@@ -211,7 +211,7 @@ def _column(ids: Sequence[object], *, text: bool) -> pa.Array:
     return pa.array(texts if text or None in numbers else numbers)
 
 
-def _hashable(value: Id) -> Id:
+def hashable(value: Id) -> Id:
     """Return an id of several parts as a tuple."""
     return tuple(value) if isinstance(value, list) else value
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from orita.features.keys import decoded_id
-from orita.features.online.keys import Id, Items, RequestKeys
+from orita.features.online.keys import Id, Items, RequestKeys, hashable
 from orita.features.online.prepared_items import MOST, Looked, PreparedItems
 from orita.features.plan import Plan
 from orita.features.state.journal import TURN, turn_of
@@ -92,7 +92,7 @@ class RequestRows:
         for _ in range(_TRIES if self._prepared else 0):
             looked = self._items.look(items)
             missing = items.at(looked.missing_M) if looked.missing_M else _NONE
-            under = None if self._pairs is None or user_id in self._many else self._pairs
+            under = None if self._pairs is None or hashable(user_id) in self._many else self._pairs
             keys = self._keys.of(user_id, items, items if self._expire else missing, context, under)
             read = self._read(self._wanted(keys, looked), items, under)
             if read is None:
@@ -146,7 +146,7 @@ class RequestRows:
         """Remember that a user has too many pairs to read them all."""
         if len(self._many) >= _USERS:
             self._many.clear()
-        self._many.add(user_id)
+        self._many.add(hashable(user_id))
 
     def _read(self, wanted: Keys, items: Items, under: int | None) -> _Read | None:
         """Read what is *wanted*, and of the read *under* what there is of *items*; None where a user has too many."""
