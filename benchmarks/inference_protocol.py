@@ -1,8 +1,8 @@
 """What does a request of the Open Inference Protocol cost? CPU of the server for one row and for 100, REST and gRPC.
 
 A two-tower network with ids is trained briefly on made-up clicks (seed 0), written as a package and served at ``/v2``
-by uvicorn with one worker, and by gRPC. A caller in another process, on another core where there are two, sends a
-request after another over one connection. CPU is what the operating system charged the server for the measured
+as ``orita serve`` does, with one worker, and by gRPC. A caller in another process, on another core where there are two,
+sends a request after another over one connection. CPU is what the operating system charged the server for the measured
 requests, all of HTTP included; latency is the caller's. Of many short rounds the least is told, since what else the
 machine does only adds. Beside it stand a route of the same server that answers a constant, and the model alone.
 
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -201,22 +202,28 @@ def serving(folder: Path) -> Iterator[Served]:
 
 async def serve(folder: Path) -> None:
     """Serve the package in *folder* by both protocols until the process is told to stop."""
+    from functools import partial
+
     import uvicorn
     from starlette.applications import Starlette
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from orita.serving.http_protocol import HttpLimits, ServingProtocol
     from orita.serving.inference_protocol.grpc_service import GrpcInference
     from orita.serving.inference_protocol.models import FixedModels
+    from orita.serving.inference_protocol.quick import QuickPaths
     from orita.serving.inference_protocol.routes import InferenceRoutes
 
     models = FixedModels({"feed": load_package(folder)})
     constant = Route("/bare", lambda _: Response(b"{}", media_type="application/json"), methods=["POST"])
-    app = Starlette(routes=[*InferenceRoutes(models, max_body=1024 * 1024).routes, constant])
+    routes = InferenceRoutes(models, max_body=1024 * 1024)
+    app = Starlette(routes=[*routes.routes, constant])
     listener = socket.create_server(("127.0.0.1", 0))
     port = await GrpcInference(models, max_message=1024 * 1024).start("127.0.0.1:0")
     print(listener.getsockname()[1], port, flush=True)
-    config = uvicorn.Config(app, http="httptools", ws="none", access_log=False, log_config=None, server_header=False)
+    http: Any = partial(ServingProtocol, quick=QuickPaths({}, routes, 1024), limits=HttpLimits())
+    config = uvicorn.Config(app, http=http, ws="none", access_log=False, log_config=None, server_header=False)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 

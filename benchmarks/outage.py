@@ -1,9 +1,9 @@
-"""What do requests notice of a store that stops, freezes, or is slow by 200 ms, for 30 seconds?
+"""What do requests notice of a store that stops, freezes, or is slow by 200 ms, for 30 seconds? The parts alone.
 
 A Redis of our own, requests every 10 ms with a deadline of 250 ms, on one event loop: features are read through a guard
 (reads wait 50 ms at most, 100 ms is slow, a ping every half second while the breaker is open), below it the last good
 scores and a static list. Told are the slowest answer, the levels, and the seconds from the end of the outage
-to the first of twenty answers in a row that are of level 1 again.
+to the first of twenty answers in a row that are of level 1 again. `benchmarks.served_outage` asks a real server.
 
     python -m benchmarks.outage      # last line: one JSON object
 """
@@ -150,13 +150,14 @@ def standing(guard: Guard, read: Callable[[list[bytes]], object], clock: SystemC
 
 
 class Server:
-    """A Redis on a free port, which can be killed, frozen and started again."""
+    """A Redis on a free port, which can be killed, frozen and started again; *durable*: with what it had."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *, durable: bool = False) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self._command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        self._command += ["--appendonly", "yes" if durable else "no"]
         self.config = RedisConfig(url=f"redis://127.0.0.1:{port}/0")
         self.start()
 

@@ -127,12 +127,14 @@ def test_every_error_code_is_documented() -> None:
     documented = {
         (status, code) for status, code in re.findall(r"^\| (\d+|other) \| `([a-z_]+)` \|", table, re.MULTILINE)
     }
-    source = "\n".join(file.read_text() for file in sorted((ROOT / "src/orita/serving").glob("*.py")))
+    serving = ROOT / "src/orita/serving"
+    source = "\n".join(file.read_text() for file in sorted([*serving.glob("*.py"), *serving.glob("jobs/*.py")]))
     raised = set(re.findall(r"Refused\(\s*(\d{3}),\s*\"([a-z_]+)\"", source))
     raised |= set(re.findall(r"(\d{3}): \"([a-z_]+)\"", source))
     assert raised <= documented
+    everything = "\n".join(file.read_text() for file in sorted(serving.rglob("*.py")))
     for _, code in documented:
-        assert f'"{code}"' in source, code
+        assert f'"{code}"' in everything, code
 
 
 def test_the_examples_in_python_run(capsys: pytest.CaptureFixture[str]) -> None:

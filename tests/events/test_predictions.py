@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +30,7 @@ from orita.events.prediction_segment import (
     encode_header,
     read_segment,
 )
+from orita.events.prediction_view import find_request
 from orita.events.predictions import export_csv, prediction_days, prediction_log, prediction_schema
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
@@ -94,8 +99,37 @@ def test_the_row_of_an_item(home: Home) -> None:
         "propensity": 1.0,
         "as_of": AT - timedelta(days=1),
         "system": "feed",
+        "level": 1,
+        "cached": False,
     }
     assert (second["item_id"], second["rank"], second["features"]) == ("1002", 2, {"a": 2.0, "b": 3.0})
+
+
+def test_an_answer_below_level_1(home: Home) -> None:
+    """It has no features, and whoever asks for what the model said does not get it; before and after conversion."""
+    below = msgspec.structs.replace(request(4, [5, 6]), features=b"", level=3)
+    path = segment(home, "2024-11-15-a", [request(3, [1]), below])
+    for _ in range(2):
+        rows = prediction_log(home, columns=["item_id", "level", "features"]).to_pylist()
+        assert [(row["item_id"], row["level"]) for row in rows] == [("1", 1), ("5", 3), ("6", 3)]
+        assert rows[1]["features"] == {"a": None, "b": None}
+        assert prediction_log(home, levels=(1,))["item_id"].to_pylist() == ["1"]
+        assert (find_request(home, "r4").level, find_request(home, "r3").level) == (3, 1)
+        if path.exists():
+            convert_segment(home, path)
+
+
+def test_rows_of_before_there_were_levels(home: Home) -> None:
+    """Files and frames that lack the columns are of level 1, and not cached."""
+    converted = convert_segment(home, segment(home, "2024-11-15-a", [request(1, [1])]))
+    assert converted is not None
+    pq.write_table(pq.ParquetFile(converted).read().drop_columns(["level", "cached"]), converted)
+    frame = msgspec.msgpack.encode(msgspec.structs.astuple(request(2, [2]))[:10])
+    path = segment(home, "2024-11-15-b", [])
+    path.write_bytes(path.read_bytes() + struct.pack("<II", len(frame), zlib.crc32(frame)) + frame)
+    rows = prediction_log(home, levels=(1,), columns=["item_id", "level", "cached"]).to_pylist()
+    assert rows == [{"item_id": item, "level": 1, "cached": False} for item in ("1", "2")]
+    assert find_request(home, "r1").level == find_request(home, "r2").level == 1
 
 
 def test_the_same_rows_before_and_after_conversion(home: Home) -> None:

@@ -38,8 +38,8 @@ def test_predict_answers_as_the_contract_says(client: AsgiClient) -> None:
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
-    assert list(body) == ["user_id", "predictions", "model_version", "latency_ms"]
-    assert (body["user_id"], body["model_version"]) == (123, "v1.0.0")
+    assert list(body) == ["user_id", "predictions", "model_version", "latency_ms", "level"]
+    assert (body["user_id"], body["model_version"], body["level"]) == (123, "v1.0.0", 1)
     assert {row["item_id"] for row in body["predictions"]} == {1001, 1002, 1003}
     assert [row["rank"] for row in body["predictions"]] == [1, 2, 3]
     scores = [row["score"] for row in body["predictions"]]
@@ -239,16 +239,27 @@ def test_without_a_model(make_app: Callable[..., FastAPI]) -> None:
 def test_a_model_that_fails(
     make_app: Callable[..., FastAPI], deploy: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a model does, the caller gets the documented error, and no detail of the server."""
+    """Whatever a model does, the caller gets an answer that says how good it is, and no detail of the server."""
     deploy("v1.0.0", fault="nan")
-    with AsgiClient(make_app()) as client:
+    with AsgiClient(make_app(resilience={"static_items": [1003]})) as client:
         answer = client.post("/predict", json=ASKED)
-        assert (answer.status, answer.json()["code"]) == (500, "model_failed")
+        assert (answer.status, answer.json()["level"], answer.json()["reason"]) == (200, 4, "failed")
+        assert [row["item_id"] for row in answer.json()["predictions"]] == [1003, 1001, 1002]
+        health = client.get("/health").json()
+        assert (health["status"], health["level"]) == ("degraded", 4)
         package_type = type(client.app.state.service.follower.champion.package)  # type: ignore[attr-defined]
         monkeypatch.setattr(package_type, "score_user", lambda *_: 1 / 0)
         answer = client.post("/predict", json=ASKED)
-        assert (answer.status, answer.json()["code"]) == (500, "internal_error")
+        assert (answer.status, answer.json()["level"]) == (200, 4)
         assert "division" not in answer.text
+
+
+def test_what_nobody_expected(client: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where even the levels fail, the caller gets the documented error, and no detail of the server."""
+    monkeypatch.setattr(type(client.app.state.service.predictor), "finished", lambda *_: 1 / 0)  # type: ignore[attr-defined]
+    answer = client.post("/predict", json=ASKED)
+    assert (answer.status, answer.json()["code"]) == (500, "internal_error")
+    assert "division" not in answer.text
 
 
 def test_probes(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> None:
@@ -285,12 +296,15 @@ def test_health(client: AsgiClient, clock: ManualClock) -> None:
         "uptime_seconds": 0.0,
         "last_prediction": None,
         "detail": None,
+        "level": None,
+        "dependencies": {"store": "CLOSED", "model": "CLOSED", "broker": "CLOSED"},
     }
     clock.advance(timedelta(seconds=90))
     client.post("/predict", json=ASKED)
     after = client.get("/health").json()
     assert after["uptime_seconds"] == 90.0
     assert after["last_prediction"] == "2024-11-15T10:31:30Z"
+    assert (after["status"], after["level"]) == ("ok", 1)
 
 
 def test_metrics_as_json(client: AsgiClient) -> None:
@@ -367,18 +381,18 @@ def test_config(client: AsgiClient, make_app: Callable[..., FastAPI]) -> None:
 def test_openapi_is_exact(client: AsgiClient) -> None:
     """The document names every endpoint, status and field, and each reference in it resolves."""
     document = client.get("/openapi.json").json()
-    assert {path for path in document["paths"] if not path.startswith("/v2")} == {
+    assert {path for path in document["paths"] if not path.startswith(("/v2", "/api/", "/graphql"))} == {
         "/predict", "/health", "/health/live", "/health/ready", "/metrics", "/config",
     }  # fmt: skip
     predict = document["paths"]["/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "413", "422", "500", "503"}
+    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "431", "500", "503", "504"}
     schemas = document["components"]["schemas"]
     request = schemas["PredictRequest"]
     assert request["required"] == ["user_id", "item_ids"]
     assert request["additionalProperties"] is False
     assert request["properties"]["item_ids"]["maxItems"] == 1000
     answer = client.post("/predict", json=ASKED).json()
-    assert list(schemas["PredictAnswer"]["properties"]) == list(answer)
+    assert list(schemas["PredictAnswer"]["properties"]) == [*answer, "reason", "cached", "outliers"]
     for reference in set(_references(document)):
         assert reference.removeprefix("#/components/schemas/") in schemas
 

@@ -2,92 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import closing
 
 import pytest
+from tests.serving.talking import BODY, Talk, request, served
 
-from orita.control.deployments import Deployments
 from orita.core.home import Home
-from orita.testing.serving import publish_line_package
 
-_SERVER = """
-import json, sys
-from pathlib import Path
-from orita.core.home import Home
-from orita.serving.app import create_app
-from orita.serving.config import ServingConfig
-from orita.serving.server import serve
-from orita.testing.serving import HashedFeatures, load_line_package
-config = ServingConfig(port=0, **json.loads(sys.argv[2]))
-app = create_app(Home(Path(sys.argv[1])), "feed", HashedFeatures(("item_ctr",)), config, load=load_line_package)
-serve(app, config, announce=lambda address: print(address.rpartition(":")[2], flush=True))
-"""
-_SETTINGS = {"max_header_bytes": 2048, "max_body_bytes": 4096, "request_seconds": 1, "max_connections": 12}
-_BODY = json.dumps({"user_id": 7, "item_ids": [1, 2, 3]}).encode()
-
-Answer = tuple[int, dict[str, str], Any]
-
-
-@contextmanager
-def _served(home: Home, **settings: float) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    publish_line_package(home, "feed", "v1.0.0", ("item_ctr",))
-    Deployments(home.control_db).deploy("feed", "v1.0.0", actor="test", reason="test")
-    command = [sys.executable, "-c", _SERVER, str(home.root), json.dumps({**_SETTINGS, **settings})]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            while not line.strip().isdigit():
-                assert line, "the server did not start"
-                line = process.stdout.readline()
-            yield int(line), process
-        finally:
-            process.kill()
+_LIMITS = {"max_header_bytes": 2048, "max_body_bytes": 4096, "request_seconds": 1, "max_connections": 12}
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where a server with narrow limits answers."""
-    with _served(Home(tmp_path_factory.mktemp("served"))) as (port, _):
+    with served(Home(tmp_path_factory.mktemp("served")), **_LIMITS) as (port, _):
         yield port
-
-
-class Talk:
-    """A connection, byte by byte."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._stream = self.socket.makefile("rb")
-
-    def close(self) -> None:
-        """Hang up."""
-        self._stream.close()
-        self.socket.close()
-
-    def send(self, content: bytes) -> None:
-        """Send *content* as it is."""
-        self.socket.sendall(content)
-
-    def answer(self) -> Answer:
-        """Return the next answer: status, headers, content as JSON."""
-        status = int(self._stream.readline().split()[1])
-        headers = {}
-        while (line := self._stream.readline().strip()) != b"":
-            name, _, value = line.decode().partition(": ")
-            headers[name] = value
-        return status, headers, json.loads(self._stream.read(int(headers["content-length"])))
-
-    def over(self) -> bool:
-        """Return whether the server has hung up."""
-        return self._stream.read(1) == b""
 
 
 @pytest.fixture
@@ -97,16 +29,9 @@ def talk(port: int) -> Iterator[Talk]:
         yield talk
 
 
-def _request(body: bytes = _BODY, *headers: str, path: str = "/predict", version: str = "1.1") -> bytes:
-    lines = [f"POST {path} HTTP/{version}", "Host: test", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
 def test_one_connection_has_many_requests(talk: Talk) -> None:
     """Answers come in the order of the requests, also where these came in one piece, or by both ways."""
-    asked = [
-        _request(_BODY, f"X-Request-Id: r{n}", path="/predict" if n % 3 else "/predict?way=long") for n in range(30)
-    ]
+    asked = [request(BODY, f"X-Request-Id: r{n}", path="/predict" if n % 3 else "/predict?way=long") for n in range(30)]
     talk.send(b"".join(asked))
     answers = [talk.answer() for _ in asked]
     assert [(status, headers["x-request-id"]) for status, headers, _ in answers] == [(200, f"r{n}") for n in range(30)]
@@ -115,16 +40,16 @@ def test_one_connection_has_many_requests(talk: Talk) -> None:
 
 def test_a_request_behind_another_way(talk: Talk) -> None:
     """A prediction that was pipelined behind a question of state is answered after it."""
-    talk.send(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n" + _request())
+    talk.send(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n" + request())
     assert "uptime_seconds" in talk.answer()[2]
     assert "predictions" in talk.answer()[2]
 
 
 def test_both_ways_answer_alike(talk: Talk) -> None:
     """The short way and ASGI have the same headers and the same predictions."""
-    talk.send(_request(_BODY, "X-Request-Id: same"))
+    talk.send(request(BODY, "X-Request-Id: same"))
     short = talk.answer()
-    talk.send(_request(_BODY, "X-Request-Id: same", path="/predict?"))
+    talk.send(request(BODY, "X-Request-Id: same", path="/predict?"))
     long = talk.answer()
     assert set(short[1]) == set(long[1])
     assert short[2]["predictions"] == long[2]["predictions"]
@@ -132,22 +57,22 @@ def test_both_ways_answer_alike(talk: Talk) -> None:
 
 def test_bodies_come_in_pieces(talk: Talk) -> None:
     """A body may come byte by byte, in chunks, or after "100 Continue"."""
-    for byte in _request():
+    for byte in request():
         talk.send(bytes([byte]))
     assert talk.answer()[0] == 200
-    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in _BODY) + b"0\r\n\r\n"
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
     talk.send(b"POST /predict HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     assert talk.answer()[0] == 200
-    talk.send(_request(_BODY, "Expect: 100-continue")[: -len(_BODY)])
+    talk.send(request(BODY, "Expect: 100-continue")[: -len(BODY)])
     assert talk.socket.recv(64) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    talk.send(_BODY)
+    talk.send(BODY)
     assert talk.answer()[0] == 200
 
 
 @pytest.mark.parametrize(("headers", "version"), [(("Connection: close",), "1.1"), ((), "1.0")])
-def test_the_last_request(talk: Talk, headers: tuple[str, ...], version: str) -> None:
+def test_the_lastrequest(talk: Talk, headers: tuple[str, ...], version: str) -> None:
     """Who wants no more, or speaks HTTP/1.0, gets an answer and the end."""
-    talk.send(_request(_BODY, *headers, version=version))
+    talk.send(request(BODY, *headers, version=version))
     status, told, _ = talk.answer()
     assert (status, told["connection"]) == (200, "close")
     assert talk.over()
@@ -156,15 +81,15 @@ def test_the_last_request(talk: Talk, headers: tuple[str, ...], version: str) ->
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
-        (_request(_BODY, "X-Long: " + "x" * 4000), 431, "headers_too_large"),
-        (_request(_BODY, *(f"X-{n}: x" for n in range(1000))), 431, "headers_too_large"),
-        (_request(_BODY, path="/predict?" + "x" * 4000), 431, "headers_too_large"),
+        (request(BODY, "X-Long: " + "x" * 4000), 431, "headers_too_large"),
+        (request(BODY, *(f"X-{n}: x" for n in range(1000))), 431, "headers_too_large"),
+        (request(BODY, path="/predict?" + "x" * 4000), 431, "headers_too_large"),
         (b"this is no request\r\n\r\n", 400, "invalid_http"),
         (b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "invalid_http"),
         (b"POST /predict HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n" + b"[" * 5000, 413, "body_too_large"),
         (b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1500\r\n" + b"[" * 5000, 413, "body_too_large"),
-        (_request(b"{" * 4096), 400, "invalid_json"),
-        (_request(_BODY, "X-Request-Id: no good"), 422, "invalid_request_id"),
+        (request(b"{" * 4096), 400, "invalid_json"),
+        (request(BODY, "X-Request-Id: no good"), 422, "invalid_request_id"),
     ],
 )
 def test_what_is_too_much_is_refused(talk: Talk, request_: bytes, status: int, code: str) -> None:
@@ -179,14 +104,14 @@ def test_what_is_too_much_is_refused(talk: Talk, request_: bytes, status: int, c
 def test_the_slow_are_not_waited_for(port: int) -> None:
     """Who does not begin, or does not end, gets 408 and the end; who has sent a request may wait with the next."""
     with closing(Talk(port)) as silent, closing(Talk(port)) as slow, closing(Talk(port)) as patient:
-        patient.send(_request())
+        patient.send(request())
         assert patient.answer()[0] == 200
-        slow.send(_request()[:-5])
+        slow.send(request()[:-5])
         for each in (silent, slow):
             status, _, answer = each.answer()
             assert (status, answer["code"]) == (408, "request_timeout")
             assert each.over()
-        patient.send(_request())
+        patient.send(request())
         assert patient.answer()[0] == 200
 
 
@@ -195,12 +120,12 @@ def test_too_many_connections(port: int) -> None:
     talks = [Talk(port) for _ in range(12)]
     try:
         for each in talks:
-            each.send(_request())
+            each.send(request())
             assert each.answer()[0] == 200
         with closing(Talk(port)) as one_more:
             status, headers, answer = one_more.answer()
             assert (status, answer["code"], headers["retry-after"]) == (503, "too_many_connections", "1")
-        talks[0].send(_request())
+        talks[0].send(request())
         assert talks[0].answer()[0] == 200
     finally:
         for each in talks:
@@ -213,16 +138,16 @@ def test_who_does_not_read_gets_no_more(port: int) -> None:
         deaf.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             for _ in range(10_000):
-                deaf.send(_request() * 100)
+                deaf.send(request() * 100)
         with closing(Talk(port)) as other:
-            other.send(_request())
+            other.send(request())
             assert other.answer()[0] == 200
 
 
 def test_a_stop_waits_for_the_request_under_way(home: Home) -> None:
     """A request of which a part is there when the server is stopped is answered, and told that it was the last."""
-    with _served(home) as (port, process), closing(Talk(port)) as talk:
-        whole = _request()
+    with served(home, **_LIMITS) as (port, process), closing(Talk(port)) as talk:
+        whole = request()
         talk.send(whole[:-5])
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
@@ -235,7 +160,7 @@ def test_a_stop_waits_for_the_request_under_way(home: Home) -> None:
 
 def test_a_server_that_is_to_stop_says_so_first(home: Home) -> None:
     """While it drains it answers, and tells whoever asks that it wants no more; a second signal ends it at once."""
-    with _served(home, drain_seconds=60) as (port, process), closing(Talk(port)) as talk:
+    with served(home, **_LIMITS, drain_seconds=60) as (port, process), closing(Talk(port)) as talk:
         ask = b"GET /health/ready HTTP/1.1\r\nHost: test\r\n\r\n"
         talk.send(ask)
         assert talk.answer()[0] == 200
@@ -246,7 +171,7 @@ def test_a_server_that_is_to_stop_says_so_first(home: Home) -> None:
             if status != 200:
                 break
         assert (status, told["status"]) == (503, "stopping")
-        talk.send(_request())
+        talk.send(request())
         assert talk.answer()[0] == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -22,6 +22,7 @@ def main() -> None:
         explain,
         feature_values,
         features,
+        jobs,
         learn,
         model_diff,
         model_lineage,

@@ -18,34 +18,36 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that answer; one that dies is started again.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer POST /predict with the champion until stopped; a new champion is taken up without a restart."""
-    from orita.serving.app import create_app
+    from orita.cli.served_project import served_project
     from orita.serving.server import serve as serve_app
+    from orita.serving.server import serve_with_workers
 
     settings = settings_of(context)
-    for key, value in (("host", host), ("port", port)):
+    for key, value in (("host", host), ("port", port), ("workers", workers)):
         if value is not None:
             settings.overrides.append(f"serving.{key}={value}")
     project = project_of(context)
-    name = project.system.name
-    features = project.online_features(ahead=True)
     config = project.main.value.serving
 
     def announce(address: str) -> None:
         if as_json:
-            print_json({"address": address, "system": name})
+            print_json({"address": address, "system": project.system.name})
             sys.stdout.flush()
         else:
             waiting = "" if project.home.control_db.exists() else "   [yellow]no champion yet: requests get 503[/]"
             settings.screen.console.print(
-                f"{name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C{waiting}"
+                f"{project.system.name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C{waiting}"
             )
 
-    store = project.feature_store(online=features)
-    served = create_app(project.home, name, features, config, store=store, load=project.load_package)
-    serve_app(served, config, announce=announce)
+    if config.workers == 1:
+        serve_app(served_project(project, settings), config, announce=announce)
+    else:
+        # Each worker reads the configuration anew, so that SIGHUP takes up what was changed.
+        serve_with_workers(lambda: served_project(project_of(context), settings), config, announce=announce)
 
 
 @app.command()

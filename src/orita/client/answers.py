@@ -42,6 +42,8 @@ class Ranking(msgspec.Struct, frozen=True):
         predictions: every item that was asked, best first.
         model_version: which version answered.
         latency_ms: how long the server took, in milliseconds.
+        level: how good the answer is: 1 the model's, 2 and more what stood in for it.
+        reason: why it is not of level 1, None where it is.
         request_id: joins feedback to this answer.
     """
 
@@ -49,6 +51,8 @@ class Ranking(msgspec.Struct, frozen=True):
     predictions: tuple[RankedItem, ...]
     model_version: str
     latency_ms: float
+    level: int = 1
+    reason: str | None = None
     request_id: str = ""
 
     @property

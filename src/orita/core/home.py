@@ -77,6 +77,11 @@ class Home:
         return self.root / "predictions" / self.tenant
 
     @property
+    def jobs(self) -> Path:
+        """Queues of predictions that are answered later: ``<system>.db``."""
+        return self.root / "jobs" / self.tenant
+
+    @property
     def quarantine(self) -> Path:
         """Rows that failed validation, with their reason."""
         return self.root / "quarantine" / self.tenant
@@ -141,6 +146,7 @@ class Home:
             "features": self.features,
             "packages": self.packages,
             "predictions": self.predictions,
+            "jobs": self.jobs,
             "quarantine": self.quarantine,
             "reports": self.reports,
             "checkpoints": self.checkpoints,

@@ -5,6 +5,8 @@ Legend: N items of the request, F features.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +40,9 @@ class LoggedRequest:
         features: F names.
         x_NF: float32, NaN where missing.
         answers: how many answers of this request id lie beside it in the log; this is the latest of them.
+        level: how good the answer is: 1 the model's, 2 and more what stood in for it, without features.
+        cached: whether its scores were computed for an earlier request.
+        objective: what one unit of each head was worth, where the request weighed them.
     """
 
     request_id: str
@@ -54,6 +59,9 @@ class LoggedRequest:
     features: tuple[str, ...]
     x_NF: npt.NDArray[np.float32]
     answers: int = 1
+    level: int = 1
+    cached: bool = False
+    objective: Mapping[str, float] | None = None
 
     def place(self, item: str) -> int:
         """Return the position of *item* in the request.
@@ -82,7 +90,8 @@ class LoggedRequest:
             for n in np.argsort(self.ranks_N, kind="stable").tolist()
         ]
         times = {"at": self.at.isoformat(), "as_of": self.as_of.isoformat()}
-        return {**told, **times, "latency_ms": self.latency_ms, "answers": self.answers, "items": items}
+        counts = {"latency_ms": self.latency_ms, "answers": self.answers, "level": self.level, "cached": self.cached}
+        return {**told, **times, **counts, "objective": self.objective, "items": items}
 
 
 def latest_answer(rows: pa.Table) -> LoggedRequest:
@@ -108,6 +117,9 @@ def latest_answer(rows: pa.Table) -> LoggedRequest:
         features=features,
         x_NF=x_NF,
         answers=len(tails.unique()),
+        level=first.get("level") or 1,  # files of before have no such column, or none in these rows
+        cached=bool(first.get("cached")),
+        objective=json.loads(first["objective"]) if first.get("objective") else None,
     )
 
 

@@ -37,6 +37,8 @@ _PARQUET = ".parquet"
 _DAY = "date="
 _GROUP_ROWS = 65_536
 """Rows of a group in Parquet: who looks for one request reads the groups that may have it, not the file."""
+_BEFORE_LEVELS = {"level": (1, pa.int8()), "cached": (False, pa.bool_()), "objective": (None, pa.string())}
+"""What files say that were written before these columns were."""
 
 
 def segment_folder(home: Home) -> Path:
@@ -83,7 +85,7 @@ class Part:
 
     def read(self, names: Sequence[str], wanted: pc.Expression | None = None) -> pa.Table:
         """Return the columns *names* of the rows that are *wanted*, by default all; none where it was let go."""
-        needed = list(dict.fromkeys([*names, "timestamp", "model_version", "system"]))
+        needed = list(dict.fromkeys([*names, "timestamp", "model_version", "system", "level"]))
         if isinstance(self.source, Path):
             try:
                 with pq.ParquetFile(self.source) as file:
@@ -93,6 +95,9 @@ class Part:
                 rows = prediction_schema(()).empty_table().drop_columns(["features"])
         else:
             rows = self.source
+        for name, (value, type_) in _BEFORE_LEVELS.items():
+            if name in needed and name not in rows.column_names:
+                rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), len(rows)))
         if wanted is not None:
             rows = rows.filter(wanted)
         if "features" in names and "features" not in rows.column_names:

@@ -73,7 +73,10 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
         latency_ms: of the whole request inside the server.
         scores: ``scores_N``, float32, as bytes.
         ranks: ``ranks_N``, int32 from 1, as bytes.
-        features: ``x_NF``, float32, row by row, NaN where missing, as bytes.
+        features: ``x_NF``, float32, row by row, NaN where missing, as bytes; empty where no model was asked.
+        level: how good the answer is: 1 the model's, 2 and more what stood in for it.
+        cached: whether the scores were computed for an earlier request.
+        objective: what one unit of each head was worth, where the request weighed them.
     """
 
     at_micros: int
@@ -86,6 +89,9 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
     scores: bytes
     ranks: bytes
     features: bytes
+    level: int = 1
+    cached: bool = False
+    objective: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,9 @@ def prediction_schema(features: Sequence[str]) -> pa.Schema:
             ("propensity", pa.float32()),
             ("as_of", micros),
             ("system", pa.string()),
+            ("level", pa.int8()),
+            ("cached", pa.bool_()),
+            ("objective", pa.string()),
         ]
     )
 
@@ -192,9 +201,17 @@ def segment_table(header: SegmentHeader, requests: Sequence[ScoredRequest]) -> p
         "propensity": pa.repeat(pa.scalar(1.0, pa.float32()), rows),
         "as_of": spread([r.as_of_micros for r in requests], pa.int64()),
         "system": pa.repeat(header.system, rows),
+        "level": spread([r.level for r in requests], pa.int8()),
+        "cached": spread([r.cached for r in requests], pa.bool_()),
+        "objective": spread([_weights(r.objective) for r in requests], pa.string()),
     }
     schema = prediction_schema(header.features)
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+def _weights(objective: dict[str, float] | None) -> str | None:
+    """Return the weights of a request as JSON."""
+    return None if objective is None else msgspec.json.encode(objective).decode()
 
 
 def _joined(parts: list[bytes], kind: type[np.generic]) -> npt.NDArray[np.generic]:
@@ -209,7 +226,9 @@ def _text(ids: list[int | str]) -> pa.Array:
 
 
 def _features(names: Sequence[str], requests: Sequence[ScoredRequest], rows: int) -> pa.Array:
-    x_MF = _joined([r.features for r in requests], np.float32).reshape(rows, len(names))
+    nothing = np.full(len(names), np.nan, np.float32).tobytes()
+    values = [r.features or nothing * len(r.item_ids) for r in requests]
+    x_MF = _joined(values, np.float32).reshape(rows, len(names))
     missing_MF = np.isnan(x_MF)
     fields = [pa.field(name, pa.float32()) for name in names]
     if not fields:

@@ -6,7 +6,7 @@ ids with ``ids="int64"``, or in SQL with ``CAST(item_id AS BIGINT)``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,7 @@ def prediction_log(
     end: datetime | None = None,
     model_version: str | None = None,
     system: str | None = None,
+    levels: Collection[int] | None = None,
     columns: Sequence[str] | None = None,
     ids: IdType = "string",
 ) -> pa.Table:
@@ -48,10 +49,12 @@ def prediction_log(
         end: rows with ``timestamp`` before it.
         model_version: rows of this version only.
         system: rows of this system only.
+        levels: rows of answers of these levels only; ``(1,)`` are those that the model itself gave.
         columns: the columns wanted, by default all of `prediction_schema`.
         ids: ``string``, or ``int64`` to join tables of integer ids (an id that is no integer becomes null).
 
-    ``features`` has every feature that a model in the answer used, null where a row's model did not.
+    ``features`` has every feature that a model in the answer used, null where a row's model did not, and where the
+    answer is below level 1.
 
     Raises:
         UserError: a column or id type is unknown.
@@ -59,7 +62,7 @@ def prediction_log(
     names = _checked_columns(columns)
     if ids not in ("string", "int64"):
         raise UserError(f"ids {ids!r} is not an id type: use 'string' or 'int64'.")
-    wanted = _condition(start, end, model_version, system)
+    wanted = _condition(start, end, model_version, system, levels)
     tables = [
         _with_ids(part.read(names, wanted), ids)
         for part in prediction_parts(home, start, end)
@@ -93,7 +96,11 @@ def export_csv(home: Home, day: date, folder: Path) -> Path:
 
 
 def _condition(
-    start: datetime | None, end: datetime | None, model_version: str | None, system: str | None
+    start: datetime | None,
+    end: datetime | None,
+    model_version: str | None,
+    system: str | None,
+    levels: Collection[int] | None,
 ) -> pc.Expression | None:
     micros = pa.timestamp("us", tz="UTC")
     conditions = []
@@ -105,6 +112,8 @@ def _condition(
         conditions.append(pc.field("model_version") == model_version)
     if system is not None:
         conditions.append(pc.field("system") == system)
+    if levels is not None:
+        conditions.append(pc.field("level").isin(pa.array(levels, pa.int8())))
     wanted = None
     for condition in conditions:
         wanted = condition if wanted is None else wanted & condition

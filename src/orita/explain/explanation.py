@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,13 +93,18 @@ def logged_request(home: Home, system: System, identity: str, *, progress: Progr
 
     Raises:
         NotFound: the log does not have it.
-        UserError: another system answered it.
+        UserError: another system answered it, or none of its models did: the answer is below level 1.
     """
     found = find_request(home, identity, progress=progress)
     if found.system != system.name:
         raise UserError(
             f"{identity} was answered by system {found.system!r}, this is {system.name!r}: "
             f"give --system {found.system}."
+        )
+    if found.level > 1:
+        raise UserError(
+            f"{identity} was answered at level {found.level}, without the model and its features: there is no score of "
+            "the model to look into. See docs/resilience.md for levels."
         )
     return found
 
@@ -138,10 +144,11 @@ def _items(
     read = ((USER, USERS_FILE), (ITEM, ITEMS_FILE))
     players = players_of(package.schema, [name for name, file in read if (package.folder / file).exists()])
     baseline, made = 0.0, []
+    score = package.score if found.objective is None else partial(package.score, objective=found.objective)
     with progress.bar("Explain", total=len(places)) as bar:
         for place in places:
             row = Row(_number(found.user_id), _number(found.item_ids[place]), found.x_NF[place])
-            moved = attribute(package.score, players, reference.rows, row)
+            moved = attribute(score, players, reference.rows, row)
             baseline = moved.baseline
             made.append(_item(found, place, players, moved, trace(row)))
             bar.advance()

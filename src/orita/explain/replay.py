@@ -72,7 +72,7 @@ def replay_request(
     kept = _kept(found, package, load)
     history, missing = _from_history(home, system, found, package, kept, memory_mb)
     x_NF = _matrix(found, package.schema, kept, history)
-    scores_N = package.score_user(found.user_id, list(found.item_ids), x_NF)
+    scores_N = package.score_user(found.user_id, list(found.item_ids), x_NF, found.objective)
     furthest = float(np.max(np.abs(scores_N.astype(np.float64) - found.scores_N), initial=0.0))
     return {
         "request_id": found.request_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,20 @@ class Composer:
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add one operator with one output; ``to`` of a Cast is a dtype name."""
-        if operator == "Cast":
-            attributes["to"] = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(attributes["to"]))
+        """Add one operator with one output; ``to`` of a Cast is a dtype name, or ``bfloat16``, which NumPy has not."""
+        match attributes.get("to") if operator == "Cast" else None:
+            case "bfloat16":
+                attributes["to"] = self._onnx.TensorProto.BFLOAT16
+            case str(name):
+                attributes["to"] = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(name))
         name = self._name(operator.lower())
         node = self._onnx.helper.make_node(operator, list(inputs), [name], name=name, domain=domain, **attributes)
         self._nodes.append(node)
+        return name
+
+    def named(self, name: str, value: str) -> str:
+        """Give *value* a name that readers of the graph know."""
+        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
         return name
 
     def linear(self, value: str, weight_OI: npt.NDArray[np.float32], bias_O: npt.NDArray[np.float32]) -> str:
@@ -67,6 +76,13 @@ class Composer:
         """Take the columns *start* … *stop* − 1 of [N, width]."""
         start_stop_axis = (self.constant(np.array([v], np.int64)) for v in (start, stop, 1))
         return self.add("Slice", value, *start_stop_axis)
+
+    def split(self, value: str, widths: Sequence[int]) -> list[str]:
+        """Cut [N, sum of *widths*] into columns side by side."""
+        names = [self._name("split") for _ in widths]
+        given = [value, self.constant(np.array(widths, np.int64))]
+        self._nodes.append(self._onnx.helper.make_node("Split", given, names, name=names[0], axis=1))
+        return names
 
     def head(self, value: str, like: str) -> str:
         """Take as many first rows of *value* as *like* has rows."""
@@ -96,7 +112,7 @@ class Composer:
         file.write_bytes(model.SerializeToString(deterministic=True))
 
     def _output(self, name: str, value: str, shape: list[str | int]) -> None:
-        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
+        self.named(name, value)
         kind = self._onnx.TensorProto.FLOAT
         self._outputs[name] = self._onnx.helper.make_tensor_value_info(name, kind, shape)
 

@@ -9,14 +9,17 @@ Lessons for Web-scale Learning to Rank Systems" (2021). A cross is x₀ ⊙ (U·
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
+from orita.features.schema import Side
 from orita.models.compose import Composer
 from orita.models.config import ModelSection
 from orita.models.layers import Inputs
 from orita.models.perceptron import Perceptron, to_array
-from orita.models.preparation import Preparation
+from orita.models.preparation import Preparation, PreparedValues
 
 __all__ = ["CrossNetwork"]
 
@@ -42,6 +45,7 @@ class CrossNetwork(nn.Module):
     """The network of ``type: dcn_v2``; the last columns of an id row are the id's biases, one a head."""
 
     shares_user = False
+    rounded_sides: ClassVar[tuple[Side, ...]] = ()
 
     def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
@@ -63,11 +67,11 @@ class CrossNetwork(nn.Module):
         logits_BH: Tensor = self.crossed(x_BI) + self.hidden(first_BI)
         return logits_BH + users_BE[:, width:] + items_BE[:, width:] + self.bias
 
-    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
-        width = self.id_width
+    def compose(self, users: str, items: str, prepared: PreparedValues) -> str:
+        """Add the network to the graph of *prepared*; return the name of the logits, [N, H], or [N] of one head."""
+        graph, width = prepared.graph, self.id_width
         ids = [graph.columns(rows, 0, width) for rows in (users, items)]
-        first = x = graph.add("Concat", *ids, *self.inputs.compose(graph, dense, categories), axis=1)
+        first = x = graph.add("Concat", *ids, *self.inputs.compose(prepared), axis=1)
         for cross in self.crosses:
             assert isinstance(cross, _Cross)
             x = cross.compose(graph, first, x)

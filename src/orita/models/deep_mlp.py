@@ -7,14 +7,16 @@ After Covington et al., "Deep Neural Networks for YouTube Recommendations" (2016
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from orita.models.compose import Composer
+from orita.features.schema import Side
 from orita.models.config import ModelSection
 from orita.models.layers import Inputs
 from orita.models.perceptron import Perceptron, to_array
-from orita.models.preparation import Preparation
+from orita.models.preparation import Preparation, PreparedValues
 
 __all__ = ["DeepMlp"]
 
@@ -23,6 +25,7 @@ class DeepMlp(nn.Module):
     """The network of ``type: deep_mlp``; the last columns of an id row are the id's biases, one a head."""
 
     shares_user = False
+    rounded_sides: ClassVar[tuple[Side, ...]] = ()
 
     def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
@@ -39,11 +42,11 @@ class DeepMlp(nn.Module):
         hidden_BH: Tensor = self.hidden(torch.cat(blocks, 1))
         return hidden_BH + users_BE[:, width:] + items_BE[:, width:] + self.bias
 
-    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
-        width = self.id_width
+    def compose(self, users: str, items: str, prepared: PreparedValues) -> str:
+        """Add the network to the graph of *prepared*; return the name of the logits, [N, H], or [N] of one head."""
+        graph, width = prepared.graph, self.id_width
         ids = [graph.columns(rows, 0, width) for rows in (users, items)]
-        blocks = graph.add("Concat", *ids, *self.inputs.compose(graph, dense, categories), axis=1)
+        blocks = graph.add("Concat", *ids, *self.inputs.compose(prepared), axis=1)
         hidden = graph.outputs(self.hidden.compose(graph, blocks), self.heads)
         parts = [hidden, graph.constant(to_array(self.bias))]
         biases = [graph.columns(rows, width, width + self.heads) for rows in (users, items)]

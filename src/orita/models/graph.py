@@ -21,13 +21,26 @@ from orita.models.graph_form import check_graph
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
-__all__ = ["HEADS", "INPUTS", "ITEMS_FILE", "MODEL_FILE", "OUTPUT", "USERS_FILE", "open_graph", "run_graph"]
+__all__ = [
+    "HEADS",
+    "INPUTS",
+    "ITEMS_FILE",
+    "ITEM_VECTORS",
+    "MODEL_FILE",
+    "OUTPUT",
+    "USERS_FILE",
+    "open_graph",
+    "run_graph",
+]
 
 MODEL_FILE, USERS_FILE, ITEMS_FILE = "model.onnx", "users.parquet", "items.parquet"
 INPUTS = ("features", "users", "items")
 OUTPUT = "scores"
 HEADS = "heads"
 """The output, [N, H], of a graph with several heads; its first column is `OUTPUT`."""
+ROUNDED_FEATURES, ITEM_VECTORS = "rounded_features", "item_vectors"
+"""Values of a graph that can be run in two halves: the features, [N, F], the numbers among those of items rounded as
+`orita.models.rounding` does; and what it makes of an item alone, of its id and those features, [N, P]."""
 
 
 def open_graph(file: Path, content: bytes | None = None) -> Any:

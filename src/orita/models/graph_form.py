@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from orita.core.errors import UserError
 
-__all__ = ["check_graph"]
+__all__ = ["check_graph", "fields_of"]
 
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _MOST_NODES = 100_000
@@ -125,7 +125,7 @@ def _check(content: bytes, start: int, end: int, message: str) -> None:
         return
     fields, seen, nodes = _MESSAGES[message], set(), 0
     dims: list[int] = []
-    for number, kind, low, high in _fields(content, start, end):
+    for number, kind, low, high in fields_of(content, start, end):
         field = fields.get(number)
         if field is None:
             raise ValueError(f"field {number} of a {message} is unknown")
@@ -150,7 +150,7 @@ def _check(content: bytes, start: int, end: int, message: str) -> None:
         raise ValueError(f"a tensor says it has the shape {dims}, and there are {end - start:,} bytes of it")
 
 
-def _fields(content: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields_of(content: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, kind, and where the value begins and ends, of the fields of a message; a run counts as one."""
     at = start
     while at < end:

@@ -8,14 +8,16 @@ share nothing.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from orita.models.compose import Composer
+from orita.features.schema import Side
 from orita.models.config import ModelSection
 from orita.models.layers import Inputs
 from orita.models.perceptron import to_array
-from orita.models.preparation import Preparation
+from orita.models.preparation import Preparation, PreparedValues
 
 __all__ = ["Linear"]
 
@@ -24,6 +26,7 @@ class Linear(nn.Module):
     """The network of ``type: linear``."""
 
     shares_user = False
+    rounded_sides: ClassVar[tuple[Side, ...]] = ()
 
     def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
@@ -40,10 +43,10 @@ class Linear(nn.Module):
         logits_BH = sum(categories, dense_BD @ self.weights)
         return logits_BH + users_BE[:, self.id_width :] + items_BE[:, self.id_width :] + self.bias
 
-    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
-        width = self.id_width
-        dense, *each = self.inputs.compose(graph, dense, categories)
+    def compose(self, users: str, items: str, prepared: PreparedValues) -> str:
+        """Add the network to the graph of *prepared*; return the name of the logits, [N, H], or [N] of one head."""
+        graph, width = prepared.graph, self.id_width
+        dense, *each = self.inputs.compose(prepared)
         weighed = graph.add("MatMul", dense, graph.constant(to_array(self.weights)))
         parts = [graph.outputs(value, self.heads) for value in (weighed, *each)]
         biases = [graph.columns(rows, width, width + self.heads) for rows in (users, items)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from orita.models.config import ModelSection
 from orita.models.cross_network import CrossNetwork
 from orita.models.deep_mlp import DeepMlp
 from orita.models.linear import Linear
-from orita.models.preparation import Preparation
-from orita.models.training import Network
+from orita.models.training import NetworkType
 from orita.models.two_tower import TwoTower
 
 __all__ = ["NETWORKS"]
 
-NETWORKS: Mapping[str, Callable[[Preparation, ModelSection, int], Network]] = MappingProxyType(
+NETWORKS: Mapping[str, NetworkType] = MappingProxyType(
     {"two_tower": TwoTower, "deep_mlp": DeepMlp, "dcn_v2": CrossNetwork, "linear": Linear}
 )

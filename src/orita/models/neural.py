@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from orita.models.objectives import Head, check_objective, heads_for, targets
 from orita.models.perceptron import to_array
 from orita.models.preparation import Preparation
 from orita.models.ranker import FitContext, FitReport
-from orita.models.training import Learner, Network, Rows, hardware_for, train
+from orita.models.training import Learner, NetworkType, Rows, hardware_for, train
 from orita.models.training.launch import fit_in_processes
 from orita.models.vocabulary import Vocabulary
 
@@ -45,7 +45,7 @@ class NeuralRanker:
     def __init__(
         self,
         type_: str,
-        network: Callable[[Preparation, ModelSection, int], Network],
+        network: NetworkType,
         model: ModelSection,
         training: TrainingSection,
     ) -> None:
@@ -77,7 +77,7 @@ class NeuralRanker:
                 raise UserError(f"model.objective weighs {name!r}, which can have no head: {left_out[name]}.")
         if self._model.objective:
             check_objective(self._model.objective, self._heads, "model.objective")
-        preparation = Preparation.fit(train_rows.schema, train_rows.x_NF)
+        preparation = Preparation.fit(train_rows.schema, train_rows.x_NF, self._make.rounded_sides)
         users, items = Vocabulary.of(train_rows.users_N), Vocabulary.of(train_rows.items_N)
         means_H: npt.NDArray[np.float64] = np.nanmean(targets(train_rows, self._heads), axis=0, dtype=np.float64)
         learner = self._start(preparation, len(users), len(items), means_H, context.seed)
@@ -114,11 +114,11 @@ class NeuralRanker:
         """Write the graph and both vocabularies into *folder*."""
         preparation, users, items, learner = self._parts()
         graph = Composer()
-        dense, categories = preparation.compose(graph, graph.features(preparation.width))
+        prepared = preparation.compose(graph, graph.features(preparation.width))
         users_input = graph.ids("users", "U" if learner.network.shares_user else "N")
         user_rows = graph.add("Gather", graph.constant(to_array(learner.users.table_VE)), users_input)
         item_rows = graph.add("Gather", graph.constant(to_array(learner.items.table_VE)), graph.ids("items"))
-        logits = learner.network.compose(graph, user_rows, item_rows, dense, categories)
+        logits = learner.network.compose(user_rows, item_rows, prepared)
         graph.write_heads(folder / MODEL_FILE, graph.add("Sigmoid", logits), len(self._heads))
         users.write(folder / USERS_FILE)
         items.write(folder / ITEMS_FILE)

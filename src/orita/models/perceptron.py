@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -57,10 +58,18 @@ class Perceptron(nn.Module):
 
     def compose(self, graph: Composer, value: str) -> str:
         """Add the layers to *graph*."""
-        *hidden, last = self.layers
-        for layer in hidden:
-            value = graph.add("Relu", graph.linear(value, to_array(layer.weight), to_array(layer.bias)))
-        return graph.linear(value, to_array(last.weight), to_array(last.bias))
+        first = self.layers[0]
+        return self.compose_rest(graph, graph.linear(value, to_array(first.weight), to_array(first.bias)))
+
+    def compose_rest(self, graph: Composer, first: str, scale: float = 1.0) -> str:
+        """Add the layers after the first, of which *first* is what it gives; the outputs are multiplied by *scale*."""
+        value = first
+        for number, layer in enumerate(self.layers[1:], 2):
+            weight, bias = to_array(layer.weight), to_array(layer.bias)
+            if number == len(self.layers):
+                weight, bias = weight * np.float32(scale), bias * np.float32(scale)
+            value = graph.linear(graph.add("Relu", value), weight, bias)
+        return value
 
 
 class _Layers(torch.autograd.Function):

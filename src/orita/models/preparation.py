@@ -2,14 +2,14 @@
 
 Legend: N rows, F features, D dense inputs, C categories.
 
-Counts → log(1 + x); then every number is standardised with the training mean and deviation, a missing one becomes the
-mean, and a feature that was ever missing in training gets a flag that says so. A category becomes an index: 0 for
-missing or undeclared, else 1 + its declared position.
+Numbers of the sides that are rounded → eight significant bits; counts → log(1 + x); then every number is standardised
+with the training mean and deviation, a missing one becomes the mean, and a feature that was ever missing in training
+gets a flag that says so. A category becomes an index: 0 for missing or undeclared, else 1 + its declared position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from orita.features.schema import FeatureSchema, Side
 from orita.models.compose import Composer
+from orita.models.graph import ROUNDED_FEATURES
+from orita.models.rounding import rounded
 
-__all__ = ["Preparation", "Prepared"]
+__all__ = ["Preparation", "Prepared", "PreparedValues"]
 
 _LIMIT = np.float32(8.0)  # deviations: a wild value may shout, not deafen
 
@@ -39,6 +41,7 @@ class Preparation:
         width: F, the columns of the matrix.
         sides: side of each dense input (values first, then flags).
         numbers: matrix columns of the values.
+        is_rounded: which values are rounded.
         is_count: which values are counts.
         mean, std: of each value after the logarithm, float32.
         flagged: positions among the values that have a missing flag.
@@ -50,6 +53,7 @@ class Preparation:
     width: int
     sides: tuple[Side, ...]
     numbers: npt.NDArray[np.int64]
+    is_rounded: npt.NDArray[np.bool_]
     is_count: npt.NDArray[np.bool_]
     mean: npt.NDArray[np.float32]
     std: npt.NDArray[np.float32]
@@ -59,8 +63,16 @@ class Preparation:
     cardinalities: npt.NDArray[np.int64]
 
     @classmethod
-    def fit(cls, schema: FeatureSchema, x_NF: npt.NDArray[np.float32]) -> Preparation:
-        """Return the preparation of *schema* with the means and deviations of *x_NF*."""
+    def fit(
+        cls, schema: FeatureSchema, x_NF: npt.NDArray[np.float32], rounded_sides: Collection[Side] = ()
+    ) -> Preparation:
+        """Return the preparation of *schema* with the means and deviations of *x_NF*.
+
+        Args:
+            schema: the columns of *x_NF*.
+            x_NF: the training rows.
+            rounded_sides: whose numbers are rounded (`orita.models.rounding`).
+        """
         columns = schema.columns
         numbers = np.array([i for i, c in enumerate(columns) if c.kind != "category"], np.int64)
         categories = np.array([i for i, c in enumerate(columns) if c.kind == "category"], np.int64)
@@ -79,6 +91,7 @@ class Preparation:
             width=len(schema),
             sides=(*value_sides, *(value_sides[d] for d in flagged)),
             numbers=numbers,
+            is_rounded=np.array([side in rounded_sides for side in value_sides], np.bool_),
             is_count=is_count,
             mean=mean.astype(np.float32),
             std=std.astype(np.float32),
@@ -101,6 +114,8 @@ class Preparation:
     def apply(self, x_NF: npt.NDArray[np.float32]) -> Prepared:
         """Return the inputs for the rows of *x_NF*."""
         values_ND = x_NF[:, self.numbers]
+        if self.is_rounded.any():
+            values_ND = rounded(values_ND, self.is_rounded)
         missing_ND = np.isnan(values_ND)
         with np.errstate(over="ignore"):  # what overflows is clipped next
             scaled_ND = (_logged(values_ND, self.is_count) - self.mean) / self.std
@@ -112,38 +127,86 @@ class Preparation:
         index_NC = np.where(known_NC, raw_NC, np.float32(-1)).astype(np.int64) + 1
         return Prepared(np.ascontiguousarray(dense_ND, np.float32), np.ascontiguousarray(index_NC))
 
-    def compose(self, graph: Composer, features: str) -> tuple[str, str]:
-        """Add the preparation of the graph value *features* to *graph*; return the names of dense and categories.
-
-        The dense value is [N, 2F]: every column prepared, then its missing flag; `select` takes inputs out of it.
-        """
+    def compose(self, graph: Composer, features: str) -> PreparedValues:
+        """Add the preparation of the graph value *features*, [N, F], to *graph*."""
+        if self.is_rounded.any():
+            is_rounded_F = np.isin(np.arange(self.width), self.numbers[self.is_rounded])
+            coarse = graph.add("Cast", graph.add("Cast", features, to="bfloat16"), to="float32")
+            coarse = graph.add("Where", graph.constant(is_rounded_F), coarse, features)
+            features = graph.named(ROUNDED_FEATURES, coarse)
         mean_F, std_F, is_count_F = np.zeros(self.width), np.ones(self.width), np.zeros(self.width, np.bool_)
         mean_F[self.numbers], std_F[self.numbers], is_count_F[self.numbers] = self.mean, self.std, self.is_count
         missing = graph.add("IsNaN", features)
         one, zero = graph.constant(np.float32(1)), graph.constant(np.float32(0))
         logged = graph.add("Log", graph.add("Add", graph.add("Max", features, zero), one))
-        values = graph.add("Where", graph.constant(is_count_F), logged, features)
+        values = graph.add("Where", graph.constant(is_count_F), logged, features) if is_count_F.any() else features
         centred = graph.add("Sub", values, graph.constant(mean_F.astype(np.float32)))
         scaled = graph.add("Div", centred, graph.constant(std_F.astype(np.float32)))
         clipped = graph.add("Clip", scaled, graph.constant(-_LIMIT), graph.constant(_LIMIT))
-        filled = graph.add("Where", missing, zero, clipped)
-        dense = graph.add("Concat", filled, graph.add("Cast", missing, to="float32"), axis=1)
-        raw = graph.add("Gather", features, graph.constant(self.categories), axis=1)
-        low = graph.add("GreaterOrEqual", raw, zero)
-        high = graph.add("Less", raw, graph.constant(self.cardinalities.astype(np.float32)))
-        known = graph.add("And", low, high)
-        index = graph.add("Cast", graph.add("Where", known, raw, graph.constant(np.float32(-1))), to="int64")
-        return dense, graph.add("Add", index, graph.constant(np.int64(1)))
+        dense = graph.add("Where", missing, zero, clipped)
+        if len(self.flagged):
+            dense = graph.add("Concat", dense, graph.add("Cast", missing, to="float32"), axis=1)
+        return PreparedValues(self, graph, features, dense)
 
-    def select(self, graph: Composer, dense: str, inputs: npt.NDArray[np.int64]) -> str:
-        """Take the dense inputs at the given positions out of the value *dense* of `compose`.
+    @property
+    def dense_place(self) -> npt.NDArray[np.int64]:
+        """Where each dense input stands in the dense value of a graph."""
+        return np.concatenate([self.numbers, self.width + self.numbers[self.flagged]])
+
+
+class PreparedValues:
+    """The prepared features of some rows, as values of a graph.
+
+    Attributes:
+        preparation: how they were prepared.
+        graph: the graph.
+        features: the features as they came, those that are rounded rounded.
+        dense: every column prepared, then, if any has one, its missing flag: of these the dense inputs are those at
+            `Preparation.dense_place`.
+    """
+
+    def __init__(self, preparation: Preparation, graph: Composer, features: str, dense: str) -> None:
+        self.preparation, self.graph, self.features, self.dense = preparation, graph, features, dense
+        self._categories: str | None = None
+
+    @property
+    def width(self) -> int:
+        """The columns of `dense`."""
+        return self.preparation.width * (2 if len(self.preparation.flagged) else 1)
+
+    def head(self, like: str) -> PreparedValues:
+        """Return as many first rows as *like* has."""
+        features, dense = (self.graph.head(value, like) for value in (self.features, self.dense))
+        return PreparedValues(self.preparation, self.graph, features, dense)
+
+    def category(self, c: int) -> str:
+        """Return the index, [N], of the category at that position."""
+        graph, preparation = self.graph, self.preparation
+        if self._categories is None:
+            raw = graph.add("Gather", self.features, graph.constant(preparation.categories), axis=1)
+            low = graph.add("GreaterOrEqual", raw, graph.constant(np.float32(0)))
+            high = graph.add("Less", raw, graph.constant(preparation.cardinalities.astype(np.float32)))
+            known = graph.add("And", low, high)
+            index = graph.add("Cast", graph.add("Where", known, raw, graph.constant(np.float32(-1))), to="int64")
+            self._categories = graph.add("Add", index, graph.constant(np.int64(1)))
+        return graph.add("Gather", self._categories, graph.constant(np.int64(c)), axis=1)
+
+    def is_value(self, categories: Sequence[int]) -> str:
+        """Return for each value of each of the *categories*, side by side, whether a row has it: 1 or 0."""
+        cardinalities = self.preparation.cardinalities[categories]
+        columns = np.repeat(self.preparation.categories[categories], cardinalities)
+        values = np.concatenate([np.arange(many, dtype=np.float32) for many in cardinalities])
+        raw = self.graph.add("Gather", self.features, self.graph.constant(columns), axis=1)
+        return self.graph.add("Cast", self.graph.add("Equal", raw, self.graph.constant(values)), to="float32")
+
+    def select(self, inputs: npt.NDArray[np.int64]) -> str:
+        """Take the dense inputs at the given positions.
 
         A product with zeros and ones: exact, as all values are finite, and ten times faster than gathering columns.
         """
-        place_D = np.concatenate([self.numbers, self.width + self.numbers[self.flagged]])
-        chosen = np.zeros((2 * self.width, len(inputs)), np.float32)
-        chosen[place_D[inputs], np.arange(len(inputs))] = 1
-        return graph.add("MatMul", dense, graph.constant(chosen))
+        chosen = np.zeros((self.width, len(inputs)), np.float32)
+        chosen[self.preparation.dense_place[inputs], np.arange(len(inputs))] = 1
+        return self.graph.add("MatMul", self.dense, self.graph.constant(chosen))
 
 
 def _logged(values: npt.NDArray[np.float32], is_count: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

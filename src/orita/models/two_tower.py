@@ -15,16 +15,20 @@ which that is the sum by weights of its own, and has its own biases and its own 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from orita.features.schema import Side
 from orita.models.compose import Composer
 from orita.models.config import ModelSection
+from orita.models.graph import ITEM_VECTORS
 from orita.models.layers import Inputs
 from orita.models.perceptron import Perceptron, to_array
-from orita.models.preparation import Preparation
+from orita.models.preparation import Preparation, PreparedValues
 
 __all__ = ["TwoTower"]
 
@@ -35,11 +39,12 @@ class TwoTower(nn.Module):
     """The network of ``type: two_tower``; the last columns of an id row are the id's biases, one a head."""
 
     shares_user = True
+    rounded_sides: ClassVar[tuple[Side, ...]] = ("item",)
 
     def __init__(self, preparation: Preparation, section: ModelSection, heads: int = 1) -> None:
         super().__init__()
         width, k = section.id_embedding_dim, section.embedding_dim
-        self.id_width, self.heads = width, heads
+        self.id_width, self.embedding_width, self.heads = width, k, heads
         self.user_inputs = Inputs(preparation, ("user", "context"))
         self.item_inputs = Inputs(preparation, ("item",))
         self.cross_inputs = Inputs(preparation, ("pair", "user", "context", "item"))
@@ -66,25 +71,45 @@ class TwoTower(nn.Module):
         rest_BH = rest_BH + user_bias_BH + item_bias_BH + self.bias
         return torch.add(rest_BH, dots_BH, alpha=self.scale)
 
-    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head.
+    def compose(self, users: str, items: str, prepared: PreparedValues) -> str:
+        """Add the network to the graph of *prepared*; return the name of the logits, [N, H], or [N] of one head.
 
-        *users* may hold one row for all: the user tower, half of the work, then runs once a request.
+        *users* may hold one row for all: what is made of user and context, half of the work, is then made once a
+        request. What is made of an item alone is the value `ITEM_VECTORS`: the other half, which can be made ahead. The
+        first layer of the small network is added up of the parts of user and context, item, and pair.
         """
-        width, axis = self.id_width, graph.constant(np.array([1], np.int64))
-        one_or_all = graph.head(dense, users), graph.head(categories, users)
-        user_in = [graph.columns(users, 0, width), *self.user_inputs.compose(graph, *one_or_all)]
-        item_in = [graph.columns(items, 0, width), *self.item_inputs.compose(graph, dense, categories)]
-        user_out = self.user_tower.compose(graph, graph.add("Concat", *user_in, axis=1))
-        item_out = self.item_tower.compose(graph, graph.add("Concat", *item_in, axis=1))
-        products = graph.add("Mul", user_out, item_out)
-        dots = graph.add("ReduceSum", products, axis, keepdims=int(self.heads > 1))
+        graph, k, cross = prepared.graph, self.embedding_width, _CROSS_DIMS[0]
+        asking = self._first_layers(self.user_tower, self.user_inputs, users, prepared.head(users), ("user", "context"))
+        user_hidden, user_cross = graph.split(asking, [self.user_tower.dims[0], cross])
+        user_out = self.user_tower.compose_rest(graph, user_hidden, self.scale)
+        offered = self._first_layers(self.item_tower, self.item_inputs, items, prepared, ("item",))
+        item_hidden, item_cross = graph.split(offered, [self.item_tower.dims[0], cross])
+        item_out = self.item_tower.compose_rest(graph, item_hidden)
+        of_items = graph.add("Concat", item_out, item_cross, self._biases(graph, items), axis=1)
+        vectors = graph.named(ITEM_VECTORS, of_items)
+        item_out, item_cross, item_bias = graph.split(vectors, [k, cross, self.heads])
+        heads_KH = np.ones((k, 1), np.float32)
         if self.weights_KG is not None:
-            others = graph.add("MatMul", products, graph.constant(to_array(self.weights_KG)))
-            dots = graph.add("Concat", dots, others, axis=1)
-        parts = [graph.add("Mul", dots, graph.constant(np.float32(self.scale))), graph.constant(to_array(self.bias))]
-        biases = [graph.columns(rows, width, width + self.heads) for rows in (users, items)]
-        parts += [graph.outputs(value, self.heads) for value in biases]
-        cross_in = graph.add("Concat", *self.cross_inputs.compose(graph, dense, categories), axis=1)
-        parts.append(graph.outputs(self.cross.compose(graph, cross_in), self.heads))
-        return graph.add("Sum", *parts)
+            heads_KH = np.hstack([heads_KH, to_array(self.weights_KG)])
+        dots = graph.add("MatMul", graph.add("Mul", user_out, item_out), graph.constant(heads_KH))
+        first = self.cross.layers[0]
+        of_pairs = self.cross_inputs.fold(to_array(first.weight), ("pair",)).compose(prepared, to_array(first.bias))
+        rest = self.cross.compose_rest(graph, graph.add("Sum", of_pairs, item_cross, user_cross))
+        bias = graph.constant(to_array(self.bias))
+        logits = graph.add("Sum", dots, rest, item_bias, self._biases(graph, users), bias)
+        return graph.outputs(logits, self.heads)
+
+    def _first_layers(
+        self, tower: Perceptron, inputs: Inputs, ids: str, prepared: PreparedValues, sides: Sequence[Side]
+    ) -> str:
+        """Add the first layer of *tower*, and beside it what *sides* give to the first of the small network."""
+        first, cross = tower.layers[0], to_array(self.cross.layers[0].weight)
+        weight_HI, width = to_array(first.weight), self.id_width
+        layers = inputs.fold(weight_HI[:, width:], sides).beside(self.cross_inputs.fold(cross, sides))
+        bias = np.concatenate([to_array(first.bias), np.zeros(len(cross), np.float32)])
+        of_ids = np.zeros((width + self.heads, len(bias)), np.float32)
+        of_ids[:width, : len(weight_HI)] = weight_HI[:, :width].T
+        return layers.compose(prepared, bias, ids, of_ids)
+
+    def _biases(self, graph: Composer, ids: str) -> str:
+        return graph.columns(ids, self.id_width, self.id_width + self.heads)

@@ -32,7 +32,12 @@ def look_for_skew(workspace: Workspace, last: timedelta, sample: int) -> tuple[S
         raise UserError(f"system {system.name!r} has no champion, so nothing was served: run 'orita run all' first.")
     now = workspace.clock.now()
     served = prediction_log(
-        home, start=now - last, model_version=deployed.version, system=system.name, columns=list(COLUMNS)
+        home,
+        start=now - last,
+        model_version=deployed.version,
+        system=system.name,
+        levels=(1,),
+        columns=list(COLUMNS),
     )
     if not len(served):
         raise UserError(

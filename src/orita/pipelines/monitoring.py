@@ -68,7 +68,7 @@ def load_recent_predictions(workspace: Workspace, results: Mapping[str, Result])
     """Find the champion's predictions of the last window before the latest one."""
     version = results["load_reference_data"]["version"]
     stamps = prediction_log(
-        workspace.home, system=workspace.system.name, model_version=version, columns=["timestamp"]
+        workspace.home, system=workspace.system.name, model_version=version, levels=(1,), columns=["timestamp"]
     ).column("timestamp")
     if len(stamps) == 0:
         raise UserError(
@@ -198,6 +198,7 @@ def _recent(workspace: Workspace, results: Mapping[str, Result], columns: list[s
         end=datetime.fromisoformat(window["end"]),
         system=workspace.system.name,
         model_version=results["load_reference_data"]["version"],
+        levels=(1,),  # what stood in for the model says nothing of it
         columns=columns,
     )
 

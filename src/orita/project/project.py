@@ -1,10 +1,14 @@
-"""A project as one object: its configuration, and everything of its home at hand."""
+"""A project as one object: its configuration, and everything of its home at hand.
+
+What trains and computes is imported where it is asked for: a server, which needs none of it, starts sooner.
+"""
 
 from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orita.core.clock import Clock, SystemClock
 from orita.core.config import Loaded, Section, Setting
@@ -12,7 +16,6 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import DEFAULT_TENANT, Home
 from orita.core.progress import SILENT, Progress
 from orita.deploy import DeploymentConfig, Site, own_files
-from orita.events.lake import Lake, Snapshot
 from orita.events.log.log import EventLog
 from orita.events.log.opening import EventLogConfig, open_log
 from orita.features.api.feature_store import FeatureStore
@@ -21,21 +24,22 @@ from orita.features.generations.opening import OnlineConfig, open_generations
 from orita.features.online.following import OnlineFeatures
 from orita.features.plan import plan_of
 from orita.features.system import System
-from orita.features.training_sets.training_set import SPLITS, TrainingSet, latest_training_set, open_training_set
-from orita.models.build import build_ranker
-from orita.models.examples import Examples
 from orita.models.package import Package, load_package
-from orita.models.ranker import Ranker
-from orita.models.reading import read_examples
 from orita.monitoring.config import MonitoringConfig
 from orita.pipelines.config import DataConfig, ModelConfig
-from orita.pipelines.graph import RunReport
-from orita.pipelines.runs import run_pipeline
-from orita.pipelines.workspace import Workspace
-from orita.registry.catalogue import Catalogue
 from orita.registry.config import RegistryConfig
 from orita.registry.trust import trust_of
 from orita.serving.config import ServingConfig
+
+if TYPE_CHECKING:
+    from orita.events.lake import Snapshot
+    from orita.features.training_sets.training_set import TrainingSet
+    from orita.models.examples import Examples
+    from orita.models.ranker import Ranker
+    from orita.models.retrieval.package import RetrieverPackage
+    from orita.pipelines.graph import RunReport
+    from orita.pipelines.workspace import Workspace
+    from orita.registry.catalogue import Catalogue
 
 __all__ = ["FILES", "MAIN", "OritaConfig", "Project", "actor"]
 
@@ -88,6 +92,8 @@ class Project:
             progress: where to draw progress.
             clock: tells the time.
         """
+        from orita.pipelines.workspace import Workspace
+
         return Workspace(
             home=self.home,
             system=self.system,
@@ -116,6 +122,8 @@ class Project:
         Raises:
             NotFound: there is no such pipeline.
         """
+        from orita.pipelines.runs import run_pipeline
+
         return run_pipeline(pipeline, self.workspace(source=source, progress=progress))
 
     def table(self, name: str) -> Snapshot:
@@ -124,6 +132,8 @@ class Project:
         Raises:
             NotFound: there is no such table; the sentence lists those that exist.
         """
+        from orita.events.lake import Lake
+
         return Lake(self.home).snapshot(name)
 
     def training_set(self, name: str | None = None) -> TrainingSet:
@@ -132,6 +142,8 @@ class Project:
         Raises:
             NotFound: there is none.
         """
+        from orita.features.training_sets.training_set import latest_training_set, open_training_set
+
         folder, system = self.home.training_sets, self.system.name
         return latest_training_set(folder, system) if name is None else open_training_set(folder, system, name)
 
@@ -146,6 +158,9 @@ class Project:
             NotFound: there is no such part, or no such training set.
             UserError: the files of the training set were let go.
         """
+        from orita.features.training_sets.training_set import SPLITS
+        from orita.models.reading import read_examples
+
         if part not in SPLITS:
             raise NotFound(f"a training set has no part {part!r}. {closest(part, SPLITS)}")
         made = self.training_set(training_set)
@@ -166,6 +181,8 @@ class Project:
             UserError: there is no such type; the sentence lists those that exist.
             MissingExtra: the library that trains it is not installed.
         """
+        from orita.models.build import build_ranker
+
         config = self.model.value
         own = self.system.own_rankers
         return build_ranker(config.model.type if type_ is None else type_, config.model, config.training, own)
@@ -198,6 +215,8 @@ class Project:
 
     def catalogue(self) -> Catalogue:
         """Return the catalogue of models."""
+        from orita.registry.catalogue import Catalogue
+
         return Catalogue(self.home, config=self.main.value.registry)
 
     def load_package(self, folder: Path) -> Package:
@@ -207,6 +226,16 @@ class Project:
             UserError: it is damaged, or not of who is trusted.
         """
         return load_package(folder, trust=trust_of(self.main.value.registry, self.home))
+
+    def load_retriever(self, folder: Path) -> RetrieverPackage:
+        """Open the retriever in *folder*.
+
+        Raises:
+            UserError: it is damaged, or not of who is trusted.
+        """
+        from orita.models.retrieval.package import load_retriever
+
+        return load_retriever(folder, trust=trust_of(self.main.value.registry, self.home))
 
     def event_log(self) -> EventLog:
         """Open the event log; who opens it closes it."""

@@ -11,7 +11,6 @@ from orita.core.errors import NotFound
 from orita.core.extras import require
 from orita.core.home import Home
 from orita.features.schema import FeatureSchema
-from orita.features.training_sets.training_set import open_training_set
 from orita.registry.mlmodel import mlflow_type
 from orita.registry.store import Store
 
@@ -51,6 +50,9 @@ def log_training_set(
 
 
 def _described(home: Home, system: str, tags: Mapping[str, str], schema: FeatureSchema | None) -> dict[str, Any]:
+    # What computes training sets compiles; a server that asks for a catalogue needs none of it.
+    from orita.features.training_sets.training_set import open_training_set
+
     name = tags[TRAINING_SET]
     splits: dict[str, Any] = {}
     try:

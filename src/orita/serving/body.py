@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Receive
 
+from orita.serving.compression import check_not_encoded
 from orita.serving.refusal import body_too_large
 from orita.serving.reply import Headers
 
@@ -19,8 +20,9 @@ async def read_body(receive: Receive, headers: Headers, most: int) -> bytes | by
         most: bytes that are allowed.
 
     Raises:
-        Refused: 413, the body is longer.
+        Refused: 413, the body is longer; 415, it is compressed.
     """
+    check_not_encoded(headers)
     _check(next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0), most)
     message = await receive()
     if message["type"] == "http.disconnect":

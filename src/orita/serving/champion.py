@@ -9,17 +9,18 @@ tried again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from orita.control.deployments import Deployment, Deployments
 from orita.core.clock import Clock
-from orita.core.errors import UserError
+from orita.serving.outliers import OutlierCheck
 from orita.serving.predictor import Champion
-from orita.serving.protocols import FeatureSource, LogStream, PackageLoader
+from orita.serving.protocols import FeatureSource, LogStream, PackageLoader, ScoringPackage
+from orita.serving.verified import load_verified
 
 __all__ = ["ChampionFollower"]
 
@@ -47,6 +48,7 @@ class ChampionFollower:
         load: PackageLoader,
         clock: Clock,
         seconds: float,
+        outliers: Callable[[ScoringPackage], OutlierCheck | None] = lambda _: None,
     ) -> None:
         self._system = system
         self._deployments = deployments
@@ -55,6 +57,7 @@ class ChampionFollower:
         self._load = load
         self._clock = clock
         self._seconds = seconds
+        self._outliers = outliers
         self._tried = 0
         self._looks_since = 0
         self._told: set[str] = set()
@@ -141,14 +144,11 @@ class ChampionFollower:
 
     def _loaded(self, deployed: Deployment, version: str) -> Champion:
         self._features.refresh()
-        package = self._load(self._packages / self._system / version)
-        if package.version != version:
-            raise UserError(f"the package at {version!r} says it is {package.version!r}: publish it again.")
-        package.check_sample()
+        package = load_verified(self._load, self._packages / self._system / version, version)
         features = self._features.reader(package.schema)
-        package.score_user(0, [0], np.zeros((1, len(package.schema)), np.float32))
         stream = LogStream(self._system, package.version, package.schema.names)
-        return Champion(package, features, stream, deployed.sequence, self._clock.now())
+        outliers = self._outliers(package)
+        return Champion(package, features, stream, deployed.sequence, self._clock.now(), outliers)
 
     def _tell_once(self, event: str, error: Exception, **details: object) -> None:
         told = f"{event} {details} {error}"

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, FiniteFloat
 
 from orita.core.config import Section
 from orita.events.prediction_segment import MAX_ROWS
+from orita.serving.cache.config import CacheConfig
+from orita.serving.feed.config import FeedConfig
+from orita.serving.jobs.config import JobsConfig
+from orita.serving.loopback import is_loopback
+from orita.serving.resilience.config import ResilienceConfig
+from orita.serving.resilience.faults import FaultRule
 
-__all__ = ["FeatureRoutesConfig", "PredictionLogConfig", "ServingConfig"]
+__all__ = ["FeatureRoutesConfig", "ModelsConfig", "OutliersConfig", "PredictionLogConfig", "ServingConfig"]
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if low > high:
+        raise ValueError(f"{list(bounds)} is no range: give the least weight first, such as [{high:g}, {low:g}]")
+    return bounds
+
+
+WeightBounds = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
+"""The least and the greatest weight of a head in a request, both allowed."""
 
 
 class PredictionLogConfig(Section):
@@ -54,6 +70,32 @@ class FeatureRoutesConfig(Section):
     job_seconds: Annotated[float, Field(gt=0)] = 600
 
 
+class ModelsConfig(Section):
+    """Models that are asked for by version, beside the one that is deployed.
+
+    Attributes:
+        memory_mib: memory that they may take together, in MiB; the one asked for longest ago goes first. 0: none is
+            loaded.
+        retry_seconds: how long one that did not load is not tried again.
+    """
+
+    memory_mib: Annotated[float, Field(ge=0, le=1024 * 1024)] = 256
+    retry_seconds: Annotated[float, Field(ge=0, le=3600)] = 10
+
+
+class OutliersConfig(Section):
+    """When a request counts as unlike the training rows.
+
+    Attributes:
+        share: from this share of its items on, unlike the training rows by their statistics.
+        least_confidence: or where the model is less confident than this of every item. Of a click probability p the
+            confidence is |2 p − 1|: 0 where it is a toss-up, 1 where it is sure.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    least_confidence: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
 class ServingConfig(Section):
     """How a server answers.
 
@@ -72,11 +114,30 @@ class ServingConfig(Section):
             asks; null: only where *host* is a loopback address.
         expose_inference: whether ``/v2``, the Open Inference Protocol, answers, which tells the names of features;
             null: only where *host* is a loopback address.
+        inference_grpc_port: port of the same protocol over gRPC, where ``/v2`` answers; 0 takes a free one, null: none.
+        expose_explanations: whether ``/api/v1/predictions/{request_id}/explanation`` answers, which tells what is known
+            of a user; null: only where *host* is a loopback address.
+        compress_bytes: answers of this length and more are compressed for callers that can read them so; null: none.
+        objective_bounds: which heads of a model a request may weigh, and between which weights; none: no head.
+        outliers: when a request counts as unlike what the model was trained on.
+        expose_models: whether ``/api/v1/models`` answers, which tells of models and their figures; null: only where
+            *host* is a loopback address. Models are changed only where it is one.
+        expose_graphql: whether ``/graphql`` answers, likewise, with the part ``graphql``; null: only where *host* is a
+            loopback address and the part is installed.
         features: how ``/api/v1/features`` answers.
+        jobs: how predictions are answered later, at ``/api/v1/jobs``.
+        feed: how ``POST /api/v1/feed`` answers.
         drain_seconds: how long a server that was asked to stop goes on answering while ``/health/ready`` says no, so
             that whoever sends requests learns of it first; asked again, it stops at once.
         shutdown_seconds: how long an orderly stop waits for requests under way after that.
+        workers: processes that answer; with more than one, a supervisor starts those again that die.
+        worker_start_seconds: how long a worker may take to its first sign of life.
+        worker_hang_seconds: a worker whose event loop gives no sign of life for so long is killed and started again.
+        models: which models are kept in memory beside the deployed one.
         log: the prediction log.
+        resilience: deadlines, admission, breakers, levels.
+        faults: what is to go wrong in a drill; only where ORITA_ALLOW_FAULTS is 1.
+        cache: whether and how predictions are kept.
     """
 
     host: str = "127.0.0.1"
@@ -91,26 +152,48 @@ class ServingConfig(Section):
     expose_config: bool = False
     expose_features: bool | None = None
     expose_inference: bool | None = None
+    expose_models: bool | None = None
+    expose_graphql: bool | None = None
+    inference_grpc_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    expose_explanations: bool | None = None
+    compress_bytes: Annotated[int, Field(ge=0)] | None = 1024
+    objective_bounds: dict[str, WeightBounds] = {}
+    outliers: OutliersConfig = OutliersConfig()
     features: FeatureRoutesConfig = FeatureRoutesConfig()
+    jobs: JobsConfig = JobsConfig()
+    feed: FeedConfig = FeedConfig()
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     shutdown_seconds: Annotated[int, Field(ge=0)] = 10
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    worker_start_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    worker_hang_seconds: Annotated[float, Field(ge=1, le=3600)] = 10
+    models: ModelsConfig = ModelsConfig()
     log: PredictionLogConfig = PredictionLogConfig()
+    resilience: ResilienceConfig = ResilienceConfig()
+    faults: tuple[FaultRule, ...] = ()
+    cache: CacheConfig = CacheConfig()
 
     @property
     def features_exposed(self) -> bool:
         """Whether ``/api/v1/features`` answers."""
-        return _is_loopback(self.host) if self.expose_features is None else self.expose_features
+        return is_loopback(self.host) if self.expose_features is None else self.expose_features
 
     @property
     def inference_exposed(self) -> bool:
         """Whether ``/v2`` answers."""
-        return _is_loopback(self.host) if self.expose_inference is None else self.expose_inference
+        return is_loopback(self.host) if self.expose_inference is None else self.expose_inference
 
+    @property
+    def models_exposed(self) -> bool:
+        """Whether ``/api/v1/models`` answers."""
+        return is_loopback(self.host) if self.expose_models is None else self.expose_models
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    @property
+    def graphql_exposed(self) -> bool:
+        """Whether ``/graphql`` answers, where its part is installed."""
+        return is_loopback(self.host) if self.expose_graphql is None else self.expose_graphql
+
+    @property
+    def explanations_exposed(self) -> bool:
+        """Whether ``/api/v1/predictions/{request_id}/explanation`` answers."""
+        return is_loopback(self.host) if self.expose_explanations is None else self.expose_explanations

@@ -44,7 +44,7 @@ class BodyDecoder(Generic[T]):
         self._needed = needed
         self._fields = {"": kind.__struct_fields__, **(inner or {})}
         told = {field.name: field.type for field in msgspec.structs.fields(kind)}
-        self._choices = {name: get_args(type_) for name, type_ in told.items() if get_origin(type_) is Literal}
+        self._choices = {name: choices for name, type_ in told.items() if (choices := _choices(type_))}
 
     def __call__(self, body: bytes | bytearray) -> T:
         """Return what *body* says.
@@ -79,6 +79,11 @@ class BodyDecoder(Generic[T]):
         return "invalid_value", f"{place or 'the request'} has the value {value}, expected {expected}."
 
 
+def _choices(type_: object) -> tuple[object, ...]:
+    """Return what a field may say that is a Literal, or one or null."""
+    return next((get_args(t) for t in (type_, *get_args(type_)) if get_origin(t) is Literal), ())
+
+
 def check_request_id(header: bytes) -> str:
     """Return the request id that the header ``X-Request-Id`` gives.
 
@@ -103,7 +108,8 @@ def _value_at(body: bytes | bytearray, place: str) -> str:
         return "(brackets too deep to show)"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error) from None
-    for name, index in re.findall(r"(\w+)|\[(\d+)\]", place):
+    known, _, _ = place.partition("[...]")  # under a name that msgspec does not tell: show what has it
+    for name, index in re.findall(r"(\w+)|\[(\d+)\]", known):
         value = value[name] if name else value[int(index)]
     shown = msgspec.json.encode(value).decode()
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

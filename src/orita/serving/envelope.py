@@ -61,7 +61,7 @@ class Envelopes:
         self._clock = clock
         self._encode = msgspec.json.Encoder().encode
 
-    def success(self, data: msgspec.Struct, message: str, request_id: str, status: int = 200) -> Response:
+    def success(self, data: object, message: str, request_id: str, status: int = 200) -> Response:
         """Return the response that says *data*."""
         return self._response(Answered("success", data, message, self._clock.now(), request_id), status, request_id)
 

@@ -17,9 +17,10 @@ from prometheus_client.registry import Collector
 
 from orita.monitoring.skew_report import SkewReport
 from orita.serving.metrics import BUCKETS
+from orita.serving.resilience_metrics import resilience_metrics
 from orita.serving.service import Service
 
-__all__ = ["exposition", "wants_exposition"]
+__all__ = ["collected", "exposition", "wants_exposition"]
 
 
 def wants_exposition(accept: str) -> bool:
@@ -35,6 +36,11 @@ def exposition(service: Service, accept: str) -> tuple[bytes, str]:
     registry.register(_ServingCollector(service))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+def collected(service: Service) -> Iterator[Metric]:
+    """Yield the counters of this process."""
+    yield from _ServingCollector(service).collect()
 
 
 class _ServingCollector(Collector):
@@ -57,6 +63,8 @@ class _ServingCollector(Collector):
         for (route, status), count in sorted(metrics.feature_requests.items()):
             asked.add_metric([route, str(status)], count)
         yield asked
+        yield from resilience_metrics(self._service)
+        yield from self._service.outliers.metrics()
         yield from self._gauges()
         if self._service.skew.report is not None:
             yield from _skew(self._service.skew.report)

@@ -33,10 +33,11 @@ class BoundedWork:
     Args:
         at_once: as many run at the same time.
         waiting: as many more wait in line; the next is refused.
+        code: of that refusal.
     """
 
-    def __init__(self, at_once: int, waiting: int) -> None:
-        self._at_once, self._most = at_once, at_once + waiting
+    def __init__(self, at_once: int, waiting: int, code: str = "features_busy") -> None:
+        self._at_once, self._most, self._code = at_once, at_once + waiting, code
         self._under_way = 0
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -48,7 +49,7 @@ class BoundedWork:
         """
         if self._under_way >= self._most:
             message = f"{self._under_way} requests of this kind are under way, as many as may be: ask again later."
-            raise Refused(503, "features_busy", message, retry_after=_RETRY_SECONDS)
+            raise Refused(503, self._code, message, retry_after=_RETRY_SECONDS)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what *work* returns.

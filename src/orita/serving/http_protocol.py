@@ -3,7 +3,8 @@
 Most requests of a server go to a route that answers within the call, from memory. For each, ASGI would make a scope, a
 task, an event and three messages. Here such a request goes from the parser to the route, and its answer to the socket;
 all others go the way of ASGI. So does one that was pipelined behind a request that is still being answered, so that
-answers keep their order.
+answers keep their order. A quick route may let a request wait for its turn (`QueueingRoute`); to those behind it on the
+connection it then looks like a request of ASGI.
 
 The limits: bytes of a head and of a body, seconds for both to come, and connections open at once.
 """
@@ -11,6 +12,7 @@ The limits: bytes of a head and of a body, seconds for both to come, and connect
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -18,8 +20,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orita.core.ids import uuid7
+from orita.serving.quick_turn import QuickTurn
 from orita.serving.refusal import Refused, body_too_large
-from orita.serving.reply import QuickRoute, QuickRoutes, Reply, refusal_reply
+from orita.serving.reply import Headers, QuickRoute, QuickRoutes, Reply, refusal_reply
 
 __all__ = ["HttpLimits", "ServingProtocol"]
 
@@ -27,7 +30,7 @@ _HEAD_ROOM = 4  # bytes of a header beside its name and value
 _LINGER_SECONDS = 2.0
 
 _STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
-_FIRST_HEADERS = b"content-type: application/json\r\ncontent-length: %d\r\n"
+_FIRST_HEADERS = b"content-type: %b\r\ncontent-length: %d\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class ServingProtocol(HttpToolsProtocol):
         waiting_since: when it began to send what is not whole yet, in the loop's time; None between requests.
 
     Args:
-        quick: the quick routes.
+        quick: the quick routes; what finds others too (``route``) and what refuses before reading (``early``), as
+            `AdmittedRoutes` has them, is asked.
         limits: what it may ask for.
         given: what uvicorn gives its protocols.
     """
@@ -66,6 +70,9 @@ class ServingProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._closing = False
         self._leaving = False
+        self._find: Callable[[bytes, Headers], QuickRoute | None] | None = getattr(quick, "route", None)
+        self._early: Callable[[bytes], bytes | None] | None = getattr(quick, "early", None)
+        self._between = True
         self.url = b""
         self.headers = []
         self.waiting_since: float | None = None
@@ -79,11 +86,20 @@ class ServingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; what is left of a connection that was turned away is not read."""
-        if not self._closing:
-            super().data_received(data)
+        if self._closing:
+            return
+        if self._early is not None and self._between and not self._busy() and not self._leaving:
+            refusal = self._early(data)
+            if refusal is not None:
+                self.waiting_since = None
+                self.transport.write(refusal)
+                self._answered_one()
+                return
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made when it turns out to go the way of ASGI."""
+        self._between = False
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -106,7 +122,7 @@ class ServingProtocol(HttpToolsProtocol):
         """Choose the way of the request."""
         if self._closing:
             return
-        route = self._quick.get(self.url)
+        route = self._quick.get(self.url) if self._find is None else self._find(self.url, self.headers)
         if route is None or self._busy() or self.expect_100_continue or self.parser.get_method() != b"POST":
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
@@ -133,6 +149,7 @@ class ServingProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer a quick request; let the others know that they are whole."""
         self.waiting_since = None
+        self._between = True
         route = self._route
         if self._closing:
             return
@@ -140,14 +157,14 @@ class ServingProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         body, self._body, self._route = self._body, bytearray(), None
-        reply = route.reply(self.headers, body)
-        keep_alive = self.parser.should_keep_alive() and not self._leaving
-        self._write(reply, keep_alive=keep_alive)
-        self.on_response_complete()
-        if not keep_alive:
-            self._close()
-        elif self.flow.write_paused:  # who does not read gets no more to read
-            self.flow.pause_reading()
+        turn = QuickTurn(self.answer, keep_alive=self.parser.should_keep_alive())
+        enter = getattr(route, "enter", None)
+        if enter is None:
+            turn.send(route.reply(self.headers, body))
+            return
+        enter(self.headers, body, turn.send, self.transport.is_closing)
+        if not turn.response_complete:
+            self.cycle = turn  # type: ignore[assignment]
 
     def resume_writing(self) -> None:
         """Go on reading, too."""
@@ -171,8 +188,27 @@ class ServingProtocol(HttpToolsProtocol):
             seconds = self._limits.request_seconds
             self._turn_away(Refused(408, "request_timeout", f"no whole request came within {seconds:g} seconds."))
 
+    def answer(self, reply: Reply, keep_alive: bool) -> None:
+        """Send the answer to the quick request whose turn has come."""
+        if self._closing or self.transport.is_closing():
+            return
+        keep_alive = keep_alive and not self._leaving
+        self._write(reply, keep_alive=keep_alive)
+        if keep_alive:
+            self._answered_one()
+            return
+        self.pipeline.clear()
+        self._answered_one()
+        self._close()
+
+    def _answered_one(self) -> None:
+        """Go on with the connection after an answer."""
+        self.on_response_complete()
+        if self.flow.write_paused:  # who does not read gets no more to read
+            self.flow.pause_reading()
+
     def _busy(self) -> bool:
-        """Return whether a request of ASGI is being answered."""
+        """Return whether a request of ASGI is being answered, or a quick one waits for its turn."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _count(self, more: int) -> None:
@@ -196,7 +232,7 @@ class ServingProtocol(HttpToolsProtocol):
         self._close()
 
     def _write(self, reply: Reply, *, keep_alive: bool) -> None:
-        parts = [_STATUS_LINE[reply.status], _FIRST_HEADERS % len(reply.content)]
+        parts = [_STATUS_LINE[reply.status], _FIRST_HEADERS % (reply.content_type, len(reply.content))]
         for name, value in (*self.server_state.default_headers, *reply.headers):
             parts += (name, b": ", value, b"\r\n")
         parts += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", reply.content)

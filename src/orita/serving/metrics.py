@@ -90,10 +90,14 @@ class ServingMetrics:
         """Count a request to the feature store, however it ended."""
         self.feature_requests[route, status] += 1
 
+    def recent_latencies_ms(self) -> npt.NDArray[np.float64]:
+        """Return the latencies of the last 8,192 answers, in no order."""
+        return self._latencies[: min(self._answers, LATENCIES)]
+
     def answer(self) -> MetricsAnswer:
         """Return the figures as they are now."""
         requests, failures = self._window()
-        known_N = self._latencies[: min(self._answers, LATENCIES)]
+        known_N = self.recent_latencies_ms()
         p50, p99 = np.percentile(known_N, (50, 99)).round(3).tolist() if len(known_N) else (None, None)
         seconds = min(max(self.uptime_seconds, 1.0), WINDOW_SECONDS)
         return MetricsAnswer(

@@ -12,8 +12,9 @@ from orita.serving.predictor import PredictAnswer
 from orita.serving.refusal import ErrorAnswer
 from orita.serving.requests import Context, PredictRequest
 from orita.serving.status import ConfigAnswer, HealthAnswer, ProbeAnswer
+from orita.serving.workers.together import WorkerStatus
 
-__all__ = ["REQUEST_ID", "TEMPLATE", "describe", "reference", "response", "responses"]
+__all__ = ["DEADLINE", "PRIORITY", "REQUEST_ID", "TEMPLATE", "describe", "reference", "response", "responses"]
 
 _TYPES = (PredictRequest, PredictAnswer, ErrorAnswer, HealthAnswer, ProbeAnswer, MetricsAnswer, ConfigAnswer)
 TEMPLATE = "#/components/schemas/{name}"
@@ -24,6 +25,20 @@ REQUEST_ID = {
     "required": False,
     "description": "Joins feedback to the answer; made if not given.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,128}$"},
+}
+DEADLINE = {
+    "name": "X-Request-Timeout-Ms",
+    "in": "header",
+    "required": False,
+    "description": "Milliseconds after which nobody waits for the answer any more.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+}
+PRIORITY = {
+    "name": "X-Request-Priority",
+    "in": "header",
+    "required": False,
+    "description": "How soon it is given up where there is too much to do.",
+    "schema": {"type": "string", "enum": ["critical", "normal", "low"]},
 }
 _EXAMPLE = {
     "user_id": 123,
@@ -39,6 +54,7 @@ def describe(config: ServingConfig) -> dict[str, Any]:
     items |= {"minItems": 1, "maxItems": config.max_items, "uniqueItems": True}
     device = schemas[Context.__name__]["properties"]["device"]
     device["anyOf"] = [{"type": "string", "enum": list(config.devices)}, {"type": "null"}]
+    schemas[HealthAnswer.__name__]["properties"] |= _of_workers(schemas)
     paths: dict[str, Any] = {
         "/predict": {"post": _predict()},
         "/health": {"get": _get("How the server is.", HealthAnswer, {503: "No model is loaded."}, HealthAnswer)},
@@ -51,18 +67,27 @@ def describe(config: ServingConfig) -> dict[str, Any]:
     return {"paths": paths, "components": {"schemas": schemas}}
 
 
+def _of_workers(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``GET /health`` tells besides where several workers answer, and add what it names to *schemas*."""
+    (worker,), named = msgspec.json.schema_components([WorkerStatus], ref_template=TEMPLATE)
+    schemas |= named
+    number = {"type": "integer", "minimum": 1}
+    return {"worker": number, "pid": number, "workers": {"type": "array", "items": worker}}
+
+
 def _predict() -> dict[str, Any]:
     errors = {
         400: "The body is not JSON.",
         413: "The body is too long.",
         422: "A field is missing, unknown or has a wrong value.",
         500: "The request could not be answered.",
-        503: "No model is loaded, or the prediction log is full; see Retry-After.",
+        503: "No model is loaded, the log is full, or there is too much to do; see Retry-After.",
+        504: "The deadline passed.",
     }
     return {
         "summary": "Rank items for a user.",
         "operationId": "predict",
-        "parameters": [REQUEST_ID],
+        "parameters": [REQUEST_ID, DEADLINE, PRIORITY],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": reference(PredictRequest), "example": _EXAMPLE}},

@@ -10,10 +10,14 @@ from starlette.types import Receive, Scope, Send
 
 from orita.core.ids import uuid7
 from orita.serving.body import read_body
+from orita.serving.cached_predictor import CachedPredictor
 from orita.serving.decoding import check_request_id
+from orita.serving.predict_answer import PredictAnswer
 from orita.serving.refusal import Refused, internal_error
 from orita.serving.reply import Headers, Reply, refusal_reply
 from orita.serving.requests import RequestDecoder
+from orita.serving.resilience.admitted import admission_headers
+from orita.serving.resilience.deadline import current_arrival, until
 from orita.serving.service import Service
 
 __all__ = ["PredictRoute"]
@@ -24,33 +28,37 @@ _log = structlog.stdlib.get_logger("orita.serving")
 class PredictRoute:
     """Answers predict requests; every error has the documented form.
 
-    It is called with a whole request by `ServingProtocol`, or as an ASGI application by any other server.
+    It is called with a whole request by `ServingProtocol`, once its turn has come, or as an ASGI application: by any
+    other server, and where there is a cache, which may have to be waited for.
     """
 
     def __init__(self, service: Service) -> None:
         self._clock = service.clock
         self._metrics = service.metrics
         self._predictor = service.predictor
+        self._cached = service.cached
+        self._parts = service.parts
         self._decode = RequestDecoder(service.config)
         self._encode = msgspec.json.Encoder().encode
         self.max_body = service.config.max_body_bytes
 
     def reply(self, headers: Headers, body: bytes | bytearray) -> Reply:
-        """Return the answer to a whole request."""
-        started = self._clock.monotonic()
-        request_id = ""
+        """Return the answer to a whole request, without the cache."""
+        started, request_id = self._started(), ""
         try:
             request_id = self._request_id(headers)
-            answer = self._predictor.answer(self._decode(body), request_id, started)
-            content = self._encode(answer)
-        except Refused as refused:
-            return self._refused(refused, request_id or uuid7(self._clock))
-        except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("predict_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            return self._refused(internal_error(), request_id or uuid7(self._clock))
-        self._metrics.answered(len(answer.predictions), answer.latency_ms)
-        return Reply(200, [(b"x-request-id", request_id.encode())], content)
+            return self._answered(self._predictor.answer(self._decode(body), request_id, started), request_id)
+        except Exception as error:
+            return self._failed(error, request_id)
+
+    async def cached_reply(self, cached: CachedPredictor, headers: Headers, body: bytes | bytearray) -> Reply:
+        """Return the answer to a whole request, from the cache where it is there."""
+        started, request_id = self._started(), ""
+        try:
+            request_id = self._request_id(headers)
+            return self._answered(await cached.answer(self._decode(body), request_id, started), request_id)
+        except Exception as error:
+            return self._failed(error, request_id)
 
     def refuse(self, refused: Refused, headers: Headers) -> Reply:
         """Return the answer to a request that could not be had whole."""
@@ -60,17 +68,54 @@ class PredictRoute:
             return self._refused(refused, uuid7(self._clock))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request of ASGI."""
+        """Answer one request of ASGI, when its turn has come."""
         headers = scope["headers"]
         try:
             body = await read_body(receive, headers, self.max_body)
-        except Refused as refused:
-            reply = self.refuse(refused, headers)
-        else:
             if body is None:
                 return  # the caller hung up before the request was whole
-            reply = self.reply(headers, body)
+            reply = await self._in_turn(headers, body)
+        except Refused as refused:
+            reply = self.refuse(refused, headers)
         await _send(send, reply)
+
+    async def _in_turn(self, headers: Headers, body: bytes | bytearray) -> Reply:
+        """Return the answer to a whole request.
+
+        Raises:
+            Refused: it gets no turn.
+        """
+        arrived = self._clock.monotonic()
+        priority, deadline = admission_headers(self._parts, headers, arrived)
+        ticket = await self._parts.turnstile.enter(priority, deadline, arrived)
+        answered = False
+        try:
+            with until(deadline, arrived):
+                if self._cached is None:
+                    reply = self.reply(headers, body)
+                else:
+                    reply = await self.cached_reply(self._cached, headers, body)
+            answered = reply.status == 200
+        finally:
+            self._parts.turnstile.leave(ticket, answered=answered)
+        return reply
+
+    def _started(self) -> float:
+        arrived = current_arrival()
+        return self._clock.monotonic() if arrived is None else arrived
+
+    def _answered(self, answer: PredictAnswer, request_id: str) -> Reply:
+        content = self._encode(answer)
+        self._metrics.answered(len(answer.predictions), answer.latency_ms)
+        return Reply(200, [(b"x-request-id", request_id.encode())], content)
+
+    def _failed(self, error: Exception, request_id: str) -> Reply:
+        """Return the documented form of an error: this is the edge, so the log gets the trace."""
+        if isinstance(error, Refused):
+            return self._refused(error, request_id or uuid7(self._clock))
+        trace = "".join(traceback.format_exception(error))
+        _log.error("predict_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
+        return self._refused(internal_error(), request_id or uuid7(self._clock))
 
     def _refused(self, refused: Refused, request_id: str) -> Reply:
         self._metrics.refused(refused.status)
@@ -86,7 +131,7 @@ class PredictRoute:
 async def _send(send: Send, reply: Reply) -> None:
     """Send *reply*."""
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", reply.content_type),
         (b"content-length", b"%d" % len(reply.content)),
         *reply.headers,
     ]

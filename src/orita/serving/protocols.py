@@ -18,6 +18,7 @@ from orita.events.log.log import Appended
 from orita.events.prediction_segment import ScoredRequest
 from orita.features.schema import FeatureSchema
 from orita.models.metadata import ModelMetadata
+from orita.models.objectives import Head
 
 __all__ = [
     "FeatureReader",
@@ -124,10 +125,26 @@ class ScoringPackage(Protocol):
         """What its writer kept beside the card."""
         ...
 
+    @property
+    def heads(self) -> Sequence[Head]:
+        """What it foretells where it has several heads; empty where it has one."""
+        ...
+
+    @property
+    def objective(self) -> Mapping[str, float]:
+        """What one unit of each head is worth in the score; empty where it has one head."""
+        ...
+
     def score_user(
-        self, user_id: int | str, item_ids: Sequence[int | str], x_NF: npt.NDArray[np.float32], /
+        self,
+        user_id: int | str,
+        item_ids: Sequence[int | str],
+        x_NF: npt.NDArray[np.float32],
+        /,
+        *,
+        objective: Mapping[str, float] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Return ``scores_N``, click probabilities in [0, 1]."""
+        """Return ``scores_N``, click probabilities in [0, 1]; with *objective*, what items are worth by it."""
         ...
 
     def check_sample(self) -> None:

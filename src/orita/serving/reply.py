@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from orita.serving.refusal import Refused, encode_error
 
-__all__ = ["Headers", "QuickRoute", "QuickRoutes", "Reply", "refusal_reply"]
+__all__ = ["Headers", "QueueingRoute", "QuickRoute", "QuickRoutes", "Reply", "refusal_reply"]
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Reply(NamedTuple):
-    """An answer of JSON: its status, headers beside type and length, and content."""
+    """An answer: its status, headers beside type and length, content, and the content's type."""
 
     status: int
     headers: Headers
     content: bytes
+    content_type: bytes = b"application/json"
 
 
 class QuickRoute(Protocol):
@@ -34,6 +35,16 @@ class QuickRoute(Protocol):
 
     def refuse(self, refused: Refused, headers: Headers) -> Reply:
         """Return the answer to a request that cannot be had whole."""
+        ...
+
+
+class QueueingRoute(QuickRoute, Protocol):
+    """A quick route whose requests may wait for their turn; it is entered instead of asked for a reply."""
+
+    def enter(
+        self, headers: Headers, body: bytes | bytearray, send: Callable[[Reply], None], is_gone: Callable[[], bool]
+    ) -> None:
+        """Give the answer to *send*, within the call or later; never where *is_gone* says that the caller hung up."""
         ...
 
 

@@ -35,11 +35,14 @@ class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         user_id: a non-negative integer or a string.
         item_ids: the items to rank, likewise; each once.
         context: under which circumstances.
+        objective: what one unit of each head of the model is worth, within ``serving.objective_bounds``; by default as
+            the model declares.
     """
 
     user_id: Id
     item_ids: list[Id]
     context: Context | None = None
+    objective: dict[str, float] | None = None
 
 
 _NO_CONTEXT = Context()
@@ -47,12 +50,16 @@ _NO_CONTEXT = Context()
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that was checked: its ids, its context for features, and its time (None: now)."""
+    """A request that was checked: its ids, its context for features, its time (None: now), and what it weighs.
+
+    The weights are not checked yet: that takes the model that answers.
+    """
 
     user_id: int | str
     item_ids: list[int | str]
     context: dict[str, object]
     at_micros: int | None
+    objective: dict[str, float] | None = None
 
 
 class RequestDecoder:
@@ -78,6 +85,7 @@ class RequestDecoder:
             request.item_ids,
             self._features_context(context),
             checked_time(context.timestamp, "context.timestamp"),
+            request.objective,
         )
 
     def _check_items(self, item_ids: list[int | str]) -> None:

@@ -1,8 +1,13 @@
-"""The server as a process: one listener, one event loop, an orderly stop."""
+"""The server as a process: one listener, one event loop, an orderly stop; or several such processes.
+
+`serve` is one process. `serve_with_workers` is a supervisor and so many workers on one listener, each of which does
+what `serve` does.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import signal
 import socket
 import sys
@@ -15,16 +20,28 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.server import ServerState
 
+from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.serving.config import ServingConfig
 from orita.serving.http_protocol import HttpLimits, ServingProtocol
+from orita.serving.workers.accepting import FairAcceptor
+from orita.serving.workers.board import Board, Seat
+from orita.serving.workers.supervisor import Patience, Supervisor
+from orita.serving.workers.together import Together
 
-__all__ = ["serve"]
+__all__ = ["AppMaker", "serve", "serve_with_workers"]
+
+AppMaker = Callable[[], FastAPI]
+"""Makes the application of one worker, in that worker's process."""
 
 _SWITCH_SECONDS = 0.0005
 _BACKLOG = 2048
-_TICKS_PER_SECOND = 10  # of uvicorn's main loop
+_TICKS_PER_SECOND = 10  # of uvicorn's main loop, and of a worker's signs of life
+_LATE = ("anyio._backends._asyncio", "lmdb", "sqlalchemy.dialects.sqlite", "uvicorn.lifespan.on", "uvloop")
+"""What would be imported by each worker when it first needs it."""
+_LOG_SECONDS = 60.0  # for the rest of the prediction log to become Parquet when a worker stops
 
 
 def serve(app: FastAPI, config: ServingConfig, *, announce: Callable[[str], None]) -> None:
@@ -39,9 +56,64 @@ def serve(app: FastAPI, config: ServingConfig, *, announce: Callable[[str], None
         UserError: the address is taken or not ours.
     """
     listener = _listen(config)
-    host, port = listener.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    server = _Server(
+    address = _address(listener)
+    try:
+        _run(_server(app, config, lambda: announce(address)), listener)
+    finally:
+        listener.close()
+
+
+def serve_with_workers(
+    make_app: AppMaker, config: ServingConfig, *, announce: Callable[[str], None], clock: Clock | None = None
+) -> None:
+    """Serve by ``config.workers`` processes until SIGTERM or Ctrl-C; one that dies or hangs is replaced.
+
+    Import what the workers need before: they are forked, and share it.
+
+    Args:
+        make_app: called in each worker; calls `orita.serving.app.create_app`.
+        config: host, port, how many workers, and how long they are waited for.
+        announce: told the address once the workers answer there.
+        clock: the time.
+
+    Raises:
+        UserError: the address is taken or not ours, or the workers cannot start for a reason that the user can mend.
+        OritaError: they end again and again before one answers.
+    """
+    listener = _listen(config)
+    address = _address(listener)
+    board = Board(config.workers + 1)
+    for name in _LATE:
+        importlib.import_module(name)
+
+    def work(seat: Seat) -> None:
+        app = make_app()
+        together = app.state.together = Together(board, seat, app.state.service)
+        _run(_server(app, config, together.answering, together), listener)
+        together.tick()  # what was counted since the last
+
+    supervisor = Supervisor(
+        config.workers,
+        board,
+        work,
+        patience=Patience(
+            start=config.worker_start_seconds,
+            hang=config.worker_hang_seconds,
+            stop=config.drain_seconds + config.shutdown_seconds + _LOG_SECONDS,
+        ),
+        clock=clock or SystemClock(),
+        announce=lambda: announce(address),
+    )
+    try:
+        supervisor.run()
+    finally:
+        listener.close()
+
+
+def _server(
+    app: FastAPI, config: ServingConfig, listening: Callable[[], None], together: Together | None = None
+) -> _Server:
+    return _Server(
         uvicorn.Config(
             app,
             http=partial(ServingProtocol, quick=app.state.quick, limits=_limits(config)),  # type: ignore[arg-type]
@@ -53,24 +125,33 @@ def serve(app: FastAPI, config: ServingConfig, *, announce: Callable[[str], None
             lifespan="on",
             timeout_graceful_shutdown=config.shutdown_seconds,
         ),
-        lambda: announce(address),
+        listening,
         app.state.service.stopping,
         config.drain_seconds,
+        together,
     )
-    try:
-        with _stop_signals(server), _quick_thread_switches():
-            server.run(sockets=[listener])
-    finally:
-        listener.close()
+
+
+def _run(server: _Server, listener: socket.socket) -> None:
+    with _stop_signals(server), _quick_thread_switches():
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Uvicorn's server that tells when it listens, and goes on for a while when it is asked to stop."""
 
     def __init__(
-        self, config: uvicorn.Config, listening: Callable[[], None], stopping: threading.Event, drain_seconds: float
+        self,
+        config: uvicorn.Config,
+        listening: Callable[[], None],
+        stopping: threading.Event,
+        drain_seconds: float,
+        together: Together | None,
     ) -> None:
         super().__init__(config)
+        self._together = together
+        self._beating: asyncio.Task[None] | None = None
+        self._acceptors: list[FairAcceptor] = []
         self._listening = listening
         self._stopping = stopping
         self._drain_seconds = drain_seconds
@@ -78,6 +159,10 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop in order on a signal: uvicorn would stop at once, and repeat the signal when it has."""
+        if self._together is not None:
+            if sig == signal.SIGINT:
+                return  # a terminal sends it to all; a worker's supervisor says when to stop
+            self._together.stopping()
         if self._stopping.is_set():
             self.should_exit = True
         self._asked_at = time.monotonic()
@@ -94,13 +179,48 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._together is None:
+            await super().startup(sockets)
+        else:
+            self._beating = asyncio.create_task(_beat(self._together, self.server_state))
+            await super().startup([])
+            self._accept(self._together, sockets or [])
         if self.started:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        await super().shutdown(sockets)
+
+    def _accept(self, together: Together, listeners: list[socket.socket]) -> None:
+        """Take connections from listeners that other workers have too."""
+
+        def make_protocol() -> asyncio.Protocol:
+            made: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+            return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        for listener in listeners:
+            connections = self.server_state.connections
+            acceptor = FairAcceptor(listener, make_protocol, connections.__len__, together.board, together.seat)
+            acceptor.start()
+            self._acceptors.append(acceptor)
+
+
+async def _beat(together: Together, state: ServerState) -> None:
+    while True:
+        together.seat.connections = len(state.connections)
+        together.tick()
+        await asyncio.sleep(1 / _TICKS_PER_SECOND)
 
 
 def _limits(config: ServingConfig) -> HttpLimits:
     return HttpLimits(config.max_header_bytes, config.request_seconds, config.max_connections)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(config: ServingConfig) -> socket.socket:

@@ -1,26 +1,49 @@
-"""A server's parts, wired: the champion it follows, the log it writes, what it counts, how it answers."""
+"""A server's parts, wired: the champion it follows, the log it writes, what it counts, how it answers.
+
+Around each of the parts that may fail there is a guard, and within it, in a drill, the faults that were asked for.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio.to_thread
 
 from orita.control.deployments import Deployments
-from orita.core.clock import Clock
+from orita.core.clock import Clock, to_micros
 from orita.core.home import Home
+from orita.serving.cache.config import open_cache
+from orita.serving.cache.invalidating import InvalidatingFeatureService
+from orita.serving.cache.predictions import PredictionCache
+from orita.serving.cached_predictor import CachedPredictor
 from orita.serving.champion import ChampionFollower
 from orita.serving.config import ServingConfig
 from orita.serving.metrics import ServingMetrics
+from orita.serving.outliers import OutlierCounts, outlier_check
 from orita.serving.prediction_log import PredictionLog
 from orita.serving.predictor import Predictor
-from orita.serving.protocols import FeatureSource, PackageLoader
+from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
+from orita.serving.reply import QuickRoute, QuickRoutes
+from orita.serving.resilience.admitted import AdmittedRoutes
+from orita.serving.resilience.faults import Faults
+from orita.serving.resilience.faulty import FaultyFeatures, FaultyFeatureService, FaultySink, faulty_loader
+from orita.serving.resilience.guard import Guard, GuardState
+from orita.serving.resilience.guarded import GuardedFeatures, GuardedPackage, guarded_loader, unguarded
+from orita.serving.resilience.parts import Parts, build_parts
+from orita.serving.resilience.popularity import RateSource
+from orita.serving.resilience.prober import probing
+from orita.serving.resilience.store_ping import StorePing
 from orita.serving.skew_metric import SkewMetric
 
 __all__ = ["Service", "build_service"]
+
+_PREDICT = b"/predict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,11 @@ class Service:
         metrics: what is counted.
         predictor: how a request is answered.
         skew: the newest skew report.
+        parts: what keeps it up.
+        faults: what goes wrong in a drill.
+        cache: what keeps predictions, None where that is off.
+        cached: answers from it, None likewise.
+        outliers: counts requests that are unlike training rows.
         stopping: set once the server was asked to stop.
     """
 
@@ -45,20 +73,68 @@ class Service:
     metrics: ServingMetrics
     predictor: Predictor
     skew: SkewMetric
+    parts: Parts
+    faults: Faults
+    cache: PredictionCache | None = None
+    cached: CachedPredictor | None = None
+    outliers: OutlierCounts = field(default_factory=OutlierCounts)
     stopping: threading.Event = field(default_factory=threading.Event)
+    _invalidating: list[InvalidatingFeatureService] = field(default_factory=list)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start the parts; when the block ends, stop them in order: every answer given is logged by then."""
+        for service in self._invalidating:
+            service.loop = asyncio.get_running_loop()
         self.log.start()
         try:
             await anyio.to_thread.run_sync(self.follower.start)
+            self.parts.popularity.start()
+            ping, seconds = StorePing(self._read), self.config.resilience.ping_seconds
             try:
-                yield
+                async with probing(self.parts.store, ping, seconds=seconds):
+                    yield
             finally:
+                await anyio.to_thread.run_sync(self.parts.popularity.close)
                 await anyio.to_thread.run_sync(self.follower.close)
+                if self.cache is not None:
+                    await self.cache.close()
         finally:
             await anyio.to_thread.run_sync(self.log.close)
+
+    @property
+    def guards(self) -> tuple[GuardState, ...]:
+        """How the dependencies are: store, model, where there is one, and broker."""
+        champion = self.follower.champion
+        store, broker = self.parts.states
+        if champion is None or not isinstance(champion.package, GuardedPackage):
+            return store, broker
+        return store, champion.package.guard.state, broker
+
+    def admitted(self, routes: dict[bytes, QuickRoute]) -> QuickRoutes:
+        """Return quick *routes* behind the door; with a cache predictions go the way of ASGI, since they may wait."""
+        if self.cached is not None:
+            routes.pop(_PREDICT, None)
+        return AdmittedRoutes(routes, self.parts, self._refused_early)
+
+    def around(self, store: FeatureService) -> FeatureService:
+        """Return *store* with the faults of a drill, and whose pushes let go what is in the cache."""
+        if self.faults:
+            store = FaultyFeatureService(store, self.faults)
+        if self.cache is not None:
+            store = InvalidatingFeatureService(store, self.cache)
+            self._invalidating.append(store)
+        return store
+
+    def _refused_early(self, path: bytes) -> None:
+        if path == _PREDICT:
+            self.metrics.refused(503)
+
+    def _read(self) -> None:
+        """Read features past the guard; without a champion there is nothing to ask, and nobody waits for it."""
+        champion = self.follower.champion
+        if champion is not None:
+            unguarded(champion.features).matrix(0, [0], {}, to_micros(self.clock.now()))
 
 
 def build_service(
@@ -79,16 +155,47 @@ def build_service(
         config: what can be set.
         clock: the time.
         load: opens a package, such as `orita.models.package.load_package`.
+
+    Raises:
+        UserError: there are faults to inject, and the environment does not allow them; a table of popularity is not
+            there; or the cache cannot be opened.
     """
-    log = PredictionLog(home, config.log)
+    resilience = config.resilience
+    faults = Faults(config.faults, clock, os.environ)
+    parts = build_parts(resilience, clock, features if isinstance(features, RateSource) else None)
+    log, outliers = PredictionLog(home, config.log), OutlierCounts()
     follower = ChampionFollower(
         system,
         Deployments(home.control_db, home.tenant, clock),
         home.packages,
-        features,
-        load=load,
+        GuardedFeatures(FaultyFeatures(features, faults) if faults else features, parts.store),
+        load=guarded_loader(
+            faulty_loader(load, faults) if faults else load, partial(Guard, "model", resilience.model, clock)
+        ),
         clock=clock,
         seconds=config.reload_seconds,
+        outliers=lambda package: outlier_check(package, config.outliers, outliers),
     )
-    predictor = Predictor(lambda: follower.champion, log, clock)
-    return Service(config, clock, follower, log, ServingMetrics(clock), predictor, SkewMetric(home, system))
+    predictor = Predictor(
+        lambda: follower.champion,
+        FaultySink(log, faults) if faults else log,
+        clock,
+        parts,
+        store_seconds=resilience.store_ms / 1000,
+        objective_bounds=config.objective_bounds,
+    )
+    cache = open_cache(config.cache, clock, tenant=home.tenant, system=system)
+    return Service(
+        config,
+        clock,
+        follower,
+        log,
+        ServingMetrics(clock),
+        predictor,
+        SkewMetric(home, system),
+        parts,
+        faults,
+        cache,
+        CachedPredictor(predictor, cache, by_ids=config.cache.key == "ids") if cache is not None else None,
+        outliers,
+    )

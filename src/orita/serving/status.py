@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from orita.serving.predictor import Champion
+from orita.serving.resilience.ladder import Level
 from orita.serving.service import Service
 
 __all__ = [
@@ -26,12 +27,15 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     """The answer of ``GET /health``.
 
     Attributes:
-        status: ``ok``; ``degraded`` if another version answers than the deployed; ``no_model`` (with 503).
+        status: ``ok``; ``degraded`` if another version answers than the deployed, or the latest answer was below level
+            1; ``no_model`` (with 503).
         model_version: which version answers, null without one.
         model_loaded_at: since when.
         uptime_seconds: since the server started.
         last_prediction: when the last answer was given, null before the first.
         detail: why the deployed version does not answer, null if it does.
+        level: of the latest answer, 1 being the model's; null before the first.
+        dependencies: the state of each breaker: ``CLOSED``, ``OPEN`` or ``HALF_OPEN``.
     """
 
     status: str
@@ -40,6 +44,8 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     uptime_seconds: float
     last_prediction: datetime | None
     detail: str | None
+    level: int | None
+    dependencies: dict[str, str]
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True):
@@ -79,7 +85,9 @@ _OK = ProbeAnswer("ok", None)
 def health_answer(service: Service) -> HealthAnswer:
     """Return how the server is."""
     champion, failure = service.follower.champion, service.follower.failure
-    status = "no_model" if champion is None else "ok" if failure is None else "degraded"
+    level = _level(service)
+    well = failure is None and (level is None or level is Level.FULL)
+    status = "no_model" if champion is None else "ok" if well else "degraded"
     return HealthAnswer(
         status=status,
         model_version=champion.package.version if champion else None,
@@ -87,6 +95,8 @@ def health_answer(service: Service) -> HealthAnswer:
         uptime_seconds=round(service.metrics.uptime_seconds, 3),
         last_prediction=service.metrics.last_prediction,
         detail=failure,
+        level=None if level is None else level.value,
+        dependencies={guard.name: guard.state.value for guard in service.guards},
     )
 
 
@@ -114,6 +124,12 @@ def config_answer(champion: Champion) -> ConfigAnswer:
     package = champion.package
     described = {"type": package.metadata.model_type, "version": package.version, **_model(package.extra)}
     return ConfigAnswer(described, FeatureConfig(package.schema.version, package.schema.names))
+
+
+def _level(service: Service) -> Level | None:
+    """Return the level of the latest answer."""
+    ladder = service.predictor.ladder
+    return None if ladder is None or not any(ladder.answers.values()) else ladder.level
 
 
 def _model(extra: Any) -> dict[str, Any]:

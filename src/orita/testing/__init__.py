@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orita.testing.cache_stores import check_cache_store
     from orita.testing.components import check_component
     from orita.testing.event_logs import check_event_log
+    from orita.testing.job_queues import check_job_queue
     from orita.testing.online_stores import check_online_store
     from orita.testing.predictors import check_predictor
     from orita.testing.rankers import check_ranker
@@ -23,6 +24,7 @@ __all__ = [
     "check_cache_store",
     "check_component",
     "check_event_log",
+    "check_job_queue",
     "check_online_store",
     "check_predictor",
     "check_ranker",
@@ -33,6 +35,7 @@ _MODULES = {
     "check_cache_store": "cache_stores",
     "check_component": "components",
     "check_event_log": "event_logs",
+    "check_job_queue": "job_queues",
     "check_online_store": "online_stores",
     "check_predictor": "predictors",
     "check_ranker": "rankers",

@@ -19,6 +19,7 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import Home
 from orita.features.schema import FeatureColumn, FeatureSchema
 from orita.models.metadata import ModelMetadata
+from orita.models.objectives import Head
 
 __all__ = ["HashedFeatures", "LinePackage", "load_line_package", "publish_line_package"]
 
@@ -81,11 +82,19 @@ class LinePackage:
     metadata: ModelMetadata
     extra: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
+    heads: tuple[Head, ...] = ()
+    objective: Mapping[str, float] = field(default_factory=dict)
 
     def score_user(
-        self, user_id: int | str, item_ids: Sequence[int | str], x_NF: npt.NDArray[np.float32], /
+        self,
+        user_id: int | str,
+        item_ids: Sequence[int | str],
+        x_NF: npt.NDArray[np.float32],
+        /,
+        *,
+        objective: Mapping[str, float] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Return ``scores_N``, the mean of each row, a missing value counting 0."""
+        """Return ``scores_N``, the mean of each row, a missing value counting 0; there is nothing to weigh."""
         scores_N = np.nan_to_num(x_NF).mean(axis=1).astype(np.float32)
         return np.full_like(scores_N, np.nan) if self.fault == "nan" else scores_N
 

@@ -134,7 +134,7 @@ def load(folder: Path) -> LinePackage:
 
 
 def test_a_server_without_redis_says_so_and_recovers(process: RedisProcess, tmp_path: Path) -> None:
-    """While Redis is away predictions and features get 503 and a sentence; they are answered again once it is back."""
+    """While Redis is away predictions are of level 2, features get 503 and a sentence; then all is as before."""
     opened = deployed(tmp_path / "small", process)
     features, config = opened.online_features(), ServingConfig.model_validate({"reload_seconds": 0.05})
     store = opened.feature_store(online=features)
@@ -144,14 +144,17 @@ def test_a_server_without_redis_says_so_and_recovers(process: RedisProcess, tmp_
         before = client.post("/predict", json=asked).json()["predictions"]
         assert client.post(ONLINE, json=asked).status == 200
         process.kill()
-        for path in ("/predict", ONLINE):
-            answer = client.post(path, json=asked)
-            assert (answer.status, answer.json()["code"]) == (503, "features_unavailable")
-            assert answer.headers["retry-after"] == "1"
-            assert (process.config.url in answer.json()["message"]) == (path == ONLINE)
-        assert client.get("/health").status == 200
+        below = client.post("/predict", json=asked).json()
+        assert (below["level"], below["reason"], below["predictions"]) == (2, "failed", before)
+        answer = client.post(ONLINE, json=asked)
+        assert (answer.status, answer.json()["code"]) == (503, "features_unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert process.config.url in answer.json()["message"]
+        health = client.get("/health")
+        assert (health.status, health.json()["status"]) == (200, "degraded")
         process.start()
-        assert client.post("/predict", json=asked).json()["predictions"] == before
+        again = client.post("/predict", json=asked).json()
+        assert (again["level"], again["predictions"]) == (1, before)
         assert client.post(ONLINE, json=asked).status == 200
     features.close()
 

@@ -48,7 +48,7 @@ def test_the_deployed_model_answers(tmp_path: Path, feed: Package) -> None:
         scores_N = feed.score(np.array([1, 1, 2]), np.array([1, 2, 3]), x_NF)
         np.testing.assert_array_equal(np.array(answer["outputs"][0]["data"], np.float32), scores_N)
         for path, told in (
-            ("feed/versions/v9.9.9", "does not answer here, v1.2.3 does"),
+            ("feed/versions/v9.9.9", "has no version 'v9.9.9' here. Known: v1.2.3"),
             ("fed", "Did you mean 'feed'"),
         ):
             refused = client.post(f"/v2/models/{path}/infer", json=asked)

@@ -17,7 +17,7 @@ from orita.serving.requests import Asked
 from orita.serving.resilience.breaker import BreakerState
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.fallbacks import write_popularity
-from orita.serving.resilience.ladder import Level
+from orita.serving.resilience.ladder import Ladder, Level
 from orita.serving.resilience.parts import Question, ResilienceConfig, Scored, build_parts
 
 ASKED = Asked(7, [1, 2, 3], {}, None)
@@ -72,6 +72,7 @@ def test_it_is_read_from_yaml(tmp_path: Path) -> None:
     file.write_text("admission: {wait_ms: 5}\nstore: {failures: 3, failure_rate: 0.5}\nstatic_items: [9, b]\n")
     config = load(ResilienceConfig, file, overrides=["deadline.default_ms=200"], environment={}).value
     assert (config.admission.wait_ms, config.store.failures, config.static_items) == (5.0, 3, (9, "b"))
+    assert (config.store.slow_ms, config.model.slow_ms) == (100, None), "what is not set of a section keeps its default"
     assert config.deadline.default_ms == 200
     file.write_text("admission: {least: 9, most: 5}\n")
     with pytest.raises(UserError, match=r"least is 9, allowed are values up to most \(5\)"):
@@ -90,7 +91,7 @@ def test_a_table_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
 def test_a_request_goes_the_whole_way() -> None:
     """As the module shows it: headers, door, levels, memory; past the limit it is refused with a time to come back."""
     parts = build_parts(ResilienceConfig(), SystemClock())
-    ladder = parts.ladder(lambda question: Scored(np.ones(len(question.item_ids), np.float32)))
+    ladder: Ladder[Asked, Scored] = parts.ladder(lambda asked: Scored(np.ones(len(asked.item_ids), np.float32)))
 
     async def answered(header: bytes | None) -> Level:
         arrived = parts.clock.monotonic()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orita.features.generations.generation import Generation, NotPublished
 from orita.features.generations.generations import Generations
+from orita.features.online.item_rates import ItemRates, read_item_rates
 from orita.features.online.reader import OnlineReader
 from orita.features.online.rows import RequestRows
 from orita.features.plan import Plan
@@ -107,6 +109,14 @@ class OnlineFeatures:
             self.refresh()
         assert self._open is not None
         return self._open.rows
+
+    def item_rates(self, goes_on: Callable[[], bool], /) -> ItemRates | None:
+        """Return how often each item was shown and chosen, None where nobody declared it, or *goes_on* says no.
+
+        Raises:
+            OritaError: nothing is published yet, or the store cannot be read. It takes seconds where items are many.
+        """
+        return read_item_rates(self.plan, self.current().store, goes_on)
 
     def reader(self, schema: FeatureSchema) -> OnlineReader:
         """Return a reader whose matrices have the columns of *schema*.

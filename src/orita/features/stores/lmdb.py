@@ -69,6 +69,8 @@ class LmdbStore:
                 max_readers=_READERS,
                 max_dbs=2,
             )
+            if shared:
+                self._environment.reader_check()  # places of readers that were killed are free again
             self._records, self._offsets = self._databases(readonly)
         except (lmdb.Error, OSError) as error:
             raise self._failed(error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -14,11 +15,13 @@ from pydantic import Field
 from orita.core.config import Section
 from orita.core.errors import UserError
 from orita.core.extras import require
+from orita.core.patience import seconds_to_wait
 from orita.features.stores.store import StoreAway
 
 __all__ = ["RedisConfig", "RedisServer", "key_of"]
 
 _NAME = re.compile(r"[^\s{}:]+")
+_LEAST_SECONDS = 0.001  # a socket that may not wait at all has another meaning
 
 
 class RedisConfig(Section):
@@ -28,7 +31,7 @@ class RedisConfig(Section):
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user and password where the server wants them.
         password_variable: environment variable that holds the password instead, so that no file does.
         prefix: of every key; homes that share a server, and have systems of one name, need one each.
-        read_timeout: seconds until a read has failed.
+        read_timeout: seconds until a read has failed; a request that cannot wait so long says so (`core.patience`).
         write_timeout: seconds until a write has failed; the server answers once its append-only file is synced.
     """
 
@@ -63,13 +66,15 @@ class RedisServer:
         self._redis = require("redis", extra="redis")
         self._address = _address(config.url)
         self._reading = self._client(config, config.read_timeout)
+        pool = self._reading.connection_pool
+        pool.connection_class = _hurried(pool.connection_class)
         self._writing = self._client(config, config.write_timeout)
 
     def __str__(self) -> str:
         return f"Redis at {self._address}"
 
     def read(self, *command: Any) -> Any:
-        """Send a command that is answered fast.
+        """Send a command that is answered fast, within what is left of `orita.core.patience`.
 
         Raises:
             StoreAway: the server is away, slow, or refuses it.
@@ -144,6 +149,23 @@ class RedisServer:
 
     def _failed(self, why: str) -> StoreAway:
         return StoreAway(f"{self} {why}.")
+
+
+@functools.cache
+def _hurried(kind: type[Any]) -> type[Any]:
+    """Return connections like those of *kind* that wait no longer than who asks; a handshake counts as well."""
+
+    class Hurried(kind):  # type: ignore[misc]
+        @property
+        def socket_connect_timeout(self) -> float:
+            return max(seconds_to_wait(super().socket_connect_timeout), _LEAST_SECONDS)
+
+        def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            if self._sock is not None:  # otherwise it connects, and the handshake comes here by itself
+                self._sock.settimeout(max(seconds_to_wait(self.socket_timeout), _LEAST_SECONDS))
+            super().send_packed_command(command, check_health)
+
+    return Hurried
 
 
 class _Packer:

@@ -26,6 +26,7 @@ from orita.models.package.files import (
 )
 from orita.models.package.loaded import Package
 from orita.models.package.manifest import Contents, read_contents, read_file
+from orita.models.package.request_graph import RequestGraph
 from orita.models.package.requirements import read_requirements
 from orita.models.package.signing import Trust, check_signature_form
 from orita.models.package.strict_json import read_object
@@ -64,7 +65,9 @@ def load_package(folder: Path, *, trust: Trust | None = None) -> Package:
     _check_rest(contents, description, inputs)
     heads = [head.name for head in description.heads]
     sample = read_sample(contents.content(SAMPLE_FILE), contents.where(SAMPLE_FILE), schema, heads)
-    return Package(folder, metadata, schema, description, signer, sample, sessions, inputs, users, items)
+    file, known_items = description.graphs[RANKER], len(items) if items and schema.of_side("item") else None
+    asked = RequestGraph(contents.content(file), sessions[RANKER], schema, known_items, contents.folder / file)
+    return Package(folder, metadata, schema, description, signer, sample, sessions, inputs, users, items, asked)
 
 
 def package_schema(folder: Path) -> FeatureSchema:

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.features.schema import FeatureSchema
-from orita.models.examples import Ids
+from orita.models.examples import Examples, Ids
 from orita.models.graph import HEADS, OUTPUT, run_graph
 from orita.models.metadata import ModelMetadata
 from orita.models.objectives import Head
 from orita.models.package.description import RANKER, Description
 from orita.models.package.keys import PublicKey
+from orita.models.package.request_graph import RequestGraph
 from orita.models.package.sample_check import answering, furthest
 from orita.models.package.tables import Sample
 from orita.models.vocabulary import Vocabulary
@@ -53,6 +54,7 @@ class Package:
     _inputs: Mapping[str, Any]
     _users: Vocabulary | None
     _items: Vocabulary | None
+    _request_graph: RequestGraph
 
     @property
     def version(self) -> str:
@@ -68,6 +70,11 @@ class Package:
     def heads(self) -> tuple[Head, ...]:
         """What it foretells where it has several heads, the label's first; empty where it has one."""
         return self.description.heads
+
+    @property
+    def objective(self) -> Mapping[str, float]:
+        """What one unit of each head is worth in the score; empty where it has one head."""
+        return self.description.objective
 
     @property
     def label_objective(self) -> Mapping[str, float] | None:
@@ -120,7 +127,8 @@ class Package:
     ) -> npt.NDArray[np.float32]:
         """Return ``scores_N`` of *item_ids* for one user in one context; ``x_NF`` has one row an item.
 
-        User and context features are the same in all rows; a graph that can takes them from the first row alone.
+        User and context features are the same in all rows; a graph that can takes them from the first row alone. What
+        it makes of items alone it makes once, as long as they stay the same.
         *objective* is as of `score`: a deployment or a request may have weights of its own.
 
         Raises:
@@ -131,7 +139,7 @@ class Package:
         user_row = None if self._users is None else self._users.rows([user_id])
         if user_row is not None and self._inputs["users"] != "U":
             user_row = user_row.repeat(len(x_NF))
-        return self.description.score(self._run(user_row, item_ids, x_NF), objective)
+        return self.description.score(self._run(user_row, item_ids, x_NF, request=True), objective)
 
     def run(self, graph: str, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs by name of one of the package's graphs, as it is: without the declared steps.
@@ -166,12 +174,13 @@ class Package:
                 for known, own_N in ((self._users, rows.users_N), (self._items, rows.items_N))
             )
             self.outputs(users_1, items_1, rows.x_NF[:1])
+            asked = self._outputs_as_asked(rows)
         if now.shape != sample.outputs.shape:
             raise UserError(
                 f"{self.folder} answers the {len(rows)} rows of its own sample with the shape {now.shape}, expected "
                 f"{sample.outputs.shape}: its graph does not give one score a row."
             )
-        difference = max(furthest(final_N, sample.final_N), furthest(now, sample.outputs))
+        difference = max(furthest(final_N, sample.final_N), *(furthest(each, sample.outputs) for each in (now, asked)))
         if not difference <= SAMPLE_TOLERANCE:
             raise UserError(
                 f"{self.folder} scores its own sample {difference:.2g} away from the scores kept with it, "
@@ -196,9 +205,20 @@ class Package:
             [self._run(None if user_rows_N is None else user_rows_N[b], items_N[b], x_NF[b]) for b in blocks]
         )
 
+    def _outputs_as_asked(self, rows: Examples) -> npt.NDArray[np.float32]:
+        """Return `outputs` on the way of `score_user`."""
+        user_rows_N = None if self._users is None else self._users.rows(rows.users_N)
+        return self._run(user_rows_N, rows.items_N, rows.x_NF, request=True)
+
     def _run(
-        self, user_rows_N: npt.NDArray[np.int64] | None, items_N: Any, x_NF: npt.NDArray[np.float32]
+        self,
+        user_rows_N: npt.NDArray[np.int64] | None,
+        items_N: Any,
+        x_NF: npt.NDArray[np.float32],
+        *,
+        request: bool = False,
     ) -> npt.NDArray[np.float32]:
+        """Return what the graph gives; *request*: as requests run it."""
         if x_NF.ndim != 2 or x_NF.shape[1] != len(self.schema):
             raise UserError(
                 f"x_NF has the shape {x_NF.shape}, expected {len(self.schema)} columns: {', '.join(self.schema.names)}."
@@ -212,7 +232,10 @@ class Package:
             feeds["users"] = user_rows_N
         if self._items is not None:
             feeds["items"] = self._items.rows(items_N)
-        return run_graph(self._sessions[RANKER], feeds, HEADS if self.heads else OUTPUT)
+        output = HEADS if self.heads else OUTPUT
+        if request:
+            return self._request_graph.run(items_N, feeds, output)
+        return run_graph(self._sessions[RANKER], feeds, output)
 
     def _prepared(self, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if not self.description.pre:

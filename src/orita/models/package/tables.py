@@ -83,14 +83,14 @@ def read_sample(content: bytes, where: str, schema: FeatureSchema, heads: Sequen
     allowed |= dict.fromkeys([*features, _SCORE], (pa.float32(),))
     whole = {**allowed, **dict.fromkeys([*_head_names(heads), _FINAL], (pa.float32(),))}
     table = read_table(content, where, "rows with scores", [whole] if heads else [allowed, whole], SAMPLE_ROWS)
-    columns = [table.column(name).to_numpy() for name in features]
+    columns = [_array(table.column(name)) for name in features]
     if len(table) == 0:
         raise UserError(f"{where} has 0 rows: a package proves itself by its scores, write it with some.")
     x_NF = np.column_stack(columns) if columns else np.zeros((len(table), 0), np.float32)
-    users_N, items_N = table.column("user_id").to_numpy(), table.column("item_id").to_numpy()
-    score_N = table.column(_SCORE).to_numpy()
-    final_N = table.column(_FINAL).to_numpy() if _FINAL in table.column_names else score_N
-    outputs = np.column_stack([table.column(name).to_numpy() for name in _head_names(heads)]) if heads else None
+    users_N, items_N = _array(table.column("user_id")), _array(table.column("item_id"))
+    score_N = _array(table.column(_SCORE))
+    final_N = _array(table.column(_FINAL)) if _FINAL in table.column_names else score_N
+    outputs = np.column_stack([_array(table.column(name)) for name in _head_names(heads)]) if heads else None
     rows = Examples(schema, users_N, items_N, x_NF, score_N, np.zeros(len(table), np.int64))
     return Sample(rows, final_N, outputs)
 
@@ -103,7 +103,7 @@ def read_vocabulary(content: bytes, where: str) -> Vocabulary:
     """
     most = min(_MOST_IDS, _IDS_A_BYTE * len(content))
     _refuse_repeated_texts(content, where, most)
-    ids_V: Any = read_table(content, where, "ids", [{"id": _ID_TYPES}], most).column("id").to_numpy()
+    ids_V = _array(read_table(content, where, "ids", [{"id": _ID_TYPES}], most).column("id"))
     if len(ids_V) > 1 and not np.all(ids_V[1:] > ids_V[:-1]):
         raise UserError(f"{where} holds ids that are not sorted and distinct; write the package again.")
     return Vocabulary(ids_V)
@@ -158,6 +158,13 @@ def read_table(
     if missing := sum(column.null_count for column in table.columns):
         raise UserError(f"{where} holds {missing} missing value(s); write the package again.")
     return table
+
+
+def _array(column_N: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return a column that misses no value as an array; pyarrow's own way first imports pandas where it is there."""
+    if pa.types.is_string(column_N.type):
+        return np.array(column_N.to_pylist(), np.object_)
+    return np.from_dlpack(column_N.combine_chunks())
 
 
 def _is_of(schema: pa.Schema, columns: Mapping[str, Sequence[pa.DataType]]) -> bool:

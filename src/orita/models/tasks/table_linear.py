@@ -84,13 +84,13 @@ class TableLinear:
         """Write ``table.json``, ``schema.json`` and ``model.onnx`` into *folder*."""
         model, graph = self._fitted(), TableGraph()
         preparation, bias = model.preparation, graph.constant(model.bias_K)
-        dense, categories = preparation.compose(graph, graph.features(len(model.schema)))
+        prepared = preparation.compose(graph, graph.features(len(model.schema)))
         width = len(preparation.sides)
-        chosen = preparation.select(graph, dense, np.arange(width, dtype=np.int64))
+        chosen = prepared.select(np.arange(width, dtype=np.int64))
         parts = [graph.add("MatMul", chosen, graph.constant(model.weights_PK[:width])), bias]
         for position, start, stop in _category_ranges(preparation):
-            index = graph.add("Gather", categories, graph.constant(np.int64(position)), axis=1)
-            parts.append(graph.add("Gather", graph.constant(model.weights_PK[start:stop]), index, axis=0))
+            table = graph.constant(model.weights_PK[start:stop])
+            parts.append(graph.add("Gather", table, prepared.category(position), axis=0))
         answers = graph.add("Sum", *parts)
         answers = graph.add("Softmax", answers, axis=1) if self.classes else graph.column(answers)
         graph.write_answers(folder, answers, len(self.classes))

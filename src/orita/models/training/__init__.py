@@ -2,7 +2,7 @@
 
 from orita.models.training.batches import Rows
 from orita.models.training.hardware import hardware_for
-from orita.models.training.learner import Learner, Network
+from orita.models.training.learner import Learner, Network, NetworkType
 from orita.models.training.loop import Course, train
 
-__all__ = ["Course", "Learner", "Network", "Rows", "hardware_for", "train"]
+__all__ = ["Course", "Learner", "Network", "NetworkType", "Rows", "hardware_for", "train"]

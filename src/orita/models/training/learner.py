@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from orita.models.compose import Composer
-from orita.models.config import TrainingSection
+from orita.features.schema import Side
+from orita.models.config import ModelSection, TrainingSection
 from orita.models.dropout import Masks
 from orita.models.flat_adam import FlatAdam
 from orita.models.perceptron import Perceptron
+from orita.models.preparation import Preparation, PreparedValues
 from orita.models.rows import RowAdam, add_up, distinct, id_table
 from orita.models.training.batches import Rows, seed_for
 from orita.models.training.hardware import Hardware
 from orita.models.training.processes import Processes
 
-__all__ = ["Learner", "Network"]
+__all__ = ["Learner", "Network", "NetworkType"]
 
 _SCORING_ROWS = 16_384
 _MOST_CELLS = 1 << 24  # of a mask: a pool of two is 128 MiB
@@ -38,17 +39,35 @@ class Network(Protocol):
     Attributes:
         bias: added to every row of logits, one number a head.
         shares_user: whether its graph takes one user for all rows.
+        rounded_sides: whose numbers it reads rounded (`orita.models.rounding`): of those that are prepared ahead.
     """
 
     bias: nn.Parameter
     shares_user: bool
+    rounded_sides: ClassVar[tuple[Side, ...]]
 
     def __call__(self, users_BE: Tensor, items_BE: Tensor, dense_BD: Tensor, categories_BC: Tensor) -> Tensor:
         """Return ``logits_BH``."""
         ...
 
-    def compose(self, graph: Composer, users: str, items: str, dense: str, categories: str) -> str:
-        """Add the network to *graph*; return the name of the logits, [N, H], or [N] of one head."""
+    def compose(self, users: str, items: str, prepared: PreparedValues) -> str:
+        """Add the network to the graph of *prepared*; return the name of the logits, [N, H], or [N] of one head.
+
+        *users* and *items* are rows of the tables of ids, [N, E].
+        """
+        ...
+
+
+class NetworkType(Protocol):
+    """A class of networks."""
+
+    @property
+    def rounded_sides(self) -> tuple[Side, ...]:
+        """See `Network`."""
+        ...
+
+    def __call__(self, preparation: Preparation, section: ModelSection, heads: int, /) -> Network:
+        """Return a network with *heads* heads."""
         ...
 
 

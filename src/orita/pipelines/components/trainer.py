@@ -17,6 +17,7 @@ from orita.models.metadata import ModelMetadata
 from orita.models.own_rankers import check_call, checked_report
 from orita.models.package import write_package
 from orita.models.ranker import FitContext, Ranker
+from orita.models.training_bounds import TrainingBounds
 from orita.pipelines.components.artifact import Artifact, Made, digest_of
 from orita.pipelines.components.component import Call
 from orita.pipelines.components.decisive import decisive_settings
@@ -85,7 +86,7 @@ class Trainer:
         check_can_learn(self.type, train, val)
         fit = checked_report(ranker, ranker.fit(train, val, context))
         seconds = workspace.clock.monotonic() - begun
-        _write_package(self.type, call, ranker, val)
+        _write_package(self.type, call, ranker, train, val)
         told = {**asdict(fit), "seconds": seconds, "rows": len(train)}
         (call.folder / _FIT).write_text(json.dumps(told, default=str), encoding="utf-8")
         # A training that was lost and done again is the same training only if the same model came out, which a GPU does
@@ -95,7 +96,7 @@ class Trainer:
         return {trained_name(self.type): Made(call.folder, digest=digest_of(draft), facts=facts)}
 
 
-def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> None:
+def _write_package(type_: str, call: Call, ranker: Ranker, train: Examples, val: Examples) -> None:
     workspace = call.workspace
     found = training_set_of(workspace, call.inputs["examples"])
     metadata = ModelMetadata(
@@ -118,6 +119,7 @@ def _write_package(type_: str, call: Call, ranker: Ranker, val: Examples) -> Non
             "system": workspace.system.name,
             "selected_to": found.splits["val"].end,
             "model": workspace.model.model.model_dump(mode="json"),
+            "training_bounds": TrainingBounds.of(found.schema, train.x_NF).to_dict(),
         },
     )
 

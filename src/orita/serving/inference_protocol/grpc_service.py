@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
@@ -18,18 +19,22 @@ import structlog
 from orita.core.errors import UserError
 from orita.core.version import VERSION
 from orita.serving.inference_protocol.asking import Asking
+from orita.serving.inference_protocol.grpc_health import HEALTH, GrpcHealth
 from orita.serving.inference_protocol.inference import PLATFORM, TensorMetadata, outputs_of
 from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.inference_protocol.proto import open_inference_pb2 as pb
 from orita.serving.inference_protocol.routes import SERVER_NAME
 from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_values, to_bytes
 from orita.serving.refusal import Refused, internal_error
+from orita.serving.trace_context import TraceContext, in_trace, trace_of
 
 __all__ = ["SERVICE", "GrpcInference"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
 SERVICE = "inference.GRPCInferenceService"
+
+_MOST_CALLS = 1024  # at once, those that watch its health among them; the next is refused as RESOURCE_EXHAUSTED
 
 _CONTENTS = {"FP32": "fp32_contents", "FP64": "fp64_contents", "INT64": "int64_contents", "BYTES": "bytes_contents"}
 _CODES = {
@@ -48,14 +53,24 @@ class GrpcInference:
     Args:
         source: which models there are.
         max_message: the longest request, in bytes.
+        ready: whether requests are wanted, for the health service; None: while the source is ready.
+        shared: whether other processes of this server listen on the same port; connections are spread among them.
 
     Attributes:
         requests: how often which method ended with which gRPC status.
     """
 
-    def __init__(self, source: ModelSource, *, max_message: int) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        *,
+        max_message: int,
+        ready: Callable[[], bool] | None = None,
+        shared: bool = False,
+    ) -> None:
         self._asking = Asking(source)
-        self._options = [("grpc.max_receive_message_length", max_message), ("grpc.so_reuseport", 0)]
+        self._health = GrpcHealth(ready or (lambda: source.ready), (SERVICE,))
+        self._options = [("grpc.max_receive_message_length", max_message), ("grpc.so_reuseport", int(shared))]
         self._server: Any = None
         self.requests: Counter[tuple[str, str]] = Counter()
 
@@ -65,8 +80,11 @@ class GrpcInference:
         Raises:
             UserError: the address is taken or not ours.
         """
-        self._server = grpc.aio.server(options=self._options)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, self._handlers()),))
+        self._server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=_MOST_CALLS)
+        services = {SERVICE: self._handlers(), HEALTH: self._health.handlers}
+        self._server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items())
+        )
         try:
             port: int = self._server.add_insecure_port(address)
         except RuntimeError:
@@ -79,6 +97,7 @@ class GrpcInference:
     async def stop(self, seconds: float) -> None:
         """Take no more calls, give those under way *seconds* to end, and stop."""
         if self._server is not None:
+            self._health.stop()
             await self._server.stop(seconds)
 
     def _handlers(self) -> dict[str, Any]:
@@ -101,16 +120,20 @@ class GrpcInference:
 
     def _guarded(self, name: str, answer: Answer) -> Callable[[Any, Any], Awaitable[Any]]:
         async def call(request: Any, context: Any) -> Any:
+            trace = _trace_of(context)
             try:
-                found = await answer(request)
+                with nullcontext() if trace is None else in_trace(trace):
+                    found = await answer(request)
             except Refused as refused:
                 failed = refused
             except Exception as error:  # the edge: the caller gets a status, the log the trace
-                trace = "".join(traceback.format_exception(error))
-                _log.error("inference_failed", alert=True, method=name, error=repr(error), trace=trace)
+                told = "".join(traceback.format_exception(error))
+                _log.error("inference_failed", alert=True, method=name, error=repr(error), trace=told)
                 failed = internal_error()
             else:
                 self.requests[name, "OK"] += 1
+                if trace is not None:
+                    context.set_trailing_metadata((tuple(part.decode() for part in trace.response),))
                 return found
             code = _CODES.get(failed.status, grpc.StatusCode.INTERNAL)
             self.requests[name, code.name] += 1
@@ -152,6 +175,14 @@ class GrpcInference:
             else:
                 getattr(told.contents, _CONTENTS[tensor.datatype]).extend(tensor.values_E.tolist())
         return answer
+
+
+def _trace_of(context: Any) -> TraceContext | None:
+    given: dict[str, list[bytes]] = {"traceparent": [], "tracestate": []}
+    for key, value in context.invocation_metadata() or ():
+        if key in given:
+            given[key].append(value.encode("latin-1", "replace"))
+    return trace_of(given["traceparent"], given["tracestate"])
 
 
 def _described(tensor: TensorMetadata) -> Any:

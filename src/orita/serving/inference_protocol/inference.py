@@ -99,8 +99,10 @@ def _features(package: Package, given: dict[str, Tensor]) -> npt.NDArray[np.floa
     if len(tensor.shape) != 2 or tensor.shape[1] != width:
         names = ", ".join(package.schema.names)
         raise _refused(f"input {FEATURES!r} has the shape {list(tensor.shape)}, expected [N, {width}]: {names}.")
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as such
-        x_NF = tensor.values_E.astype(np.float32, copy=False).reshape(tensor.shape)
+    x_NF = tensor.values_E.reshape(tensor.shape)
+    if x_NF.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as such
+            x_NF = x_NF.astype(np.float32)
     if np.isinf(x_NF).any():
         row, column = np.argwhere(np.isinf(x_NF))[0].tolist()
         raise _refused(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from orita.serving.inference_protocol.answering import JSON_LENGTH
 from orita.serving.inference_protocol.messages import (
     InferenceError,
     InferenceRequest,
@@ -16,7 +17,6 @@ from orita.serving.inference_protocol.messages import (
     ServerHealth,
     ServerMetadata,
 )
-from orita.serving.inference_protocol.routes import JSON_LENGTH
 from orita.serving.inference_protocol.tensors import DATATYPES
 from orita.serving.openapi import REQUEST_ID, TEMPLATE, reference, response
 

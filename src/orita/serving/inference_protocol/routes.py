@@ -6,13 +6,11 @@ binary data, https://github.com/triton-inference-server/server, ``docs/protocol/
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,11 +19,19 @@ from starlette.types import Receive, Scope, Send
 from orita.core.ids import uuid7
 from orita.core.version import VERSION
 from orita.serving.body import read_body
-from orita.serving.decoding import check_request_id
+from orita.serving.inference_protocol.answering import (
+    BINARY,
+    JSON,
+    JSON_LENGTH,
+    Answer,
+    failed,
+    json_length,
+    refusal,
+    request_id_of,
+)
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.inference import PLATFORM, outputs_of
 from orita.serving.inference_protocol.messages import (
-    InferenceError,
     ModelMetadata,
     ModelReady,
     ServerHealth,
@@ -35,21 +41,12 @@ from orita.serving.inference_protocol.messages import (
     decoded,
 )
 from orita.serving.inference_protocol.models import ModelSource
-from orita.serving.refusal import Refused, internal_error
+from orita.serving.refusal import Refused
 
-__all__ = ["EXTENSIONS", "JSON_LENGTH", "SERVER_NAME", "InferenceRoutes"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
+__all__ = ["EXTENSIONS", "SERVER_NAME", "InferenceRoutes"]
 
 SERVER_NAME = "orita"
 EXTENSIONS = ("binary_tensor_data",)
-
-JSON_LENGTH = "Inference-Header-Content-Length"
-_JSON_LENGTH = JSON_LENGTH.lower().encode()
-_JSON, _BINARY = b"application/json", b"application/octet-stream"
-
-Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
-"""Status, body, and headers beside its type and length."""
 
 
 class InferenceRoutes:
@@ -60,10 +57,12 @@ class InferenceRoutes:
         max_body: the longest body, in bytes.
 
     Attributes:
+        source: which models there are.
         requests: how often which route was answered with which HTTP status.
     """
 
     def __init__(self, source: ModelSource, *, max_body: int) -> None:
+        self.source = source
         self._asking = Asking(source)
         self._max_body = max_body
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -96,20 +95,18 @@ class InferenceRoutes:
 
     async def guarded(self, name: str, scope: Scope, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return what *work* answers, or its refusal in the form of the protocol, with the request's id; count it."""
-        request_id = uuid7()
+        request_id = ""
         try:
-            given = next((value for key, value in scope["headers"] if key == b"x-request-id"), None)
-            request_id = check_request_id(given) if given is not None else request_id
+            request_id = request_id_of(scope["headers"])
             status, content, headers = await work()
         except Refused as refused:
-            status, content, headers = _error(refused)
-        except Exception as error:  # the edge: the caller gets the protocol's form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("inference_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            status, content, headers = _error(internal_error())
+            request_id = request_id or uuid7()
+            status, content, headers = refusal(refused)
+        except Exception as error:  # the edge: `failed` tells the log
+            status, content, headers = failed(error, request_id)
         self.requests[name, status] += 1
         if not any(key == b"content-type" for key, _ in headers):
-            headers.append((b"content-type", _JSON))
+            headers.append((b"content-type", JSON))
         headers.append((b"x-request-id", request_id.encode()))
         return status, content, headers
 
@@ -124,12 +121,12 @@ class InferenceRoutes:
             return 499, b"", []  # the caller hung up; nobody reads this
         parameters = scope["path_params"]
         package = await self._asking.model(parameters["name"], parameters.get("version"))
-        request, inputs = decoded(body, _json_length(scope))
+        request, inputs = decoded(body, json_length(scope["headers"]))
         outputs = await self._asking.answer(package, inputs, [output.name for output in request.outputs])
         content, json_bytes = answered(request, parameters["name"], package.version, outputs)
         if json_bytes is None:
             return 200, content, []
-        return 200, content, [(b"content-type", _BINARY), (_JSON_LENGTH, b"%d" % json_bytes)]
+        return 200, content, [(b"content-type", BINARY), (JSON_LENGTH.lower().encode(), b"%d" % json_bytes)]
 
     async def _server(self, _: Request) -> tuple[msgspec.Struct, int]:
         return ServerMetadata(SERVER_NAME, VERSION, EXTENSIONS), 200
@@ -176,9 +173,9 @@ class _Unknown:
             methods = {m for route in self._named if route.path_regex.match(scope["path"]) for m in route.methods or ()}
             where = f"{scope['method']} {scope['path'][:200]}"
             if not methods:
-                return _error(Refused(404, "not_found", f"{where}: the Open Inference Protocol has no such path."))
+                return refusal(Refused(404, "not_found", f"{where}: the Open Inference Protocol has no such path."))
             allowed = ", ".join(sorted(methods))
-            status, content, headers = _error(Refused(405, "method_not_allowed", f"{where}: allowed are {allowed}."))
+            status, content, headers = refusal(Refused(405, "method_not_allowed", f"{where}: allowed are {allowed}."))
             return status, content, [*headers, (b"allow", allowed.encode())]
 
         await _send(send, await self._routes.guarded("unknown", scope, refuse))
@@ -189,20 +186,3 @@ async def _send(send: Send, answer: Answer) -> None:
     headers = [*headers, (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-def _error(refused: Refused) -> Answer:
-    headers = [] if refused.retry_after is None else [(b"retry-after", b"%d" % refused.retry_after)]
-    if refused.status == 413:
-        headers.append((b"connection", b"close"))  # what is left of the body is not worth reading
-    status = 400 if refused.status == 422 else refused.status  # the protocol knows no other for a wrong request
-    return status, msgspec.json.encode(InferenceError(refused.message)), headers
-
-
-def _json_length(scope: Scope) -> int | None:
-    value: bytes | None = next((value for name, value in scope["headers"] if name == _JSON_LENGTH), None)
-    if value is None:
-        return None
-    if not value.isdigit() or len(value) > 18:
-        raise Refused(400, "invalid_value", f"{JSON_LENGTH} has the value {value[:40]!a}, no length.")
-    return int(value)

@@ -102,8 +102,11 @@ def to_bytes(tensor: Tensor) -> bytes:
 def _tensor(name: str, datatype: str, shape: tuple[int, ...], values: Any) -> Tensor:
     if len(values) != math.prod(shape):
         raise _refused(f"input {name!r} has {len(values)} values, and its shape {list(shape)} has {math.prod(shape)}.")
+    dtype = DATATYPES[datatype][0]
+    if datatype != "FP32" or isinstance(values, np.ndarray):
+        return Tensor(name, datatype, shape, np.asarray(values, dtype))
     with np.errstate(over="ignore"):  # what is too large for FP32 becomes infinite, and is for the model to refuse
-        return Tensor(name, datatype, shape, np.asarray(values, DATATYPES[datatype][0]))
+        return Tensor(name, datatype, shape, np.asarray(values, dtype))
 
 
 def _known(name: str, datatype: str) -> tuple[Any, Any]:

@@ -78,10 +78,10 @@ class _FaultyPackage:
         return getattr(self._package, name)
 
     def score_user(
-        self, user_id: Id, item_ids: Sequence[Id], x_NF: npt.NDArray[np.float32], /
+        self, user_id: Id, item_ids: Sequence[Id], x_NF: npt.NDArray[np.float32], /, **options: Any
     ) -> npt.NDArray[np.float32]:
         self._faults.strike("model")
-        return self._package.score_user(user_id, item_ids, x_NF)
+        return self._package.score_user(user_id, item_ids, x_NF, **options)
 
 
 def faulty_loader(load: PackageLoader, faults: Faults) -> PackageLoader:

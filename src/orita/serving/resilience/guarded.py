@@ -23,7 +23,7 @@ from orita.features.schema import FeatureSchema
 from orita.serving.protocols import FeatureReader, FeatureSource, PackageLoader, ScoringPackage
 from orita.serving.resilience.guard import Guard
 
-__all__ = ["GuardedFeatures", "GuardedPackage", "guarded_loader"]
+__all__ = ["GuardedFeatures", "GuardedPackage", "guarded_loader", "unguarded"]
 
 Id = int | str
 
@@ -45,7 +45,7 @@ class GuardedFeatures:
 
 class _GuardedReader:
     def __init__(self, reader: FeatureReader, guard: Guard) -> None:
-        self._matrix, self._guard = reader.matrix, guard
+        self.reader, self._matrix, self._guard = reader, reader.matrix, guard
 
     def matrix(
         self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int, /
@@ -74,10 +74,10 @@ class GuardedPackage:
         self._package.check_sample()
 
     def score_user(
-        self, user_id: Id, item_ids: Sequence[Id], x_NF: npt.NDArray[np.float32], /
+        self, user_id: Id, item_ids: Sequence[Id], x_NF: npt.NDArray[np.float32], /, **options: Any
     ) -> npt.NDArray[np.float32]:
-        """Return ``scores_N``; see the protocol."""
-        return self.guard.call(self._score_user, user_id, item_ids, x_NF)
+        """Return ``scores_N``; see the protocol. *options* are the package's own."""
+        return self.guard.call(self._score_user, user_id, item_ids, x_NF, **options)
 
 
 def guarded_loader(load: PackageLoader, make_guard: Callable[[], Guard]) -> PackageLoader:
@@ -87,3 +87,8 @@ def guarded_loader(load: PackageLoader, make_guard: Callable[[], Guard]) -> Pack
         return GuardedPackage(load(folder), make_guard())
 
     return load_guarded
+
+
+def unguarded(reader: FeatureReader) -> FeatureReader:
+    """Return what a guarded reader calls; for whoever asks whether the store is back."""
+    return reader.reader if isinstance(reader, _GuardedReader) else reader

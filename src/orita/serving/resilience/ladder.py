@@ -1,11 +1,13 @@
 """Levels of degradation: the best that can answer does, says so, and the ones above are tried again by themselves.
 
-A rung that fails *failures* times in a row, or usually needs longer than a request has left, rests, so that requests do
-not pay for its failures one by one: 0.25 s, twice as long each time that it fails in the second after a rest, 2 s at
-most. Then the next request tries it, and where that is answered the others follow. After a second of answers it is well
-and its next rest is short again; a rung that flaps therefore rests long. So level 1 answers again at most 2 s, and one
-request, after what it needs is back. A breaker or a bulkhead that lets a call not pass costs nothing: where one of them
-speaks nobody rests, and level 1 is back with the breaker.
+A rung that fails *failures* times in a row rests, so that requests do not pay for its failures one by one: 0.25 s,
+twice as long each time that it fails in the second after a rest, 2 s at most. Then the next request tries it, and where
+that is answered the others follow. After a second of answers it is well and its next rest is short again; a rung that
+flaps therefore rests long. So level 1 answers again at most 2 s, and one request, after what it needs is back. A
+breaker or a bulkhead that lets a call not pass costs nothing: where one of them speaks nobody rests, and level 1 is
+back with the breaker. A rung that usually needs longer than a request has left is passed over for that request alone:
+who is in a hurry takes nothing from others. What it needs is forgotten by half in a second without an answer, so that
+it is tried again.
 
     ladder = Ladder([Rung(Level.FULL, "model", full), Rung(Level.LAST_GOOD, "last_good", last_good.answer),
                      Rung(Level.RULES, "popularity", table.answer), Rung(Level.STATIC, "static", static.answer)], clock)
@@ -16,6 +18,7 @@ speaks nobody rests, and level 1 is back with the breaker.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -93,10 +96,10 @@ class _Health:
         lost: whether it rested and is not well again yet.
         rest, until: how long it rests, in seconds, and until when.
         trial: when the answers after its rest began, None before the first.
-        cost: seconds of an answer, smoothed.
+        cost, measured: seconds of an answer, smoothed, and when the latest came.
     """
 
-    __slots__ = ("cost", "in_a_row", "lost", "rest", "trial", "until")
+    __slots__ = ("cost", "in_a_row", "lost", "measured", "rest", "trial", "until")
 
     def __init__(self) -> None:
         self.in_a_row = 0
@@ -104,7 +107,17 @@ class _Health:
         self.rest = _SHORT_REST
         self.until = 0.0
         self.trial: float | None = None
-        self.cost = 0.0
+        self.cost = self.measured = 0.0
+
+    def measure(self, spent: float, now: float) -> None:
+        """Learn from an answer that took *spent* seconds."""
+        kept = 0.5 ** (now - self.measured)
+        self.cost += max(_SMOOTHING, 1 - kept) * (spent - self.cost)
+        self.measured = now
+
+    def is_too_slow(self, now: float, deadline: float) -> bool:
+        """Return whether an answer is not to be expected before *deadline*."""
+        return now + self.cost >= deadline and now + self.cost * 0.5 ** (now - self.measured) >= deadline
 
 
 class Ladder(Generic[Q, A]):
@@ -117,6 +130,7 @@ class Ladder(Generic[Q, A]):
 
     Attributes:
         answers: how many each level gave.
+        reasons: why the first rung did not answer, and how often.
         level: of the latest answer.
     """
 
@@ -128,6 +142,13 @@ class Ladder(Generic[Q, A]):
         self._failures = failures
         self.level = rungs[0].level
         self.answers = dict.fromkeys(Level, 0)
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def rests(self) -> bool:
+        """Whether the first rung rests now."""
+        health = self._rungs[0][1]
+        return health.lost and self._monotonic() < health.until
 
     def answer(self, question: Q, deadline: float = _NEVER) -> Labelled[A]:
         """Return the best answer there is.
@@ -141,25 +162,21 @@ class Ladder(Generic[Q, A]):
             UserError, Refused: the question is wrong (a status below 500); the rungs below are not asked.
         """
         reason: str | None = None
-        late = False
         for rung, health in self._rungs:
-            why = self._why_not(rung, health, deadline, late=late)
+            why = self._why_not(rung, health, deadline)
             if why is None:
                 value, why = self._asked(rung, health, question)
                 if value is not None:
                     return self._labelled(value, rung, reason)
-                late = True
             reason = reason or why
         raise Unavailable("no level of degradation has an answer: see the errors of the first one in the log.")
 
-    def _why_not(self, rung: Rung[Q, A], health: _Health, deadline: float, *, late: bool) -> str | None:
-        """Return why *rung* is not asked; *late*: one above was, so it is not its own fault if no time is left."""
+    def _why_not(self, rung: Rung[Q, A], health: _Health, deadline: float) -> str | None:
+        """Return why *rung* is not asked, None where it is; the last one is asked however late it is."""
         if health.lost:
             if self._monotonic() < health.until:
                 return "resting"
-        elif deadline != _NEVER and rung is not self._rungs[-1][0] and self._monotonic() + health.cost >= deadline:
-            if not late:
-                self._rests(rung, health, f"it usually needs {health.cost:.3f} seconds, more than a request had left")
+        elif deadline != _NEVER and rung is not self._rungs[-1][0] and health.is_too_slow(self._monotonic(), deadline):
             return "too_late"
         return rung.condition() if rung.condition is not None else None
 
@@ -176,13 +193,11 @@ class Ladder(Generic[Q, A]):
             if health.lost or health.in_a_row >= self._failures:
                 self._rests(rung, health, str(error))
             return None, "failed"
-        spent = self._monotonic() - started
+        ended = self._monotonic()
         health.in_a_row = 0
+        health.measure(ended - started, ended)
         if health.lost:
-            health.cost = spent
             self._recovers(rung, health, started)
-        else:
-            health.cost += _SMOOTHING * (spent - health.cost)
         return value, "unknown"
 
     def _rests(self, rung: Rung[Q, A], health: _Health, why: str) -> None:
@@ -202,5 +217,7 @@ class Ladder(Generic[Q, A]):
 
     def _labelled(self, value: A, rung: Rung[Q, A], reason: str | None) -> Labelled[A]:
         self.answers[rung.level] += 1
+        if reason is not None:
+            self.reasons[reason] += 1
         self.level = rung.level
         return Labelled(value, rung.level, rung.name, reason)

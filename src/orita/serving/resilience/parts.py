@@ -2,6 +2,7 @@
 
     parts = build_parts(config.resilience, clock)
     features = GuardedFeatures(features, parts.store)
+    parts.popularity.start()                       # until close()
     ladder = parts.ladder(full)                    # full: the features and the model, as before
                                                    # for a request, once its body is there:
     deadline = parts.deadlines.read(timeout_ms, grpc_timeout, arrived)
@@ -20,24 +21,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from orita.core.clock import Clock
-from orita.core.config import Section
-from orita.serving.resilience.admission import Admission, AdmissionConfig
-from orita.serving.resilience.deadline import DeadlineConfig, Deadlines
+from orita.serving.resilience.admission import Admission
+from orita.serving.resilience.config import ResilienceConfig
+from orita.serving.resilience.deadline import Deadlines
 from orita.serving.resilience.fallbacks import PopularityTable, StaticList
-from orita.serving.resilience.guard import Guard, GuardConfig, GuardState
+from orita.serving.resilience.guard import Guard, GuardState
 from orita.serving.resilience.ladder import Ladder, Level, Rung
-from orita.serving.resilience.last_good import LastGood, LastGoodConfig
+from orita.serving.resilience.last_good import LastGood
 from orita.serving.resilience.limit import BudgetLimit
-from orita.serving.resilience.priority import Priorities, PriorityConfig
+from orita.serving.resilience.popularity import Popularity, RateSource
+from orita.serving.resilience.priority import Priorities
 from orita.serving.resilience.retry_after import RetryAfter
 from orita.serving.resilience.turnstile import Turnstile
 
@@ -45,32 +45,6 @@ __all__ = ["Parts", "Question", "ResilienceConfig", "Scored", "build_parts"]
 
 Id = int | str
 Floats = npt.NDArray[np.float32]
-
-
-class ResilienceConfig(Section):
-    """How a server stays up.
-
-    Attributes:
-        deadline: how long a request may take.
-        priority: whose requests go first.
-        admission: how many requests are let in.
-        store, model, broker: when each of them is left alone.
-        ping_seconds: between two attempts to reach a store that is left alone.
-        last_good: what is remembered for level 2.
-        popularity: the table of level 3 (see `write_popularity`); null: there is no level 3.
-        static_items: the items of level 4, the best first.
-    """
-
-    deadline: DeadlineConfig = DeadlineConfig()
-    priority: PriorityConfig = PriorityConfig()
-    admission: AdmissionConfig = AdmissionConfig()
-    store: GuardConfig = GuardConfig()
-    model: GuardConfig = GuardConfig()
-    broker: GuardConfig = GuardConfig()
-    ping_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
-    last_good: LastGoodConfig = LastGoodConfig()
-    popularity: Path | None = None
-    static_items: tuple[int | str, ...] = ()
 
 
 class Question(Protocol):
@@ -85,6 +59,9 @@ class Question(Protocol):
     def item_ids(self) -> Sequence[Id]:
         """What is to be ranked."""
         ...
+
+
+Q = TypeVar("Q", bound=Question)
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +88,7 @@ class Parts:
         turnstile: the door of the event loop.
         store, broker: their guards; a model has one of its own (`guarded_loader`).
         last_good: level 2.
-        popularity: level 3, None where no table is configured.
+        popularity: level 3.
         static: level 4.
     """
 
@@ -122,7 +99,7 @@ class Parts:
     store: Guard
     broker: Guard
     last_good: LastGood
-    popularity: PopularityTable | None
+    popularity: Popularity
     static: StaticList
 
     @property
@@ -130,27 +107,28 @@ class Parts:
         """What metrics and health tell of the dependencies."""
         return self.store.state, self.broker.state
 
-    def ladder(self, full: Callable[[Question], Scored]) -> Ladder[Question, Scored]:
+    def ladder(self, full: Callable[[Q], Scored]) -> Ladder[Q, Scored]:
         """Return the four levels, *full* being the first; the last one always has an answer."""
-        popularity, static = self.popularity, self.static
-        rungs: list[Rung[Question, Scored]] = [
+        static = self.static
+        rungs: list[Rung[Q, Scored]] = [
             Rung(Level.FULL, "model", full),
             Rung(Level.LAST_GOOD, "last_good", self._remembered),
+            Rung(Level.RULES, "popularity", self._popular),
             Rung(Level.STATIC, "static", lambda question: Scored(static.scores(question.item_ids))),
         ]
-        if popularity is not None:
-            rungs.insert(
-                2, Rung(Level.RULES, "popularity", lambda question: Scored(popularity.scores(question.item_ids)))
-            )
         return Ladder(rungs, self.clock)
 
     def _remembered(self, question: Question) -> Scored | None:
         recalled = self.last_good.recall(question.user_id, question.item_ids)
         return None if recalled is None else Scored(recalled.scores_N, None, recalled.age)
 
+    def _popular(self, question: Question) -> Scored | None:
+        table = self.popularity.table
+        return None if table is None else Scored(table.scores(question.item_ids))
 
-def build_parts(config: ResilienceConfig, clock: Clock) -> Parts:
-    """Return the parts that *config* describes.
+
+def build_parts(config: ResilienceConfig, clock: Clock, rates: RateSource | None = None) -> Parts:
+    """Return the parts that *config* describes; *rates* is what level 3 counts from where no table is configured.
 
     Raises:
         UserError: the popularity table is not there, or is none.
@@ -158,6 +136,7 @@ def build_parts(config: ResilienceConfig, clock: Clock) -> Parts:
     door = config.admission
     limit = BudgetLimit(door.wait_ms / 1000, least=door.least, most=door.most)
     admission = Admission(limit, retry_after=RetryAfter(most=door.retry_after_seconds))
+    table = PopularityTable.read(config.popularity) if config.popularity is not None else None
     return Parts(
         clock=clock,
         deadlines=Deadlines(config.deadline),
@@ -166,6 +145,6 @@ def build_parts(config: ResilienceConfig, clock: Clock) -> Parts:
         store=Guard("store", config.store, clock),
         broker=Guard("broker", config.broker, clock),
         last_good=LastGood(config.last_good, clock),
-        popularity=PopularityTable.read(config.popularity) if config.popularity is not None else None,
+        popularity=Popularity(table, rates, config.popularity_seconds),
         static=StaticList(config.static_items),
     )

@@ -28,10 +28,14 @@ class PriorityConfig(Section):
 
 
 class Priorities:
-    """Reads priorities from headers."""
+    """Reads priorities from headers.
+
+    Attributes:
+        trusting: whether callers may raise the priority of a request.
+    """
 
     def __init__(self, config: PriorityConfig | None = None) -> None:
-        self._trusted = (config or PriorityConfig()).trust_callers
+        self.trusting = (config or PriorityConfig()).trust_callers
 
     def read(self, header: bytes | None, route: Priority) -> Priority:
         """Return the priority of a request.
@@ -50,4 +54,4 @@ class Priorities:
             shown = header[:32].decode("latin-1")
             message = f"the header X-Request-Priority is {shown!r}, allowed are critical, normal and low."
             raise Refused(422, "invalid_value", message)
-        return named if self._trusted else max(named, route)
+        return named if self.trusting else max(named, route)

@@ -1,0 +1,162 @@
+"""What do callers of a real server notice of a store that stops, freezes, or is slow by 200 ms, for 30 seconds?
+
+`orita serve` with its online state in a Redis of our own, as it is configured by default; `POST /predict` every 10 ms,
+with a deadline of 250 ms. Redis is killed and started again, stopped by SIGSTOP, or reached through a proxy that holds
+back each answer. Told are the slowest answer, the levels, what else was answered, and the seconds from the end of the
+outage to the first of twenty answers in a row that are of level 1 again.
+
+    python -m benchmarks.served_outage      # last line: one JSON object
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.outage import DEADLINE, EACH, Drill, Step
+from benchmarks.outage import Server as Redis
+from benchmarks.serve import Server, started
+
+from orita.serving.resilience.ladder import Level
+
+BEFORE, AFTER = 3.0, 10.0
+SLOW_SECONDS = 0.2
+_WORLD = {
+    "data_generation.num_users": 1_000,
+    "data_generation.num_items": 2_000,
+    "data_generation.num_interactions": 30_000,
+    "training.epochs": 1,
+}
+
+
+class Proxy:
+    """Stands before a server and may hold its answers back.
+
+    Attributes:
+        delay: seconds that each answer is held back.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener: asyncio.Server | None = None
+        self.delay = 0.0
+
+    async def serve(self) -> int:
+        """Listen; return the port."""
+        self._listener = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Take no more connections."""
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection("127.0.0.1", self._port)
+        await asyncio.gather(self._copied(reader, ours, held=False), self._copied(theirs, writer, held=True))
+
+    async def _copied(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, held: bool) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(self.delay if held else 0)
+                writer.write(data)
+        except ConnectionError:
+            pass  # whoever hung up wants no more
+        finally:
+            writer.close()
+
+
+async def asked(server: Server, steps: list[Step], seconds: float) -> tuple[Drill, Counter[str]]:
+    """Ask for so many seconds, and take each of *steps* at its second; return the answers, and what was none."""
+    host, port = server.address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    drill, others, due = Drill(), Counter[str](), list(steps)
+    begun = time.perf_counter()
+    number = 0
+    while (at := time.perf_counter() - begun) < seconds:
+        while due and due[0][0] <= at:
+            await asyncio.to_thread(due.pop(0)[1])
+        number += 1
+        body = json.dumps({"user_id": number % 50, "item_ids": list(range(100))}).encode()
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Timeout-Ms: {DEADLINE * 1000:.0f}\r\n"
+        sent = time.perf_counter()
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        told = await reader.readuntil(b"\r\n\r\n")
+        length = int(told.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        answer = json.loads(await reader.readexactly(length))
+        drill.took.append(time.perf_counter() - sent)
+        drill.asked.append(sent - begun)
+        drill.levels.append(Level(answer.get("level", Level.STATIC)))
+        if not told.startswith(b"HTTP/1.1 200"):
+            others[answer["code"]] += 1
+        await asyncio.sleep(EACH)
+    writer.close()
+    return drill, others
+
+
+async def rehearsed(redis: Redis, home: Path, outage: str, seconds: float) -> tuple[Drill, Counter[str]]:
+    """Return what became of the requests around an outage."""
+    proxy = Proxy(int(redis.config.url.rpartition(":")[2].partition("/")[0]))
+    url = f"redis://127.0.0.1:{await proxy.serve()}/0" if outage == "slow" else redis.config.url
+    command = [sys.executable, "-m", "orita", *options_of(home, url), "serve", "--port", "0", "--json"]
+    begin, end = {
+        "stopped": (redis.kill, redis.start),
+        "frozen": (redis.freeze, redis.thaw),
+        "slow": (lambda: setattr(proxy, "delay", SLOW_SECONDS), lambda: setattr(proxy, "delay", 0.0)),
+    }[outage]
+    context = started("orita", command, pin=False)
+    server = await asyncio.to_thread(context.__enter__)  # it reads its store by the proxy meanwhile
+    try:
+        return await asked(server, [(BEFORE, begin), (BEFORE + seconds, end)], BEFORE + seconds + AFTER)
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+        proxy.close()
+
+
+def options_of(home: Path, url: str) -> list[str]:
+    """Return the options of a command whose online state is at *url*."""
+    return ["--home", str(home), "--quiet", "--set=online.store=redis", f"--set=online.redis.url={url}"]
+
+
+def main() -> None:
+    """Run each outage and print what was noticed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=30, help="of each outage")
+    seconds = parser.parse_args().seconds
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        sys.exit("There is no Redis server here: sudo apt-get install redis-server")
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        redis = Redis(program, Path(folder), durable=True)
+        home = Path(folder) / "home"
+        try:
+            world = [f"--set={key}={value}" for key, value in _WORLD.items()]
+            command = [sys.executable, "-m", "orita", *options_of(home, redis.config.url), *world, "run", "all"]
+            subprocess.run(command, check=True)
+            for outage in ("stopped", "frozen", "slow"):
+                drill, others = asyncio.run(rehearsed(redis, home, outage, seconds))
+                recovery, levels = drill.recovery(BEFORE + seconds), Counter(level.value for level in drill.levels)
+                slowest = max(drill.took) * 1000
+                print(f"{outage}: slowest {slowest:.0f} ms, level 1 again after {recovery} s, by level {dict(levels)}")
+                figures[outage] = {
+                    "slowest_ms": round(slowest, 1),
+                    "recovery_s": recovery and round(recovery, 2),
+                    "levels": {str(level): count for level, count in sorted(levels.items())},
+                    "not_answered": dict(others),
+                }
+        finally:
+            redis.kill()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""What do requests notice of 50 hot swaps, 10 of them to broken packages? `POST /predict`, 100 items, `orita serve`.
+
+Copies of the champion are published under other versions and deployed one after another under a steady load, each when
+the one before answers. Of ten, a byte is changed, a file is missing, or the sample does not fit. Beside the figures
+stand those of as many seconds of the same load without a swap: what the machine does to the slowest request by itself.
+
+    python -m benchmarks.swap                       # makes a feed of 300,000 events and trains for it, then measures
+    python -m benchmarks.swap --home .orita         # a home with a champion; it is copied first
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uvloop
+from benchmarks.http_load import connected
+from benchmarks.serve import ORITA, made_requests, make_home, started
+from benchmarks.steady import SteadyLoad, deployed_package, health
+
+from orita.models.metadata import ModelMetadata
+from orita.models.package.files import METADATA_FILE, MODEL_FILE, SAMPLE_FILE, SCHEMA_FILE, SIGNATURE_FILE
+from orita.models.package.manifest import write_manifest
+from orita.models.package.strict_json import canonical_json
+
+_FAULTS = ("byte", "file", "sample")
+_DEPLOYER = """
+import sys
+from pathlib import Path
+from orita.control.deployments import Deployments
+deployments = Deployments(Path(sys.argv[1]))
+for line in sys.stdin:
+    deployments.deploy("feed", line.strip(), actor="bench", reason="swap")
+"""
+
+
+def publish_copy(package: Path, version: str, fault: str = "") -> None:
+    """Publish *package* under another version, sound or broken."""
+    copied = package.parent / version
+    shutil.copytree(package, copied)
+    (copied / SIGNATURE_FILE).unlink(missing_ok=True)
+    card = ModelMetadata.from_dict(json.loads((copied / METADATA_FILE).read_text()))
+    (copied / METADATA_FILE).write_bytes(canonical_json(replace(card, model_version=version).to_dict()))
+    if fault == "sample":
+        table = pq.read_table(copied / SAMPLE_FILE)
+        for name in ("score", "final"):
+            other = pa.array(np.clip(table[name].to_numpy() + 0.25, 0, 1).astype(np.float32))
+            table = table.set_column(table.column_names.index(name), name, other)
+        pq.write_table(table, copied / SAMPLE_FILE)
+    write_manifest(copied)
+    if fault == "byte":
+        content = bytearray((copied / MODEL_FILE).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copied / MODEL_FILE).write_bytes(content)
+    elif fault == "file":
+        (copied / SCHEMA_FILE).unlink()
+
+
+async def swapped(
+    address: str, versions: list[str], deployer: subprocess.Popen[str], options: argparse.Namespace
+) -> SteadyLoad:
+    """Return what requests noticed while *versions* were deployed; names of broken ones end in 99."""
+    load = SteadyLoad(made_requests(options.candidates), options.rate)
+    asking = asyncio.create_task(load.run(await connected(address, 16)))
+    assert deployer.stdin is not None
+    for version in versions:
+        deployer.stdin.write(f"{version}\n")
+        deployer.stdin.flush()
+        broken = version.endswith(".99")
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            told = await health(address)
+            if (
+                (told["status"] == "degraded" and version in (told["detail"] or ""))
+                if broken
+                else told["model_version"] == version
+            ):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            raise AssertionError(f"{version} was not {'refused' if broken else 'taken up'} within a minute: {told}")
+    load.stop()
+    await asking
+    return load
+
+
+async def quiet(address: str, seconds: float, options: argparse.Namespace) -> SteadyLoad:
+    """Return what requests noticed of nothing."""
+    load = SteadyLoad(made_requests(options.candidates), options.rate)
+    asking = asyncio.create_task(load.run(await connected(address, 16)))
+    await asyncio.sleep(seconds)
+    load.stop()
+    await asking
+    return load
+
+
+async def measured(
+    address: str, versions: list[str], deployer: subprocess.Popen[str], options: argparse.Namespace
+) -> dict[str, object]:
+    """Return the figures."""
+    await quiet(address, 2, options)  # warms up
+    begin = time.monotonic()
+    load = await swapped(address, versions, deployer, options)
+    seconds = time.monotonic() - begin
+    beside = await quiet(address, seconds, options)
+    for what, each in (("swaps", load), ("quiet", beside)):
+        print(
+            f"{what}: {len(each.latencies_ms)} requests, by status {dict(each.statuses)}, "
+            f"p50 {each.percentile(50):.2f} ms, p99 {each.percentile(99):.2f} ms, worst {max(each.latencies_ms):.1f} ms"
+        )
+    return {
+        "failed": load.failed,
+        "worst_over_median_ms": load.worst_over_median_ms,
+        "quiet_worst_over_median_ms": beside.worst_over_median_ms,
+        "swaps": len(versions),
+        "seconds_a_swap": round(seconds / len(versions), 2),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--home", type=Path, help="a home with online features and a champion")
+    parser.add_argument("--swaps", type=int, default=50)
+    parser.add_argument("--broken", type=int, default=10)
+    parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--candidates", type=int, default=100)
+    parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        shutil.copytree(options.home, home) if options.home else make_home(home)
+        package = deployed_package(home)
+        every = options.swaps // options.broken if options.broken else options.swaps + 1
+        versions = [f"v9.{n}.{99 if n % every == every - 1 else 0}" for n in range(options.swaps)]
+        for n, version in enumerate(versions):
+            publish_copy(package, version, _FAULTS[n // every % len(_FAULTS)] if version.endswith(".99") else "")
+        command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
+        deploying = [sys.executable, "-c", _DEPLOYER, str(home / "control.db")]
+        with (
+            started(ORITA, command, pin=options.pin) as server,
+            subprocess.Popen(deploying, stdin=subprocess.PIPE, text=True) as deployer,
+        ):
+            if options.pin:
+                os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+            figures = uvloop.run(measured(server.address, versions, deployer, options))
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The edge of the server, by both ways through it: answers are compressed, and requests know their trace.
+
+Routes of ASGI have it by middleware, quick routes from one look at the headers.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from orita.serving.compression import CompressionMiddleware, compressed, refused_encoding
+from orita.serving.refusal import Refused
+from orita.serving.reply import Headers, QuickRoute, Reply
+from orita.serving.trace_context import TraceMiddleware, in_trace, trace_of
+
+__all__ = ["EdgeRoute", "add_edges"]
+
+_WATCHED = frozenset({b"accept-encoding", b"content-encoding", b"traceparent", b"tracestate"})
+
+
+def add_edges(app: FastAPI, least: int | None) -> None:
+    """Add the middleware to *app*; *least* is as of `EdgeRoute`."""
+    if least is not None:
+        app.add_middleware(CompressionMiddleware, least=least)
+    app.add_middleware(TraceMiddleware)
+
+
+class EdgeRoute:
+    """A quick route whose answers are compressed, whose requests are not, and that knows their trace.
+
+    Args:
+        route: answers.
+        least: bytes; a shorter answer goes as it is. None: every answer does.
+    """
+
+    def __init__(self, route: QuickRoute, least: int | None) -> None:
+        self._route = route
+        self._least = least
+        self.max_body = route.max_body
+
+    def reply(self, headers: Headers, body: bytes | bytearray) -> Reply:
+        """Return the answer to a whole request."""
+        watched = [pair for pair in headers if pair[0] in _WATCHED]
+        return self._watched(watched, headers, body) if watched else self._route.reply(headers, body)
+
+    def refuse(self, refused: Refused, headers: Headers) -> Reply:
+        """Return the answer to a request that cannot be had whole."""
+        return self._route.refuse(refused, headers)
+
+    def _watched(self, watched: Headers, headers: Headers, body: bytes | bytearray) -> Reply:
+        given: dict[bytes, list[bytes]] = {}
+        for name, value in watched:
+            given.setdefault(name, []).append(value)
+        trace = trace_of(given.get(b"traceparent", ()), given.get(b"tracestate", ()))
+        if trace is None:
+            reply = self._checked(given, headers, body)
+        else:
+            with in_trace(trace):
+                reply = self._checked(given, headers, body)
+            reply = reply._replace(headers=[*reply.headers, trace.response])
+        if self._least is None or b"accept-encoding" not in given:
+            return reply
+        return compressed(b",".join(given[b"accept-encoding"]), reply, self._least)
+
+    def _checked(self, given: dict[bytes, list[bytes]], headers: Headers, body: bytes | bytearray) -> Reply:
+        encodings = given.get(b"content-encoding")
+        refused = refused_encoding(b",".join(encodings)) if encodings else None
+        return self._route.reply(headers, body) if refused is None else self._route.refuse(refused, headers)

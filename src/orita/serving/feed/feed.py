@@ -1,0 +1,192 @@
+"""How a feed is answered: candidates, scores, order, a page of it, log; later pages go on where the one before ended.
+
+The event loop is never held up for long: candidates and scores take a turn each, the order is made in a thread.
+
+Legend: C candidates, K of them on the page, in the order shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from orita.core.clock import Clock, to_micros
+from orita.events.prediction_segment import ScoredRequest
+from orita.serving.feature_jobs import BoundedWork
+from orita.serving.feed.cursor import Cursors
+from orita.serving.feed.items import Items
+from orita.serving.feed.reads import Asker
+from orita.serving.feed.requests import FeedAsked
+from orita.serving.feed.reranking import Reranking
+from orita.serving.feed.retrieval import Retrieval
+from orita.serving.predict_answer import RankedItem
+from orita.serving.protocols import PredictionSink
+from orita.serving.question import Question
+from orita.serving.refusal import Refused
+from orita.serving.requests import Asked
+from orita.serving.resilience.deadline import check_deadline
+from orita.serving.resilience.ladder import Labelled, Level
+from orita.serving.resilience.parts import Scored
+
+__all__ = ["Feed", "FeedAnswer", "Scoring"]
+
+Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.intp]
+
+_AT_ONCE, _WAITING = 2, 64  # orders that are made at the same time, and that wait for it
+
+
+class FeedAnswer(msgspec.Struct, frozen=True):
+    """A page of a feed.
+
+    Attributes:
+        user_id: as asked.
+        predictions: the items to show, in order, with the model's score and the rank in the whole feed, from 1; ranks
+            follow the order shown, scores need not.
+        model_version: which version is deployed.
+        latency_ms: from the whole request in hand to the answer, in milliseconds.
+        level: how good the scores are: 1 by the model, on features of now, as of ``POST /predict``.
+        cursor: asks for the next page; null: this was the last.
+    """
+
+    user_id: int | str
+    predictions: list[RankedItem]
+    model_version: str
+    latency_ms: float
+    level: int
+    cursor: str | None
+
+
+class Scoring(Protocol):
+    """The one predict path, in its two first steps; `orita.serving.predictor.Predictor` is one."""
+
+    def question(self, asked: Asked) -> Question:
+        """Return what was *asked* with what answers it now."""
+        ...
+
+    def labelled(self, question: Question) -> Labelled[Scored]:
+        """Return the scores of the best level that has some."""
+        ...
+
+
+class Feed:
+    """Answers requests for pages.
+
+    Args:
+        items: returns all items as they are now, None before they were read.
+        retrieval: finds candidates.
+        reranking: puts them in order.
+        cursors: carry the rest of a feed.
+        scoring: scores candidates.
+        remember: takes what a user's items scored, for when no model can be asked.
+        log: where pages are logged.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        items: Callable[[], Items | None],
+        retrieval: Retrieval,
+        reranking: Reranking,
+        cursors: Cursors,
+        scoring: Scoring,
+        remember: Callable[[int | str, Sequence[int | str], Floats], None],
+        log: PredictionSink,
+        clock: Clock,
+    ) -> None:
+        self._items, self._retrieval, self._reranking = items, retrieval, reranking
+        self._cursors, self._scoring, self._remember = cursors, scoring, remember
+        self._log, self._clock = log, clock
+        self._work = BoundedWork(_AT_ONCE, _WAITING, "feed_busy")
+
+    async def answer(self, asked: FeedAsked, request_id: str, started: float) -> FeedAnswer:
+        """Return the page that was *asked* for.
+
+        Args:
+            asked: the checked request.
+            request_id: joins feedback to the page.
+            started: `Clock.monotonic` when the whole request was in hand.
+
+        Raises:
+            Refused: 503 without a model or items, when the log is full, or where too much is under way; 422 for what is
+                no cursor, or a time that the features refuse; 410 for a cursor that is over; 504 when the deadline
+                passed meanwhile.
+        """
+        if asked.cursor is not None:
+            return self._later(asked, asked.cursor, request_id, started)
+        return await self._first(asked, request_id, started)
+
+    async def _first(self, asked: FeedAsked, request_id: str, started: float) -> FeedAnswer:
+        items = self._items()
+        if items is None or not len(items):
+            message = "the feed knows no items: publish online features, or wait until they are read."
+            raise Refused(503, "no_items", message, retry_after=1)
+        self._work.check_room()
+        at = to_micros(self._clock.now()) if asked.at_micros is None else asked.at_micros
+        row_C, seen_C = self._retrieval.candidates(items, Asker(asked.user_id, asked.context, at))
+        await asyncio.sleep(0)  # others have their turn
+        question, labelled = self._scored(asked, items.ids(row_C))
+        scores_C = labelled.value.scores_N
+        if labelled.value.x_NF is not None:
+            self._remember(question.user_id, question.item_ids, scores_C)
+        place_K = await self._work.run(partial(self._reranking.order, items, row_C, seen_C, scores_C, at))
+        shown, rest = place_K[: asked.limit], place_K[asked.limit :]
+        left = items.ids(row_C[rest])
+        return self._page(question, labelled, shown, left, 1, request_id, started)
+
+    def _later(self, asked: FeedAsked, cursor: str, request_id: str, started: float) -> FeedAnswer:
+        remaining = self._cursors.open(asked.user_id, cursor)
+        item_ids, left = remaining.item_ids[: asked.limit], remaining.item_ids[asked.limit :]
+        question, labelled = self._scored(asked, item_ids)
+        return self._page(question, labelled, np.arange(len(item_ids)), left, remaining.rank, request_id, started)
+
+    def _scored(self, asked: FeedAsked, item_ids: list[int | str]) -> tuple[Question, Labelled[Scored]]:
+        question = self._scoring.question(Asked(asked.user_id, item_ids, asked.context, asked.at_micros))
+        if not item_ids:
+            return question, Labelled(Scored(np.zeros(0, np.float32)), Level.FULL, "model", None)
+        return question, self._scoring.labelled(question)
+
+    def _page(
+        self,
+        question: Question,
+        labelled: Labelled[Scored],
+        shown_K: Places,
+        left: list[int | str],
+        first: int,
+        request_id: str,
+        started: float,
+    ) -> FeedAnswer:
+        """Return the page of the items *shown_K* of *question*, the first of which has the rank *first*, and log it."""
+        user_id, scores_K = question.user_id, labelled.value.scores_N[shown_K]
+        item_ids = [question.item_ids[place] for place in shown_K.tolist()]
+        rank_K = np.arange(first, first + len(item_ids), dtype=np.int32)
+        cursor = self._cursors.make(user_id, first + len(item_ids), left)
+        now = self._clock.monotonic()
+        check_deadline(question.deadline, now)
+        latency_ms = round((now - started) * 1000, 3)
+        x_CF = labelled.value.x_NF
+        request = ScoredRequest(
+            at_micros=question.at_micros,
+            as_of_micros=question.as_of_micros,
+            request_id=request_id,
+            salt=secrets.randbits(62),
+            user_id=user_id,
+            item_ids=item_ids,
+            latency_ms=latency_ms,
+            scores=scores_K.tobytes(),
+            ranks=rank_K.tobytes(),
+            features=b"" if x_CF is None else x_CF[shown_K].tobytes(),
+            level=labelled.level.value,
+        )
+        if item_ids:
+            self._log.append(question.champion.stream, request)
+        ranked = list(map(RankedItem, item_ids, scores_K.tolist(), rank_K.tolist()))
+        version = question.champion.package.version
+        return FeedAnswer(user_id, ranked, version, latency_ms, labelled.level.value, cursor)

@@ -1,0 +1,68 @@
+"""``POST /api/v1/feed``."""
+
+from __future__ import annotations
+
+import traceback
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from orita.core.ids import uuid7
+from orita.serving.body import read_body
+from orita.serving.decoding import check_request_id
+from orita.serving.envelope import Envelopes
+from orita.serving.feed.feed import Feed
+from orita.serving.feed.requests import FeedDecoder
+from orita.serving.refusal import Refused, internal_error
+from orita.serving.resilience.admitted import admission_headers
+from orita.serving.resilience.deadline import until
+from orita.serving.service import Service
+
+__all__ = ["PATH", "FeedRoute"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+PATH = "/api/v1/feed"
+_HUNG_UP = 499
+
+
+class FeedRoute:
+    """Answers requests for pages of feeds, in the envelope; every error has its documented form.
+
+    Args:
+        feed: answers.
+        service: says what is allowed and until when; counts these requests as it counts predictions.
+    """
+
+    def __init__(self, feed: Feed, service: Service) -> None:
+        self._feed, self._parts, self._clock, self._metrics = feed, service.parts, service.clock, service.metrics
+        self._decode = FeedDecoder(service.config)
+        self._envelopes = Envelopes(service.clock)
+        self._max_body = service.config.max_body_bytes
+
+    async def answer(self, request: Request) -> Response:
+        """Return the answer to one request."""
+        request_id = uuid7(self._clock)
+        try:
+            given = request.headers.get("x-request-id")
+            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            body = await read_body(request.receive, request.headers.raw, self._max_body)
+            if body is None:
+                return Response(status_code=_HUNG_UP)  # nobody reads it
+            arrived = self._clock.monotonic()
+            _, deadline = admission_headers(self._parts, request.headers.raw, arrived)
+            with until(deadline, arrived):
+                page = await self._feed.answer(self._decode(body), request_id, arrived)
+        except Refused as refused:
+            return self._refused(refused, request_id)
+        except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
+            trace = "".join(traceback.format_exception(error))
+            _log.error("feed_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
+            return self._refused(internal_error(), request_id)
+        self._metrics.answered(len(page.predictions), page.latency_ms)
+        return self._envelopes.success(page, f"{len(page.predictions)} items.", request_id)
+
+    def _refused(self, refused: Refused, request_id: str) -> Response:
+        self._metrics.refused(refused.status)
+        return self._envelopes.refused(refused, request_id)

@@ -1,0 +1,1 @@
+"""Asynchronous inference: predictions that are asked for now, answered soon, and never lost in between."""

@@ -1,0 +1,139 @@
+"""``/api/v1/jobs``: predictions that are taken in now and answered soon."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orita.core.clock import Clock
+from orita.core.errors import Unavailable
+from orita.core.ids import uuid7
+from orita.serving.body import read_body
+from orita.serving.decoding import check_request_id
+from orita.serving.envelope import Envelopes
+from orita.serving.jobs.queue import Job, JobQueue, KeyReused, QueueFull
+from orita.serving.jobs.requests import PREFIX, JobRequests, job_answer
+from orita.serving.jobs.threads import QueueThreads
+from orita.serving.refusal import Refused, internal_error
+
+__all__ = ["JobRoutes"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+_FULL_SECONDS, _AWAY_SECONDS = 5, 5
+_MESSAGES = {
+    "queued": "waits to be answered: ask for it at its url.",
+    "running": "is being answered: ask for it at its url.",
+    "succeeded": "is answered.",
+    "failed": "failed.",
+    "cancelled": "is cancelled.",
+}
+
+
+class JobRoutes:
+    """Takes jobs in, tells of them and cancels them.
+
+    Args:
+        queue: where they are kept.
+        threads: where the queue is asked.
+        requests: decodes them.
+        max_body: longest body, in bytes.
+        taken: called when a job was taken in.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        threads: QueueThreads,
+        requests: JobRequests,
+        max_body: int,
+        taken: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._queue, self._threads, self._requests = queue, threads, requests
+        self._max_body, self._taken, self._clock = max_body, taken, clock
+        self._envelopes = Envelopes(clock)
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes, for a Starlette router."""
+        return [
+            Route(PREFIX, self._submit, methods=["POST"]),
+            Route(f"{PREFIX}/{{job}}", self._find, methods=["GET"]),
+            Route(f"{PREFIX}/{{job}}", self._cancel, methods=["DELETE"]),
+        ]
+
+    async def _submit(self, request: Request) -> Response:
+        async def take_in(request_id: str) -> Response:
+            body = await read_body(request.receive, request.headers.raw, self._max_body)
+            if body is None:
+                return Response(status_code=499)
+            key, new = request.headers.get("idempotency-key"), uuid7(self._clock)
+            job = await self._threads.ask(lambda: self._queue.submit(self._requests.job(body, new, key)))
+            self._taken()
+            answer = self._told(job, request_id, 202)
+            answer.headers["location"] = f"{PREFIX}/{job.id}"
+            return answer
+
+        return await self._answered(request, take_in)
+
+    async def _find(self, request: Request) -> Response:
+        async def find(request_id: str) -> Response:
+            name = request.path_params["job"]
+            return self._told(_known(await self._threads.ask(lambda: self._queue.find(name)), name), request_id)
+
+        return await self._answered(request, find)
+
+    async def _cancel(self, request: Request) -> Response:
+        async def cancel(request_id: str) -> Response:
+            name = request.path_params["job"]
+            job = _known(await self._threads.ask(lambda: self._queue.cancel(name)), name)
+            if job.state != "cancelled":
+                message = f"job {job.id} is {job.state}: only a job that waits can be cancelled."
+                raise Refused(409, "job_begun", message)
+            return self._told(job, request_id)
+
+        return await self._answered(request, cancel)
+
+    async def _answered(self, request: Request, work: Callable[[str], Awaitable[Response]]) -> Response:
+        """Return what *work* answers, or the refusal in its documented form."""
+        request_id = uuid7(self._clock)
+        try:
+            given = request.headers.get("x-request-id")
+            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            return await self._done(work, request_id)
+        except Refused as refused:
+            return self._envelopes.refused(refused, request_id)
+
+    async def _done(self, work: Callable[[str], Awaitable[Response]], request_id: str) -> Response:
+        try:
+            return await work(request_id)
+        except Refused:
+            raise
+        except KeyReused as error:
+            raise Refused(422, "idempotency_key_reused", str(error)) from None
+        except QueueFull as error:
+            raise Refused(503, "queue_full", str(error), retry_after=_FULL_SECONDS) from None
+        except Unavailable as error:  # a caller need not know where the queue is
+            _log.error("jobs_unavailable", alert=True, request_id=request_id, error=str(error))
+            message = "the queue of jobs cannot be used now: send the request again."
+            raise Refused(503, "queue_unavailable", message, retry_after=_AWAY_SECONDS) from None
+        except Exception as error:  # the edge: the caller gets the documented form, the log the trace
+            trace = "".join(traceback.format_exception(error))
+            _log.error("job_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
+            raise internal_error() from None
+
+    def _told(self, job: Job, request_id: str, status: int = 200) -> Response:
+        return self._envelopes.success(job_answer(job), f"job {job.id} {_MESSAGES[job.state]}", request_id, status)
+
+
+def _known(job: Job | None, name: str) -> Job:
+    if job is None:
+        message = f"job {name[:80]!r} is not known, or not any more: jobs that ended are kept for a while only."
+        raise Refused(404, "job_not_found", message)
+    return job

@@ -1,0 +1,198 @@
+"""A worker: takes jobs, answers their requests one by one between the requests of others, and ends them.
+
+It runs on the event loop, whose thread alone may ask the predictor; a slice of its work is one request. The queue is
+asked in threads. A worker that stops in order gives its job back; one that is killed loses its lease, and another does
+the job anew. What that one answers has other request ids, so the prediction log tells the two apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from orita.core.clock import Clock
+from orita.core.errors import Unavailable
+from orita.serving.jobs.config import JobsConfig
+from orita.serving.jobs.pace import Pace
+from orita.serving.jobs.patient import NotYet
+from orita.serving.jobs.queue import JobError, JobQueue, Lease
+from orita.serving.jobs.requests import JobResult, numbered, split_requests
+from orita.serving.jobs.threads import QueueThreads
+from orita.serving.predictor import PredictAnswer
+from orita.serving.refusal import Refused, internal_error
+from orita.serving.requests import Asked
+
+__all__ = ["JobWorker"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+_FORGET_SECONDS = 60.0
+
+
+class Answering(Protocol):
+    """Answers one request; `orita.serving.jobs.patient.PatientPredictor` does."""
+
+    def answer(self, asked: Asked, request_id: str, started: float, *, last: bool) -> PredictAnswer:
+        """Return the answer, or raise `Refused` or `NotYet`; *last*: nobody will ask again."""
+        ...
+
+
+class _Lost(Exception):
+    """The lease is another worker's."""
+
+
+class _Stopping(Exception):
+    """The worker is to stop."""
+
+
+class JobWorker:
+    """Does jobs.
+
+    Args:
+        queue: where they are.
+        threads: where the queue is asked.
+        predictor: answers one request.
+        decode: decodes one.
+        ready: whether there is a model; without one no job is begun.
+        ended: called when a job has ended.
+        config: how often and how fast.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        threads: QueueThreads,
+        predictor: Answering,
+        decode: Callable[[bytes], Asked],
+        ready: Callable[[], bool],
+        ended: Callable[[], None],
+        config: JobsConfig,
+        clock: Clock,
+    ) -> None:
+        self._queue, self._threads = queue, threads
+        self._predictor, self._decode, self._ready = predictor, decode, ready
+        self._ended = ended
+        self._config, self._clock = config, clock
+        self._pace = Pace(config.share, clock)
+        self._encode = msgspec.json.Encoder().encode
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._forget_at = 0.0
+
+    def wake(self) -> None:
+        """Look for jobs now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` end soon; the job under way is given back."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Do jobs until `stop`."""
+        away = False
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                await self._forget()
+                while self._ready() and (lease := await self._threads.run(self._queue.take, "answer")) is not None:
+                    await self._work(lease)
+                away = False
+            except Unavailable as error:
+                if not away:
+                    _log.error("jobs_unavailable", alert=True, error=str(error))
+                away = True
+            except _Stopping:
+                return
+            except Exception as error:  # the edge: the lease of the job runs out, and its attempts are bounded
+                trace = "".join(traceback.format_exception(error))
+                _log.error("job_failed", alert=True, error=repr(error), trace=trace)
+            await self._sleep(self._config.poll_seconds)
+
+    async def _work(self, lease: Lease) -> None:
+        try:
+            results = await self._answers(lease)
+        except _Lost:
+            _log.warning("job_taken_over", job=lease.job, token=lease.token)
+        except _Stopping:
+            await self._threads.run(lambda: self._queue.give_back(lease, 0.0, counted=False))
+            raise
+        except NotYet:
+            await self._put_off(lease)
+        except Refused as refused:
+            await self._failed(lease, refused)
+        else:
+            await self._write(lambda: self._queue.finish(lease, "succeeded", results))
+
+    async def _answers(self, lease: Lease) -> bytes:
+        """Return the results of a job, a JSON array."""
+        results: list[bytes] = []
+        renewed = self._clock.monotonic()
+        for number, request in enumerate(split_requests(lease.requests)):
+            if self._stopping:
+                raise _Stopping
+            if self._clock.monotonic() - renewed > self._config.lease_seconds / 3:
+                if not await self._threads.run(self._queue.renew, lease):
+                    raise _Lost
+                renewed = self._clock.monotonic()
+            started = self._clock.monotonic()
+            results.append(self._one(lease, number, request, started))
+            await self._pace.turn(self._clock.monotonic() - started)
+        return b"[" + b",".join(results) + b"]"
+
+    def _one(self, lease: Lease, number: int, request: bytes, started: float) -> bytes:
+        request_id = f"{lease.job}:{number}:{lease.token}"
+        try:
+            last = lease.attempt >= self._config.attempts
+            answer = self._predictor.answer(self._decode(request), request_id, started, last=last)
+        except NotYet:
+            raise
+        except Refused as refused:
+            raise numbered(refused, number) from None
+        except Exception as error:  # the edge: the caller gets the documented form, the log the trace
+            trace = "".join(traceback.format_exception(error))
+            _log.error("job_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
+            raise numbered(internal_error(), number) from None
+        return self._encode(JobResult(request_id, answer))
+
+    async def _failed(self, lease: Lease, refused: Refused) -> None:
+        """Let a job fail that nothing will help, or that had its attempts; another is put off."""
+        if refused.status < 500 or lease.attempt >= self._config.attempts:
+            error = self._encode(JobError(refused.code, refused.message))
+            await self._write(lambda: self._queue.finish(lease, "failed", error))
+        else:
+            await self._put_off(lease)
+
+    async def _put_off(self, lease: Lease) -> None:
+        pause = min(self._config.backoff_seconds * 2.0 ** (lease.attempt - 1), self._config.most_backoff_seconds)
+        await self._write(lambda: self._queue.give_back(lease, pause))
+
+    async def _write(self, write: Callable[[], bool]) -> None:
+        """Write how a job ended, again and again for as long as its lease lasts: the work need not be done twice."""
+        until = self._clock.monotonic() + self._config.lease_seconds
+        while True:
+            try:
+                await self._threads.run(write)
+                self._ended()
+                return
+            except Unavailable:
+                if self._stopping or self._clock.monotonic() >= until:
+                    raise
+            await self._sleep(self._config.poll_seconds)
+
+    async def _forget(self) -> None:
+        if self._clock.monotonic() >= self._forget_at:
+            self._forget_at = self._clock.monotonic() + min(_FORGET_SECONDS, self._config.keep_seconds)
+            await self._threads.run(self._queue.forget)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, until `wake` at the latest."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return

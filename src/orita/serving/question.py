@@ -1,0 +1,74 @@
+"""A request on its way to an answer, and what answers it.
+
+Legend: N items of one request, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from orita.serving.outliers import OutlierCheck
+from orita.serving.protocols import FeatureReader, LogStream, ScoringPackage
+from orita.serving.requests import Asked
+
+__all__ = ["Champion", "Question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """What answers: a package, the reader of its features, and since when.
+
+    Attributes:
+        package: the model.
+        features: reads exactly the package's schema.
+        stream: what its rows in the prediction log share.
+        sequence: the deployment it came from.
+        loaded_at: when it began to answer.
+        outliers: tells requests that are unlike its training rows; None where the package keeps nothing of them.
+    """
+
+    package: ScoringPackage
+    features: FeatureReader
+    stream: LogStream
+    sequence: int
+    loaded_at: datetime
+    outliers: OutlierCheck | None = None
+
+
+class Question(msgspec.Struct, gc=False):
+    """A request on its way to an answer.
+
+    Attributes:
+        asked: the checked request.
+        champion: what answers it.
+        at_micros: when it is answered.
+        as_of_micros: the time that its features are for.
+        deadline: seconds of `Clock.monotonic`.
+        x_NF: its features, where they were read already.
+        failure: why they could not be.
+        objective: what one unit of each head is worth, where the request weighs them.
+    """
+
+    asked: Asked
+    champion: Champion
+    at_micros: int
+    as_of_micros: int
+    deadline: float
+    x_NF: npt.NDArray[np.float32] | None = None
+    failure: Exception | None = None
+    objective: dict[str, float] | None = None
+
+    @property
+    def user_id(self) -> int | str:
+        """Who asks."""
+        return self.asked.user_id
+
+    @property
+    def item_ids(self) -> list[int | str]:
+        """What is to be ranked."""
+        return self.asked.item_ids

@@ -1,0 +1,75 @@
+"""A worker's side of its supervisor: how it begins, how it tells that it lives, and how it ends."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import random
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+
+from orita.core.errors import OritaError
+from orita.serving.workers.board import Seat
+from orita.serving.workers.reports import failed_report
+
+__all__ = ["COULD_NOT_START", "run_worker"]
+
+COULD_NOT_START = 2
+"""Exit code of a worker that can say in a sentence why it ends; the sentence is in its report."""
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_BLOCKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+
+def run_worker(seat: Seat, supervisor: int, work: Callable[[Seat], object]) -> NoReturn:
+    """Do *work* as the process that was just forked, and end it.
+
+    It ends in order when its supervisor dies, and tells where each of its threads is on SIGQUIT.
+
+    Args:
+        seat: its place on the board.
+        supervisor: the process that forked it.
+        work: answers requests until it is asked to stop.
+    """
+    code = 1
+    try:
+        _prepare(supervisor)
+        seat.take()
+        work(seat)
+        code = 0
+    except OritaError as error:
+        seat.report(failed_report(str(error), seat.read()))
+        code = COULD_NOT_START
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException as error:  # whatever it is: nothing of the supervisor's may run in this process
+        trace = "".join(traceback.format_exception(error))
+        _log.error("worker_failed", alert=True, worker=seat.number, error=repr(error), trace=trace)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _prepare(supervisor: int) -> None:
+    signal.signal(signal.SIGTERM, _nothing_begun)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the supervisor says when to stop
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _BLOCKED)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:
+        os._exit(0)
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
+    random.seed()
+
+
+def _nothing_begun(_number: int, _frame: object) -> None:
+    os._exit(0)

@@ -1,0 +1,124 @@
+"""What a feed keeps ready, and what becomes of it when items or retriever are broken."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from tests.serving.feed.made import made_items
+
+from orita.control.deployments import Deployments
+from orita.core.clock import SystemClock
+from orita.core.errors import UserError
+from orita.core.home import Home
+from orita.serving.feed.follower import FeedFollower, retriever_name
+from orita.serving.feed.items import Items
+
+
+class Reading:
+    """Reads what it is given, or fails with it."""
+
+    def __init__(self) -> None:
+        self.next: Items | Exception | None = made_items(3)
+        self.pieces = 0
+
+    def items(self, at: int, goes_on: Callable[[], bool]) -> Items | None:
+        """Return the next items, after a piece."""
+        if isinstance(self.next, Exception):
+            raise self.next
+        self.pieces += 1
+        return self.next if goes_on() else None
+
+
+class Loaded:
+    """A retriever by its folder's name; one that is called broken is."""
+
+    type = "stub"
+
+    def __init__(self, folder: Path) -> None:
+        if folder.name.endswith("9"):
+            raise UserError(f"{folder.name} does not match its checksum.")
+        self.version = "v1.0.0" if folder.name.endswith("8") else folder.name
+
+    retrieve: Any = None
+
+
+@pytest.fixture
+def reading() -> Reading:
+    """What reads the items."""
+    return Reading()
+
+
+@pytest.fixture
+def deployments(tmp_path: Path) -> Deployments:
+    """No deployment yet."""
+    return Deployments(Home(tmp_path).control_db)
+
+
+@pytest.fixture
+def follower(reading: Reading, deployments: Deployments, tmp_path: Path) -> Iterator[FeedFollower]:
+    """A follower that looks when it is told to."""
+    yield FeedFollower(
+        "feed",
+        reading,  # type: ignore[arg-type]
+        deployments,
+        tmp_path / "packages",
+        load=Loaded,
+        clock=SystemClock(),
+        seconds=0.01,
+    )
+
+
+def test_broken_items_leave_the_ones_before(follower: FeedFollower, reading: Reading) -> None:
+    """Why is told once; when it is mended, and broken again, once more."""
+    follower.look()
+    first = follower.items
+    with capture_logs() as logs:
+        reading.next = UserError("nothing is published.")
+        for _ in range(3):
+            follower.look()
+        assert follower.items is first is not None
+        reading.next = made_items(4)
+        follower.look()
+        assert follower.items is reading.next
+        reading.next = UserError("nothing is published.")
+        follower.look()
+    told = [line for line in logs if line["event"] == "feed_items_not_read"]
+    assert [(line["alert"], line["error"]) for line in told] == [(True, "nothing is published.")] * 2
+
+
+def test_a_retriever_is_taken_up_as_it_is_deployed(follower: FeedFollower, deployments: Deployments) -> None:
+    """It has a name of its own beside the ranker's; one that does not load, or is another, leaves the one before."""
+    follower.look()
+    assert follower.retriever is None
+
+    def deployed(version: str) -> str | None:
+        deployments.deploy(retriever_name("feed"), version, actor="test", reason="test")
+        with capture_logs() as logs:
+            follower.look()
+            follower.look()
+        assert len([line for line in logs if line["log_level"] == "error"]) == (version[-1] in "89")
+        return follower.retriever.version if follower.retriever is not None else None
+
+    assert retriever_name("feed") == "feed-retriever"
+    assert deployed("v1.0.0") == "v1.0.0"
+    assert deployed("v1.0.9") == "v1.0.0"
+    assert deployed("v1.0.8") == "v1.0.0"
+    assert deployed("v1.1.0") == "v1.1.0"
+
+
+def test_it_looks_on_until_it_is_closed(follower: FeedFollower, reading: Reading) -> None:
+    """What is published next is taken up by itself; closed, the thread ends at once, amid the items."""
+    follower.start()
+    assert follower.alive
+    deadline = time.monotonic() + 20
+    while reading.pieces < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    follower.close()
+    assert reading.pieces >= 3
+    assert "orita-feed" not in {thread.name for thread in threading.enumerate()}
