@@ -7,6 +7,7 @@ what `serve` does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import signal
 import socket
@@ -134,7 +135,10 @@ def _server(
 
 def _run(server: _Server, listener: socket.socket) -> None:
     with _stop_signals(server), _quick_thread_switches():
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        finally:
+            gc.unfreeze()
 
 
 class _Server(uvicorn.Server):
@@ -186,6 +190,7 @@ class _Server(uvicorn.Server):
             await super().startup([])
             self._accept(self._together, sockets or [])
         if self.started:
+            gc.freeze()  # what a server begins with stays, so no collection needs to look at it again
             self._listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

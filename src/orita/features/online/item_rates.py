@@ -25,7 +25,7 @@ from orita.features.stores.store import OnlineStore
 
 __all__ = ["ItemRates", "label_rate", "read_item_rates"]
 
-_PIECE = 1000
+_PIECE = 100
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,6 +47,8 @@ def label_rate(plan: Plan) -> Aggregate | None:
 def read_item_rates(plan: Plan, store: OnlineStore, goes_on: Callable[[], bool] = lambda: True) -> ItemRates | None:
     """Return the rates of all items of *store*; None where the system declares none, or *goes_on* says no meanwhile.
 
+    *goes_on* is asked after each piece of items; it may wait.
+
     Raises:
         OritaError: the store cannot be read.
     """
@@ -61,12 +63,12 @@ def read_item_rates(plan: Plan, store: OnlineStore, goes_on: Callable[[], bool] 
     counts: list[Floats] = []
     rows = store.scan(prefix)
     while piece := list(islice(rows, _PIECE)):
-        if not goes_on():
-            return None
         known = [(item, row) for key, row in piece if isinstance(item := decoded_id(key[len(prefix) :]), int | str)]
         item_ids += [item for item, _ in known]
         state_NW = rows_read(empty, [row for _, row in known])
         counts.append(np.nan_to_num(state_NW[:, slots.start : slots.start + len(names)]))
+        if not goes_on():
+            return None
     count_NS = np.concatenate([np.zeros((0, len(names))), *counts])
     shown = "n" if rate.function == "mean" else "per"
     return ItemRates(item_ids, count_NS[:, names.index("sum")], count_NS[:, names.index(shown)])

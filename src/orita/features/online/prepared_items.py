@@ -155,9 +155,9 @@ class PreparedItems:
         columns = memory.columns
         if self._latest <= memory.since:  # nothing changed since all of it was read
             none_N = position_N == _NOWHERE
-            return np.flatnonzero(none_N).tolist() if none_N.any() else []
+            return np.flatnonzero(none_N).tolist() if np.count_nonzero(none_N) else []
         old_RN = self._changed_P.take(columns.places_RI.take(position_N, axis=1)) > columns.turn_I.take(position_N)
-        return np.flatnonzero(old_RN.any(axis=0)).tolist() if old_RN.any() else []
+        return np.flatnonzero(old_RN.any(axis=0)).tolist() if np.count_nonzero(old_RN) else []
 
     def catch_up(self, get_many: GetMany) -> None:
         """Learn which items changed up to the latest turn."""

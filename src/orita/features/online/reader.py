@@ -111,7 +111,9 @@ class OnlineReader:
     def _refuse_the_past(self, states: Sequence[Floats], at: int) -> None:
         for read, state_NW in zip(self._plan.reads, states, strict=True):
             # One row is looked at as a number, which costs a tenth; a comparison with NaN, no event, is false.
-            passed = state_NW[0, WATERMARK] >= at if len(state_NW) == 1 else (state_NW[:, WATERMARK] >= at).any()
+            passed = (
+                state_NW[0, WATERMARK] >= at if len(state_NW) == 1 else np.count_nonzero(state_NW[:, WATERMARK] >= at)
+            )
             if not passed or not read.entities:
                 continue
             latest = int(np.nanmax(state_NW[:, WATERMARK]))

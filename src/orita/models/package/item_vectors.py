@@ -79,12 +79,15 @@ class ItemVectors:
             self._using.release()
 
     def _looked_up(self, item_ids: Ids, row_N: Integers, number_NI: Bits) -> Floats:
-        place_N, kept = row_N if row_N.all() else self._with_unknown(item_ids, row_N), self._kept
+        place_N, kept = (
+            row_N if np.count_nonzero(row_N) == len(row_N) else self._with_unknown(item_ids, row_N),
+            self._kept,
+        )
         if kept is None or place_N is None:
             return self._make(row_N, number_NI)
         same_NI = kept.number_KI.take(place_N, axis=0) == number_NI
         vector_NP = kept.vector_KP.take(place_N, axis=0)
-        if not same_NI.all():
+        if np.count_nonzero(same_NI) != same_NI.size:
             (new_M,) = np.nonzero(~same_NI.all(axis=1))
             place_M, number_MI = place_N[new_M], number_NI[new_M]
             vector_NP[new_M] = kept.vector_KP[place_M] = self._make(row_N[new_M], number_MI)
@@ -95,19 +98,29 @@ class ItemVectors:
         """Return where each item is kept, those that the model does not know behind the others; None: too many."""
         (new_M,) = np.nonzero(row_N == 0)
         asked = [item_ids[m] for m in new_M.tolist()]
-        keys = [each if isinstance(each, int | str) else str(each) for each in asked]
-        begin, new = self._items, dict.fromkeys(key for key in keys if key not in self._unknown)
-        if len(self._unknown) + len(new) > _UNKNOWN:  # those of earlier requests make room
+        place_N = row_N.copy()
+        try:
+            place_N[new_M] = [self._unknown[each] for each in asked]
+        except (KeyError, TypeError):  # one is new, or is a list
+            keys = [each if isinstance(each, int | str) else str(each) for each in asked]
+            if not self._admit(keys):
+                return None
+            place_N[new_M] = [self._unknown[key] for key in keys]
+        return place_N
+
+    def _admit(self, keys: Sequence[int | str]) -> bool:
+        """Give items a place that have none, of those of earlier requests if need be; tell whether there is room."""
+        new = dict.fromkeys(key for key in keys if key not in self._unknown)
+        if len(self._unknown) + len(new) > _UNKNOWN:
             new = dict.fromkeys(keys)
             if len(new) > _UNKNOWN:
-                return None
+                return False
             self._unknown.clear()
             if self._kept is not None:
-                self._kept.number_KI[begin:] = _NEVER
-        self._unknown.update(zip(new, range(begin + len(self._unknown), begin + _UNKNOWN), strict=False))
-        place_N = row_N.copy()
-        place_N[new_M] = [self._unknown[key] for key in keys]
-        return place_N
+                self._kept.number_KI[self._items :] = _NEVER
+        begin = self._items + len(self._unknown)
+        self._unknown.update(zip(new, range(begin, begin + len(new)), strict=True))
+        return True
 
     def _make(self, row_M: Integers, number_MI: Bits) -> Floats:
         x_MF = np.zeros((len(row_M), self._features), np.float32)  # the half sees nothing but what belongs to the item

@@ -7,7 +7,6 @@ the package store, a deployment in control state names its version.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,13 +19,12 @@ from orita.core.errors import OritaError, UserError
 from orita.serving.feed.item_reading import ItemReading
 from orita.serving.feed.items import Items
 from orita.serving.feed.sources import Finder
+from orita.serving.leisure import Leisure
 
 __all__ = ["FeedFollower", "RetrieverLoader", "retriever_name"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
-_REST = 3.0  # after each piece of items the thread rests so many times as long as the piece took,
-_FIRST_REST = 1.0  # and so many times while it knows none at all
 _NOTHING_YET_SECONDS = 1.0
 
 RetrieverLoader = Callable[[Path], Finder]
@@ -73,8 +71,8 @@ class FeedFollower:
         self._load, self._clock, self._seconds = load, clock, seconds
         self._taken = 0
         self._told: set[str] = set()
-        self._piece_began = 0.0
         self._stopping = threading.Event()
+        self._leisure = Leisure(self._stopping)
         self._thread = threading.Thread(target=self._run, name="orita-feed", daemon=True)
         self.items: Items | None = None
         self.retriever: Finder | None = None
@@ -105,22 +103,15 @@ class FeedFollower:
             self._stopping.wait(self._seconds if self.items is not None else min(self._seconds, _NOTHING_YET_SECONDS))
 
     def _take_items(self) -> None:
-        self._piece_began = time.monotonic()
+        self._leisure.begin()
         try:
-            items = self._reading.items(to_micros(self._clock.now()), self._goes_on)
+            items = self._reading.items(to_micros(self._clock.now()), self._leisure.goes_on)
         except Exception as error:  # what is published may be broken in any way; what is known goes on
             self._tell_once("feed_items_not_read", error)
             return
         if items is not None:
             self.items = items
             self._forget("feed_items_not_read")
-
-    def _goes_on(self) -> bool:
-        """Return whether to read on, after a rest for requests to have the processor."""
-        rest = _REST if self.items is not None else _FIRST_REST
-        self._stopping.wait(rest * (time.monotonic() - self._piece_began))
-        self._piece_began = time.monotonic()
-        return not self._stopping.is_set()
 
     def _take_retriever(self, load: RetrieverLoader) -> None:
         try:

@@ -24,11 +24,11 @@ from orita.serving.feed.config import FeedConfig
 from orita.serving.feed.items import AttributeValues, Items, ItemsRead
 from orita.serving.feed.rules import ExcludeRule, RequireRule
 from orita.serving.feed.signals import Signals
+from orita.serving.leisure import PIECE
 from orita.serving.protocols import FeatureReader
 
 __all__ = ["ItemReading", "OnlineItems"]
 
-_PIECE = 1000
 _NOBODY = ""
 """A user without events; no caller can name it, as ids have a character at least."""
 
@@ -90,7 +90,7 @@ class ItemReading:
 
         Args:
             at: the present.
-            goes_on: called after each thousand items; it may wait, so that requests have the processor.
+            goes_on: called after each piece of items; it may wait, so that requests have the processor.
 
         Raises:
             OritaError: nothing is published, or the store cannot be read.
@@ -109,7 +109,7 @@ class ItemReading:
             return
         prefix, empty = row_prefix(self._features.plan, self._read.record), empty_row(self._read.record).tobytes()
         scanned = rows.store.scan(prefix)
-        while page := list(islice(scanned, _PIECE)):
+        while page := list(islice(scanned, PIECE)):
             ids, records = [], []
             for key, record in page:
                 item = decoded_id(key[len(prefix) :])

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from orita.features.online.item_rates import ItemRates
+from orita.serving.leisure import Leisure
 from orita.serving.resilience.fallbacks import PopularityTable
 
 __all__ = ["Popularity", "RateSource"]
@@ -53,6 +54,7 @@ class Popularity:
         self._seconds = seconds
         self._failing = False
         self._stopping = threading.Event()
+        self._leisure = Leisure(self._stopping)
         self._thread = threading.Thread(target=self._run, name="orita-popularity", daemon=True)
 
     def start(self) -> None:
@@ -70,7 +72,8 @@ class Popularity:
         """Take up what the source counts now; return whether it is worth another look. What fails changes nothing."""
         assert self._source is not None
         try:
-            rates = self._source.item_rates(lambda: not self._stopping.is_set())
+            self._leisure.begin()
+            rates = self._source.item_rates(self._leisure.goes_on)
         except Exception as error:  # a store may fail in any way; what was read before goes on
             if not self._failing and self.table is not None:  # before the first, the follower says what is missing
                 _log.warning("popularity_not_read", error=str(error))

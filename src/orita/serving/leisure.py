@@ -1,0 +1,39 @@
+"""Work beside requests, in small pieces with long rests between them.
+
+While a thread of Python computes, a request that gave up the interpreter's lock for a moment waits for it half a
+millisecond, each time. So what may take its time has it in pieces of less than that, and rests after each.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+__all__ = ["PIECE", "Leisure"]
+
+PIECE = 100
+"""Rows of a piece."""
+
+_REST = 9.0
+
+
+class Leisure:
+    """Rests after each piece, nine times as long as the piece took; called by the thread that works.
+
+    Args:
+        stopping: when it is set, no rest goes on, and no work.
+    """
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._began = time.monotonic()
+
+    def begin(self) -> None:
+        """Begin a piece."""
+        self._began = time.monotonic()
+
+    def goes_on(self) -> bool:
+        """Rest, and return whether there is to be another piece."""
+        self._stopping.wait(_REST * (time.monotonic() - self._began))
+        self.begin()
+        return not self._stopping.is_set()
