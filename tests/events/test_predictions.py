@@ -101,6 +101,7 @@ def test_the_row_of_an_item(home: Home) -> None:
         "system": "feed",
         "level": 1,
         "cached": False,
+        "objective": None,
     }
     assert (second["item_id"], second["rank"], second["features"]) == ("1002", 2, {"a": 2.0, "b": 3.0})
 

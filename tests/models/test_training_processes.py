@@ -23,7 +23,7 @@ from orita.models.objectives import HasHeads
 from orita.models.ranker import FitContext, FitReport
 from orita.models.training.job import fit_job, interruption_of, write_job
 
-TOLERANCE = 2e-4  # of scores: sums of floats in another order, over some steps of Adam
+TOLERANCE = 2e-3  # of scores: sums in another order; Adam's first step is a gradient's sign, of one near nothing too
 
 
 def parts(text: bool = False, heads: bool = False) -> tuple[Examples, Examples]:
@@ -42,7 +42,7 @@ def fit(processes: int, checkpoints: Path | None = None, *, heads: bool = False)
 
 
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    """`training.processes: 2` starts torchrun, and gives every head and the history of one process within 2e-4."""
+    """`training.processes: 2` starts torchrun, and gives every head and the history of one process within 2e-3."""
     one, expected = fit(1, heads=True)
     two, scores = fit(2, tmp_path, heads=True)
     assert scores.shape == (300, 3)
@@ -54,6 +54,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
         assert a["val_loss_dwell"] == pytest.approx(b["val_loss_dwell"], abs=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
     """What a training process died of is in the sentence that its parent ends with."""
     train, val = parts()
@@ -63,6 +64,7 @@ def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
         ranker.fit(train, val, FitContext(SILENT, tmp_path, 3))
 
 
+@pytest.mark.slow
 def test_a_job_that_is_asked_to_stop_leaves_a_checkpoint(tmp_path: Path) -> None:
     """SIGTERM to torchrun stops both processes at the same step, with one checkpoint that is gone on from."""
     train, val = parts()

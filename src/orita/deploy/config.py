@@ -123,7 +123,12 @@ class NginxConfig(Section):
     failure_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
     tries: Annotated[int, Field(ge=1, le=10)] = 3
     repeat: tuple[Annotated[str, AfterValidator(_path)], ...] = ("/predict", "/api/v1/feed")
-    internal: tuple[Annotated[str, AfterValidator(_path)], ...] = ("/metrics", "/config", "/api/v1/features")
+    internal: tuple[Annotated[str, AfterValidator(_path)], ...] = (
+        "/metrics",
+        "/config",
+        "/api/v1/features",
+        "/api/v1/predictions",
+    )
     internal_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
 
     @model_validator(mode="after")

@@ -14,11 +14,11 @@ __all__ = ["PIECE", "Leisure"]
 PIECE = 100
 """Rows of a piece."""
 
-_REST = 9.0
+_REST, _SHORT_REST = 9.0, 2.0
 
 
 class Leisure:
-    """Rests after each piece, nine times as long as the piece took; called by the thread that works.
+    """Rests after each piece, nine times as long as the piece took, or twice; called by the thread that works.
 
     Args:
         stopping: when it is set, no rest goes on, and no work.
@@ -26,14 +26,14 @@ class Leisure:
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
-        self._began = time.monotonic()
+        self._began, self._rest = time.monotonic(), _REST
 
-    def begin(self) -> None:
-        """Begin a piece."""
-        self._began = time.monotonic()
+    def begin(self, *, waited_for: bool = False) -> None:
+        """Begin the first piece of a work; *waited_for*: requests need what comes of it, so rests are short."""
+        self._began, self._rest = time.monotonic(), _SHORT_REST if waited_for else _REST
 
     def goes_on(self) -> bool:
         """Rest, and return whether there is to be another piece."""
-        self._stopping.wait(_REST * (time.monotonic() - self._began))
-        self.begin()
+        self._stopping.wait(self._rest * (time.monotonic() - self._began))
+        self._began = time.monotonic()
         return not self._stopping.is_set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -51,15 +52,15 @@ def test_no_report_is_read_in_halves() -> None:
     seat.report(b"\x00")
     pid = os.fork()
     if pid == 0:
-        for turn in range(1_000_000):
+        for turn in itertools.count():
             seat.report(bytes([turn % 251]) * (1 + turn % 5000))
-        os._exit(0)
     try:
-        read = {seat.read() for _ in range(2000)}
+        read = {seat.read()}
+        while len(read) < 100:  # both run: on a busy machine the writer may begin late
+            read.add(seat.read())
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-    assert len(read) > 1
     assert all(len(set(content)) == 1 for content in read)
 
 

@@ -103,7 +103,7 @@ class FeedFollower:
             self._stopping.wait(self._seconds if self.items is not None else min(self._seconds, _NOTHING_YET_SECONDS))
 
     def _take_items(self) -> None:
-        self._leisure.begin()
+        self._leisure.begin(waited_for=self.items is None)
         try:
             items = self._reading.items(to_micros(self._clock.now()), self._leisure.goes_on)
         except Exception as error:  # what is published may be broken in any way; what is known goes on
