@@ -138,8 +138,10 @@ class Preparation:
         mean_F[self.numbers], std_F[self.numbers], is_count_F[self.numbers] = self.mean, self.std, self.is_count
         missing = graph.add("IsNaN", features)
         one, zero = graph.constant(np.float32(1)), graph.constant(np.float32(0))
-        logged = graph.add("Log", graph.add("Add", graph.add("Max", features, zero), one))
-        values = graph.add("Where", graph.constant(is_count_F), logged, features) if is_count_F.any() else features
+        values = features
+        if is_count_F.any():
+            logged = graph.add("Log", graph.add("Add", graph.add("Max", features, zero), one))
+            values = graph.add("Where", graph.constant(is_count_F), logged, features)
         centred = graph.add("Sub", values, graph.constant(mean_F.astype(np.float32)))
         scaled = graph.add("Div", centred, graph.constant(std_F.astype(np.float32)))
         clipped = graph.add("Clip", scaled, graph.constant(-_LIMIT), graph.constant(_LIMIT))

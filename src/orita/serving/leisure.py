@@ -9,10 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
-__all__ = ["PIECE", "Leisure"]
-
-PIECE = 100
-"""Rows of a piece."""
+__all__ = ["Leisure"]
 
 _REST, _SHORT_REST = 9.0, 2.0
 

@@ -10,22 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from orita.features.declarations import LIFETIME, Aggregate
-from orita.features.keys import decoded_id
+from orita.features.online.item_pieces import item_pieces
 from orita.features.plan import Plan
 from orita.features.slots import slots_of
-from orita.features.state.layout import empty_row, row_prefix
-from orita.features.state.rows import rows_read
 from orita.features.stores.store import OnlineStore
 
 __all__ = ["ItemRates", "label_rate", "read_item_rates"]
-
-_PIECE = 100
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,15 +52,10 @@ def read_item_rates(plan: Plan, store: OnlineStore, goes_on: Callable[[], bool] 
         return None
     position, slots = plan.place(rate)
     names = slots_of(rate)
-    record = plan.reads[position].record
-    prefix, empty = row_prefix(plan, record), empty_row(record).tobytes()
     item_ids: list[int | str] = []
     counts: list[Floats] = []
-    rows = store.scan(prefix)
-    while piece := list(islice(rows, _PIECE)):
-        known = [(item, row) for key, row in piece if isinstance(item := decoded_id(key[len(prefix) :]), int | str)]
-        item_ids += [item for item, _ in known]
-        state_NW = rows_read(empty, [row for _, row in known])
+    for ids, state_NW in item_pieces(plan, plan.reads[position], store):
+        item_ids += ids
         counts.append(np.nan_to_num(state_NW[:, slots.start : slots.start + len(names)]))
         if not goes_on():
             return None

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from orita.core.errors import NotFound, UserError, closest
-from orita.features.keys import decoded_id
+from orita.features.online.item_pieces import item_pieces
 from orita.features.online.rows import RequestRows
 from orita.features.plan import AttributeSlots, Plan, Read
 from orita.features.schema import FeatureSchema
-from orita.features.state.layout import WATERMARK, empty_row, row_prefix
-from orita.features.state.rows import rows_read
+from orita.features.state.layout import WATERMARK
 from orita.serving.feed.config import FeedConfig
 from orita.serving.feed.items import AttributeValues, Items, ItemsRead
 from orita.serving.feed.rules import ExcludeRule, RequireRule
 from orita.serving.feed.signals import Signals
-from orita.serving.leisure import PIECE
 from orita.serving.protocols import FeatureReader
 
 __all__ = ["ItemReading", "OnlineItems"]
@@ -107,17 +104,8 @@ class ItemReading:
     def _pieces(self, rows: RequestRows, at: int) -> Iterator[_Piece]:
         if self._read is None:
             return
-        prefix, empty = row_prefix(self._features.plan, self._read.record), empty_row(self._read.record).tobytes()
-        scanned = rows.store.scan(prefix)
-        while page := list(islice(scanned, PIECE)):
-            ids, records = [], []
-            for key, record in page:
-                item = decoded_id(key[len(prefix) :])
-                if isinstance(item, int | str):  # an id of over a hundred bytes is kept as its digest alone
-                    ids.append(item)
-                    records.append(record)
-            if ids:
-                yield self._piece(ids, rows_read(empty, records), at)
+        for ids, state_IW in item_pieces(self._features.plan, self._read, rows.store):
+            yield self._piece(ids, state_IW, at)
 
     def _piece(self, ids: list[int | str], state_IW: npt.NDArray[np.float64], at: int) -> _Piece:
         latest = state_IW[:, WATERMARK]
