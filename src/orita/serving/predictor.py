@@ -7,7 +7,6 @@ Legend: N items of one request, F features.
 
 from __future__ import annotations
 
-import secrets
 import traceback
 from collections.abc import Callable, Mapping
 
@@ -18,7 +17,6 @@ import structlog
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import Unavailable, UserError
 from orita.core.patience import patience
-from orita.events.prediction_segment import ScoredRequest
 from orita.serving.objective_bounds import asked_objective
 from orita.serving.predict_answer import PredictAnswer, RankedItem, ranked
 from orita.serving.protocols import PredictionSink
@@ -141,24 +139,17 @@ class Predictor:
         now = self._clock.monotonic()
         check_deadline(question.deadline, now)
         latency_ms = round((now - started) * 1000, 3)
-        self._log.append(
-            champion.stream,
-            ScoredRequest(
-                at_micros=question.at_micros,
-                as_of_micros=question.as_of_micros,
-                request_id=request_id,
-                salt=secrets.randbits(62),
-                user_id=asked.user_id,
-                item_ids=asked.item_ids,
-                latency_ms=latency_ms,
-                scores=scored.scores_N.tobytes(),
-                ranks=ranks_N.tobytes(),
-                features=b"" if scored.x_NF is None else scored.x_NF.tobytes(),
-                level=labelled.level.value,
-                cached=cached,
-                objective=question.objective,
-            ),
+        logged = question.logged(
+            request_id,
+            asked.item_ids,
+            scored.scores_N,
+            ranks_N,
+            scored.x_NF,
+            latency_ms=latency_ms,
+            level=labelled.level.value,
+            cached=cached,
         )
+        self._log.append(champion.stream, logged)
         version, level = champion.package.version, labelled.level.value
         outliers = None
         if champion.outliers is not None and scored.x_NF is not None:

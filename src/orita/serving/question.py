@@ -5,6 +5,7 @@ Legend: N items of one request, F features.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,11 +13,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from orita.events.prediction_segment import ScoredRequest
 from orita.serving.outliers import OutlierCheck
 from orita.serving.protocols import FeatureReader, LogStream, ScoringPackage
 from orita.serving.requests import Asked
 
 __all__ = ["Champion", "Question"]
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Question(msgspec.Struct, gc=False):
     at_micros: int
     as_of_micros: int
     deadline: float
-    x_NF: npt.NDArray[np.float32] | None = None
+    x_NF: Floats | None = None
     failure: Exception | None = None
     objective: dict[str, float] | None = None
 
@@ -72,3 +76,35 @@ class Question(msgspec.Struct, gc=False):
     def item_ids(self) -> list[int | str]:
         """What is to be ranked."""
         return self.asked.item_ids
+
+    def logged(
+        self,
+        request_id: str,
+        item_ids: list[int | str],
+        scores_N: Floats,
+        ranks_N: npt.NDArray[np.int32],
+        x_NF: Floats | None,
+        *,
+        latency_ms: float,
+        level: int,
+        cached: bool = False,
+    ) -> ScoredRequest:
+        """Return what the prediction log says of the answer: of the items *item_ids*, which may be some of those asked.
+
+        ``x_NF`` is None where the scores come from no features.
+        """
+        return ScoredRequest(
+            at_micros=self.at_micros,
+            as_of_micros=self.as_of_micros,
+            request_id=request_id,
+            salt=secrets.randbits(62),
+            user_id=self.asked.user_id,
+            item_ids=item_ids,
+            latency_ms=latency_ms,
+            scores=scores_N.tobytes(),
+            ranks=ranks_N.tobytes(),
+            features=b"" if x_NF is None else x_NF.tobytes(),
+            level=level,
+            cached=cached,
+            objective=self.objective,
+        )

@@ -8,7 +8,6 @@ Legend: C candidates, K of them on the page, in the order shown.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -18,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.clock import Clock, to_micros
-from orita.events.prediction_segment import ScoredRequest
 from orita.serving.feature_jobs import BoundedWork
 from orita.serving.feed.cursor import Cursors
 from orita.serving.feed.items import Items
@@ -172,21 +170,11 @@ class Feed:
         check_deadline(question.deadline, now)
         latency_ms = round((now - started) * 1000, 3)
         x_CF = labelled.value.x_NF
-        request = ScoredRequest(
-            at_micros=question.at_micros,
-            as_of_micros=question.as_of_micros,
-            request_id=request_id,
-            salt=secrets.randbits(62),
-            user_id=user_id,
-            item_ids=item_ids,
-            latency_ms=latency_ms,
-            scores=scores_K.tobytes(),
-            ranks=rank_K.tobytes(),
-            features=b"" if x_CF is None else x_CF[shown_K].tobytes(),
-            level=labelled.level.value,
-        )
+        level = labelled.level.value
         if item_ids:
-            self._log.append(question.champion.stream, request)
+            x_KF = None if x_CF is None else x_CF[shown_K]
+            logged = question.logged(request_id, item_ids, scores_K, rank_K, x_KF, latency_ms=latency_ms, level=level)
+            self._log.append(question.champion.stream, logged)
         ranked = list(map(RankedItem, item_ids, scores_K.tolist(), rank_K.tolist()))
         version = question.champion.package.version
-        return FeedAnswer(user_id, ranked, version, latency_ms, labelled.level.value, cursor)
+        return FeedAnswer(user_id, ranked, version, latency_ms, level, cursor)
