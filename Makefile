@@ -12,6 +12,8 @@ system_package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-g
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+# Servers and commands are started hundreds of times: each would compile a thousand modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-services lint bench docs lock clean setup
 
