@@ -35,6 +35,8 @@ from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
 from orita.models.package import load_package, write_package
 from orita.models.ranker import FitContext
+from orita.serving.callers import LocalCallers
+from orita.serving.own_pages import OwnPages
 
 FEATURES, ROWS = 16, 4_000
 REQUESTS, ROUNDS = 300, 15
@@ -220,9 +222,10 @@ async def serve(folder: Path) -> None:
     routes = InferenceRoutes(models, max_body=1024 * 1024)
     app = Starlette(routes=[*routes.routes, constant])
     listener = socket.create_server(("127.0.0.1", 0))
-    port = await GrpcInference(models, max_message=1024 * 1024).start("127.0.0.1:0")
+    port = await GrpcInference(models, LocalCallers("127.0.0.1"), max_message=1024 * 1024).start("127.0.0.1:0")
     print(listener.getsockname()[1], port, flush=True)
-    http: Any = partial(ServingProtocol, quick=QuickPaths({}, routes, 1024), limits=HttpLimits())
+    quick = QuickPaths({}, routes, 1024, OwnPages("127.0.0.1"))
+    http: Any = partial(ServingProtocol, quick=quick, limits=HttpLimits(), turned_away=print)
     config = uvicorn.Config(app, http=http, ws="none", access_log=False, log_config=None, server_header=False)
     await uvicorn.Server(config).serve(sockets=[listener])
 

@@ -114,7 +114,7 @@ async def drilled(
 
     ladder = standing(guard, read, clock)
     started, due = clock.monotonic(), list(steps)
-    async with probing(guard, lambda: asyncio.to_thread(read, [b"ping"]), seconds=0.5):
+    async with probing(lambda: guard, lambda: asyncio.to_thread(read, [b"ping"]), seconds=0.5):
         while not is_over(at := clock.monotonic() - started, drill):
             while due and due[0][0] <= at:
                 await asyncio.to_thread(due.pop(0)[1])

@@ -8,7 +8,7 @@ caller is on another.
 
 Servers are asked in turns, as fast as they answer, and a ratio is the median over the turns of the rates side by side.
 Latency is measured at a fixed rate in an open loop: from the moment a request was due, whether others were answered or
-not.
+not. The bare application is then asked at the same rate: what the machine alone does to its tail is in ours too.
 
     python -m benchmarks.serve                       # makes a feed of 300,000 events and trains for it, then measures
     python -m benchmarks.serve --home .orita         # after make demo: the home of a project with a champion
@@ -166,8 +166,8 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
-    with ExitStack() as stack, ExitStack() as peers:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with tempfile.TemporaryDirectory() as made, ExitStack() as own, ExitStack() as peers:
+        folder = Path(made)
         home = options.home or folder / "home"
         if not options.home:
             make_home(home)
@@ -180,7 +180,7 @@ def main() -> None:
         if options.bentoml:
             commands[BENTOML] = [options.bentoml, str(Path(__file__).parent / "peers" / "bento.py"), str(folder)]
         servers = [
-            (stack if name == ORITA else peers).enter_context(started(name, command, pin=options.pin))
+            (own if name == ORITA else peers).enter_context(started(name, command, pin=options.pin))
             for name, command in commands.items()
         ]
         requests = made_requests(options.candidates)
@@ -189,21 +189,33 @@ def main() -> None:
             os.sched_setaffinity(0, {max(everything)})
         rates, cpu_us = uvloop.run(in_turns(servers, requests, options))
         peers.close()  # nobody is beside it while its latency is measured
-        paced = uvloop.run(at_a_rate(servers[0], requests, options))
+        paced = {ORITA: uvloop.run(at_a_rate(servers[0], requests, options))}
+        own.close()
+        os.sched_setaffinity(0, everything)
+        with started(BARE, commands[BARE], pin=options.pin) as bare:
+            if options.pin:
+                os.sched_setaffinity(0, {max(everything)})
+            paced[BARE] = uvloop.run(at_a_rate(bare, requests, options))
         os.sched_setaffinity(0, everything)
     ratio = {
         name: statistics.median(ours / theirs for ours, theirs in zip(rates[ORITA], rates[name], strict=True))
         for name in rates
         if name != ORITA
     }
-    print(
-        f"{options.rate:g} requests/s for {paced.seconds:.0f} s: p50 {paced.percentile(50)} ms, "
-        f"p99 {paced.percentile(99)} ms, p99.9 {paced.percentile(99.9)} ms, {paced.failed} failed"
-    )
+    for name, latency in paced.items():
+        print(
+            f"{name:18}{options.rate:g} requests/s for {latency.seconds:.0f} s: p50 {latency.percentile(50)} ms, "
+            f"p99 {latency.percentile(99)} ms, p99.9 {latency.percentile(99.9)} ms, {latency.failed} failed"
+        )
+    ours, bares = paced[ORITA], paced[BARE]
     figures = {f"ratio_{name}": round(value, 3) for name, value in ratio.items()} | {
-        "p50_ms": paced.percentile(50),
-        "p99_ms": paced.percentile(99),
-        "p999_ms": paced.percentile(99.9),
+        "p50_ms": ours.percentile(50),
+        "p99_ms": ours.percentile(99),
+        "p999_ms": ours.percentile(99.9),
+        "paced_failed": ours.failed,
+        "bare_p50_ms": bares.percentile(50),
+        "bare_p99_ms": bares.percentile(99),
+        "bare_p999_ms": bares.percentile(99.9),
         "cpu_us": round(cpu_us, 1),
         "requests_per_second_max": round(statistics.median(rates[ORITA]), 1),
     }

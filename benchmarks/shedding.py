@@ -1,7 +1,8 @@
 """Which door keeps a server useful under too much load? Each in the same simulated open loop, nothing measured.
 
 *loop* is one thread, 0.4 ms an answer, 5 % of that a refusal; *slow* the same at 0.7 × its capacity while answers take
-three times as long from second 2 to 5; *pool* has eight servers of 4 ms behind the door, *far* eight of 20 ms.
+three times as long from second 2 to 5; *stalls* at 0.3 ×, held up for 0.1 s each second; *pool* has eight servers of
+4 ms behind the door, *far* eight of 20 ms.
 Goodput is the share of the capacity that was answered within 50 ms.
 
     python -m benchmarks.shedding      # last line: one JSON object
@@ -21,7 +22,7 @@ from orita.testing.open_loop import Door, Outcome, ideal_goodput, simulate_loop,
 
 SEED = 1
 LIMITS: dict[str, Callable[[], ConcurrencyLimit]] = {
-    "budget": lambda: BudgetLimit(0.010),
+    "budget": lambda: BudgetLimit(0.015, least=16),
     "fixed": lambda: Fixed(1000.0),
     "gradient": Gradient,
     "vegas": Vegas,
@@ -52,6 +53,7 @@ def main() -> None:
 def loops(make: Callable[[], Door]) -> dict[str, tuple[float, float]]:
     """Return goodput and p99 before one thread, by load."""
     found = {f"loop_{load:g}": judged(simulate_loop(make(), load, seed=SEED)) for load in (0.5, 1, 2, 10)}
+    found["stalls"] = judged(simulate_loop(make(), 0.3, seconds=20, stalls=(1.0, 0.1), seed=SEED))
     found["slow"] = judged(simulate_loop(make(), 0.7, seconds=8, slow=(2.0, 5.0, 3.0), seed=SEED))
     return found
 

@@ -221,6 +221,9 @@ def _runbook_faults(root: Path, documents: Mapping[str, Document]) -> Iterator[F
             linked += [alert.lower().replace("_", "-") for alert in _alert_names(source)]
         for anchor in sorted(set(linked) - anchors):
             yield Fault(Path(name), 1, f"{file.relative_to(root)} links to #{anchor}, and there is no such heading.")
+        if file.name == "alert_rules.py":
+            for alert in sorted(_alert_names(source) - mentioned):
+                yield Fault(Path(name), 1, f"{file.relative_to(root)} has the alert {alert!r}, and no entry names it.")
         for event in sorted(_alerting_events(source) - mentioned):
             yield Fault(Path(name), 1, f"{file.relative_to(root)} logs the alert {event!r}, and no entry names it.")
 
@@ -231,7 +234,10 @@ def _alert_names(source: str) -> set[str]:
 
 
 def _alerting_events(source: str) -> set[str]:
-    """Return the names of log events with ``alert=True``, also of those that a function is handed to log so."""
+    """Return the names of log events with ``alert=True``, also of those that a function is handed to log so.
+
+    What `orita.serving.told_once.ToldOnce` is handed, as ``_told``, is an alert unless it says that it is not.
+    """
     tree = ast.parse(source)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
     alerting = [call for call in calls if any(_is_alert(keyword) for keyword in call.keywords)]
@@ -241,7 +247,14 @@ def _alerting_events(source: str) -> set[str]:
         if isinstance(function, ast.FunctionDef) and any(call in alerting for call in ast.walk(function))
         if any(isinstance(call.args[0], ast.Name) for call in ast.walk(function) if call in alerting)
     }
-    alerting += [call for call in calls if getattr(call.func, "attr", getattr(call.func, "id", "")) in tellers]
+    quiet = [call for call in calls if any(keyword.arg == "alert" for keyword in call.keywords)]
+    alerting += [
+        call
+        for call in calls
+        if call not in quiet
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in tellers
+        or ast.unparse(call.func).endswith("_told.tell")
+    ]
     firsts = [call.args[0] for call in alerting]
     return {first.value for first in firsts if isinstance(first, ast.Constant) and isinstance(first.value, str)}
 

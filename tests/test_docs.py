@@ -21,12 +21,16 @@ def repository(tmp_path: Path) -> Path:
         '[project]\ndependencies = ["numpy>=2.4,<3"]\n[project.optional-dependencies]\ntrain = ["torch==2.13.0"]\n'
     )
     (tmp_path / "docs/decisions/0009-dependencies.md").write_text("| `numpy` | core |\n| `torch` | train |\n")
-    (tmp_path / "docs/runbook.md").write_text("### Feature drift\n\n`FEATURE_DRIFT`: `model_gone`, `told`\n")
+    (tmp_path / "docs/runbook.md").write_text(
+        "### Feature drift\n\n`FEATURE_DRIFT`, `DOWN_LONG`: `model_gone`, `told`, `seen`\n"
+    )
     (tmp_path / "src/orita/monitoring/alerts.py").write_text('NAME = "FEATURE_DRIFT"\n')
     (tmp_path / "src/orita/serving/champion.py").write_text(
         'def tell(event):\n    log.error(event, alert=True)\n\nlog.error("model_gone", alert=True)\ntell("told")\n'
-        'log.info("quiet", alert=False)\n'
+        'log.info("quiet", alert=False)\nself._told.tell("seen", error)\n'
+        'self._told.tell("unseen", error, alert=False)\n'
     )
+    (tmp_path / "src/orita/monitoring/alert_rules.py").write_text('NAME = "DOWN_LONG"\n')
     return tmp_path
 
 
@@ -78,8 +82,10 @@ def test_an_alert_without_an_entry_is_found(repository: Path) -> None:
     (repository / "README.md").unlink()
     (repository / "docs/runbook.md").write_text("### Features\n")
     assert [fault.sentence for fault in find_faults(repository)] == [
+        "src/orita/monitoring/alert_rules.py has the alert 'DOWN_LONG', and no entry names it.",
         "src/orita/monitoring/alerts.py links to #feature-drift, and there is no such heading.",
         "src/orita/serving/champion.py logs the alert 'model_gone', and no entry names it.",
+        "src/orita/serving/champion.py logs the alert 'seen', and no entry names it.",
         "src/orita/serving/champion.py logs the alert 'told', and no entry names it.",
     ]
 

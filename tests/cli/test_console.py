@@ -29,6 +29,17 @@ def test_a_wide_table_breaks_between_words(monkeypatch: pytest.MonkeyPatch, caps
     assert "[b]" not in printed
 
 
+def test_an_id_is_never_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what one copies, so other columns break first."""
+    monkeypatch.setenv("COLUMNS", "80")
+    job = "019aa8c5-7b1e-7cc0-9f1d-2b6f0e5d4c3b"
+    columns = ["job", "state", "requests", "attempts", "callback", "taken in (UTC)"]
+    table("Jobs", columns, [[job, "succeeded", "1", "1", "delivered", "2026-11-21 21:47:03"]])
+    printed = capsys.readouterr().out
+    assert job in printed.split()
+    assert max(map(len, printed.splitlines())) <= 80
+
+
 def test_a_table_that_fits_is_not_broken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """With room for it every row is a line."""
     monkeypatch.setenv("COLUMNS", "80")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Unpack
 
@@ -44,7 +44,7 @@ def opened(request: pytest.FixtureRequest) -> Callable[..., Any]:
         with asyncio.Runner() as runner:
             client = AsyncClient(url, **options)
             try:
-                yield Asked(lambda name, *args, **more: runner.run(_method(client, name)(*args, **more)))
+                yield Asked(lambda name, *args, **more: _run(runner, _method(client, name)(*args, **more)))
             finally:
                 runner.run(client.close())
 
@@ -55,3 +55,20 @@ def _method(client: object, name: str) -> Any:
     for part in name.split("."):
         client = getattr(client, part)
     return client
+
+
+def _run(runner: asyncio.Runner, asked: Any) -> Any:
+    return _drawn(runner, asked) if isinstance(asked, AsyncIterator) else runner.run(asked)
+
+
+def _drawn(runner: asyncio.Runner, pages: AsyncIterator[Any]) -> Iterator[Any]:
+    """Yield what *pages* yields, each drawn when it is wanted."""
+
+    async def draw() -> Any:
+        return await anext(pages)
+
+    while True:
+        try:
+            yield runner.run(draw())
+        except StopAsyncIteration:
+            return

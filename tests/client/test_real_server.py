@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from tests.client.served import serving
 from tests.serving.test_features_routes import StandInStore
 
 from orita.client import FeatureRows, Job, Refused
@@ -44,17 +43,8 @@ def _serving(folder: Path, *, deploy: bool) -> Iterator[str]:
     config = ServingConfig(expose_config=True)
     store: Any = StandInStore()
     app = create_app(home, "feed", HashedFeatures(FEATURES), config, store=store, load=load_line_package)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serving(app) as address:
+        yield address
 
 
 def test_predict(opened: Opened, url: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-__all__ = ["Act", "Wire", "answer", "breaks_off", "drips", "hangs_up", "wire"]
+__all__ = ["Act", "Wire", "answer", "breaks_off", "drips", "enveloped", "hangs_up", "refusal", "wire"]
 
 Act = Callable[[socket.socket, threading.Event], bool]
 """Answers one request on a connection; returns whether the connection stays open."""
@@ -22,12 +22,14 @@ class Wire:
     Attributes:
         url: where it is.
         requests: the heads of requests, each a first line and headers by lower-case name, in order.
+        bodies: of the same requests.
         connections: how many were made.
         failed: handshakes that the other side gave up.
     """
 
     url: str
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     connections: int = 0
     failed: int = 0
 
@@ -41,6 +43,18 @@ def answer(body: str, status: str = "200 OK", headers: str = "") -> Act:
         return True
 
     return act
+
+
+def enveloped(data: str, status: str = "200 OK", headers: str = "") -> Act:
+    """Answer with *data* in the envelope of the versioned API."""
+    return answer(f'{{"status":"success","data":{data},"message":"so it is."}}', status, headers)
+
+
+def refusal(code: str, status: str, headers: str = "") -> Act:
+    """Refuse in the envelope of the versioned API."""
+    return answer(
+        f'{{"status":"error","code":"{code}","data":null,"message":"not so.","request_id":"r-9"}}', status, headers
+    )
 
 
 def hangs_up(connection: socket.socket, _: threading.Event) -> bool:
@@ -121,4 +135,5 @@ def _answered(connection: socket.socket, seen: Wire, acts: Sequence[Act], over: 
             return False
         body += piece
     seen.requests.append((first, headers))
+    seen.bodies.append(body)
     return acts[min(len(seen.requests), len(acts)) - 1](connection, over)

@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.deploy.sites import NO_NGINX, Callers, Replica, ask, balancer, free_port, replicas, site_of
+from tests.serving.models_at_hand import publish_model
 
 from orita.core.errors import UserError
 
@@ -175,11 +177,12 @@ def test_a_frozen_server_costs_a_wait_and_no_failure(pair: list[Replica], tmp_pa
 def test_a_write_is_not_sent_twice(tmp_path: Path) -> None:
     """A POST that a server took and did not answer is repeated at the next for /predict, and for nothing else."""
     with _Deaf() as first, _Deaf() as second:
-        site = site_of(replicas=[first.address, second.address], nginx={"failures": 100, "tries": 2})
+        nginx = {"failures": 100, "tries": 2, "public": ["/predict", "/api/v1/jobs"]}
+        site = site_of(replicas=[first.address, second.address], nginx=nginx)
         with balancer(tmp_path, site) as port:
             assert ask(port)[:2] == (503, "no_server")
             assert first.requests + second.requests == 2
-            status, code, response = ask(port, path="/api/v1/models/m/deploy", headers={"X-Request-Id": "mine-1"})
+            status, code, response = ask(port, path="/api/v1/jobs", headers={"X-Request-Id": "mine-1"})
     assert (status, code, response.headers["retry-after"]) == (503, "no_server", "1")
     assert response.headers["x-request-id"] == "mine-1"
     assert first.requests + second.requests == 3
@@ -267,22 +270,75 @@ def test_request_ids_are_passed_on_or_made(pair: list[Replica], tmp_path: Path) 
     assert (status, code) == (403, "internal_path")
 
 
+_PUBLIC = {"/health": 200, "/health/ready": 200, "/balancer/health": 200, "/predict": 405, "/api/v1/feed": 404}
+_INTERNAL = {
+    "/metrics": 200,
+    "/config": 200,
+    "/docs": 200,
+    "/openapi.json": 200,
+    "/api/v1/models": 200,
+    "/v2": 200,
+    "/graphql": 200,
+    "/api/v1/features": 404,
+    "/api/v1/jobs/x": 404,
+    "/api/v1/predictions/x": 404,
+    "/api/v1/what-comes-later": 404,
+}
+
+
 def test_internal_paths_are_for_internal_networks(pair: list[Replica], tmp_path: Path) -> None:
-    """Metrics, configuration and features are refused, unless the caller's network is named; health always answers."""
+    """All but predictions, feeds and health is refused, unless the caller's network is named."""
     addresses = [replica.address for replica in pair]
     statuses = {}
     for name, networks in (("nobody", []), ("us", ["127.0.0.0/8"])):
         with balancer(tmp_path / name, site_of(replicas=addresses, nginx={"internal_networks": networks})) as port:
-            paths = ("/metrics", "/config", "/api/v1/features", "/health", "/balancer/health")
-            statuses[name] = [_get(port, path).status for path in paths]
-    assert statuses == {"nobody": [403, 403, 403, 200, 200], "us": [200, 200, 404, 200, 200]}
+            statuses[name] = {path: _get(port, path).status for path in (*_INTERNAL, *_PUBLIC)}
+    assert statuses["nobody"] == dict.fromkeys(_INTERNAL, 403) | _PUBLIC
+    assert statuses["us"] == _INTERNAL | _PUBLIC
 
 
 def test_internal_paths_have_no_other_spelling(pair: list[Replica], tmp_path: Path) -> None:
     """However an internal path is spelled, it is refused before a server is asked."""
-    spelled = ("/%6detrics", "//metrics", "/x/../metrics", "/metrics/", "/metrics?x=1", "/api/v1/features/online")
+    spelled = ("/%6detrics", "//metrics", "/predict/../metrics", "/metrics/", "/metrics?x=1", "/api/v1/features/online")
     with balancer(tmp_path, site_of(replicas=[pair[0].address])) as port:
         assert {path: _get(port, path).status for path in spelled} == dict.fromkeys(spelled, 403)
+        # What nginx takes for a public path is that path to the server too.
+        assert _get(port, "/config/%2e%2e/health").status == 200
+        moved = _get(port, "/health/")
+        assert (moved.status, moved.headers["location"]) == (307, "/health"), "the servers' own name is for nobody else"
+
+
+def test_nobody_changes_models_through_the_balancer(pair: list[Replica], tmp_path: Path) -> None:
+    """Whatever Host and forwarding headers a caller writes, a server behind nginx lets them change nothing: by default
+    nginx refuses the path, and where a network may ask for it, the server refuses the change. Who asks the server
+    itself from its own machine may change the same model."""
+    server = pair[0]
+    path = f"/api/v1/models/{publish_model(server.home, 'v0.9.0')}"
+    told = json.dumps({"description": "mine", "tags": {}, "stage": "retired"})
+    claims = [{"Host": "127.0.0.1"}, {"Host": "localhost", "X-Forwarded-For": "127.0.0.1"}, {"X-Forwarded-For": ""}]
+    for name, networks, code in (("nobody", [], "internal_path"), ("us", ["127.0.0.0/8"], "forbidden")):
+        site = site_of(replicas=[server.address], nginx={"internal_networks": networks})
+        with balancer(tmp_path / name, site) as port:
+            for headers in claims:
+                for method, body in (("DELETE", ""), ("PUT", told)):
+                    status, answer = _talk(port, method, path, body, headers)
+                    assert (status, answer["code"]) == (403, code), (name, method, headers)
+    _, kept = _talk(server.port, "GET", path)
+    assert (kept["data"]["stage"], kept["data"]["description"]) == ("available", "")
+    status, changed = _talk(server.port, "DELETE", path)
+    assert (status, changed["data"]["stage"]) == (200, "retired")
+
+
+def _talk(
+    port: int, method: str, path: str, body: str = "", headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body or None, headers or {})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
 
 
 def _get(port: int, path: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
@@ -298,10 +354,11 @@ def _get(port: int, path: str, headers: dict[str, str] | None = None) -> http.cl
 
 def test_answers_are_compressed_for_who_asks(pair: list[Replica], tmp_path: Path) -> None:
     """A long answer is gzip for a caller that accepts it, and plain for others."""
-    site = site_of(replicas=[replica.address for replica in pair])
+    site = site_of(replicas=[replica.address for replica in pair], nginx={"public": ["/openapi.json"]})
     with balancer(tmp_path, site) as port:
         packed = _get(port, "/openapi.json", {"Accept-Encoding": "gzip"})
         plain = _get(port, "/openapi.json")
+        assert packed.status == plain.status == 200
     assert (packed.headers["content-encoding"], plain.headers["content-encoding"]) == ("gzip", None)
 
 
@@ -392,9 +449,11 @@ def _self_signed(folder: Path) -> tuple[Path, Path]:
             "nginx has no backup with the policy consistent_hash",
         ),
         ({"user_key": {"name": "x;y"}}, "take letters, digits"),
-        ({"nginx": {"repeat": ["/api/v1/features/push"]}}, "which is internal, or writes"),
-        ({"nginx": {"repeat": ["/x/run"], "internal": ["/x"]}}, "which is internal, or writes"),
-        ({"nginx": {"internal": ["/"]}}, "neither / nor /balancer"),
+        ({"nginx": {"repeat": ["/api/v1/features/push"]}}, "has /api/v1/features/push, which writes"),
+        ({"nginx": {"repeat": ["/api/v1/jobs"]}}, "has /api/v1/jobs, which writes"),
+        ({"nginx": {"public": ["/"]}}, "public has /: give each path once, without a slash at its end"),
+        ({"nginx": {"public": ["/balancer/health"]}}, "not /balancer"),
+        ({"nginx": {"public": ["/predict", "/predict"]}}, "public has /predict: give each path once"),
         ({"nginx": {"repeat": ["/a b"]}}, "expected a path"),
         ({"nginx": {"internal_networks": ["10.0.0.1/8"]}}, "without host bits"),
         ({"host": "example.com"}, "expected an address of this machine"),

@@ -123,6 +123,13 @@ def _alert_cases() -> Iterator[dict[str, Any]]:
         f'prediction_latency_bucket{{{at},le="+Inf"}}': "0+600x60",
         f'model_info{{{at},system="feed",version="v1.0.0",type="two_tower"}}': "1x60",
         f"prediction_log_dropped_rows_total{{{at}}}": "0x60",
+        f"prediction_log_stuck{{{at}}}": "0x60",
+        f"package_refused_seconds{{{at}}}": "0x60",
+        f'answers_total{{{at},level="1"}}': "0+600x60",
+        f'answers_total{{{at},level="3"}}': "0+3x60",
+        f'degraded_answers_total{{{at},reason="deadline"}}': "0+3x60",
+        f'breaker_state{{{at},dependency="store",state="CLOSED"}}': "1x60",
+        f'breaker_state{{{at},dependency="store",state="OPEN"}}': "0x60",
     }
     info = next(name for name in ok if name.startswith("model_info"))
     other = info.replace("v1.0.0", "v2.0.0").replace("a:1", "b:1")
@@ -134,6 +141,10 @@ def _alert_cases() -> Iterator[dict[str, Any]]:
         "NO_MODEL": {info: None},
         "MODELS_DIFFER": {other: "1x60", 'up{job="orita",instance="b:1"}': "1x60"},
         "PREDICTIONS_NOT_LOGGED": {f"prediction_log_dropped_rows_total{{{at}}}": "0+1x60"},
+        "PREDICTION_LOG_STUCK": {f"prediction_log_stuck{{{at}}}": "1x60"},
+        "PACKAGE_REFUSED": {f"package_refused_seconds{{{at}}}": "0+60x60"},
+        "ANSWERS_DEGRADED": {f'degraded_answers_total{{{at},reason="deadline"}}': "0+12x60"},
+        "BREAKER_OPEN": {f'breaker_state{{{at},dependency="store",state="OPEN"}}': "1x60"},
     }
     rules = yaml.safe_load(next(f.text for f in render("prometheus", SITES["plain"]) if "rules" in f.path))
     names = [rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
@@ -304,6 +315,51 @@ def test_passwords_do_not_come_into_a_config_map() -> None:
     shown = OnlineConfig(store="redis", redis=RedisConfig(url="redis://me:secret@cache:6379/0"))
     with pytest.raises(UserError, match=r"online\.redis\.url holds a password.*deployment\.kubernetes\.secret"):
         render("kubernetes", replace(site_of(redis=True), online=shown))
+
+
+def test_servers_of_a_cluster_share_jobs_and_the_key_of_feeds() -> None:
+    """Jobs are in the Redis of the online state, cursors are signed by one secret; who says otherwise is left alone."""
+
+    def pod(site: Site) -> tuple[dict[str, str], list[str], list[dict[str, Any]]]:
+        manifest = _documents(render("kubernetes", site))["kubernetes/40-deployment.yaml"]
+        spec = manifest["spec"]["template"]["spec"]
+        (server,) = spec["containers"]
+        environment = {each["name"]: each["value"] for each in server.get("env", ())}
+        return environment, [mount["mountPath"] for mount in server["volumeMounts"]], spec["volumes"]
+
+    environment, mounts, volumes = pod(site_of(redis=True))
+    assert environment == {
+        "ORITA_ONLINE__REDIS__URL": "redis://redis:6379/0",
+        "ORITA_SERVING__JOBS__QUEUE": "redis",
+        "ORITA_SERVING__JOBS__REDIS__URL": "redis://redis:6379/0",
+        "ORITA_SERVING__JOBS__REDIS__PREFIX": "orita",
+        "ORITA_SERVING__FEED__CURSOR__KEY_FILE": "/keys/feed-cursor.key",
+    }
+    assert "/keys" in mounts
+    assert {"name": "cursor-key", "secret": {"secretName": "orita-feed-cursor", "defaultMode": 0o440}} in volumes
+    own = {
+        "jobs": {"queue": "redis", "redis": {"url": "redis://queue:6379/1"}},
+        "feed": {"cursor": {"key_file": "/var/lib/orita/keys/mine"}},
+    }
+    environment, mounts, volumes = pod(site_of(own, redis=True))
+    assert environment == {"ORITA_ONLINE__REDIS__URL": "redis://redis:6379/0"}
+    assert "/keys" not in mounts and "cursor-key" not in {volume["name"] for volume in volumes}
+
+
+def test_the_image_has_what_the_configuration_needs() -> None:
+    """Optional parts are installed where they are used, and nowhere else."""
+
+    def installed(**serving: Any) -> str:
+        (text,) = (file.text for file in render("compose", site_of(serving)) if file.path == "Dockerfile")
+        found = re.search(r'python install "(.*?)"', text)
+        assert found is not None
+        return found[1]
+
+    assert installed() == "."
+    assert installed(expose_graphql=True) == ".[graphql]"
+    assert installed(jobs={"queue": "redis"}) == installed(cache={"store": "redis"}) == ".[redis]"
+    everything = installed(inference_grpc_port=0, jobs={"callbacks": {"hosts": ["hooks.example.org"]}})
+    assert everything == ".[client,grpc]"
 
 
 def test_servers_of_one_machine_are_no_cluster() -> None:

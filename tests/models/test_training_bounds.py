@@ -97,6 +97,14 @@ def test_a_package_can_keep_them() -> None:
             np.testing.assert_array_equal(getattr(again, field), getattr(bounds, field))
 
 
+def test_a_row_at_the_limit_is_within() -> None:
+    """Also where its value is so far from the median that adding up loses it."""
+    x_NF = np.full((30, 4), 2.0**52, np.float32)
+    x_NF[0, :2] = 0.0, -0.5
+    x_NF[1, :2] = -0.5, 0.0
+    assert TrainingBounds.of(SCHEMA, x_NF).outside(x_NF) is None
+
+
 @given(arrays(np.float32, (30, 4), elements=st.floats(-(2.0**100), 2.0**100, width=32) | st.just(np.nan)))
 def test_any_rows_have_bounds(x_NF: npt.NDArray[np.float32]) -> None:
     """Whatever was trained on, nearly all of it is inside: of 30 rows at most the farthest is not."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock
@@ -45,10 +45,10 @@ def deploy(home: Home) -> Callable[..., None]:
 
 
 @pytest.fixture
-def make_app(home: Home, clock: ManualClock) -> Callable[..., FastAPI]:
+def make_app(home: Home, clock: ManualClock) -> Callable[..., Starlette]:
     """Make an app with the given settings over the stand-ins."""
 
-    def make(**settings: object) -> FastAPI:
+    def make(**settings: object) -> Starlette:
         config = ServingConfig.model_validate(settings)
         features = HashedFeatures(FEATURES)
         return create_app(home, "feed", features, config, clock=clock, load=load_line_package)
@@ -57,7 +57,7 @@ def make_app(home: Home, clock: ManualClock) -> Callable[..., FastAPI]:
 
 
 @pytest.fixture
-def client(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> Iterator[AsgiClient]:
+def client(make_app: Callable[..., Starlette], deploy: Callable[..., None]) -> Iterator[AsgiClient]:
     """A client of a running app with ``v1.0.0`` deployed and ``/config`` on."""
     deploy("v1.0.0")
     with AsgiClient(make_app(expose_config=True)) as client:

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock
@@ -101,7 +101,7 @@ class StandInStore:
         return {0: Span(0, len(events))}
 
 
-def model_app(home: Home, clock: Clock, registry: StandInRegistry | None, **settings: object) -> FastAPI:
+def model_app(home: Home, clock: Clock, registry: StandInRegistry | None, **settings: object) -> Starlette:
     """Return an app over the package store of *home*."""
     config = ServingConfig.model_validate({"reload_seconds": 0.01, **settings})
     features = HashedFeatures(FEATURES)

@@ -94,5 +94,5 @@ class Talk:
 
 def request(body: bytes = BODY, *headers: str, path: str = "/predict", version: str = "1.1") -> bytes:
     """Return the bytes of a request."""
-    lines = [f"POST {path} HTTP/{version}", "Host: test", f"Content-Length: {len(body)}", *headers]
+    lines = [f"POST {path} HTTP/{version}", "Host: localhost", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -8,13 +8,15 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
 
 from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.events.predictions import prediction_log
 from orita.serving.metrics import ServingMetrics
+from orita.serving.refusal import Refused
+from orita.serving.resilience.admitted import in_time
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures, load_line_package
 
@@ -112,7 +114,16 @@ def test_as_of_is_the_time_of_the_context(client: AsgiClient, home: Home, clock:
     [
         (b"", 400, "invalid_json", "not valid JSON"),
         (b"{", 400, "invalid_json", "not valid JSON"),
-        (b'{"user_id": 1, "item_ids": [NaN]}', 400, "invalid_json", "not valid JSON"),
+        (b'{"user_id": 1, "item_ids": [2, NaN]}', 400, "invalid_json", "item_ids[1] has the value NaN"),
+        (
+            b'{"objective": {"click": -Infinity, "x": NaN}}',
+            400,
+            "invalid_json",
+            "objective.click has the value -Infinity",
+        ),
+        (b"Infinity", 400, "invalid_json", "the body has the value Infinity"),
+        (b'{"user_id": NaN, "item_ids": [1', 400, "invalid_json", "not valid JSON"),
+        (b'{"user_id": "NaN", "item_ids": [1', 400, "invalid_json", "not valid JSON"),
         (b'{"user_id": "\\ud800", "item_ids": [1]}', 400, "invalid_json", "not valid JSON"),
         (b'{"user_id": "\xff", "item_ids": [1]}', 400, "invalid_json", "not valid JSON"),
         (b'{"user_id": 1.5, "item_ids": [1', 400, "invalid_json", "not valid JSON"),
@@ -185,7 +196,7 @@ def test_refusals(client: AsgiClient, home: Home, body: bytes, status: int, code
     assert logged(client, home) == []
 
 
-def test_limits(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> None:
+def test_limits(make_app: Callable[..., Starlette], deploy: Callable[..., None]) -> None:
     """More items or bytes than configured are refused; exactly as many are answered."""
     deploy("v1.0.0")
     with AsgiClient(make_app(max_items=3, max_body_bytes=1024)) as client:
@@ -222,9 +233,24 @@ def test_unknown_places_and_methods(client: AsgiClient) -> None:
     assert (wrong.status, wrong.json()["code"]) == (405, "method_not_allowed")
     assert wrong.headers["allow"] == "POST"
     assert wrong.headers["x-request-id"] == wrong.json()["request_id"]
+    several = client.send("DELETE", "/health", [b""])
+    assert (several.status, several.headers["allow"]) == (405, "GET, HEAD")
+    unnamed = client.send("DELETE", "/health", [b""], {"X-Request-Id": "a b"})
+    assert uuid.UUID(unnamed.json()["request_id"]).version == 7
 
 
-def test_without_a_model(make_app: Callable[..., FastAPI]) -> None:
+def test_head_and_slashes(client: AsgiClient) -> None:
+    """HEAD is answered where GET is; a path with a slash too many leads to the one without."""
+    for path in ("/health", "/health/live", "/health/ready", "/metrics", "/config", "/openapi.json", "/docs"):
+        head, whole = client.send("HEAD", path, [b""]), client.get(path)
+        assert head.status == whole.status == 200
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        assert "x-request-id" in head.headers
+    beside = client.get("/health/")
+    assert (beside.status, beside.headers["location"]) == (307, "http://127.0.0.1/health")
+
+
+def test_without_a_model(make_app: Callable[..., Starlette]) -> None:
     """Before the first deployment the server says so, everywhere, and when to try again."""
     with AsgiClient(make_app(expose_config=True)) as client:
         answer = client.post("/predict", json=ASKED)
@@ -237,7 +263,7 @@ def test_without_a_model(make_app: Callable[..., FastAPI]) -> None:
 
 
 def test_a_model_that_fails(
-    make_app: Callable[..., FastAPI], deploy: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a model does, the caller gets an answer that says how good it is, and no detail of the server."""
     deploy("v1.0.0", fault="nan")
@@ -262,7 +288,10 @@ def test_what_nobody_expected(client: AsgiClient, monkeypatch: pytest.MonkeyPatc
     assert "division" not in answer.text
 
 
-def test_probes(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_probes(
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server is alive while its parts work; it wants requests while it has a model, a log and no end in sight."""
     app = make_app(reload_seconds=0.01)
     service = app.state.service
@@ -280,10 +309,16 @@ def test_probes(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -
         service.stopping.set()
         assert (probed("/health/live"), probed("/health/ready")) == ((200, "ok"), (503, "stopping"))
         service.stopping.clear()
-        service.follower.close()
+        monkeypatch.setattr(service.follower, "look", _end_of_the_thread)
+        while probed("/health/live") == (200, "ok"):
+            time.sleep(0.01)
         assert probed("/health/live") == (503, "stopped_working")
         assert "start this process again" in client.get("/health/live").json()["detail"]
         assert probed("/health/ready") == (200, "ok")
+
+
+def _end_of_the_thread() -> None:
+    raise SystemExit
 
 
 def test_health(client: AsgiClient, clock: ManualClock) -> None:
@@ -297,7 +332,7 @@ def test_health(client: AsgiClient, clock: ManualClock) -> None:
         "last_prediction": None,
         "detail": None,
         "level": None,
-        "dependencies": {"store": "CLOSED", "model": "CLOSED", "broker": "CLOSED"},
+        "dependencies": {"store": "CLOSED", "model": "CLOSED", "broker": "CLOSED", "jobs": "CLOSED"},
     }
     clock.advance(timedelta(seconds=90))
     client.post("/predict", json=ASKED)
@@ -366,7 +401,7 @@ def test_metrics_as_prometheus_reads_them(client: AsgiClient) -> None:
     assert samples["model_info", ("system", "feed"), ("type", "line"), ("version", "v1.0.0")] == 1
 
 
-def test_config(client: AsgiClient, make_app: Callable[..., FastAPI]) -> None:
+def test_config(client: AsgiClient, make_app: Callable[..., Starlette]) -> None:
     """The config tells model and features where it is asked for, and hides where it is not."""
     config = client.get("/config").json()
     assert config["model_config"] == {"type": "line", "version": "v1.0.0", "embedding_dim": 0}
@@ -378,14 +413,44 @@ def test_config(client: AsgiClient, make_app: Callable[..., FastAPI]) -> None:
         assert "/config" not in private.get("/openapi.json").json()["paths"]
 
 
+def test_a_deadline_of_the_caller_is_no_failure_of_the_server(client: AsgiClient) -> None:
+    """A deadline that a caller set and that passes is answered 504 and counted so, and is no error of the server; one
+    that the server sets is."""
+    for _ in range(2):
+        client.post("/predict", json=ASKED, headers={"grpc-timeout": "1n"})
+    assert client.post("/predict", json=ASKED, headers={"grpc-timeout": "1n"}).status == 504
+    told = client.get("/metrics", {"accept": "text/plain"}).text
+    assert 'requests_total{status="504"} 3.0' in told
+    assert "prediction_errors_total 0.0" in told
+    assert client.get("/metrics").json()["error_rate"] == 0
+    late = Refused(504, "deadline_exceeded", "")
+    said = [(b"x-request-timeout-ms", b"5")]
+    assert (in_time(late, ()), in_time(late, said), in_time(Refused(500, "x", ""), said)) == (True, False, True)
+    client.app.state.service.metrics.refused(504)  # type: ignore[attr-defined]
+    assert "prediction_errors_total 1.0" in client.get("/metrics", {"accept": "text/plain"}).text
+
+
 def test_openapi_is_exact(client: AsgiClient) -> None:
     """The document names every endpoint, status and field, and each reference in it resolves."""
     document = client.get("/openapi.json").json()
     assert {path for path in document["paths"] if not path.startswith(("/v2", "/api/", "/graphql"))} == {
-        "/predict", "/health", "/health/live", "/health/ready", "/metrics", "/config",
+        "/predict", "/predict/batch", "/health", "/health/live", "/health/ready", "/metrics", "/config",
     }  # fmt: skip
     predict = document["paths"]["/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "431", "500", "503", "504"}
+    assert set(predict["responses"]) == {
+        "200",
+        "400",
+        "401",
+        "403",
+        "408",
+        "413",
+        "415",
+        "422",
+        "431",
+        "500",
+        "503",
+        "504",
+    }
     schemas = document["components"]["schemas"]
     request = schemas["PredictRequest"]
     assert request["required"] == ["user_id", "item_ids"]
@@ -404,7 +469,7 @@ def _references(node: object) -> list[str]:
     return [ref for child in node for ref in _references(child)] if isinstance(node, list) else []
 
 
-def test_a_full_log_sheds(make_app: Callable[..., FastAPI], deploy: Callable[..., None], home: Home) -> None:
+def test_a_full_log_sheds(make_app: Callable[..., Starlette], deploy: Callable[..., None], home: Home) -> None:
     """When the log cannot take more, requests get 503 rather than an answer nobody logged; it recovers."""
     deploy("v1.0.0")
     asked = {"user_id": 1, "item_ids": list(range(1000))}

@@ -87,6 +87,7 @@ def test_a_broken_package_leaves_the_old_one(
     deploy: Callable[..., None],
     break_it: Callable[[Callable[..., None]], None],
     words: str,
+    home: Home,
 ) -> None:
     """A package that does not load, check, or whose features are unknown is told once; the old one answers on."""
     deploy("v1.0.0")
@@ -98,6 +99,7 @@ def test_a_broken_package_leaves_the_old_one(
     assert version(follower) == "v1.0.0"
     assert follower.failure is not None
     assert words in follower.failure
+    assert str(home.root) not in follower.failure, "callers of /health are told of it"
     assert [(entry["event"], entry["alert"], entry["version"]) for entry in told] == [
         ("champion_not_loaded", True, "v2.0.0")
     ]

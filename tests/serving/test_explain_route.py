@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.core.errors import NotFound, Unavailable, UserError
 from orita.core.home import Home
@@ -47,10 +47,10 @@ def explainer() -> Explainer:
 
 
 @pytest.fixture
-def make(home: Home, explainer: Explainer) -> Callable[..., FastAPI]:
+def make(home: Home, explainer: Explainer) -> Callable[..., Starlette]:
     """Make an app that explains."""
 
-    def made(**settings: object) -> FastAPI:
+    def made(**settings: object) -> Starlette:
         config = ServingConfig.model_validate(settings)
         return create_app(home, "feed", HashedFeatures(FEATURES), config, load=load_line_package, explain=explainer)
 
@@ -58,7 +58,7 @@ def make(home: Home, explainer: Explainer) -> Callable[..., FastAPI]:
 
 
 @pytest.fixture
-def asked(make: Callable[..., FastAPI], deploy: Callable[..., None]) -> Iterator[AsgiClient]:
+def asked(make: Callable[..., Starlette], deploy: Callable[..., None]) -> Iterator[AsgiClient]:
     """A client of such an app."""
     deploy("v1.0.0")
     with AsgiClient(make()) as client:
@@ -161,7 +161,7 @@ def test_few_at_a_time(asked: AsgiClient, explainer: Explainer) -> None:
         ({"host": "0.0.0.0", "expose_explanations": True}, 200),
     ],
 )
-def test_it_is_exposed_on_demand(make: Callable[..., FastAPI], settings: dict[str, object], status: int) -> None:
+def test_it_is_exposed_on_demand(make: Callable[..., Starlette], settings: dict[str, object], status: int) -> None:
     """Where the listener is public, nothing is told of users unless it is asked for; the description says the same."""
     with AsgiClient(make(**settings)) as client:
         answer = client.get(f"{PREFIX}/r1/explanation")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+from starlette.applications import Starlette
 from tests.features.small_system import NOW, events, ingested, small_workspace
 
 from orita.core.clock import ManualClock
@@ -87,10 +87,10 @@ def store() -> StandInStore:
 
 
 @pytest.fixture
-def make(home: Home, clock: ManualClock, store: StandInStore) -> Callable[..., FastAPI]:
+def make(home: Home, clock: ManualClock, store: StandInStore) -> Callable[..., Starlette]:
     """Make an app with *store* and the given settings; no model is deployed."""
 
-    def app(**settings: object) -> FastAPI:
+    def app(**settings: object) -> Starlette:
         config = ServingConfig.model_validate(settings)
         features = HashedFeatures(("length",))
         return create_app(home, "feed", features, config, store=store, clock=clock, load=load_line_package)
@@ -99,7 +99,7 @@ def make(home: Home, clock: ManualClock, store: StandInStore) -> Callable[..., F
 
 
 @pytest.fixture
-def client(make: Callable[..., FastAPI]) -> Iterator[AsgiClient]:
+def client(make: Callable[..., Starlette]) -> Iterator[AsgiClient]:
     """A client of an app with small bounds."""
     limits = {"max_rows": 3, "at_once": 1, "waiting": 1, "jobs": 2, "job_seconds": 60}
     with AsgiClient(make(max_items=3, features=limits)) as client:
@@ -249,7 +249,7 @@ def test_what_is_wrong_is_said_of_its_field(
     refused(client.post(f"{PREFIX}/{path}", json=body), status, code, *words)
 
 
-def test_what_is_no_json_or_too_long_is_refused(make: Callable[..., FastAPI]) -> None:
+def test_what_is_no_json_or_too_long_is_refused(make: Callable[..., Starlette]) -> None:
     """A body that is not JSON gets 400; one that is too long 413, whether its header says so or not."""
     with AsgiClient(make(features={"max_body_bytes": 1024})) as client:
         refused(client.post(f"{PREFIX}/push", body=b"{"), 400, "invalid_json")
@@ -322,7 +322,7 @@ def test_too_much_at_once_is_refused_not_kept_waiting(client: AsgiClient, store:
     ],
 )
 def test_it_is_off_the_public_listener_unless_somebody_wants_it(
-    make: Callable[..., FastAPI], settings: dict[str, object], status: int
+    make: Callable[..., Starlette], settings: dict[str, object], status: int
 ) -> None:
     """By default only a loopback listener answers; the key decides otherwise; OpenAPI tells what is there."""
     with AsgiClient(make(**settings)) as client:

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.serving.talking import BODY, Talk, request, served
@@ -40,7 +41,7 @@ def test_one_connection_has_many_requests(talk: Talk) -> None:
 
 def test_a_request_behind_another_way(talk: Talk) -> None:
     """A prediction that was pipelined behind a question of state is answered after it."""
-    talk.send(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n" + request())
+    talk.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" + request())
     assert "uptime_seconds" in talk.answer()[2]
     assert "predictions" in talk.answer()[2]
 
@@ -61,7 +62,7 @@ def test_bodies_come_in_pieces(talk: Talk) -> None:
         talk.send(bytes([byte]))
     assert talk.answer()[0] == 200
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
-    talk.send(b"POST /predict HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    talk.send(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     assert talk.answer()[0] == 200
     talk.send(request(BODY, "Expect: 100-continue")[: -len(BODY)])
     assert talk.socket.recv(64) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -85,9 +86,20 @@ def test_the_lastrequest(talk: Talk, headers: tuple[str, ...], version: str) -> 
         (request(BODY, *(f"X-{n}: x" for n in range(1000))), 431, "headers_too_large"),
         (request(BODY, path="/predict?" + "x" * 4000), 431, "headers_too_large"),
         (b"this is no request\r\n\r\n", 400, "invalid_http"),
-        (b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "invalid_http"),
-        (b"POST /predict HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n" + b"[" * 5000, 413, "body_too_large"),
-        (b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1500\r\n" + b"[" * 5000, 413, "body_too_large"),
+        (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, "invalid_http"),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n" + b"[" * 5000,
+            413,
+            "body_too_large",
+        ),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1500\r\n" + b"[" * 5000,
+            413,
+            "body_too_large",
+        ),
+        (b"GET /health HTTP/1.1\r\n\r\n", 400, "invalid_http"),
+        (request(BODY, "Host: localhost"), 400, "invalid_http"),
+        (request(BODY, "HOST: other"), 400, "invalid_http"),
         (request(b"{" * 4096), 400, "invalid_json"),
         (request(BODY, "X-Request-Id: no good"), 422, "invalid_request_id"),
     ],
@@ -161,7 +173,7 @@ def test_a_stop_waits_for_the_request_under_way(home: Home) -> None:
 def test_a_server_that_is_to_stop_says_so_first(home: Home) -> None:
     """While it drains it answers, and tells whoever asks that it wants no more; a second signal ends it at once."""
     with served(home, **_LIMITS, drain_seconds=60) as (port, process), closing(Talk(port)) as talk:
-        ask = b"GET /health/ready HTTP/1.1\r\nHost: test\r\n\r\n"
+        ask = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
         talk.send(ask)
         assert talk.answer()[0] == 200
         process.send_signal(signal.SIGTERM)
@@ -175,3 +187,20 @@ def test_a_server_that_is_to_stop_says_so_first(home: Home) -> None:
         assert talk.answer()[0] == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_callers_do_not_fill_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is no HTTP is told to its caller and counted, and the log says nothing; nor does it of a wish to upgrade."""
+    with served(Home(tmp_path)) as (port, _):
+        for wrong in (b"nonsense\r\n\r\n", b"GET /health HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost x\r\n\r\n"):
+            with closing(Talk(port)) as talk:
+                talk.send(wrong)
+                assert talk.answer()[0] == 400
+        with closing(Talk(port)) as talk:
+            wish = b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+            talk.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + wish)
+            assert talk.answer()[0] == 200
+        with closing(Talk(port)) as talk:
+            talk.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n")
+            assert 'turned_away_requests_total{code="invalid_http"} 3.0' in talk.text()
+    assert capfd.readouterr().err == ""

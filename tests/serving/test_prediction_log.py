@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,10 +20,12 @@ from structlog.testing import capture_logs
 from orita.core.clock import to_micros
 from orita.core.home import Home
 from orita.core.ids import uuid7
+from orita.events import prediction_files
 from orita.events.prediction_files import segment_folder
-from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame
+from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame, read_segment
 from orita.events.predictions import prediction_log
 from orita.serving.config import PredictionLogConfig
+from orita.serving.log_backlog import LogBacklog
 from orita.serving.prediction_log import PredictionLog
 from orita.serving.protocols import LogStream
 from orita.serving.segment_file import SegmentFile, lock_abandoned
@@ -322,3 +327,186 @@ def _check(home: Home, acknowledged: list[str]) -> None:
     assert set(acknowledged) <= set(there)
     assert len(there) == 3 * len(set(there))
     assert len(set(rows["prediction_id"].to_pylist())) == len(there)
+
+
+class Disk:
+    """What a disk answers to the log: each call takes the next error of its list, or goes through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.errors: dict[str, list[int]] = {"fdatasync": [], "ftruncate": [], "fsync": []}
+        self.calls: dict[str, int] = dict.fromkeys(self.errors, 0)
+        for name in self.errors:
+            monkeypatch.setattr(f"orita.serving.segment_file.os.{name}", self._call(name, getattr(os, name)))
+
+    def _call(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: int) -> None:
+            self.calls[name] += 1
+            if self.errors[name]:
+                number = self.errors[name].pop(0)
+                raise OSError(number, os.strerror(number))
+            real(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("cut", [[errno.EIO], [errno.EIO] * 3, []])
+def test_a_group_that_failed_is_there_once(home: Home, monkeypatch: pytest.MonkeyPatch, cut: list[int]) -> None:
+    """Whether or not a segment can be cut back after a failed sync, its rows are written elsewhere only once it was."""
+    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    disk = Disk(monkeypatch)
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+    with capture_logs() as told:
+        log.start()
+        log.append(STREAM, scored(0))
+        assert log.flush()
+        disk.errors = {"fdatasync": [errno.EIO], "ftruncate": list(cut), "fsync": []}
+        for number in range(1, 6):
+            log.append(STREAM, scored(number))
+        assert log.flush()
+        rows = prediction_log(home, columns=["prediction_id"])["prediction_id"].to_pylist()
+        assert len(rows) == len(set(rows)) == 18
+        log.close()
+    assert sorted(request_ids(home)) == sorted(f"r{number}" for number in range(6) for _ in range(3))
+    events = ["prediction_log_cannot_write"] + ["prediction_segment_not_cut_back"] * bool(cut)
+    assert [entry["event"] for entry in told] == events
+
+
+def test_a_disk_that_stays_broken_has_each_row_once_after_a_stop(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a segment can never be cut back, nothing is written to another; at a stop its rows are found there."""
+    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    disk = Disk(monkeypatch)
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+    with capture_logs():
+        log.start()
+        disk.errors = {"fdatasync": [errno.EIO] * 1000, "ftruncate": [errno.EIO] * 1000, "fsync": []}
+        log.append(STREAM, scored(0))
+        _wait_for(lambda: disk.calls["ftruncate"] >= 3)
+        assert len(segments(home)) == 1
+        log.close()
+    rows = prediction_log(home, columns=["prediction_id"])["prediction_id"].to_pylist()
+    assert len(rows) == len(set(rows)) == 3
+
+
+def test_who_reads_while_a_group_moves_finds_it_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the reading of two segments a group is cut off the older and written to the newer: it is there once."""
+    older = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+    newer = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+    older.append(encode_frame(scored(0)))
+    older.sync()
+    group = encode_frame(scored(1))
+    older.append(group)
+    moved: list[Path] = []
+
+    def reading(path: Path) -> object:
+        found = read_segment(path)
+        if not moved:
+            moved.append(path)
+            older.cut_back()
+            newer.append(group)
+            newer.sync()
+        return found
+
+    monkeypatch.setattr(prediction_files, "read_segment", reading)
+    assert request_ids(home) in (["r0"] * 3, ["r0"] * 3 + ["r1"] * 3)
+    assert sorted(request_ids(home)) == ["r0"] * 3 + ["r1"] * 3
+    older.close()
+    newer.close()
+
+
+@pytest.mark.parametrize("when_full", ["shed", "drop"])
+def test_a_log_that_cannot_be_written_takes_no_more(
+    home: Home, monkeypatch: pytest.MonkeyPatch, when_full: Literal["shed", "drop"]
+) -> None:
+    """From the first failed commit on requests have no room, or their rows are counted; then it goes on by itself."""
+    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.prediction_log._REFUSED_SECONDS", 0.01)
+    wal = segment_folder(home)
+    wal.parent.mkdir(parents=True)
+    wal.write_text("this is no folder")
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1, when_full=when_full))
+    drops = when_full == "drop"
+    with capture_logs():
+        log.start()
+        assert log.room(1)
+        log.append(STREAM, scored(0))
+        _wait_for(lambda: log.stuck)
+        assert str(log.trouble) == "the prediction log cannot be written (File exists): free or mend its disk."
+        assert log.room(1) is drops
+        log.append(STREAM, scored(1))  # it had room before
+        assert (log.pending_rows, log.dropped_rows) == ((3, 3) if drops else (6, 0))
+        wal.unlink()
+        assert log.flush()
+        _wait_for(lambda: log.trouble is None)
+        assert log.room(1)
+        log.append(STREAM, scored(2))
+        log.close()
+    assert sorted(set(request_ids(home))) == (["r0", "r2"] if drops else ["r0", "r1", "r2"])
+
+
+def test_a_disk_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that does not end leaves no room once its rows have waited too long, until it ends."""
+    held, going = threading.Event(), threading.Event()
+    sync = SegmentFile.sync
+
+    def hanging(self: SegmentFile) -> None:
+        held.set()
+        assert going.wait(60)
+        sync(self)
+
+    monkeypatch.setattr(SegmentFile, "sync", hanging)
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1, max_pending_seconds=0.2))
+    log.start()
+    assert log.room(1)
+    log.append(STREAM, scored(0))
+    assert held.wait(60)
+    _wait_for(lambda: log.stuck)
+    assert not log.room(1)
+    assert log.trouble is not None
+    assert "has waited" in log.trouble
+    going.set()
+    assert log.flush()
+    _wait_for(lambda: log.room(1))
+    log.close()
+    assert request_ids(home) == ["r0"] * 3
+
+
+def test_a_log_that_was_idle_is_not_late(home: Home) -> None:
+    """The first row after a long rest counts from when it came."""
+    backlog = LogBacklog(10, 0.2)
+    backlog.add(1)
+    assert backlog.seconds < 100
+    backlog.committed(1)
+    assert (backlog.rows, backlog.seconds) == (0, 0.0)
+
+
+def test_without_room_for_one_request_the_log_says_so(home: Home) -> None:
+    """Whoever was refused has a log that says so for a second, also while smaller requests would have room."""
+    log = PredictionLog(home, PredictionLogConfig(max_pending_rows=4096))
+    log.append(STREAM, scored(0, items=4000))
+    assert log.room(96)
+    assert "without room" not in str(log.trouble)
+    assert not log.room(97)
+    assert "without room" in str(log.trouble)
+
+
+def test_a_segment_that_somebody_deletes(home: Home) -> None:
+    """What was answered after the deletion is written to a new segment, not into a file that nobody can read."""
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+    with capture_logs() as told:
+        log.start()
+        log.append(STREAM, scored(0))
+        assert log.flush()
+        for segment in segments(home):
+            segment.unlink()
+        log.append(STREAM, scored(1))
+        assert log.flush()
+        log.close()
+    assert request_ids(home) == ["r1"] * 3
+    assert [entry["event"] for entry in told] == ["prediction_log_cannot_write"]
+
+
+def _wait_for(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        threading.Event().wait(0.005)

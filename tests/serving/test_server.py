@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.core.errors import UserError
 from orita.core.home import Home
@@ -173,7 +173,7 @@ def _wait_for_health(address: str, status: str) -> None:
     connection.close()
 
 
-def test_a_taken_port(make_app: Callable[..., FastAPI]) -> None:
+def test_a_taken_port(make_app: Callable[..., Starlette]) -> None:
     """A port that is taken is one sentence that names it and what to do."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -183,7 +183,7 @@ def test_a_taken_port(make_app: Callable[..., FastAPI]) -> None:
             serve(make_app(), ServingConfig(port=port), announce=lambda _: None)
 
 
-def test_a_foreign_address(make_app: Callable[..., FastAPI]) -> None:
+def test_a_foreign_address(make_app: Callable[..., Starlette]) -> None:
     """An address that is not this machine's is one sentence that names it."""
     with pytest.raises(UserError, match=r"cannot listen on 192\.0\.2\.1:\d+: .*choose another serving\.host"):
         serve(make_app(), ServingConfig(host="192.0.2.1"), announce=lambda _: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from orita.models.training_bounds import TrainingBounds
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
 from orita.serving.outliers import BOUNDS_KEY
+from orita.serving.resources.predicting import ModelPredictor
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures
 
@@ -47,7 +49,7 @@ def home(tmp_path: Path, headed: Package) -> Home:
 @pytest.fixture
 def weighing(home: Home) -> Iterator[AsgiClient]:
     """A client of a server that lets requests weigh likes."""
-    config = ServingConfig.model_validate({"objective_bounds": {"like": [0, 2]}})
+    config = ServingConfig.model_validate({"objective_bounds": {"like": [0, 2]}, "jobs": {"poll_seconds": 0.01}})
     with AsgiClient(create_app(home, "feed", HashedFeatures(SCHEMA.names), config)) as client:
         yield client
 
@@ -86,6 +88,50 @@ def test_what_may_not_be_weighed(weighing: AsgiClient, objective: object, code: 
     answer = weighing.post("/predict", json=BODY | {"objective": objective})
     assert (answer.status, answer.json()["code"]) == (422, code)
     assert "objective" in answer.json()["message"]
+
+
+def _asked(client: AsgiClient, face: str, model_id: str, objective: dict[str, float]) -> Any:
+    """Return the predictions of a face, or the code of its refusal."""
+    body = BODY | {"objective": objective}
+    if face == "models":
+        answer = client.post(f"/api/v1/models/{model_id}/predict", json=body).json()
+        return answer["data"]["predictions"] if answer["data"] else answer["code"]
+    if face == "jobs":
+        answer = client.post("/api/v1/jobs", json=body).json()
+        while answer["data"] is not None and answer["data"]["ended_at"] is None:
+            answer = client.get(answer["data"]["url"]).json()
+        return answer["data"]["results"][0]["answer"]["predictions"] if answer["data"] else answer["code"]
+    weights = [{"head": head, "weight": weight} for head, weight in objective.items()]
+    features = {"userId": BODY["user_id"], "itemIds": BODY["item_ids"], "objective": weights}
+    query = """mutation Ask($id: ID!, $features: Features!) {
+        predict(modelId: $id, features: $features) {level predictions {item_id: itemId score rank}}}"""
+    variables = {"id": model_id, "features": features}
+    asked = client.post(
+        "/graphql",
+        json={"query": query, "variables": variables},
+        headers={"content-type": "application/json"},
+    ).json()
+    if "errors" in asked:
+        return asked["errors"][0]["extensions"]["code"]
+    assert asked["data"]["predict"]["level"] == 1
+    return asked["data"]["predict"]["predictions"]
+
+
+@pytest.mark.parametrize("face", ["models", "another version", "jobs", "graphql"])
+def test_every_face_weighs_alike(
+    weighing: AsgiClient, headed: Package, face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights give the predictions of ``POST /predict``, and what may not be weighed is refused as there."""
+    if face == "another version":  # the same one, by the way of those that are not deployed
+        monkeypatch.setattr(ModelPredictor, "answers_now", lambda *_: False)
+        face = "models"
+    model_id = headed.metadata.model_id
+    direct = weighing.post("/predict", json=BODY | {"objective": {"like": 2}}).json()["predictions"]
+    found = _asked(weighing, face, model_id, {"like": 2.0})
+    assert [(each["item_id"], each["rank"]) for each in found] == [(each["item_id"], each["rank"]) for each in direct]
+    np.testing.assert_allclose([each["score"] for each in found], [each["score"] for each in direct], atol=1e-6)
+    assert _asked(weighing, face, model_id, {"like": 2.5}) == "invalid_value"
+    assert _asked(weighing, face, model_id, {"click": 9.0}) == "objective_not_allowed"
 
 
 def test_nothing_is_weighed_unless_declared(home: Home) -> None:

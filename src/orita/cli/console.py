@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 from orita.core.progress import Bar
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
 __all__ = ["Screen", "figures", "print_json", "table"]
 
 _WORTH_A_LINE = 1.0
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # is copied, so it is never cut in two
 _WHOLE, _SHORT = 32, 12  # of a name in the first column: what is kept whole if other words can be, and if they cannot
 
 
@@ -87,14 +83,16 @@ class Screen:
 
 
 def _progress(console: Console) -> RichProgress:
-    return RichProgress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+    from rich import progress  # commands without a bar start sooner
+
+    return progress.Progress(
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=30),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("[dim]{task.fields[note]}"),
         console=console,
         transient=True,
     )
@@ -124,7 +122,8 @@ def _widths(columns: list[str], rows: list[list[str]], room: int) -> list[int]:
     least[:1] = [min(widths[0], max(least[0], _WHOLE))] if least else []
     room -= 2 * (len(columns) - 1)  # spaces between columns
     if sum(least) > room:
-        widths, least = least, [min(least[0], _SHORT), *[1] * (len(columns) - 1)]
+        first = least[0] if any(_ID.fullmatch(line[0]) for line in cells) else min(least[0], _SHORT)
+        widths, least = least, [first, *[1] * (len(columns) - 1)]
     while sum(widths) > max(room, sum(least)):  # the widest of those that can give a place does
         widest = max((n for n in range(len(columns)) if widths[n] > least[n]), key=lambda n: widths[n])
         widths[widest] -= 1

@@ -14,7 +14,6 @@ from pathlib import Path
 from orita.cli.app import Settings
 from orita.core.errors import Unavailable, UserError
 from orita.project import Project
-from orita.registry.registered import registered_packages
 
 __all__ = ["ProjectRegistry"]
 
@@ -35,6 +34,8 @@ class ProjectRegistry:
 
     def candidates(self) -> Mapping[str, Path]:
         """Return the folders of the packages of all registered versions, by version."""
+        from orita.registry.registered import registered_packages  # its imports would delay every start of a server
+
         return registered_packages(self._project.catalogue(), self._project.system.name)
 
     def promote(self, version: str, *, reason: str) -> None:

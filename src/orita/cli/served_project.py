@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.cli.app import Settings
 from orita.cli.explaining import ServedRequests
@@ -13,7 +13,7 @@ from orita.serving.app import create_app
 __all__ = ["served_project"]
 
 
-def served_project(project: Project, settings: Settings) -> FastAPI:
+def served_project(project: Project, settings: Settings) -> Starlette:
     """Return the application that answers for *project*; *settings* are the options of the command line."""
     features = project.online_features(ahead=True)
     return create_app(

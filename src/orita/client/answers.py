@@ -11,9 +11,12 @@ __all__ = [
     "Configuration",
     "FeatureConfiguration",
     "FeatureRows",
+    "FeedPage",
     "Health",
     "Job",
     "Metrics",
+    "OutlierReason",
+    "Outliers",
     "Pushed",
     "RankedItem",
     "Ranking",
@@ -34,6 +37,36 @@ class RankedItem(msgspec.Struct, frozen=True, gc=False):
     rank: int
 
 
+class OutlierReason(msgspec.Struct, frozen=True):
+    """Why a request is unlike what the model was trained on.
+
+    Attributes:
+        check: ``statistics`` or ``confidence``.
+        message: one sentence.
+        items: how many items of the request.
+        feature: which feature, of ``statistics``.
+    """
+
+    check: str
+    message: str
+    items: int
+    feature: str = ""
+
+
+class Outliers(msgspec.Struct, frozen=True):
+    """What is unlike the training rows in a request.
+
+    Attributes:
+        label: ``out`` where the request as a whole is, else ``in``.
+        share: of the items, by their statistics.
+        reasons: in sentences.
+    """
+
+    label: str
+    share: float
+    reasons: tuple[OutlierReason, ...] = ()
+
+
 class Ranking(msgspec.Struct, frozen=True):
     """The items of a request, best first.
 
@@ -44,6 +77,8 @@ class Ranking(msgspec.Struct, frozen=True):
         latency_ms: how long the server took, in milliseconds.
         level: how good the answer is: 1 the model's, 2 and more what stood in for it.
         reason: why it is not of level 1, None where it is.
+        cached: whether its scores were computed for an earlier request.
+        outliers: what in the request is unlike the rows that the model was trained on, None where nothing is.
         request_id: joins feedback to this answer.
     """
 
@@ -53,11 +88,44 @@ class Ranking(msgspec.Struct, frozen=True):
     latency_ms: float
     level: int = 1
     reason: str | None = None
+    cached: bool = False
+    outliers: Outliers | None = None
     request_id: str = ""
 
     @property
     def item_ids(self) -> list[int | str]:
         """The items, best first."""
+        return [item.item_id for item in self.predictions]
+
+
+class FeedPage(msgspec.Struct, frozen=True):
+    """A page of a feed.
+
+    Attributes:
+        user_id: as asked.
+        predictions: the items to show, in order, ranked from 1 in the whole feed; scores need not fall.
+        model_version: which version answered.
+        latency_ms: how long the server took, in milliseconds.
+        level: how good the scores are: 1 the model's, 2 and more what stood in for it.
+        cursor: asks for the next page; None: this was the last.
+        reason: why it is not of level 1, None where it is, or where the server does not say.
+        outliers: what in the request is unlike the rows that the model was trained on, None where nothing is.
+        request_id: joins feedback to this page.
+    """
+
+    user_id: int | str
+    predictions: tuple[RankedItem, ...]
+    model_version: str
+    latency_ms: float
+    level: int
+    cursor: str | None
+    reason: str | None = None
+    outliers: Outliers | None = None
+    request_id: str = ""
+
+    @property
+    def item_ids(self) -> list[int | str]:
+        """The items, in the order to show them."""
         return [item.item_id for item in self.predictions]
 
 
@@ -138,7 +206,7 @@ class Pushed(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Work that goes on after the answer.
+    """Work of the feature store that goes on after the answer.
 
     Attributes:
         job: its id, for ``features.job``.

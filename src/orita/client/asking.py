@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import Literal, TypedDict, TypeVar, get_args
 
 from orita.client.address import Address, tls_context
-from orita.client.exchange import Attempt, Broken, Call, Exchange, Pause, Reply, exchange
-from orita.core.clock import SystemClock
+from orita.client.exchange import Call, Course, Exchange, exchange
+from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.core.extras import require
 from orita.core.ids import uuid7
 
-__all__ = ["Asker", "CallOptions", "ClientOptions"]
+__all__ = ["Asker", "CallOptions", "ClientOptions", "Priority"]
 
 T = TypeVar("T")
+Priority = Literal["critical", "normal", "low"]
 
 _MOST_RETRIES = 10
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
-_OURS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "x-request-timeout-ms"})
+_OURS = frozenset(
+    {
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "connection",
+        "idempotency-key",
+        "x-request-priority",
+        "x-request-timeout-ms",
+    }
+)
 
 
 class ClientOptions(TypedDict, total=False):
@@ -56,12 +68,14 @@ class CallOptions(TypedDict, total=False):
         traceparent: the trace that the call belongs to (W3C Trace Context), passed on as it is.
         tracestate: what vendors add to it.
         timeout: seconds, instead of the client's.
+        priority: ``low`` is shed first by a server that has too much to do; more than ``normal`` needs its trust.
     """
 
     request_id: str
     traceparent: str
     tracestate: str
     timeout: float
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,7 @@ class Asker:
         timeout: seconds for a call.
         retries: how often it is sent again.
         connections: most at once.
+        clock: the time.
     """
 
     address: Address
@@ -83,6 +98,7 @@ class Asker:
     timeout: float
     retries: int
     connections: int
+    clock: Clock = field(default_factory=SystemClock)
 
     @classmethod
     def of(
@@ -119,25 +135,27 @@ class Asker:
         traceparent: str | None = None,
         tracestate: str | None = None,
         timeout: float | None = None,
-    ) -> Generator[Attempt | Pause, Reply | Broken | None, T]:
+        priority: Priority | None = None,
+    ) -> Course[T]:
         """Return the course of *call*, for a client to run; see `CallOptions`.
 
         Raises:
             UserError: a value is not allowed.
         """
-        clock = SystemClock()
-        request_id = uuid7(clock) if request_id is None else _checked_id(request_id)
-        headers = [*self.headers, (b"x-request-id", request_id.encode())]
+        request_id = uuid7(self.clock) if request_id is None else _checked_id(request_id)
+        headers = [*self.headers, *call.headers, (b"x-request-id", request_id.encode())]
         if call.body is not None:
             headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(call.body))]
         if traceparent is not None:
             headers.append((b"traceparent", _checked_trace(traceparent).encode()))
         if tracestate is not None:
             headers.append(_header("tracestate", tracestate))
+        if priority is not None:
+            headers.append((b"x-request-priority", _checked_priority(priority).encode()))
         if timeout is not None:
             _check_timeout(timeout)
         seconds = self.timeout if timeout is None else timeout
-        return exchange(Exchange(call, str(self.address), request_id, headers, seconds, self.retries, clock))
+        return exchange(Exchange(call, str(self.address), request_id, headers, seconds, self.retries, self.clock))
 
     def __repr__(self) -> str:  # headers may hold a secret
         return f"Asker({self.address})"
@@ -168,6 +186,12 @@ def _checked_trace(traceparent: str) -> str:
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01."
         )
     return traceparent
+
+
+def _checked_priority(priority: str) -> str:
+    if priority not in get_args(Priority):
+        raise UserError(f"priority has the value {priority!r}, allowed are {', '.join(get_args(Priority))}.")
+    return priority
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:

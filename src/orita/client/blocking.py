@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Literal, Protocol, TypeVar, Unpack
+from typing import Unpack
 
-from orita.client import calls
-from orita.client.answers import Configuration, FeatureRows, Health, Job, Metrics, Pushed, Ranking
+from orita.client.answers import FeedPage
 from orita.client.asking import Asker, CallOptions, ClientOptions
-from orita.client.exchange import Attempt, Broken, Call, Reply
+from orita.client.course import Blocking
+from orita.client.feature_calls import FeatureCalls
+from orita.client.jobs import JobCalls
+from orita.client.models import ModelCalls
+from orita.client.server_calls import ServerCalls
 
-__all__ = ["Client", "Features"]
-
-T = TypeVar("T")
-
-
-class _Run(Protocol):
-    def __call__(self, call: Call[T], options: CallOptions) -> T: ...
+__all__ = ["Client", "Features", "Jobs", "Models"]
 
 
-class Client:
+class Features(FeatureCalls, Blocking):
+    """The feature store, by `Client.features`."""
+
+
+class Jobs(JobCalls, Blocking):
+    """Predictions that are answered later, by `Client.jobs`."""
+
+
+class Models(ModelCalls, Blocking):
+    """The models of the server, by `Client.models`."""
+
+
+class Client(ServerCalls, Blocking):
     """Asks the server at *url*; may be shared by threads, keeps connections, and is closed by ``with`` or `close`.
 
     Args:
@@ -30,6 +38,8 @@ class Client:
 
     Attributes:
         features: the feature store of the server.
+        jobs: predictions that are answered later.
+        models: the models of the server.
 
     Raises:
         UserError: the address or an option is not allowed.
@@ -37,45 +47,37 @@ class Client:
     """
 
     def __init__(self, url: str, **options: Unpack[ClientOptions]) -> None:
-        self._asker = Asker.of(url, **options)
+        asker = Asker.of(url, **options)
         from orita.client.transport import Transport  # it imports what the extra brings
 
-        self._transport = Transport(self._asker.address, self._asker.tls, self._asker.connections)
-        self.features = Features(self._run)
+        super().__init__(asker, Transport(asker.address, asker.tls, asker.connections))
+        self.features = Features(asker, self._transport)
+        self.jobs = Jobs(asker, self._transport)
+        self.models = Models(asker, self._transport)
 
-    def predict(
+    def feed_pages(
         self,
         user_id: int | str,
-        item_ids: Sequence[int | str],
         *,
+        limit: int | None = None,
         context: Mapping[str, object] | None = None,
+        objective: Mapping[str, float] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Ranking:
-        """Return *item_ids* ranked for *user_id*.
+    ) -> Iterator[FeedPage]:
+        """Yield the pages of a new feed, from its first to its last; each is asked for when it is wanted.
 
         Args:
-            user_id: a non-negative integer or a text.
-            item_ids: likewise, each once; arrays of numbers too.
-            context: ``device``, and ``timestamp``, an aware time or ISO 8601; by default now.
-            options: see `CallOptions`.
+            user_id, limit, context, objective, options: as of `feed`, and the same for every page.
 
         Raises:
-            Refused, Unreachable, TimedOut, Untrusted, BadAnswer: there is no answer; so of every method.
-            UserError: a value cannot be sent.
+            ExpiredCursor: the next page was wanted too late (``serving.feed.cursor.seconds`` of the server after the
+                page before). What was yielded stays true; a new feed may show its items again.
         """
-        return self._run(calls.predict(user_id, item_ids, context), options)
-
-    def health(self, **options: Unpack[CallOptions]) -> Health:
-        """Return how the server is; one without a model has the status ``no_model`` and is no error here."""
-        return self._run(calls.health(), options)
-
-    def metrics(self, **options: Unpack[CallOptions]) -> Metrics:
-        """Return what the server counted."""
-        return self._run(calls.metrics(), options)
-
-    def config(self, **options: Unpack[CallOptions]) -> Configuration:
-        """Return what the model is made of; a server that does not tell refuses with ``config_hidden``."""
-        return self._run(calls.config(), options)
+        cursor, more = None, True
+        while more:
+            page = self.feed(user_id, limit=limit, context=context, objective=objective, cursor=cursor, **options)
+            yield page
+            cursor, more = page.cursor, page.cursor is not None
 
     def close(self) -> None:
         """Close the connections."""
@@ -88,70 +90,3 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _run(self, call: Call[T], options: CallOptions) -> T:
-        course = self._asker.start(call, **options)
-        step = next(course)
-        while True:
-            outcome: Reply | Broken | None = None
-            if isinstance(step, Attempt):
-                outcome = self._transport.send(step)
-            else:
-                self._transport.pause(step.seconds)
-            try:
-                step = course.send(outcome)
-            except StopIteration as end:
-                answer: T = end.value
-                return answer
-
-
-class Features:
-    """The feature store, by `Client.features`."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-
-    def online(
-        self,
-        user_id: calls.Key,
-        item_ids: Sequence[calls.Key],
-        features: Sequence[str] | None = None,
-        *,
-        context: Mapping[str, object] | None = None,
-        at: datetime | None = None,
-        **options: Unpack[CallOptions],
-    ) -> FeatureRows:
-        """Return a row an item with *features*, by default all, of the user and the item as of *at*, by default now."""
-        return self._run(calls.features_online(user_id, item_ids, features, context, at), options)
-
-    def offline(
-        self,
-        rows: Sequence[Mapping[str, object]],
-        features: Sequence[str] | None = None,
-        *,
-        as_of: Literal["known", "event"] = "known",
-        **options: Unpack[CallOptions],
-    ) -> FeatureRows:
-        """Return *rows* with *features* of each as of its own time; it takes seconds, so give it a ``timeout``."""
-        return self._run(calls.features_offline(rows, features, as_of), options)
-
-    def start_offline(
-        self,
-        rows: Sequence[Mapping[str, object]],
-        features: Sequence[str] | None = None,
-        *,
-        as_of: Literal["known", "event"] = "known",
-        **options: Unpack[CallOptions],
-    ) -> Job:
-        """Begin what `offline` waits for, and return its job."""
-        return self._run(calls.start_features_offline(rows, features, as_of), options)
-
-    def job(self, job: str, **options: Unpack[CallOptions]) -> FeatureRows | Job:
-        """Return the rows of a job, or the job while it is under way."""
-        return self._run(calls.features_job(job), options)
-
-    def push(
-        self, events: Sequence[Mapping[str, object]], source: str | None = None, **options: Unpack[CallOptions]
-    ) -> Pushed:
-        """Append *events* to the log of *source*; all are durable then. One that is pushed again counts once."""
-        return self._run(calls.features_push(events, source), options)

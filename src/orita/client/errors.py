@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orita.core.errors import OritaError, Unavailable
 
-__all__ = ["BadAnswer", "Refused", "TimedOut", "Unreachable", "Untrusted"]
+__all__ = ["BadAnswer", "ExpiredCursor", "JobFailed", "Refused", "TimedOut", "Unreachable", "Untrusted"]
 
 
 class Refused(OritaError):
@@ -27,6 +27,26 @@ class Refused(OritaError):
         self.message = message
         self.request_id = request_id
         self.retry_after = retry_after
+
+
+class ExpiredCursor(Refused):
+    """The rest of a feed was kept for a while and is over: ask for a new feed, which may show items again."""
+
+
+class JobFailed(OritaError):
+    """A job ended without results.
+
+    Attributes:
+        job: its id.
+        code: stable, for programs: that of a refusal, or ``cancelled``.
+        message: one sentence for people.
+    """
+
+    def __init__(self, job: str, code: str, message: str) -> None:
+        super().__init__(f"job {job} ended without results, {code}: {message}")
+        self.job = job
+        self.code = code
+        self.message = message
 
 
 class Unreachable(Unavailable):

@@ -4,10 +4,11 @@
 `Broken`; or it yields a `Pause` to be slept. So both clients share all of it, and tests need no server.
 
 A request is sent again where that cannot do harm twice and may help: nothing of an answer had come, or the answer was
-429 or 503. Every call may be repeated: reading changes nothing, and events that are pushed again count once. Pauses
-grow exponentially with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), never shorter than
-``Retry-After`` asks, and there is none that would pass the deadline. There is no circuit breaker: a caller that has a
-deadline and few retries needs none, and one in each client would only know what that client saw.
+429 or 503. Every call may be repeated: reading changes nothing, events that are pushed again count once, a job has a
+key that makes it one however often it is sent, and a model that is where it should be stays there. Pauses grow
+exponentially with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), never shorter than ``Retry-After``
+asks, and there is none that would pass the deadline. There is no circuit breaker: a caller that has a deadline and few
+retries needs none, and one in each client would only know what that client saw.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from orita.client.errors import BadAnswer, Refused, TimedOut, Unreachable, Untrusted
+from orita.client.errors import BadAnswer, ExpiredCursor, Refused, TimedOut, Unreachable, Untrusted
 from orita.core.clock import Clock
 
-__all__ = ["Attempt", "Broken", "Call", "Exchange", "Pause", "Reply", "exchange"]
+__all__ = ["Attempt", "Broken", "Call", "Course", "Exchange", "Pause", "Reply", "exchange"]
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class Call(Generic[T]):
         read: turns an accepted reply into the answer; raises what msgspec raises where it is none.
         body: JSON, None where there is none.
         accepted: the statuses of an answer.
+        headers: of this call alone.
     """
 
     method: bytes
@@ -76,6 +78,7 @@ class Call(Generic[T]):
     read: Callable[[Reply], T]
     body: bytes | None = None
     accepted: frozenset[int] = frozenset({200})
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,10 @@ class Pause:
     """Nothing to be done for *seconds*."""
 
     seconds: float
+
+
+Course = Generator[Attempt | Pause, Reply | Broken | None, T]
+"""What a driver runs; its value is a `T`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ class Exchange(Generic[T]):
     draw: Callable[[], float] = field(default=random.random)
 
 
-def exchange(asked: Exchange[T]) -> Generator[Attempt | Pause, Reply | Broken | None, T]:
+def exchange(asked: Exchange[T]) -> Course[T]:
     """Run *asked*; the value of the generator is the answer.
 
     Raises:
@@ -180,7 +187,8 @@ def _refused(asked: Exchange[T], reply: Reply) -> Refused:
     except (msgspec.MsgspecError, UnicodeDecodeError):  # a proxy on the way has pages of its own
         message = f"{asked.call.method.decode()} {asked.call.path} was answered with HTTP {reply.status}."
         return Refused(reply.status, "http_error", message, request_id, retry_after=wait)
-    return Refused(reply.status, said.code, said.message, said.request_id or request_id, retry_after=wait)
+    kind = ExpiredCursor if said.code == "expired_cursor" else Refused
+    return kind(reply.status, said.code, said.message, said.request_id or request_id, retry_after=wait)
 
 
 def _retry_after(value: bytes | None, clock: Clock) -> float | None:

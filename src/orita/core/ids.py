@@ -6,7 +6,7 @@ import secrets
 
 from orita.core.clock import Clock, SystemClock, to_micros
 
-__all__ = ["uuid7"]
+__all__ = ["millis_of", "uuid7"]
 
 
 def uuid7(clock: Clock | None = None) -> str:
@@ -20,3 +20,12 @@ def uuid7(clock: Clock | None = None) -> str:
     value = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (2**62 - 1)
     digits = f"{value:032x}"  # by hand, as a server makes one for each request and `uuid.UUID` takes ten times as long
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def millis_of(identifier: str) -> int:
+    """Return when a UUID version 7 was made, in Unix milliseconds.
+
+    >>> millis_of("01932fb5-0640-7000-8000-000000000000") == 1_731_672_213_056
+    True
+    """
+    return int(identifier[:8] + identifier[9:13], 16)

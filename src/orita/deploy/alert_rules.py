@@ -14,6 +14,9 @@ JOB = "orita"
 
 _GUIDE = "docs/deployment.md"
 
+_DEGRADED_SHARE = 0.01
+"""From this share of its answers on, a server that stands in for the model is worth a look."""
+
 
 def alert_rules(site: Site) -> dict[str, Any]:
     """Return the rule file: ratios that are worth recording, then alerts; those without a limit are left out."""
@@ -85,6 +88,35 @@ def _server_alerts() -> Iterator[dict[str, Any]]:
         "0m",
         "critical",
         "{{ $labels.instance }} answered without logging {{ $value | humanize }} rows",
+    )
+    yield _alert(
+        "PREDICTION_LOG_STUCK",
+        f"prediction_log_stuck{{{job}}} == 1",
+        "30s",
+        "critical",
+        "{{ $labels.instance }} cannot write the prediction log, and sheds requests or drops rows",
+    )
+    yield _alert(
+        "PACKAGE_REFUSED",
+        f"package_refused_seconds{{{job}}} > 30",
+        "0m",
+        "critical",
+        "{{ $labels.instance }} has not answered with the deployed version for {{ $value | humanizeDuration }}",
+    )
+    yield _alert(
+        "ANSWERS_DEGRADED",
+        f"sum by (instance) (rate(degraded_answers_total{{{job}}}[5m])) "
+        f"/ sum by (instance) (rate(answers_total{{{job}}}[5m])) > {_DEGRADED_SHARE:g}",
+        "2m",
+        "warning",
+        "{{ $labels.instance }} gives {{ $value | humanizePercentage }} of its answers below level 1",
+    )
+    yield _alert(
+        "BREAKER_OPEN",
+        f'breaker_state{{{job},state="OPEN"}} == 1',
+        "1m",
+        "warning",
+        "{{ $labels.instance }} leaves {{ $labels.dependency }} alone, which fails or is too slow",
     )
 
 

@@ -18,6 +18,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]
 _PATH = re.compile(r"/[A-Za-z0-9/_.~-]*")
 _FILE = re.compile(r"/[\w./@+-]+")
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
+_WRITES = ("/api/v1/features/", "/api/v1/jobs/", "/api/v1/models/", "/graphql/")
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -109,8 +110,8 @@ class NginxConfig(Section):
         failure_seconds: for so long; then a request tries it again.
         tries: how often one request is given to a server at most.
         repeat: paths whose POST may be given to a second server although the first may have begun to answer.
-        internal: paths, with all below them, that are for internal networks only.
-        internal_networks: who may reach those by this address; by default nobody.
+        public: paths, with all below them, that everybody may ask; all others are for internal networks only.
+        internal_networks: who may ask those by this address; by default nobody.
     """
 
     connect_seconds: _Seconds = 0.5
@@ -123,23 +124,20 @@ class NginxConfig(Section):
     failure_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
     tries: Annotated[int, Field(ge=1, le=10)] = 3
     repeat: tuple[Annotated[str, AfterValidator(_path)], ...] = ("/predict", "/api/v1/feed")
-    internal: tuple[Annotated[str, AfterValidator(_path)], ...] = (
-        "/metrics",
-        "/config",
-        "/api/v1/features",
-        "/api/v1/predictions",
-    )
+    public: tuple[Annotated[str, AfterValidator(_path)], ...] = ("/predict", "/api/v1/feed", "/health")
     internal_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
 
     @model_validator(mode="after")
     def _paths_are_apart(self) -> Self:
-        paths = [*self.repeat, *self.internal]
-        own = [path for path in paths if path == "/" or path.startswith("/balancer") or paths.count(path) > 1]
-        if own:
-            raise ValueError(f"repeat and internal name {own[0]}: name each path once, and neither / nor /balancer")
-        hidden = [path for path in self.repeat if path.startswith((*self.internal, "/api/v1/features"))]
-        if hidden:
-            raise ValueError(f"repeat names {hidden[0]}, which is internal, or writes; take it out")
+        for name, paths in (("repeat", self.repeat), ("public", self.public)):
+            own = [
+                path for path in paths if path.endswith("/") or path.startswith("/balancer") or paths.count(path) > 1
+            ]
+            if own:
+                raise ValueError(f"{name} has {own[0]}: give each path once, without a slash at its end, not /balancer")
+        writes = [path for path in self.repeat if f"{path}/".startswith(_WRITES)]
+        if writes:
+            raise ValueError(f"repeat has {writes[0]}, which writes; take it out")
         return self
 
 

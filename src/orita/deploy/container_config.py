@@ -128,6 +128,8 @@ class KubernetesConfig(Section):
         caller_namespace: where those who may ask are: the ingress controller.
         monitoring_namespace: where Prometheus is.
         secret: a secret whose entries become environment variables, such as the password of Redis; null: none.
+        cursor_secret: a secret with the entry ``feed-cursor.key``, 32 random bytes or more, by which all servers sign
+            the cursors of feeds; it is needed where the feed is on and ``serving.feed.cursor.key_file`` names no file.
     """
 
     namespace: _Label = "orita"
@@ -136,3 +138,4 @@ class KubernetesConfig(Section):
     caller_namespace: _Label = "ingress-nginx"
     monitoring_namespace: _Label = "monitoring"
     secret: _Label | None = None
+    cursor_secret: _Label = "orita-feed-cursor"  # noqa: S105 - a name in the cluster, no secret

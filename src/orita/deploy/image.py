@@ -101,7 +101,15 @@ CMD ["serve"]
 
 
 def _extras(site: Site) -> dict[str, bool]:
-    return {"kafka": site.events.log == "kafka", "redis": site.online.store == "redis"}
+    """Return which optional parts a server of *site* needs."""
+    serving = site.serving
+    return {
+        "client": bool(serving.jobs.callbacks.hosts),
+        "graphql": bool(serving.expose_graphql),  # in a container no address is loopback, so null means off
+        "grpc": serving.inference_grpc_port is not None,
+        "kafka": site.events.log == "kafka",
+        "redis": "redis" in (site.online.store, serving.cache.store, serving.jobs.queue),
+    }
 
 
 def _requirement(extras: list[str]) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orita.core.errors import UserError
-from orita.deploy.compose import LOOPBACK
 from orita.deploy.image import HOME, PORT, PROJECT, USER
 from orita.deploy.kubernetes_policies import autoscaler, disruption_budget, network_policy
+from orita.deploy.kubernetes_shared import shared_environment, shared_mounts, shared_volumes
 from orita.deploy.rendered import RenderedFile, to_yaml
 from orita.deploy.site import Site
 
@@ -102,12 +102,14 @@ def _refuse_passwords(site: Site) -> None:
     """Whoever may read a namespace reads its ConfigMaps."""
     for key, address in (
         ("online.redis.url", site.online.redis.url),
+        ("serving.jobs.redis.url", site.serving.jobs.redis.url),
+        ("serving.cache.redis.url", site.serving.cache.redis.url),
         ("registry.tracking_uri", site.registry.tracking_uri),
     ):
         if address and urlsplit(address).password:
             raise UserError(
                 f"{key} holds a password, which a ConfigMap would show: leave it out, and give it by an environment "
-                "variable (online.redis.password_variable) from a secret, which deployment.kubernetes.secret names."
+                "variable (of Redis, redis.password_variable) from a secret, which deployment.kubernetes.secret names."
             )
     shown = next((name for name in site.events.settings if "password" in name or "secret" in name), None)
     if shown:
@@ -183,6 +185,7 @@ def _pod(site: Site) -> dict[str, Any]:
             {"name": "temporary", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
             {"name": "shared", "persistentVolumeClaim": {"claimName": names.home_claim}},
             {"name": "project", "configMap": {"name": f"{names.name}-project"}},
+            *shared_volumes(site),
         ],
     }
 
@@ -190,14 +193,13 @@ def _pod(site: Site) -> dict[str, Any]:
 def _server(site: Site) -> dict[str, Any]:
     names, resources = site.deployment.kubernetes, site.deployment.resources
     limits = {"memory": resources.memory_limit, **({"cpu": resources.cpu_limit} if resources.cpu_limit else {})}
-    url = urlsplit(site.online.redis.url)
-    here = [{"name": "ORITA_ONLINE__REDIS__URL", "value": f"redis://redis:6379{url.path}"}]
+    shared = shared_environment(site)
     return {
         "name": "server",
         "image": site.deployment.images.orita,
         "args": ["serve"],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        **({"env": here} if url.hostname in LOOPBACK else {}),
+        **({"env": shared} if shared else {}),
         **({"envFrom": [{"secretRef": {"name": names.secret}}]} if names.secret else {}),
         "resources": {"requests": {"cpu": resources.cpu, "memory": resources.memory}, "limits": limits},
         "startupProbe": _probe("/health/live", every=1, failures=60),
@@ -210,6 +212,7 @@ def _server(site: Site) -> dict[str, Any]:
             {"name": "shared", "mountPath": f"{HOME}/predictions", "subPath": "predictions"},
             {"name": "project", "mountPath": PROJECT, "readOnly": True},
             {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+            *shared_mounts(site),
         ],
     }
 

@@ -4,6 +4,11 @@ Two rules decide what is tried again at a second server. A request whose connect
 is. One that a server may have begun to answer is only if its path is among ``deployment.nginx.repeat``: predictions
 change nothing but the log, so asking twice is safe. A 503 is never tried again: it says that a server sheds load, and
 its neighbour would get it twice.
+
+Everybody may ask for the paths of ``deployment.nginx.public``, and internal networks alone for all others, so that a
+path which a later version has is not public by itself. Which rule holds is decided by the path without its odd
+spellings, and a public path is passed on as it is written here: a server cannot read another one from it. Servers are
+asked by a constant ``Host``, and are always told that somebody passed the request on.
 """
 
 from __future__ import annotations
@@ -72,6 +77,7 @@ def nginx_file(site: Site, path: str = "nginx.conf", place: Place | None = None)
 def _basics(place: Place) -> Iterator[str]:
     yield "default_type application/octet-stream;"
     yield "server_tokens off;"
+    yield "absolute_redirect off;"
     if place.access_log == "off":
         yield "access_log off;"
     else:
@@ -144,10 +150,11 @@ def _proxying(site: Site) -> Iterator[str]:
     nginx = site.deployment.nginx
     yield "proxy_http_version 1.1;"
     yield 'proxy_set_header Connection "";'
-    yield "proxy_set_header Host $host;"
+    yield "proxy_set_header Host localhost;"
     yield "proxy_set_header X-Request-Id $orita_request_id;"
     yield "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
     yield "proxy_set_header X-Forwarded-Proto $scheme;"
+    yield "proxy_redirect http://localhost/ /;"
     yield f"proxy_connect_timeout {seconds(nginx.connect_seconds)};"
     yield from _patience(nginx.read_seconds)
     yield "proxy_max_temp_file_size 0;"
@@ -164,16 +171,17 @@ def _patience(longest: float) -> Iterator[str]:
 
 def _locations(site: Site) -> Iterator[str]:
     nginx = site.deployment.nginx
-    for path in nginx.repeat:
-        again = ["proxy_pass http://orita;", "proxy_next_upstream error timeout invalid_header non_idempotent;"]
-        yield from block(f"location = {path}", again)
-    yield from block("location /", ["proxy_pass http://orita;"])
     allowed = [*(f"allow {network};" for network in nginx.internal_networks), "deny all;"]
-    for path in nginx.internal:
+    yield from block("location /", [*allowed, "proxy_pass http://orita;"])
+    for path in dict.fromkeys((*nginx.public, *nginx.repeat)):
+        again = ["proxy_next_upstream error timeout invalid_header non_idempotent;"] if path in nginx.repeat else []
+        mine = [] if path in nginx.public else allowed
+        yield from block(f"location = {path}", [*mine, *again, f"proxy_pass http://orita{path};"])
+    for path in nginx.public:
         if path != _FEATURES:
-            yield from block(f"location {path}", [*allowed, "proxy_pass http://orita;"])
+            yield from block(f"location {path}/", [f"proxy_pass http://orita{path}/;"])
     features = [
-        *(allowed if _FEATURES in nginx.internal else []),
+        *([] if _FEATURES in nginx.public else allowed),
         f"client_max_body_size {site.serving.features.max_body_bytes};",
         *_patience(nginx.feature_seconds),
         "proxy_pass http://orita;",

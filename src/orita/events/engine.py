@@ -1,13 +1,17 @@
-"""The query engine of the data path: DuckDB, bounded in memory, in UTC, spilling into a folder of its own."""
+"""The query engine of the data path: DuckDB, bounded in memory, in UTC, spilling into a folder of its own.
+
+It is imported where it is first used: a server reads tables now and then, and must start first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["draw_nothing", "one_row", "open_engine"]
 
@@ -15,6 +19,8 @@ __all__ = ["draw_nothing", "one_row", "open_engine"]
 @contextmanager
 def open_engine(folder: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection that holds at most *memory_mb* MiB and spills the rest into *folder*."""
+    import duckdb
+
     connection = duckdb.connect(
         config={"memory_limit": f"{memory_mb}MiB", "temp_directory": str(folder / "spill")},
     )

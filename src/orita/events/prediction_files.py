@@ -118,7 +118,9 @@ def prediction_parts(home: Home, start: datetime | None = None, end: datetime | 
 
 
 def _open_parts(home: Home) -> Iterator[Part]:
-    for path in write_ahead_files(home):
+    # The newest first: what a failed commit left in a segment is cut off before it is written to a newer one, so that
+    # who reads in this order finds it once.
+    for path in reversed(write_ahead_files(home)):
         try:
             content = read_segment(path)
         except FileNotFoundError:

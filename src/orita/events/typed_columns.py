@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -21,6 +21,9 @@ from orita.events.config import Timestamps
 from orita.events.quality import IdType, typed_value, whole_id
 from orita.events.schema import Column
 from orita.events.sources.batches import misplaced, plain_value
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["absent", "as_text", "typed"]
 
@@ -143,6 +146,8 @@ def _by_sql(given: pa.ChunkedArray, column: Column, wanted: pa.DataType, timesta
 @cache
 def _engine() -> duckdb.DuckDBPyConnection:
     """Return an engine without tables, of which each use takes a cursor: to open one takes longer than to use it."""
+    import duckdb
+
     return duckdb.connect(config={"threads": 1})
 
 

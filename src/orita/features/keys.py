@@ -15,7 +15,16 @@ import numpy.typing as npt
 from orita.core.errors import UserError
 from orita.features.declaring.entities import Entity
 
-__all__ = ["decoded_id", "encode_id", "encode_ids", "encode_rows", "id_kind", "integer_bytes", "keys_behind"]
+__all__ = [
+    "decoded_id",
+    "decoded_numbers",
+    "encode_id",
+    "encode_ids",
+    "encode_rows",
+    "id_kind",
+    "integer_bytes",
+    "keys_behind",
+]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -61,6 +70,18 @@ def decoded_id(raw: bytes) -> int | str | tuple[int | str, ...] | None:
             case _:
                 return None
     return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def decoded_numbers(raw_N: Sequence[bytes], skip: int) -> npt.NDArray[np.int64] | None:
+    """Return the ids of which the bytes behind the first *skip* are, None where not all are one whole number each."""
+    width = skip + 9
+    if set(map(len, raw_N)) != {width}:
+        return None
+    byte_NK = np.frombuffer(b"".join(raw_N), np.uint8).reshape(-1, width)
+    if not (byte_NK[:, skip] == ord("i")).all():
+        return None
+    number_N = np.ascontiguousarray(byte_NK[:, skip + 1 :]).view(">u8")[:, 0].astype(np.uint64)
+    return (number_N ^ np.uint64(1 << 63)).view(np.int64)
 
 
 def encode_ids(values: Sequence[int | str]) -> list[bytes]:

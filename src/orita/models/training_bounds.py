@@ -161,12 +161,14 @@ class _Side:
     def bounds(self, limit: float) -> tuple[float, float]:
         """Return the values whose tail score is *limit*; of a tail without width the last value that was there.
 
-        They are rounded outwards, to the next float32, so that a row at the limit is within them.
+        They are rounded outwards, by what was lost in adding and then to the next float32, so that a row at the limit
+        is within them.
         """
         ends = [self.least, self.greatest]
         for side, (width, outwards) in enumerate(((self.below, -1), (self.above, 1))):
             if width > 0:
-                end = self.median + outwards * limit * width
+                lost = 4 * float(np.finfo(np.float64).eps) * (abs(self.median) + limit * width)
+                end = self.median + outwards * (limit * width + lost)
                 end = max(0.0, float(np.expm1(end))) if self.logarithm else end
                 rounded = np.nextafter(np.float32(end), np.float32(outwards * np.inf))
                 ends[side] = 0.0 if self.logarithm and end == 0 else float(rounded)

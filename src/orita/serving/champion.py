@@ -8,26 +8,27 @@ tried again.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from orita.control.deployments import Deployment, Deployments
 from orita.core.clock import Clock
+from orita.core.errors import Unavailable
+from orita.serving.background import Background
 from orita.serving.outliers import OutlierCheck
 from orita.serving.predictor import Champion
 from orita.serving.protocols import FeatureSource, LogStream, PackageLoader, ScoringPackage
+from orita.serving.told_once import ToldOnce
 from orita.serving.verified import load_verified
 
 __all__ = ["ChampionFollower"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
-_RETRY_LOOKS = 10
-"""Looks at the deployment between two attempts to load a version that failed."""
+_RETRY_LOOKS, _AWAY_LOOKS = 10, 2
+"""Looks at the deployment between two attempts to load a version that failed; where something it needs is away."""
 
 
 class ChampionFollower:
@@ -36,6 +37,7 @@ class ChampionFollower:
     Attributes:
         champion: what answers now; None until a package could be loaded.
         failure: why the deployed version does not answer, or None.
+        background: its thread.
     """
 
     def __init__(
@@ -49,39 +51,43 @@ class ChampionFollower:
         clock: Clock,
         seconds: float,
         outliers: Callable[[ScoringPackage], OutlierCheck | None] = lambda _: None,
+        joins: Callable[[ScoringPackage], int] = lambda _: 0,
     ) -> None:
         self._system = system
         self._deployments = deployments
-        self._packages = packages
+        self._packages, self._home = packages, packages.parent.parent
         self._features = features
         self._load = load
         self._clock = clock
         self._seconds = seconds
         self._outliers = outliers
+        self._joins = joins
         self._tried = 0
         self._looks_since = 0
-        self._told: set[str] = set()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="orita-champion", daemon=True)
+        self._away = False
+        self._told = ToldOnce(system=system)
+        self._refused_at = 0.0
+        self.background = Background("what follows the deployment", "orita-champion", self._turn)
         self.champion: Champion | None = None
         self.failure: str | None = None
 
-    name = "what follows the deployment"
-
     @property
-    def alive(self) -> bool:
-        """Whether it follows the deployment."""
-        return self._thread.is_alive()
+    def refused_seconds(self) -> float:
+        """For how long the deployed version has not been the one that answers; 0.0 where it is."""
+        return self._clock.monotonic() - self._refused_at if self.failure is not None else 0.0
+
+    def joins(self, package: ScoringPackage) -> int:
+        """Return `Champion.joins` where *package* is what answers now; 0 of every other one."""
+        champion = self.champion
+        return champion.joins if champion is not None and champion.package is package else 0
 
     def start(self) -> None:
         """Load what is deployed now, then follow in the background."""
-        self.look()
-        self._thread.start()
+        self.background.start(rest=self._turn())
 
     def close(self) -> None:
         """Stop following."""
-        self._stopping.set()
-        self._thread.join()
+        self.background.close()
 
     def look(self) -> None:
         """Look at the deployment once, and change the champion if it says so and it can be done."""
@@ -90,18 +96,17 @@ class ChampionFollower:
             deployed = self._deployments.current(self._system)
             if deployed is None or not self._due(deployed):
                 return
+            if deployed.sequence != self._tried:
+                self._told.over("champion_not_loaded")
             self._tried, self._looks_since = deployed.sequence, 0
-            if not self._take(deployed, deployed.version):
+            if not self._take(deployed, deployed.version) and not self._away:
                 self._stand_in(deployed)
-        except (
-            SQLAlchemyError,
-            OSError,
-        ) as error:  # a busy or broken database: the champion goes on answering
-            self._tell_once("deployment_not_read", error)
+        except Exception as error:  # a busy or broken database: the champion goes on answering
+            self._told.tell("deployment_not_read", error)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._seconds):
-            self.look()
+    def _turn(self) -> float:
+        self.look()
+        return self._seconds
 
     def _refresh_features(self) -> None:
         if self.champion is None:
@@ -109,28 +114,31 @@ class ChampionFollower:
         try:
             self._features.refresh()
         except Exception as error:  # what was published may be broken in any way; the features at hand go on
-            self._tell_once("features_not_refreshed", error)
+            self._told.tell("features_not_refreshed", error)
         else:
-            self._told = {told for told in self._told if not told.startswith("features_not_refreshed")}
+            self._told.over("features_not_refreshed")
 
     def _due(self, deployed: Deployment) -> bool:
         if deployed.sequence != self._tried:
             return True
         self._looks_since += 1
-        return self.failure is not None and self._looks_since >= _RETRY_LOOKS
+        return self.failure is not None and self._looks_since >= (_AWAY_LOOKS if self._away else _RETRY_LOOKS)
 
     def _take(self, deployed: Deployment, version: str) -> bool:
         try:
             champion = self._loaded(deployed, version)
         except Exception as error:  # a broken package may fail in any way; none may stop the server
             if version == deployed.version:
-                self.failure = f"{version}: {error}"
-            self._tell_once("champion_not_loaded", error, sequence=deployed.sequence, version=version)
+                if self.failure is None:
+                    self._refused_at = self._clock.monotonic()
+                told = str(error).replace(f"{self._home}/", "")  # callers of /health need not know where it lies
+                self.failure, self._away = f"{version}: {told}", isinstance(error, Unavailable)
+            self._told.tell("champion_not_loaded", error, of=version, sequence=deployed.sequence, version=version)
             return False
         self.champion = champion
         if version == deployed.version:
-            self.failure = None
-            self._told.clear()
+            self.failure, self._away = None, False
+            self._told.over("champion_not_loaded", "deployment_not_read")
         _log.info("champion_loaded", system=self._system, version=version, sequence=deployed.sequence)
         return True
 
@@ -147,11 +155,5 @@ class ChampionFollower:
         package = load_verified(self._load, self._packages / self._system / version, version)
         features = self._features.reader(package.schema)
         stream = LogStream(self._system, package.version, package.schema.names)
-        outliers = self._outliers(package)
-        return Champion(package, features, stream, deployed.sequence, self._clock.now(), outliers)
-
-    def _tell_once(self, event: str, error: Exception, **details: object) -> None:
-        told = f"{event} {details} {error}"
-        if told not in self._told:
-            self._told.add(told)
-            _log.error(event, alert=True, system=self._system, error=str(error), **details)
+        outliers, joins = self._outliers(package), self._joins(package)
+        return Champion(package, features, stream, deployed.sequence, self._clock.now(), outliers, joins)

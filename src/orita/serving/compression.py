@@ -66,13 +66,13 @@ def compressed(accepted: bytes | None, reply: Reply, least: int) -> Reply:
     Args:
         accepted: the value of ``Accept-Encoding``, None where there is none.
         reply: the answer.
-        least: bytes; a shorter answer goes as it is.
+        least: bytes; a shorter answer goes as it is. Others say that they depend on ``Accept-Encoding``.
     """
-    if accepted is None or len(reply.content) < least or not _TEXT.match(reply.content_type):
+    if len(reply.content) < least or not _TEXT.match(reply.content_type):
         return reply
-    encoding = chosen_encoding(accepted)
+    encoding = None if accepted is None else chosen_encoding(accepted)
     if encoding is None:
-        return reply
+        return reply._replace(headers=[*reply.headers, _VARY])
     headers = [*reply.headers, (b"content-encoding", encoding), _VARY]
     return reply._replace(headers=headers, content=_ENCODERS[encoding](reply.content))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat
 
 from orita.core.config import Section
 from orita.events.prediction_segment import MAX_ROWS
+from orita.serving.batching.config import BatchingConfig
 from orita.serving.cache.config import CacheConfig
 from orita.serving.feed.config import FeedConfig
 from orita.serving.jobs.config import JobsConfig
@@ -18,11 +20,26 @@ from orita.serving.resilience.faults import FaultRule
 __all__ = ["FeatureRoutesConfig", "ModelsConfig", "OutliersConfig", "PredictionLogConfig", "ServingConfig"]
 
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     low, high = bounds
     if low > high:
         raise ValueError(f"{list(bounds)} is no range: give the least weight first, such as [{high:g}, {low:g}]")
     return bounds
+
+
+def _host_name(name: str) -> str:
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a host: give one without scheme and port, such as shop.example")
+    return name.lower()
+
+
+def _path(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is no path: begin it with a slash, such as /predict")
+    return path
 
 
 WeightBounds = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
@@ -35,8 +52,10 @@ class PredictionLogConfig(Section):
     Attributes:
         flush_ms: milliseconds between two group commits; a killed server loses what came since the last.
         max_pending_rows: rows that may wait for their commit.
-        when_full: what happens to a request past that: ``shed`` answers it with 503, ``drop`` answers it but
-            counts its rows instead of logging them.
+        max_pending_seconds: how long one may wait. Disks have pauses of some tenths of a second, and a second is long
+            past them: the disk is stuck, and a kill loses what waits.
+        when_full: what happens to a request past one of these, and while the log cannot be written: ``shed`` answers it
+            with 503, ``drop`` answers it but counts its rows instead of logging them.
         segment_mib: a segment becomes Parquet past this size in MiB.
         segment_seconds: or past this age.
         retention_days: whole UTC days that are kept beside the present one; null keeps all.
@@ -44,6 +63,7 @@ class PredictionLogConfig(Section):
 
     flush_ms: Annotated[int, Field(ge=1, le=100)] = 50
     max_pending_rows: Annotated[int, Field(ge=MAX_ROWS)] = 200_000
+    max_pending_seconds: Annotated[float, Field(ge=0.2, le=60)] = 1.0
     when_full: Literal["shed", "drop"] = "shed"
     segment_mib: Annotated[float, Field(gt=0, le=1024)] = 64
     segment_seconds: Annotated[float, Field(gt=0)] = 900
@@ -101,6 +121,9 @@ class ServingConfig(Section):
 
     Attributes:
         host: address to listen on.
+        hosts: names by which callers may ask (the header ``Host``), and whose web pages may. Names without a dot and
+            addresses of this machine are allowed besides. None: any name, where *host* is no loopback address.
+        public_paths: paths that web pages of anybody may ask, by any name.
         port: port to listen on; 0 takes a free one.
         max_items: most items of one request.
         max_body_bytes: longest request body.
@@ -138,9 +161,12 @@ class ServingConfig(Section):
         resilience: deadlines, admission, breakers, levels.
         faults: what is to go wrong in a drill; only where ORITA_ALLOW_FAULTS is 1.
         cache: whether and how predictions are kept.
+        batching: how requests are answered together.
     """
 
     host: str = "127.0.0.1"
+    hosts: tuple[Annotated[str, AfterValidator(_host_name)], ...] = ()
+    public_paths: tuple[Annotated[str, AfterValidator(_path)], ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     max_items: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
@@ -172,6 +198,7 @@ class ServingConfig(Section):
     resilience: ResilienceConfig = ResilienceConfig()
     faults: tuple[FaultRule, ...] = ()
     cache: CacheConfig = CacheConfig()
+    batching: BatchingConfig = BatchingConfig()
 
     @property
     def features_exposed(self) -> bool:

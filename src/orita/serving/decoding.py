@@ -9,6 +9,7 @@ from typing import Annotated, Generic, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from orita.core.errors import closest
+from orita.serving.no_number import no_number
 from orita.serving.refusal import Refused
 
 __all__ = ["BodyDecoder", "Id", "check_request_id"]
@@ -57,7 +58,7 @@ class BodyDecoder(Generic[T]):
         except msgspec.ValidationError as error:
             raise Refused(422, *self._explained(str(error), body)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _not_json(error) from None
+            raise _not_json(error, body) from None
 
     def _explained(self, error: str, body: bytes | bytearray) -> tuple[str, str]:
         """Turn msgspec's message into a stable code and a sentence that names the field."""
@@ -107,7 +108,7 @@ def _value_at(body: bytes | bytearray, place: str) -> str:
     except RecursionError:
         return "(brackets too deep to show)"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(error) from None
+        raise _not_json(error, body) from None
     known, _, _ = place.partition("[...]")  # under a name that msgspec does not tell: show what has it
     for name, index in re.findall(r"(\w+)|\[(\d+)\]", known):
         value = value[name] if name else value[int(index)]
@@ -115,5 +116,10 @@ def _value_at(body: bytes | bytearray, place: str) -> str:
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
-def _not_json(error: Exception) -> Refused:
+def _not_json(error: Exception, body: bytes | bytearray) -> Refused:
+    if (found := no_number(body)) is not None:
+        place, name = found
+        return Refused(
+            400, "invalid_json", f"{place or 'the body'} has the value {name}, which JSON has not: give a number."
+        )
     return Refused(400, "invalid_json", f"the body is not valid JSON: {error}.")

@@ -5,41 +5,50 @@ Routes of ASGI have it by middleware, quick routes from one look at the headers.
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from orita.serving.compression import CompressionMiddleware, compressed, refused_encoding
+from orita.serving.own_pages import WATCHED, OwnPages
 from orita.serving.refusal import Refused
 from orita.serving.reply import Headers, QuickRoute, Reply
+from orita.serving.resilience.turnstile import Company
 from orita.serving.trace_context import TraceMiddleware, in_trace, trace_of
 
-__all__ = ["EdgeRoute", "add_edges"]
+__all__ = ["EdgeRoute", "edges"]
 
-_WATCHED = frozenset({b"accept-encoding", b"content-encoding", b"traceparent", b"tracestate"})
-
-
-def add_edges(app: FastAPI, least: int | None) -> None:
-    """Add the middleware to *app*; *least* is as of `EdgeRoute`."""
-    if least is not None:
-        app.add_middleware(CompressionMiddleware, least=least)
-    app.add_middleware(TraceMiddleware)
+_WATCHED = WATCHED | {b"accept-encoding", b"content-encoding", b"traceparent", b"tracestate"}
 
 
-class EdgeRoute:
+def edges(least: int | None) -> list[Middleware]:
+    """Return the middleware of routes of ASGI; *least* is as of `EdgeRoute`."""
+    compression = [] if least is None else [Middleware(CompressionMiddleware, least=least)]
+    return [Middleware(TraceMiddleware), *compression]
+
+
+class EdgeRoute(QuickRoute):
     """A quick route whose answers are compressed, whose requests are not, and that knows their trace.
 
     Args:
         route: answers.
         least: bytes; a shorter answer goes as it is. None: every answer does.
+        pages: knows whose pages ask.
+        path: of the route.
     """
 
-    def __init__(self, route: QuickRoute, least: int | None) -> None:
+    def __init__(self, route: QuickRoute, least: int | None, pages: OwnPages, path: str) -> None:
         self._route = route
         self._least = least
+        self._pages, self._known, self._path = pages, pages.known, path
         self.max_body = route.max_body
+
+    def company(self, body: bytes | bytearray) -> Company | None:
+        """Return with whom a request may have its turn; None: it has it alone."""
+        return self._route.company(body)
 
     def reply(self, headers: Headers, body: bytes | bytearray) -> Reply:
         """Return the answer to a whole request."""
-        watched = [pair for pair in headers if pair[0] in _WATCHED]
+        known = self._known  # what was looked at before: most requests are watched for nothing more
+        watched = [pair for pair in headers if pair[0] in _WATCHED and pair not in known]
         return self._watched(watched, headers, body) if watched else self._route.reply(headers, body)
 
     def refuse(self, refused: Refused, headers: Headers) -> Reply:
@@ -64,4 +73,6 @@ class EdgeRoute:
     def _checked(self, given: dict[bytes, list[bytes]], headers: Headers, body: bytes | bytearray) -> Reply:
         encodings = given.get(b"content-encoding")
         refused = refused_encoding(b",".join(encodings)) if encodings else None
+        if refused is None and not given.keys().isdisjoint(WATCHED):
+            refused = self._pages.refused("POST", self._path, headers)
         return self._route.reply(headers, body) if refused is None else self._route.refuse(refused, headers)

@@ -16,7 +16,6 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from orita.monitoring.skew_report import SkewReport
-from orita.serving.metrics import BUCKETS
 from orita.serving.resilience_metrics import resilience_metrics
 from orita.serving.service import Service
 
@@ -54,17 +53,21 @@ class _ServingCollector(Collector):
             requests.add_metric([str(status)], count)
         yield requests
         yield CounterMetricFamily("predictions", "Items scored.", value=metrics.predictions_total)
-        failed = sum(count for status, count in metrics.statuses.items() if status >= 500)
-        yield CounterMetricFamily("prediction_errors", "Requests that the server failed (5xx).", value=failed)
+        told = "Requests that the server failed (5xx), but for deadlines that callers set."
+        yield CounterMetricFamily("prediction_errors", told, value=metrics.failures)
         latency = HistogramMetricFamily("prediction_latency", "Seconds from request to answer.")
-        latency.add_metric([], _cumulative(metrics.latency_counts), metrics.latency_sum)
+        latency.add_metric([], metrics.latency.buckets(), metrics.latency.sum)
         yield latency
+        yield from metrics.api_latency.metrics()
         asked = CounterMetricFamily("feature_requests", "Requests to the feature store.", labels=["route", "status"])
         for (route, status), count in sorted(metrics.feature_requests.items()):
             asked.add_metric([route, str(status)], count)
         yield asked
         yield from resilience_metrics(self._service)
         yield from self._service.outliers.metrics()
+        yield from self._service.joint.metrics()
+        for other in metrics.others:
+            yield from other()
         yield from self._gauges()
         if self._service.skew.report is not None:
             yield from _skew(self._service.skew.report)
@@ -73,6 +76,13 @@ class _ServingCollector(Collector):
         log = self._service.log
         yield GaugeMetricFamily("prediction_log_pending_rows", "Rows not durable yet.", value=log.pending_rows)
         yield CounterMetricFamily("prediction_log_dropped_rows", "Rows never logged.", value=log.dropped_rows)
+        yield GaugeMetricFamily(
+            "prediction_log_stuck", "1 while answers cannot be made durable in time.", value=float(log.stuck)
+        )
+        refused = self._service.follower.refused_seconds
+        yield GaugeMetricFamily(
+            "package_refused_seconds", "For how long the deployed version has not been what answers.", value=refused
+        )
         uptime = self._service.metrics.uptime_seconds
         yield GaugeMetricFamily("uptime_seconds", "Seconds since the start.", value=uptime)
         champion = self._service.follower.champion
@@ -97,12 +107,3 @@ def _skew(report: SkewReport) -> Iterator[Metric]:
     yield GaugeMetricFamily("feature_skew_rows", "Served rows compared in the latest skew report.", value=report.rows)
     measured = datetime.fromisoformat(report.at).timestamp()
     yield GaugeMetricFamily("feature_skew_timestamp_seconds", "When it was measured, Unix time.", value=measured)
-
-
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    total = 0
-    buckets: list[tuple[str, float]] = []
-    for bound, count in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
-        total += count
-        buckets.append((bound, total))
-    return buckets

@@ -10,7 +10,7 @@ from orita.serving.config import ServingConfig
 from orita.serving.envelope import Answered, Refusal
 from orita.serving.feature_requests import JobTaken, OfflineRequest, OnlineRequest, Pushed, PushRequest, RowsAnswer
 from orita.serving.feature_routes import PREFIX
-from orita.serving.openapi import REQUEST_ID, TEMPLATE, reference, response, responses
+from orita.serving.openapi import DEADLINE, REQUEST_ID, TEMPLATE, reference, response, responses
 
 __all__ = ["describe_features"]
 
@@ -52,12 +52,15 @@ def describe_features(config: ServingConfig) -> dict[str, Any]:
     offline = _post("offline", "Read the features of rows, each as of its own time.", OfflineRequest, RowsAnswer)
     offline["parameters"].append(_WAIT)
     offline["responses"]["202"] = response("The job is under way.", Answered[JobTaken])
+    push = _post("push", "Append events to the log.", PushRequest, Pushed)
+    push["parameters"].append(DEADLINE)
+    push["responses"]["504"] = response("The deadline passed; the events may be taken all the same.", Refusal)
     paths = {
         f"{PREFIX}/online": {
             "post": _post("online", "Read the features of a user and items.", OnlineRequest, RowsAnswer)
         },
         f"{PREFIX}/offline": {"post": offline},
-        f"{PREFIX}/push": {"post": _post("push", "Append events to the log.", PushRequest, Pushed)},
+        f"{PREFIX}/push": {"post": push},
         f"{PREFIX}/jobs/{{job}}": {"get": _job()},
     }
     return {"paths": paths, "components": {"schemas": schemas}}

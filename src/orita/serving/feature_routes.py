@@ -13,9 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orita.core.clock import Clock
-from orita.core.errors import NotFound, UserError
+from orita.core.errors import NotFound, Unavailable, UserError
 from orita.core.ids import uuid7
-from orita.events.log.log import AppendFailed
 from orita.features.generations.generation import NotPublished
 from orita.features.stores.store import StoreAway
 from orita.serving.body import read_body
@@ -28,6 +27,10 @@ from orita.serving.metrics import ServingMetrics
 from orita.serving.protocols import FeatureService
 from orita.serving.refusal import Refused, internal_error
 from orita.serving.requests import checked_time
+from orita.serving.resilience.admitted import said_deadline
+from orita.serving.resilience.bulkhead import BulkheadFull
+from orita.serving.resilience.guarded_threads import GuardedThreads
+from orita.serving.resilience.parts import Parts
 
 __all__ = ["PREFIX", "FeatureRoutes"]
 
@@ -39,9 +42,10 @@ _HIDDEN = (
     "serving.expose_features to true where only those can ask who may."
 )
 _SHORT_AT_ONCE, _SHORT_WAITING = 4, 256
-_LOG_SECONDS, _PUBLISH_SECONDS, _STORE_SECONDS = 5, 5, 1
+_LOG_SECONDS, _PUBLISH_SECONDS, _STORE_SECONDS, _BUSY_SECONDS = 5, 5, 1, 1
 
 Answer = Callable[[Request, bytes | bytearray, str], Awaitable[Response]]
+Run = Callable[[Callable[[], Response]], Awaitable[Response]]
 
 
 class FeatureRoutes:
@@ -52,14 +56,17 @@ class FeatureRoutes:
         config: what is allowed.
         clock: tells the time.
         metrics: where requests are counted.
+        parts: guard the event log, and say until when a caller waits.
     """
 
-    def __init__(self, store: FeatureService, config: ServingConfig, clock: Clock, metrics: ServingMetrics) -> None:
+    def __init__(
+        self, store: FeatureService, config: ServingConfig, clock: Clock, metrics: ServingMetrics, parts: Parts
+    ) -> None:
         self._store, self._config, self._clock, self._metrics = store, config, clock, metrics
         self._requests = FeatureRequests(config)
         self._offline_work = BoundedWork(config.features.at_once, config.features.waiting)
         self._online_work = BoundedWork(_SHORT_AT_ONCE, _SHORT_WAITING)
-        self._push_work = BoundedWork(_SHORT_AT_ONCE, _SHORT_WAITING)
+        self._parts, self._pushes = parts, GuardedThreads(parts.broker, config.resilience.broker, clock)
         self._jobs = Jobs(config.features, clock)
         self._envelopes = Envelopes(clock)
 
@@ -74,8 +81,9 @@ class FeatureRoutes:
         ]
 
     async def close(self) -> None:
-        """Stop the jobs."""
+        """Stop the jobs, and what waits for the event log."""
         await self._jobs.close()
+        self._pushes.close()
 
     async def _posted(self, name: str, answer: Answer, request: Request) -> Response:
         async def read_and_answer(request_id: str) -> Response:
@@ -115,7 +123,7 @@ class FeatureRoutes:
             table = store.get_online_features(user, items, context=context, features=asked.features, at=at)
             return self._rows(table, request_id)
 
-        return await self._done(self._online_work, read, request_id)
+        return await self._done(self._online_work.run, read, request_id)
 
     async def _offline(self, request: Request, body: bytes | bytearray, request_id: str) -> Response:
         asked = self._requests.offline(body)
@@ -128,7 +136,7 @@ class FeatureRoutes:
             return self._rows(table, request_id)
 
         if wait == "true":
-            return await self._done(self._offline_work, compute, request_id)
+            return await self._done(self._offline_work.run, compute, request_id)
         self._offline_work.check_room()
         job = self._jobs.start(lambda: self._kept(compute, request_id))
         return self._taken(job.id, request_id)
@@ -136,12 +144,13 @@ class FeatureRoutes:
     async def _kept(self, compute: Callable[[], Response], request_id: str) -> Response:
         """Return the answer of a job, a refusal too."""
         try:
-            return await self._done(self._offline_work, compute, request_id)
+            return await self._done(self._offline_work.run, compute, request_id)
         except Refused as refused:
             return self._envelopes.refused(refused, request_id)
 
-    async def _push(self, _: Request, body: bytes | bytearray, request_id: str) -> Response:
+    async def _push(self, request: Request, body: bytes | bytearray, request_id: str) -> Response:
         asked = self._requests.push(body)
+        deadline = said_deadline(self._parts, request.headers.raw, self._clock.monotonic())
 
         def append() -> Response:
             appended = self._store.push_features(asked.events, asked.source)
@@ -149,24 +158,30 @@ class FeatureRoutes:
             pushed = Pushed(len(asked.events), offsets)
             return self._envelopes.success(pushed, f"{pushed.taken} events are in the log.", request_id)
 
-        return await self._done(self._push_work, append, request_id)
+        async def run(work: Callable[[], Response]) -> Response:
+            try:
+                return await self._pushes.run(work, deadline)
+            except BulkheadFull as error:
+                raise Refused(503, "features_busy", str(error), retry_after=_BUSY_SECONDS) from None
+            except Unavailable as error:
+                raise Refused(503, "log_unavailable", str(error), retry_after=_LOG_SECONDS) from None
 
-    async def _done(self, line: BoundedWork, work: Callable[[], Response], request_id: str) -> Response:
-        """Return what *work* answers in a thread.
+        return await self._done(run, append, request_id)
+
+    async def _done(self, run: Run, work: Callable[[], Response], request_id: str) -> Response:
+        """Return what *work* answers in a thread where *run* runs it.
 
         Raises:
             Refused: the store refuses it, or fails.
         """
         try:
-            return await line.run(work)
+            return await run(work)
         except NotFound as error:
             raise Refused(422, "not_found", str(error)) from None
         except NotPublished as error:
             raise Refused(503, "not_published", str(error), retry_after=_PUBLISH_SECONDS) from None
         except UserError as error:
             raise Refused(422, "invalid_value", str(error)) from None
-        except AppendFailed as error:
-            raise Refused(503, "log_unavailable", str(error), retry_after=_LOG_SECONDS) from None
         except StoreAway as error:
             raise Refused(503, "features_unavailable", str(error), retry_after=_STORE_SECONDS) from None
         except Refused:

@@ -3,8 +3,8 @@
 Most requests of a server go to a route that answers within the call, from memory. For each, ASGI would make a scope, a
 task, an event and three messages. Here such a request goes from the parser to the route, and its answer to the socket;
 all others go the way of ASGI. So does one that was pipelined behind a request that is still being answered, so that
-answers keep their order. A quick route may let a request wait for its turn (`QueueingRoute`); to those behind it on the
-connection it then looks like a request of ASGI.
+answers keep their order. A quick route may let a request wait for its turn; to those behind it on the connection it
+then looks like a request of ASGI.
 
 The limits: bytes of a head and of a body, seconds for both to come, and connections open at once.
 """
@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orita.core.ids import uuid7
 from orita.serving.quick_turn import QuickTurn
 from orita.serving.refusal import Refused, body_too_large
-from orita.serving.reply import Headers, QuickRoute, QuickRoutes, Reply, refusal_reply
+from orita.serving.reply import QuickRoute, QuickRoutes, Reply, refusal_reply
 
 __all__ = ["HttpLimits", "ServingProtocol"]
 
@@ -55,23 +56,24 @@ class ServingProtocol(HttpToolsProtocol):
         waiting_since: when it began to send what is not whole yet, in the loop's time; None between requests.
 
     Args:
-        quick: the quick routes; what finds others too (``route``) and what refuses before reading (``early``), as
-            `AdmittedRoutes` has them, is asked.
+        quick: finds the quick routes, and may refuse a request before it is read.
         limits: what it may ask for.
+        turned_away: told the code of each refusal that no route counts.
         given: what uvicorn gives its protocols.
     """
 
-    def __init__(self, *, quick: QuickRoutes, limits: HttpLimits, **given: Any) -> None:
+    def __init__(
+        self, *, quick: QuickRoutes, limits: HttpLimits, turned_away: Callable[[str], None], **given: Any
+    ) -> None:
         super().__init__(**given)
         self._quick = quick
+        self._turned_away = turned_away
         self._limits = limits
         self._route: QuickRoute | None = None
         self._body = bytearray()
-        self._head_bytes = 0
+        self._head_bytes = self._hosts = 0
         self._closing = False
         self._leaving = False
-        self._find: Callable[[bytes, Headers], QuickRoute | None] | None = getattr(quick, "route", None)
-        self._early: Callable[[bytes], bytes | None] | None = getattr(quick, "early", None)
         self._between = True
         self.url = b""
         self.headers = []
@@ -88,14 +90,20 @@ class ServingProtocol(HttpToolsProtocol):
         """Take what came; what is left of a connection that was turned away is not read."""
         if self._closing:
             return
-        if self._early is not None and self._between and not self._busy() and not self._leaving:
-            refusal = self._early(data)
+        if self._between and not self._busy() and not self._leaving:
+            refusal = self._quick.early(data)
             if refusal is not None:
                 self.waiting_since = None
                 self.transport.write(refusal)
                 self._answered_one()
                 return
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:  # told to the caller and counted; the log is not for callers to fill
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade:
+            pass  # a wish, which a server may leave (RFC 9110, 7.8): the request was answered as it is
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made when it turns out to go the way of ASGI."""
@@ -104,7 +112,7 @@ class ServingProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._route = None
-        self._head_bytes = 0
+        self._head_bytes = self._hosts = 0
         if self.waiting_since is None:
             self.waiting_since = self.loop.time()
 
@@ -116,13 +124,22 @@ class ServingProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self._count(len(name) + len(value) + _HEAD_ROOM)
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Choose the way of the request."""
         if self._closing:
             return
-        route = self._quick.get(self.url) if self._find is None else self._find(self.url, self.headers)
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+            message = f"the request has {self._hosts or 'no'} headers Host: give one (RFC 9112, 3.2)."
+            self._turn_away(Refused(400, "invalid_http", message))
+            return
+        route = self._quick.route(self.url, self.headers)
         if route is None or self._busy() or self.expect_100_continue or self.parser.get_method() != b"POST":
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
@@ -158,11 +175,7 @@ class ServingProtocol(HttpToolsProtocol):
             return
         body, self._body, self._route = self._body, bytearray(), None
         turn = QuickTurn(self.answer, keep_alive=self.parser.should_keep_alive())
-        enter = getattr(route, "enter", None)
-        if enter is None:
-            turn.send(route.reply(self.headers, body))
-            return
-        enter(self.headers, body, turn.send, self.transport.is_closing)
+        route.enter(self.headers, body, turn.send, self.transport.is_closing)
         if not turn.response_complete:
             self.cycle = turn  # type: ignore[assignment]
 
@@ -222,9 +235,11 @@ class ServingProtocol(HttpToolsProtocol):
         if self._closing or self.transport.is_closing():
             return
         if not (self._busy() and self.cycle.response_started):
-            reply = (
-                refusal_reply(refused, uuid7()) if self._route is None else self._route.refuse(refused, self.headers)
-            )
+            if self._route is None:
+                self._turned_away(refused.code)
+                reply = refusal_reply(refused, uuid7())
+            else:
+                reply = self._route.refuse(refused, self.headers)
             self._write(reply, keep_alive=False)
         if self._busy():
             self.cycle.disconnected = True

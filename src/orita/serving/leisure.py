@@ -1,13 +1,14 @@
 """Work beside requests, in small pieces with long rests between them.
 
 While a thread of Python computes, a request that gave up the interpreter's lock for a moment waits for it half a
-millisecond, each time. So what may take its time has it in pieces of less than that, and rests after each.
+millisecond, each time. So what may take its time has it in pieces of about that, and rests after each.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 __all__ = ["Leisure"]
 
@@ -19,10 +20,11 @@ class Leisure:
 
     Args:
         stopping: when it is set, no rest goes on, and no work.
+        undisturbed: whether there are no requests now that would wait: then there is no rest.
     """
 
-    def __init__(self, stopping: threading.Event) -> None:
-        self._stopping = stopping
+    def __init__(self, stopping: threading.Event, undisturbed: Callable[[], bool] = lambda: False) -> None:
+        self._stopping, self._undisturbed = stopping, undisturbed
         self._began, self._rest = time.monotonic(), _REST
 
     def begin(self, *, waited_for: bool = False) -> None:
@@ -31,6 +33,7 @@ class Leisure:
 
     def goes_on(self) -> bool:
         """Rest, and return whether there is to be another piece."""
-        self._stopping.wait(self._rest * (time.monotonic() - self._began))
+        if not self._undisturbed():
+            self._stopping.wait(self._rest * (time.monotonic() - self._began))
         self._began = time.monotonic()
         return not self._stopping.is_set()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from prometheus_client.metrics_core import Metric
 
 from orita.core.clock import Clock
+from orita.serving.api_latency import ApiLatency
+from orita.serving.histogram import Histogram
 
-__all__ = ["BUCKETS", "MetricsAnswer", "ServingMetrics"]
+__all__ = ["MetricsAnswer", "ServingMetrics"]
 
 WINDOW_SECONDS = 60
 LATENCIES = 8192
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Upper bounds of the latency histogram, in seconds; the last bucket has none."""
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class MetricsAnswer(msgspec.Struct, frozen=True):
@@ -28,7 +30,8 @@ class MetricsAnswer(msgspec.Struct, frozen=True):
         requests_per_second: over the last 60 seconds, or since the start if that is later.
         latency_p50_ms: of the last 8,192 answers; null before the first.
         latency_p99_ms: likewise.
-        error_rate: share of the requests of the last 60 seconds that the server failed (5xx) or shed.
+        error_rate: share of the requests of the last 60 seconds that the server failed (5xx) or shed; where a deadline
+            passed that the caller set, it did neither.
         predictions_total: items scored since the start.
     """
 
@@ -45,10 +48,12 @@ class ServingMetrics:
 
     Attributes:
         statuses: requests by HTTP status.
+        failures: requests that the server failed or shed: 5xx, but for deadlines that callers set.
         feature_requests: requests to the feature store by route and HTTP status.
         predictions_total: items scored.
-        latency_counts: answers by histogram bucket, one more than `BUCKETS`.
-        latency_sum: seconds of all answers together.
+        latency: seconds of the answers.
+        api_latency: those of the other routes.
+        others: what other parts of the server count; each yields its metrics when they are asked for.
         last_prediction: when the last answer was given.
     """
 
@@ -56,10 +61,12 @@ class ServingMetrics:
         self._clock = clock
         self._started = clock.monotonic()
         self.statuses: Counter[int] = Counter()
+        self.failures = 0
         self.feature_requests: Counter[tuple[str, int]] = Counter()
         self.predictions_total = 0
-        self.latency_counts = [0] * (len(BUCKETS) + 1)
-        self.latency_sum = 0.0
+        self.latency = Histogram(_BUCKETS)
+        self.api_latency = ApiLatency(clock)
+        self.others: list[Callable[[], Iterator[Metric]]] = []
         self.last_prediction: datetime | None = None
         self._latencies: npt.NDArray[np.float64] = np.zeros(LATENCIES)
         self._answers = 0
@@ -79,12 +86,11 @@ class ServingMetrics:
         self.last_prediction = self._clock.now()
         self._latencies[self._answers % LATENCIES] = latency_ms
         self._answers += 1
-        self.latency_counts[bisect_left(BUCKETS, latency_ms / 1000)] += 1
-        self.latency_sum += latency_ms / 1000
+        self.latency.add(latency_ms / 1000)
 
-    def refused(self, status: int) -> None:
-        """Count a request that got an error."""
-        self._count(status, failed=status >= 500)
+    def refused(self, status: int, *, in_time: bool = True) -> None:
+        """Count a request that got an error; *in_time* is false where its caller set a deadline that passed."""
+        self._count(status, failed=status >= 500 and in_time)
 
     def feature_request(self, route: str, status: int) -> None:
         """Count a request to the feature store, however it ended."""
@@ -117,6 +123,7 @@ class ServingMetrics:
             self._seconds[slot], self._requests[slot], self._failures[slot] = second, 0, 0
         self._requests[slot] += 1
         self._failures[slot] += failed
+        self.failures += failed
 
     def _window(self) -> tuple[int, int]:
         oldest = int(self._clock.monotonic()) - WINDOW_SECONDS

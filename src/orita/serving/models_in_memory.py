@@ -7,12 +7,13 @@ that is being answered keeps its own until it is done. The deployed model is its
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import structlog
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from orita.core.clock import Clock
 from orita.core.errors import NotFound, Unavailable, closest
@@ -70,6 +71,8 @@ class ModelsInMemory:
         self._held: dict[_Key, _Held] = {}
         self._failed: dict[_Key, float] = {}
         self._loading = threading.Lock()  # one at a time: what is asked for twice is loaded once
+        self._loads = {"loaded": 0, "failed": 0}
+        self._evicted = 0
 
     @property
     def ready(self) -> bool:
@@ -137,6 +140,18 @@ class ModelsInMemory:
             assert version is not None
             return self._loaded_anew((name, version))
 
+    def metrics(self) -> Iterator[Metric]:
+        """Yield what is counted of the models beside the deployed one."""
+        loads = CounterMetricFamily(
+            "model_loads", "Models that were loaded to be asked by version.", labels=["outcome"]
+        )
+        for outcome, count in self._loads.items():
+            loads.add_metric([outcome], count)
+        yield loads
+        yield CounterMetricFamily("model_evictions", "Models that were let go for others.", value=self._evicted)
+        yield GaugeMetricFamily("models_in_memory", "Models beside the deployed one.", value=len(self._held))
+        yield GaugeMetricFamily("models_in_memory_bytes", "What they are reckoned to take.", value=self.held_bytes)
+
     def _loaded_anew(self, key: _Key) -> Package:
         name, version = key
         now = self._clock.monotonic()
@@ -155,9 +170,11 @@ class ModelsInMemory:
             package = load_verified(self._load, folder, version)
         except Exception as error:  # a broken package may fail in any way
             self._failed[key] = now
+            self._loads["failed"] += 1
             _log.error("model_not_loaded", alert=True, model=name, version=version, error=str(error))
             raise _not_loaded(key) from None
         self._failed.pop(key, None)
+        self._loads["loaded"] += 1
         self._held[key] = _Held(cast("Package", package), size, self._clock.monotonic())
         return self._held[key].package
 
@@ -168,6 +185,7 @@ class ModelsInMemory:
             if self.held_bytes + size <= self._budget:
                 return
             del self._held[key]
+            self._evicted += 1
 
     def _known(self, name: str) -> str:
         return ", ".join(self.versions(name)) or "no versions"

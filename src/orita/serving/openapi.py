@@ -31,7 +31,7 @@ DEADLINE = {
     "in": "header",
     "required": False,
     "description": "Milliseconds after which nobody waits for the answer any more.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
 }
 PRIORITY = {
     "name": "X-Request-Priority",

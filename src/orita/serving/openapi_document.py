@@ -1,7 +1,8 @@
 """One OpenAPI document of all that the server answers: what each face describes, and what holds for every request.
 
 A connection may be refused before any face sees the request: it is no HTTP, it is too slow, its head is too long, there
-are too many. Those answers, and the headers that every answer has, are added here to what the faces describe.
+are too many. Then the gate asks who sent it (`orita.serving.gate`). Those answers, and the headers that every answer
+has, are added here to what the faces describe.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from orita.core.version import VERSION
 from orita.serving.openapi import reference, response
+from orita.serving.permissions import PROBES
 from orita.serving.refusal import ErrorAnswer
 
 __all__ = ["document", "operations"]
@@ -22,7 +24,11 @@ _ANY = {
     431: "Its head is too long.",
     503: "As many connections are open as may be, or the server is overloaded; see Retry-After.",
 }
-_WITH_BODY = {413: "The body is too long.", 415: "The body is compressed."}
+_BEFORE_ANY_ROUTE = {
+    401: "Nobody knows who asks.",
+    403: "Who asks has not the permission, or a web page of another site sent it.",
+}
+_WITH_BODY = {413: "The body is too long.", 415: "The body is no JSON by its type, or it is compressed."}
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 0}, "description": "Seconds after which to ask again."}
 _RETRIED = ("429", "503")
 _MEDIA_TYPE = "application/json"
@@ -47,8 +53,8 @@ def document(title: str, summary: str, described: Sequence[dict[str, Any]]) -> d
         "paths": paths,
         "components": {"schemas": schemas},
     }
-    for _, _, operation in operations(whole):
-        _complete(operation)
+    for path, _, operation in operations(whole):
+        _complete(operation, {} if path in PROBES else _BEFORE_ANY_ROUTE)
     return whole
 
 
@@ -60,16 +66,15 @@ def operations(whole: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]
                 yield path, method, item[method]
 
 
-def _complete(operation: dict[str, Any]) -> None:
-    """Add to an operation what any request may be answered."""
+def _complete(operation: dict[str, Any], before: dict[int, str]) -> None:
+    """Add to an operation what any request may be answered, and what may be said *before* its route is reached."""
     answers = operation["responses"]
     form = _error_form(answers)
     for status, text in _ANY.items():
         general = response(text, ErrorAnswer)
         answers[str(status)] = _either(answers.get(str(status), general | {"content": form}), general)
-    if "requestBody" in operation:
-        for status, text in _WITH_BODY.items():
-            answers.setdefault(str(status), response(text, ErrorAnswer) | {"content": form})
+    for status, text in (before | (_WITH_BODY if "requestBody" in operation else {})).items():
+        answers.setdefault(str(status), response(text, ErrorAnswer) | {"content": form})
     for retried in _RETRIED:
         if retried in answers:
             answers[retried]["headers"] = {**answers[retried]["headers"], "Retry-After": _RETRY_AFTER}

@@ -14,10 +14,11 @@ from orita.serving.cached_predictor import CachedPredictor
 from orita.serving.decoding import check_request_id
 from orita.serving.predict_answer import PredictAnswer
 from orita.serving.refusal import Refused, internal_error
-from orita.serving.reply import Headers, Reply, refusal_reply
+from orita.serving.reply import Headers, QuickRoute, Reply, refusal_reply
 from orita.serving.requests import RequestDecoder
-from orita.serving.resilience.admitted import admission_headers
+from orita.serving.resilience.admitted import admission_headers, in_time
 from orita.serving.resilience.deadline import current_arrival, until
+from orita.serving.resilience.turnstile import Company
 from orita.serving.service import Service
 
 __all__ = ["PredictRoute"]
@@ -25,7 +26,7 @@ __all__ = ["PredictRoute"]
 _log = structlog.stdlib.get_logger("orita.serving")
 
 
-class PredictRoute:
+class PredictRoute(QuickRoute):
     """Answers predict requests; every error has the documented form.
 
     It is called with a whole request by `ServingProtocol`, once its turn has come, or as an ASGI application: by any
@@ -39,6 +40,7 @@ class PredictRoute:
         self._cached = service.cached
         self._parts = service.parts
         self._decode = RequestDecoder(service.config)
+        self._joint = service.joint
         self._encode = msgspec.json.Encoder().encode
         self.max_body = service.config.max_body_bytes
 
@@ -47,9 +49,16 @@ class PredictRoute:
         started, request_id = self._started(), ""
         try:
             request_id = self._request_id(headers)
-            return self._answered(self._predictor.answer(self._decode(body), request_id, started), request_id)
+            question = self._joint.taken(body) if self._joint.found else None
+            if question is None:
+                question = self._predictor.question(self._decode(body))
+            return self._answered(self._predictor.answer_to(question, request_id, started), request_id)
         except Exception as error:
-            return self._failed(error, request_id)
+            return self._failed(error, request_id, headers)
+
+    def company(self, body: bytes | bytearray) -> Company | None:
+        """Return with whom a request may have its turn: other predictions that gain by it."""
+        return None if self._joint.most < 2 else Company(self._joint, self._joint, body)
 
     async def cached_reply(self, cached: CachedPredictor, headers: Headers, body: bytes | bytearray) -> Reply:
         """Return the answer to a whole request, from the cache where it is there."""
@@ -58,14 +67,14 @@ class PredictRoute:
             request_id = self._request_id(headers)
             return self._answered(await cached.answer(self._decode(body), request_id, started), request_id)
         except Exception as error:
-            return self._failed(error, request_id)
+            return self._failed(error, request_id, headers)
 
     def refuse(self, refused: Refused, headers: Headers) -> Reply:
         """Return the answer to a request that could not be had whole."""
         try:
-            return self._refused(refused, self._request_id(headers))
+            return self._refused(refused, self._request_id(headers), headers)
         except Refused:
-            return self._refused(refused, uuid7(self._clock))
+            return self._refused(refused, uuid7(self._clock), headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of ASGI, when its turn has come."""
@@ -109,16 +118,16 @@ class PredictRoute:
         self._metrics.answered(len(answer.predictions), answer.latency_ms)
         return Reply(200, [(b"x-request-id", request_id.encode())], content)
 
-    def _failed(self, error: Exception, request_id: str) -> Reply:
+    def _failed(self, error: Exception, request_id: str, headers: Headers) -> Reply:
         """Return the documented form of an error: this is the edge, so the log gets the trace."""
         if isinstance(error, Refused):
-            return self._refused(error, request_id or uuid7(self._clock))
+            return self._refused(error, request_id or uuid7(self._clock), headers)
         trace = "".join(traceback.format_exception(error))
         _log.error("predict_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-        return self._refused(internal_error(), request_id or uuid7(self._clock))
+        return self._refused(internal_error(), request_id or uuid7(self._clock), headers)
 
-    def _refused(self, refused: Refused, request_id: str) -> Reply:
-        self._metrics.refused(refused.status)
+    def _refused(self, refused: Refused, request_id: str, headers: Headers) -> Reply:
+        self._metrics.refused(refused.status, in_time=in_time(refused, headers))
         return refusal_reply(refused, request_id)
 
     def _request_id(self, headers: Headers) -> str:

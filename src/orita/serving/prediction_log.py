@@ -4,6 +4,9 @@ The path appends to a queue. A thread takes all that waits every ``flush_ms``, w
 hand and syncs once for all of it (group commit). A segment that is full, old, of another day or of another
 model is closed and becomes Parquet in a second thread. Whoever kills the process loses what came after the
 last commit; an orderly stop loses nothing.
+
+So that this stays little, nothing more is taken while a commit has failed, or is late: requests are shed, or answered
+without a row where the configuration says so. What was taken before waits in memory, and is written once it can be.
 """
 
 from __future__ import annotations
@@ -22,10 +25,13 @@ from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.events.prediction_files import segment_folder
 from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame
+from orita.serving.background import Background
 from orita.serving.config import PredictionLogConfig
+from orita.serving.log_backlog import LogBacklog
 from orita.serving.protocols import LogStream
 from orita.serving.segment_converter import SegmentConverter
 from orita.serving.segment_file import SegmentFile
+from orita.serving.told_once import ToldOnce
 
 __all__ = ["PredictionLog"]
 
@@ -33,7 +39,8 @@ _log = structlog.stdlib.get_logger("orita.serving")
 
 _MIB = 1024 * 1024
 _GROUP = 256
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 0.2
+_REFUSED_SECONDS = 1.0  # so long after a row without room the log counts as too slow
 _MICROS_PER_DAY = 86_400_000_000
 
 
@@ -48,38 +55,57 @@ class PredictionLog:
     """The prediction log of one server; `append` is called by one thread, the one that answers.
 
     Attributes:
-        dropped_rows: rows that were not logged because the log was full (``when_full: drop``).
+        dropped_rows: rows that were not logged because the log was full or stuck (``when_full: drop``).
+        drops: whether it drops rows rather than have requests shed.
     """
+
+    name = "what writes the prediction log"
 
     def __init__(self, home: Home, config: PredictionLogConfig | None = None) -> None:
         self._home = home
         self._config = config or PredictionLogConfig()
         self._queue: deque[tuple[LogStream, ScoredRequest]] = deque()
         self._taken: deque[tuple[LogStream, ScoredRequest]] = deque()
-        # Each count is written by one thread only: what waits is their difference, and no lock is needed.
-        self._appended_rows = 0
-        self._durable_rows = 0
+        self._backlog = LogBacklog(self._config.max_pending_rows, self._config.max_pending_seconds)
+        self.drops = self._config.when_full == "drop"
         self.dropped_rows = 0
+        self._refused_at = -_REFUSED_SECONDS
         self._segment: SegmentFile | None = None
         self._place: _Place | None = None
         self._opened = 0.0
-        self._failing = False
+        self._uncut = False
+        self._told = ToldOnce()
         self._stopping = threading.Event()
         self._committed = threading.Condition()
         self._converter = SegmentConverter(home, self._config.retention_days)
         self._thread = threading.Thread(target=self._run, name="orita-prediction-log", daemon=True)
 
-    name = "what writes the prediction log"
+    @property
+    def ended(self) -> bool:
+        """Whether it began, was not asked to stop, and writes no more."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
 
     @property
-    def alive(self) -> bool:
-        """Whether it writes."""
-        return self._thread.is_alive()
+    def converter(self) -> Background:
+        """What turns its segments into Parquet."""
+        return self._converter.background
 
     @property
     def pending_rows(self) -> int:
         """Rows that were appended and are not durable yet."""
-        return self._appended_rows - self._durable_rows
+        return self._backlog.rows
+
+    @property
+    def stuck(self) -> bool:
+        """Whether rows cannot be made durable in time."""
+        return self._backlog.stuck
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not take all rows, as a sentence; None where it does."""
+        if time.monotonic() - self._refused_at < _REFUSED_SECONDS and not self._backlog.stuck:
+            return "the prediction log cannot keep up: in the last second there were rows without room."
+        return self._backlog.trouble
 
     def start(self) -> None:
         """Begin to write; segments that killed servers left become Parquet meanwhile."""
@@ -87,23 +113,25 @@ class PredictionLog:
         self._thread.start()
 
     def room(self, rows: int) -> bool:
-        """Return whether a request of *rows* may be answered: there is room for it, or it may be dropped."""
-        return self._fits(rows) or self._config.when_full == "drop"
+        """Return whether a request of *rows* may be answered: they will be logged, or may be dropped."""
+        fits = self._fits(rows)
+        return self.drops or (fits and not self._backlog.stuck)
 
     def append(self, stream: LogStream, request: ScoredRequest) -> None:
         """Take one answered request; it is durable after the next commit."""
         rows = len(request.item_ids)
-        if not self._fits(rows):
+        # Whoever had room and was answered while a commit failed is still taken, unless rows may be dropped.
+        if not self._fits(rows) or (self.drops and self._backlog.stuck):
             self.dropped_rows += rows
             return
+        self._backlog.add(rows)
         self._queue.append((stream, request))
-        self._appended_rows += rows
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all that was appended is durable; return whether it is, within *timeout* seconds."""
-        target = self._appended_rows
+        target = self._backlog.appended
         with self._committed:
-            return self._committed.wait_for(lambda: self._durable_rows >= target, timeout)
+            return self._committed.wait_for(lambda: self._backlog.durable >= target, timeout)
 
     def close(self) -> None:
         """Make everything durable and Parquet, then stop; once nothing more is appended."""
@@ -112,14 +140,15 @@ class PredictionLog:
         self._converter.close()
 
     def _fits(self, rows: int) -> bool:
-        return self._appended_rows - self._durable_rows + rows <= self._config.max_pending_rows
+        fits = self._backlog.fits(rows)
+        if not fits:
+            self._refused_at = time.monotonic()
+        return fits
 
     def _run(self) -> None:
         pause = self._config.flush_ms / 1000
-        while not self._stopping.wait(_RETRY_SECONDS if self._failing else pause):
+        while not self._stopping.wait(_RETRY_SECONDS if self._backlog.failure else pause):
             self._commit()
-            if self._segment is not None and time.monotonic() - self._opened > self._config.segment_seconds:
-                self._rotate()
         self._commit()
         if self._taken:
             _log.error("predictions_lost", alert=True, rows=self.pending_rows, reason="the log cannot be written")
@@ -127,19 +156,27 @@ class PredictionLog:
 
     def _commit(self) -> None:
         """Make all that waits durable, group by group; what cannot be written waits on."""
+        began = time.monotonic()
         self._taken.extend(self._queue.popleft() for _ in range(len(self._queue)))
+        try:
+            self._cut_back()
+            self._write_taken()
+            if self._segment is not None and began - self._opened > self._config.segment_seconds:
+                self._rotate()
+        except OSError as error:
+            self._failed(error)
+        else:
+            self._backlog.clean(began)
+            self._told.over("prediction_log_cannot_write", "prediction_segment_not_cut_back")
+
+    def _write_taken(self) -> None:
         while self._taken:
             place, group = self._next_group()
-            try:
-                self._write(place, group)
-            except OSError as error:
-                self._give_up_segment(error)
-                return
-            self._failing = False
+            self._write(place, group)
             for _ in group:
                 self._taken.popleft()
             with self._committed:
-                self._durable_rows += sum(len(request.item_ids) for request in group)
+                self._backlog.committed(sum(len(request.item_ids) for request in group))
                 self._committed.notify_all()
 
     def _next_group(self) -> tuple[_Place, list[ScoredRequest]]:
@@ -165,22 +202,30 @@ class PredictionLog:
         return self._segment
 
     def _rotate(self) -> None:
-        if self._segment is not None:
-            self._converter.give(self._segment)
-            self._segment = self._place = None
+        segment, self._segment, self._place = self._segment, None, None
+        if segment is not None:
+            self._converter.give(segment)
 
-    def _give_up_segment(self, error: OSError) -> None:
-        # After a failed sync the kernel may have dropped the pages: only what was synced before counts. It
-        # stays in its segment, and the group is written again, to another one.
-        if not self._failing:
-            _log.error("prediction_log_cannot_write", alert=True, error=str(error), pending_rows=self.pending_rows)
-        self._failing = True
-        if self._segment is not None:
-            try:
-                self._segment.cut_back()
-            except OSError as second:
-                _log.error("prediction_segment_not_cut_back", alert=True, error=str(second))
-        self._rotate()
+    def _failed(self, error: OSError) -> None:
+        self._backlog.failure = error.strerror or str(error)
+        self._told.tell("prediction_log_cannot_write", error, pending_rows=self.pending_rows)
+        self._uncut = self._segment is not None
+        try:
+            self._cut_back()
+        except OSError as second:
+            self._told.tell("prediction_segment_not_cut_back", second)
+
+    def _cut_back(self) -> None:
+        """After a failure, leave in the segment what was committed to it, then give it up.
+
+        After a failed sync the kernel may have dropped the pages, so the group is written again, to another segment. It
+        must not be in both: until this one is cut, and that is durable, nothing is written elsewhere.
+        """
+        if self._uncut:
+            assert self._segment is not None
+            self._segment.cut_back()
+            self._uncut = False
+            self._rotate()
 
 
 def _place(stream: LogStream, request: ScoredRequest) -> _Place:

@@ -81,8 +81,16 @@ class Predictor:
             Refused: 503, there is no model, or no room in the log; 422, the features refuse the request; 504, its
                 deadline passed meanwhile.
         """
-        question = self.question(asked)
+        return self.answer_to(self.question(asked), request_id, started)
+
+    def answer_to(self, question: Question, request_id: str, started: float) -> PredictAnswer:
+        """Return the answer to a *question*; see `answer`."""
         return self.finished(question, self.labelled(question), request_id, started)
+
+    @property
+    def champion(self) -> Champion | None:
+        """What answers now, None without a model."""
+        return self._champion()
 
     def question(self, asked: Asked) -> Question:
         """Return what was *asked* with what answers it now.
@@ -178,8 +186,10 @@ class Predictor:
             raise question.failure
         asked, package = question.asked, question.champion.package
         x_NF = self.features(question) if question.x_NF is None else question.x_NF
-        weights = {} if question.objective is None else {"objective": question.objective}
-        scores_N = package.score_user(asked.user_id, asked.item_ids, x_NF, **weights)
+        scores_N = question.scores_N
+        if scores_N is None:
+            weights = {} if question.objective is None else {"objective": question.objective}
+            scores_N = package.score_user(asked.user_id, asked.item_ids, x_NF, **weights)
         if not np.isfinite(scores_N).all():
             raise Refused(500, "model_failed", f"model {package.version} gave a score that is no number.")
         return Scored(scores_N.astype(np.float32, copy=False), x_NF)

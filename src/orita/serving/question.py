@@ -34,6 +34,7 @@ class Champion:
         sequence: the deployment it came from.
         loaded_at: when it began to answer.
         outliers: tells requests that are unlike its training rows; None where the package keeps nothing of them.
+        joins: items that a request may have at most to be scored with others in one run; 0: none is.
     """
 
     package: ScoringPackage
@@ -42,6 +43,7 @@ class Champion:
     sequence: int
     loaded_at: datetime
     outliers: OutlierCheck | None = None
+    joins: int = 0
 
 
 class Question(msgspec.Struct, gc=False):
@@ -55,6 +57,7 @@ class Question(msgspec.Struct, gc=False):
         deadline: seconds of `Clock.monotonic`.
         x_NF: its features, where they were read already.
         failure: why they could not be.
+        scores_N: what the model says, where it was asked for several requests at once.
         objective: what one unit of each head is worth, where the request weighs them.
     """
 
@@ -65,6 +68,7 @@ class Question(msgspec.Struct, gc=False):
     deadline: float
     x_NF: Floats | None = None
     failure: Exception | None = None
+    scores_N: Floats | None = None
     objective: dict[str, float] | None = None
 
     @property

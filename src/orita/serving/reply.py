@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from orita.serving.refusal import Refused, encode_error
+from orita.serving.resilience.turnstile import Company
 
-__all__ = ["Headers", "QueueingRoute", "QuickRoute", "QuickRoutes", "Reply", "refusal_reply"]
+__all__ = ["Headers", "QuickRoute", "QuickRoutes", "Reply", "refusal_reply"]
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -22,12 +23,19 @@ class Reply(NamedTuple):
 
 
 class QuickRoute(Protocol):
-    """A route that answers within the call."""
+    """A route of the short way. One that inherits `enter` answers at once; others may let requests wait.
 
-    @property
-    def max_body(self) -> int:
-        """The longest body, in bytes."""
-        ...
+    Attributes:
+        max_body: the longest body, in bytes.
+    """
+
+    __slots__ = ()
+
+    max_body: int
+
+    def company(self, body: bytes | bytearray, /) -> Company | None:
+        """Return with whom a request may have its turn; None: it has it alone."""
+        return None
 
     def reply(self, headers: Headers, body: bytes | bytearray) -> Reply:
         """Return the answer to a whole request; it raises nothing."""
@@ -37,19 +45,29 @@ class QuickRoute(Protocol):
         """Return the answer to a request that cannot be had whole."""
         ...
 
-
-class QueueingRoute(QuickRoute, Protocol):
-    """A quick route whose requests may wait for their turn; it is entered instead of asked for a reply."""
-
     def enter(
-        self, headers: Headers, body: bytes | bytearray, send: Callable[[Reply], None], is_gone: Callable[[], bool]
+        self, headers: Headers, body: bytes | bytearray, send: Callable[[Reply], None], is_gone: Callable[[], bool], /
     ) -> None:
         """Give the answer to *send*, within the call or later; never where *is_gone* says that the caller hung up."""
+        send(self.reply(headers, body))
+
+
+class QuickRoutes(Protocol):
+    """Finds quick routes; the method is POST. What inherits `early` refuses nothing before it was read.
+
+    Attributes:
+        fixed: the routes that are always there, by their path.
+    """
+
+    fixed: Mapping[bytes, QuickRoute]
+
+    def route(self, path: bytes, headers: Headers, /) -> QuickRoute | None:
+        """Return the route of a request that may be answered within the call, None where none may."""
         ...
 
-
-QuickRoutes = Mapping[bytes, QuickRoute]
-"""The quick routes by their path; the method is POST."""
+    def early(self, data: bytes, /) -> bytes | None:
+        """Return the refusal of *data*, which came between two requests; None where it is to be read."""
+        return None
 
 
 def refusal_reply(refused: Refused, request_id: str) -> Reply:

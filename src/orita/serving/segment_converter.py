@@ -11,12 +11,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 
 import structlog
 
 from orita.core.home import Home
 from orita.events.prediction_files import segment_folder
+from orita.serving.background import Background
 from orita.serving.segment_conversion import convert_finished
 from orita.serving.segment_file import SegmentFile
 
@@ -35,41 +35,33 @@ class SegmentConverter:
     Args:
         home: whose prediction log.
         retention_days: days that are kept, today too; older ones go when the next segment is converted. None: all are.
+
+    Attributes:
+        background: its thread.
     """
 
     def __init__(self, home: Home, retention_days: int | None = None) -> None:
         self._home = home
         self._days = retention_days or 0
-        self._due = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="orita-prediction-parquet", daemon=True)
+        self.background = Background("what makes Parquet of predictions", "orita-prediction-parquet", self._turn)
 
     def start(self) -> None:
         """Begin, with the segments that killed servers left."""
-        if any(segment_folder(self._home).glob("*")):
-            self._due.set()
-        self._thread.start()
+        self.background.start()
 
     def give(self, segment: SegmentFile) -> None:
         """Hand over a segment that gets no more rows."""
         segment.close()
-        self._due.set()
+        self.background.wake()
 
     def close(self) -> None:
         """Convert what was given, then stop."""
-        self._closing.set()
-        self._due.set()
-        self._thread.join()
+        self.background.close()
         convert_finished(self._home, _tell)
 
-    def _run(self) -> None:
-        while self._due.wait() and not self._closing.is_set():
-            self._due.clear()
-            try:
-                if not self._converted(_LOWEST):
-                    self._converted(0)
-            except OSError as error:
-                _log.error("predictions_not_converted", alert=True, error=str(error))
+    def _turn(self) -> None:
+        if any(segment_folder(self._home).glob("*")) and not self._converted(_LOWEST):
+            self._converted(0)
 
     def _converted(self, nice: int) -> bool:
         """Run a process that converts what there is; return whether it ended, not being too slow at that priority."""
@@ -82,7 +74,7 @@ class SegmentConverter:
                     said, _ = process.communicate(timeout=_LOOK_SECONDS)
                 except subprocess.TimeoutExpired:
                     too_slow = bool(nice) and self._waiting_bytes() > _BEHIND
-                    if too_slow or self._closing.is_set():
+                    if too_slow or self.background.stopping.is_set():
                         process.terminate()
                 else:
                     break

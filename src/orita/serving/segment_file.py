@@ -6,6 +6,7 @@ dies with its process: so what a killed server left can be told from what a live
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -45,13 +46,20 @@ class SegmentFile:
         self.size += _write_all(self._descriptor, frames)
 
     def sync(self) -> None:
-        """Make everything that was appended durable."""
+        """Make everything that was appended durable.
+
+        Raises:
+            OSError: it is not; also where somebody deleted the file, so that nobody will ever read it.
+        """
         os.fdatasync(self._descriptor)
+        if os.fstat(self._descriptor).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the segment was deleted", str(self.path))
         self._synced = self.size
 
     def cut_back(self) -> None:
-        """Take off what was appended since the last `sync`, after a failed write."""
+        """Take off, durably, what was appended since the last `sync`, after a failed write."""
         os.ftruncate(self._descriptor, self._synced)
+        os.fsync(self._descriptor)
         self.size = self._synced
 
     def close(self) -> None:

@@ -20,13 +20,14 @@ from functools import partial
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from uvicorn.server import ServerState
 
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.serving.config import ServingConfig
 from orita.serving.http_protocol import HttpLimits, ServingProtocol
+from orita.serving.service import Service
 from orita.serving.workers.accepting import FairAcceptor
 from orita.serving.workers.board import Board, Seat
 from orita.serving.workers.supervisor import Patience, Supervisor
@@ -34,18 +35,19 @@ from orita.serving.workers.together import Together
 
 __all__ = ["AppMaker", "serve", "serve_with_workers"]
 
-AppMaker = Callable[[], FastAPI]
+AppMaker = Callable[[], Starlette]
 """Makes the application of one worker, in that worker's process."""
 
 _SWITCH_SECONDS = 0.0005
 _BACKLOG = 2048
+_AWAITING_SECONDS = 0.01
 _TICKS_PER_SECOND = 10  # of uvicorn's main loop, and of a worker's signs of life
 _LATE = ("anyio._backends._asyncio", "lmdb", "sqlalchemy.dialects.sqlite", "uvicorn.lifespan.on", "uvloop")
 """What would be imported by each worker when it first needs it."""
 _LOG_SECONDS = 60.0  # for the rest of the prediction log to become Parquet when a worker stops
 
 
-def serve(app: FastAPI, config: ServingConfig, *, announce: Callable[[str], None]) -> None:
+def serve(app: Starlette, config: ServingConfig, *, announce: Callable[[str], None]) -> None:
     """Serve *app* until SIGTERM or Ctrl-C, then finish the requests under way and flush the prediction log.
 
     Args:
@@ -112,22 +114,26 @@ def serve_with_workers(
 
 
 def _server(
-    app: FastAPI, config: ServingConfig, listening: Callable[[], None], together: Together | None = None
+    app: Starlette, config: ServingConfig, listening: Callable[[], None], together: Together | None = None
 ) -> _Server:
+    protocol = partial(
+        ServingProtocol, quick=app.state.quick, limits=_limits(config), turned_away=app.state.turned_away
+    )
     return _Server(
         uvicorn.Config(
             app,
-            http=partial(ServingProtocol, quick=app.state.quick, limits=_limits(config)),  # type: ignore[arg-type]
+            http=protocol,  # type: ignore[arg-type]
             loop="uvloop",
             ws="none",
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # else a caller's own header could say from where they come
             lifespan="on",
             timeout_graceful_shutdown=config.shutdown_seconds,
         ),
         listening,
-        app.state.service.stopping,
+        app.state.service,
         config.drain_seconds,
         together,
     )
@@ -148,7 +154,7 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         listening: Callable[[], None],
-        stopping: threading.Event,
+        service: Service,
         drain_seconds: float,
         together: Together | None,
     ) -> None:
@@ -157,7 +163,7 @@ class _Server(uvicorn.Server):
         self._beating: asyncio.Task[None] | None = None
         self._acceptors: list[FairAcceptor] = []
         self._listening = listening
-        self._stopping = stopping
+        self._stopping, self._background = service.stopping, service.background
         self._drain_seconds = drain_seconds
         self._asked_at = 0.0
 
@@ -187,7 +193,9 @@ class _Server(uvicorn.Server):
             await super().startup(sockets)
         else:
             self._beating = asyncio.create_task(_beat(self._together, self.server_state))
+            self._background.undisturbed = self._together.others_answer()
             await super().startup([])
+            await self._await_parts(self._together)
             self._accept(self._together, sockets or [])
         if self.started:
             gc.freeze()  # what a server begins with stays, so no collection needs to look at it again
@@ -197,6 +205,12 @@ class _Server(uvicorn.Server):
         for acceptor in self._acceptors:
             acceptor.stop()
         await super().shutdown(sockets)
+
+    async def _await_parts(self, together: Together) -> None:
+        """Leave callers to other workers, as long as some answer, until what requests need here is there."""
+        while self._background.awaited and together.others_answer() and not self._stopping.is_set():
+            await asyncio.sleep(_AWAITING_SECONDS)
+        self._background.undisturbed = False
 
     def _accept(self, together: Together, listeners: list[socket.socket]) -> None:
         """Take connections from listeners that other workers have too."""

@@ -18,8 +18,11 @@ import anyio.to_thread
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock, to_micros
 from orita.core.home import Home
+from orita.serving.background import BackgroundParts
+from orita.serving.batching.joint import JointPredictions
+from orita.serving.batching.measuring import joins_up_to
 from orita.serving.cache.config import open_cache
-from orita.serving.cache.invalidating import InvalidatingFeatureService
+from orita.serving.cache.invalidating import InvalidatingFeatureService, LoopOfServer
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.cached_predictor import CachedPredictor
 from orita.serving.champion import ChampionFollower
@@ -28,17 +31,18 @@ from orita.serving.metrics import ServingMetrics
 from orita.serving.outliers import OutlierCounts, outlier_check
 from orita.serving.prediction_log import PredictionLog
 from orita.serving.predictor import Predictor
-from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
-from orita.serving.reply import QuickRoute, QuickRoutes
+from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader, PredictionSink
+from orita.serving.reply import QuickRoutes
+from orita.serving.requests import RequestDecoder
 from orita.serving.resilience.admitted import AdmittedRoutes
 from orita.serving.resilience.faults import Faults
 from orita.serving.resilience.faulty import FaultyFeatures, FaultyFeatureService, FaultySink, faulty_loader
 from orita.serving.resilience.guard import Guard, GuardState
 from orita.serving.resilience.guarded import GuardedFeatures, GuardedPackage, guarded_loader, unguarded
 from orita.serving.resilience.parts import Parts, build_parts
+from orita.serving.resilience.ping import Ping
 from orita.serving.resilience.popularity import RateSource
 from orita.serving.resilience.prober import probing
-from orita.serving.resilience.store_ping import StorePing
 from orita.serving.skew_metric import SkewMetric
 
 __all__ = ["Service", "build_service"]
@@ -55,8 +59,10 @@ class Service:
         clock: the time.
         follower: the champion and how it is kept up to date.
         log: where answers are logged.
+        sink: the same, with the faults of a drill.
         metrics: what is counted.
         predictor: how a request is answered.
+        joint: scores waiting requests together.
         skew: the newest skew report.
         parts: what keeps it up.
         faults: what goes wrong in a drill.
@@ -64,14 +70,18 @@ class Service:
         cached: answers from it, None likewise.
         outliers: counts requests that are unlike training rows.
         stopping: set once the server was asked to stop.
+        background: what works beside requests.
+        server: knows the event loop.
     """
 
     config: ServingConfig
     clock: Clock
     follower: ChampionFollower
     log: PredictionLog
+    sink: PredictionSink
     metrics: ServingMetrics
     predictor: Predictor
+    joint: JointPredictions
     skew: SkewMetric
     parts: Parts
     faults: Faults
@@ -79,20 +89,23 @@ class Service:
     cached: CachedPredictor | None = None
     outliers: OutlierCounts = field(default_factory=OutlierCounts)
     stopping: threading.Event = field(default_factory=threading.Event)
-    _invalidating: list[InvalidatingFeatureService] = field(default_factory=list)
+    background: BackgroundParts = field(default_factory=BackgroundParts)
+    server: LoopOfServer = field(default_factory=LoopOfServer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start the parts; when the block ends, stop them in order: every answer given is logged by then."""
-        for service in self._invalidating:
-            service.loop = asyncio.get_running_loop()
+        self.server.loop = asyncio.get_running_loop()
         self.log.start()
         try:
             await anyio.to_thread.run_sync(self.follower.start)
             self.parts.popularity.start()
-            ping, seconds = StorePing(self._read), self.config.resilience.ping_seconds
+            seconds = self.config.resilience.ping_seconds
             try:
-                async with probing(self.parts.store, ping, seconds=seconds):
+                async with (
+                    probing(lambda: self.parts.store, Ping(self._read), seconds=seconds),
+                    probing(self._model_guard, Ping(self._score), seconds=seconds),
+                ):
                     yield
             finally:
                 await anyio.to_thread.run_sync(self.parts.popularity.close)
@@ -104,17 +117,13 @@ class Service:
 
     @property
     def guards(self) -> tuple[GuardState, ...]:
-        """How the dependencies are: store, model, where there is one, and broker."""
-        champion = self.follower.champion
-        store, broker = self.parts.states
-        if champion is None or not isinstance(champion.package, GuardedPackage):
-            return store, broker
-        return store, champion.package.guard.state, broker
+        """How the dependencies are: store, model, where there is one, event log, and the queue of jobs."""
+        store, *others = self.parts.states
+        model = self._model_guard()
+        return (store, *others) if model is None else (store, model.state, *others)
 
-    def admitted(self, routes: dict[bytes, QuickRoute]) -> QuickRoutes:
-        """Return quick *routes* behind the door; with a cache predictions go the way of ASGI, since they may wait."""
-        if self.cached is not None:
-            routes.pop(_PREDICT, None)
+    def admitted(self, routes: QuickRoutes) -> QuickRoutes:
+        """Return quick *routes* behind the door."""
         return AdmittedRoutes(routes, self.parts, self._refused_early)
 
     def around(self, store: FeatureService) -> FeatureService:
@@ -122,13 +131,26 @@ class Service:
         if self.faults:
             store = FaultyFeatureService(store, self.faults)
         if self.cache is not None:
-            store = InvalidatingFeatureService(store, self.cache)
-            self._invalidating.append(store)
+            store = InvalidatingFeatureService(store, self.cache, self.server)
         return store
 
     def _refused_early(self, path: bytes) -> None:
         if path == _PREDICT:
             self.metrics.refused(503)
+
+    def _model_guard(self) -> Guard | None:
+        package = self._guarded()
+        return None if package is None else package.guard
+
+    def _guarded(self) -> GuardedPackage | None:
+        champion = self.follower.champion
+        return champion.package if champion is not None and isinstance(champion.package, GuardedPackage) else None
+
+    def _score(self) -> None:
+        """Score something past the model's guard."""
+        package = self._guarded()
+        if package is not None:
+            package.ping()
 
     def _read(self) -> None:
         """Read features past the guard; without a champion there is nothing to ask, and nobody waits for it."""
@@ -175,27 +197,35 @@ def build_service(
         clock=clock,
         seconds=config.reload_seconds,
         outliers=lambda package: outlier_check(package, config.outliers, outliers),
+        joins=lambda package: joins_up_to(package, config.batching, config.max_items),
     )
+    sink: PredictionSink = FaultySink(log, faults) if faults else log
     predictor = Predictor(
         lambda: follower.champion,
-        FaultySink(log, faults) if faults else log,
+        sink,
         clock,
         parts,
         store_seconds=resilience.store_ms / 1000,
         objective_bounds=config.objective_bounds,
     )
     cache = open_cache(config.cache, clock, tenant=home.tenant, system=system)
+    background = BackgroundParts()
+    for part in (log, log.converter, follower.background, parts.popularity.background):
+        background.watch(part)
     return Service(
         config,
         clock,
         follower,
         log,
+        sink,
         ServingMetrics(clock),
         predictor,
+        JointPredictions(predictor, RequestDecoder(config), clock, config.batching),
         SkewMetric(home, system),
         parts,
         faults,
         cache,
         CachedPredictor(predictor, cache, by_ids=config.cache.key == "ids") if cache is not None else None,
         outliers,
+        background=background,
     )

@@ -27,13 +27,13 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     """The answer of ``GET /health``.
 
     Attributes:
-        status: ``ok``; ``degraded`` if another version answers than the deployed, or the latest answer was below level
-            1; ``no_model`` (with 503).
+        status: ``ok``; ``degraded`` if another version answers than the deployed, the latest answer was below level 1,
+            answers cannot be logged, or the feed has no items; ``no_model`` (with 503).
         model_version: which version answers, null without one.
         model_loaded_at: since when.
         uptime_seconds: since the server started.
         last_prediction: when the last answer was given, null before the first.
-        detail: why the deployed version does not answer, null if it does.
+        detail: why it is not ``ok``, null where the level alone tells it.
         level: of the latest answer, 1 being the model's; null before the first.
         dependencies: the state of each breaker: ``CLOSED``, ``OPEN`` or ``HALF_OPEN``.
     """
@@ -52,7 +52,8 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
     """The answer of ``GET /health/live`` (should this process go on?) and ``/health/ready`` (should it get requests?).
 
     Attributes:
-        status: ``ok``, or with 503 why not: ``stopped_working``; ``stopping``, ``no_model`` or ``log_full``.
+        status: ``ok``, or with 503 why not: ``stopped_working``; ``stopping``, ``no_model``, ``log_full`` or
+            ``starting``.
         detail: a sentence, null where all is well.
     """
 
@@ -85,8 +86,9 @@ _OK = ProbeAnswer("ok", None)
 def health_answer(service: Service) -> HealthAnswer:
     """Return how the server is."""
     champion, failure = service.follower.champion, service.follower.failure
-    level = _level(service)
-    well = failure is None and (level is None or level is Level.FULL)
+    level, log = _level(service), service.log.trouble
+    troubles = [sentence for sentence in (failure, log) if sentence is not None] + service.background.lacking
+    well = not troubles and (level is None or level is Level.FULL)
     status = "no_model" if champion is None else "ok" if well else "degraded"
     return HealthAnswer(
         status=status,
@@ -94,7 +96,7 @@ def health_answer(service: Service) -> HealthAnswer:
         model_loaded_at=champion.loaded_at if champion else None,
         uptime_seconds=round(service.metrics.uptime_seconds, 3),
         last_prediction=service.metrics.last_prediction,
-        detail=failure,
+        detail=" ".join(troubles) or None,
         level=None if level is None else level.value,
         dependencies={guard.name: guard.state.value for guard in service.guards},
     )
@@ -102,7 +104,7 @@ def health_answer(service: Service) -> HealthAnswer:
 
 def live_answer(service: Service) -> ProbeAnswer:
     """Return whether this process can go on; where it cannot, only a new one helps."""
-    ended = [part.name for part in (service.follower, service.log) if not part.alive]
+    ended = service.background.ended
     if ended:
         return ProbeAnswer("stopped_working", f"{' and '.join(ended)} ended: start this process again.")
     return _OK
@@ -114,8 +116,10 @@ def ready_answer(service: Service) -> ProbeAnswer:
         return ProbeAnswer("stopping", "the server finishes the requests under way and stops.")
     if service.follower.champion is None:
         return ProbeAnswer("no_model", service.follower.failure or "no model is deployed and loaded yet.")
-    if not service.log.room(1):
-        return ProbeAnswer("log_full", "the prediction log cannot keep up, or cannot be written.")
+    if service.log.trouble is not None and not service.log.drops:
+        return ProbeAnswer("log_full", service.log.trouble)
+    if awaited := service.background.awaited:
+        return ProbeAnswer("starting", " ".join(awaited))
     return _OK
 
 

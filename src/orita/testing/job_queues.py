@@ -94,8 +94,12 @@ def _first_come_first_served(queue: JobQueue, make: Make, wait: Wait) -> None:
         jobs.append(queue.submit(_new()).id)
         wait(0.002)
     assert [job.id for job in queue.latest(3)] == jobs[:1:-1], "the last jobs are not the first in the list"
+    size = queue.size()
+    assert (size.open, size.running) == (5, 0), f"jobs that wait are not counted as such: {size}"
+    assert size.oldest_seconds >= 0.009, "the age of the oldest job is not told"
     leases = [_taken(queue) for _ in jobs]
     assert [lease.job for lease in leases] == jobs, "jobs are not lent in the order they came"
+    assert (queue.size().open, queue.size().running) == (5, 5), "jobs that are lent are not counted as such"
     assert all(queue.finish(lease, "failed", b"{}") for lease in leases), "of several leases not all end their jobs"
 
 
@@ -257,6 +261,7 @@ def _old_jobs_are_forgotten(queue: JobQueue, make: Make, wait: Wait) -> None:
     assert queue.forget() == 1
     size = queue.size()
     assert (size.open, size.ended, size.bytes) == (0, 0, 0), f"what is forgotten is still counted: {size}"
+    assert (size.running, size.oldest_seconds) == (0, 0.0), f"without a job there is an oldest one: {size}"
 
 
 def _refused(queue: JobQueue, new: NewJob, sentence: str) -> None:

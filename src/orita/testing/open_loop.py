@@ -113,6 +113,7 @@ def simulate_loop(
     seconds: float = 5.0,
     seed: int = 1,
     slow: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    stalls: tuple[float, float] = (1.0, 0.0),
     priorities: tuple[Priority, ...] = _NORMAL,
 ) -> Outcome:
     """Return what becomes of *load* times the capacity of one thread.
@@ -123,6 +124,7 @@ def simulate_loop(
         seconds: how long callers come.
         seed: of arrivals and service times.
         slow: from when to when, in seconds, answers take how many times as long.
+        stalls: every so many seconds the thread is held up for so many: by another process, by the disk.
         priorities: drawn from evenly.
     """
     random, outcome, now = Random(seed), Outcome(1 / SERVICE, seconds), 0.0
@@ -130,6 +132,7 @@ def simulate_loop(
     turn: Ticket | None = None
     came: dict[Ticket, float] = {}
     while coming < seconds or turn is not None:
+        now += max(0.0, stalls[1] - now % stalls[0])
         seen = now  # the loop looks at its sockets; where nobody waits it sleeps until somebody comes
         while coming < seconds and (coming <= seen or turn is None):
             now, refused = max(now, coming), outcome.refused

@@ -98,6 +98,17 @@ class LinePackage:
         scores_N = np.nan_to_num(x_NF).mean(axis=1).astype(np.float32)
         return np.full_like(scores_N, np.nan) if self.fault == "nan" else scores_N
 
+    def score_requests(
+        self,
+        user_ids: Sequence[int | str],
+        lengths: Sequence[int],
+        item_ids: Sequence[int | str],
+        x_NF: npt.NDArray[np.float32],
+        /,
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N`` of several requests, as `score_user` scores each."""
+        return self.score_user("", item_ids, x_NF)
+
     def check_sample(self) -> None:
         """Pass, unless the package was published with the fault ``sample``."""
         if self.fault == "sample":

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from tests.serving.conftest import FEATURES
 
 from orita.core.clock import ManualClock
@@ -54,7 +54,7 @@ def _answers(client: AsgiClient, asked: dict[str, Any], times: int) -> list[dict
 @pytest.mark.parametrize("cache", [{"enabled": True}, BY_IDS])
 def test_what_repeats_is_scored_once(
     cache: dict[str, Any],
-    make_app: Callable[..., FastAPI],
+    make_app: Callable[..., Starlette],
     deploy: Callable[..., None],
     scored: list[object],
     home: Home,
@@ -80,7 +80,7 @@ def test_what_repeats_is_scored_once(
     assert [row["features"] for row in rows[3:6]] == [row["features"] for row in rows[:3]]
 
 
-def test_off_by_default(make_app: Callable[..., FastAPI], deploy: Callable[..., None], scored: list[object]) -> None:
+def test_off_by_default(make_app: Callable[..., Starlette], deploy: Callable[..., None], scored: list[object]) -> None:
     """Nothing is kept unless it is asked for."""
     deploy("v1.0.0")
     with AsgiClient(make_app()) as client:
@@ -91,7 +91,7 @@ def test_off_by_default(make_app: Callable[..., FastAPI], deploy: Callable[..., 
 
 
 def test_it_ends_with_its_time(
-    make_app: Callable[..., FastAPI], deploy: Callable[..., None], clock: ManualClock, scored: list[object]
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], clock: ManualClock, scored: list[object]
 ) -> None:
     """After the time for which features are stable a request is answered anew."""
     deploy("v1.0.0")
@@ -104,7 +104,7 @@ def test_it_ends_with_its_time(
 
 
 def test_another_version_has_its_own(
-    make_app: Callable[..., FastAPI], deploy: Callable[..., None], scored: list[object]
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], scored: list[object]
 ) -> None:
     """What one version said is not what another says, and is let go."""
     deploy("v1.0.0")
@@ -138,7 +138,7 @@ def test_an_event_lets_go(home: Home, clock: ManualClock, deploy: Callable[..., 
 
 
 def test_degraded_answers_are_not_kept(
-    make_app: Callable[..., FastAPI], deploy: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the model is away answers are of a level below and not kept; then they are the model's."""
     deploy("v1.0.0")

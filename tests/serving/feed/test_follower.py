@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.serving.feed.made import made_items
 
 from orita.control.deployments import Deployments
-from orita.core.clock import SystemClock
+from orita.core.clock import ManualClock, SystemClock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.serving.feed.follower import FeedFollower, retriever_name
@@ -26,9 +27,12 @@ class Reading:
     def __init__(self) -> None:
         self.next: Items | Exception | None = made_items(3)
         self.pieces = 0
+        self.held = threading.Event()
+        self.held.set()
 
     def items(self, at: int, goes_on: Callable[[], bool]) -> Items | None:
         """Return the next items, after a piece."""
+        assert self.held.wait(60)
         if isinstance(self.next, Exception):
             raise self.next
         self.pieces += 1
@@ -43,6 +47,8 @@ class Loaded:
     def __init__(self, folder: Path) -> None:
         if folder.name.endswith("9"):
             raise UserError(f"{folder.name} does not match its checksum.")
+        if folder.name.endswith("7"):
+            raise ValueError(f"{folder.name} cannot be parsed.")
         self.version = "v1.0.0" if folder.name.endswith("8") else folder.name
 
     retrieve: Any = None
@@ -102,23 +108,75 @@ def test_a_retriever_is_taken_up_as_it_is_deployed(follower: FeedFollower, deplo
         with capture_logs() as logs:
             follower.look()
             follower.look()
-        assert len([line for line in logs if line["log_level"] == "error"]) == (version[-1] in "89")
+        assert len([line for line in logs if line["log_level"] == "error"]) == (version[-1] in "789")
         return follower.retriever.version if follower.retriever is not None else None
 
     assert retriever_name("feed") == "feed-retriever"
     assert deployed("v1.0.0") == "v1.0.0"
     assert deployed("v1.0.9") == "v1.0.0"
     assert deployed("v1.0.8") == "v1.0.0"
+    assert deployed("v1.0.7") == "v1.0.0"
     assert deployed("v1.1.0") == "v1.1.0"
 
 
 def test_it_looks_on_until_it_is_closed(follower: FeedFollower, reading: Reading) -> None:
     """What is published next is taken up by itself; closed, the thread ends at once, amid the items."""
     follower.start()
-    assert follower.alive
+    assert follower.background.alive
     deadline = time.monotonic() + 20
     while reading.pieces < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     follower.close()
     assert reading.pieces >= 3
     assert "orita-feed" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_first_items_are_awaited_and_not_for_ever(
+    reading: Reading, deployments: Deployments, tmp_path: Path, clock: ManualClock
+) -> None:
+    """A server waits for the items that are being read; once that failed, or takes too long, it goes without."""
+
+    def begun(seconds: float = 5.0) -> FeedFollower:
+        made = FeedFollower(
+            "feed",
+            reading,  # type: ignore[arg-type]
+            deployments,
+            tmp_path,
+            load=None,
+            clock=clock,
+            seconds=30,
+            await_seconds=seconds,
+        )
+        reading.held.clear()
+        made.start()
+        return made
+
+    follower = begun()
+    assert (follower.awaited, follower.lacking) == ("the items of the feed are being read.", None)
+    clock.advance(timedelta(seconds=5))
+    assert follower.awaited is None
+    assert follower.lacking is not None
+    assert "knows no items" in follower.lacking
+    reading.held.set()
+    _wait_for(lambda: follower.items is not None)
+    assert not follower.lacking
+    follower.close()
+    at_once = begun(0)
+    assert at_once.awaited is None
+    reading.held.set()
+    at_once.close()
+    reading.next = UserError("nothing is published.")
+    follower = begun()
+    assert follower.awaited is not None
+    with capture_logs():
+        reading.held.set()
+        _wait_for(lambda: follower.awaited is None)
+    assert follower.lacking is not None
+    follower.close()
+
+
+def _wait_for(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)

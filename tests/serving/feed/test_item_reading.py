@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -11,11 +11,15 @@ import pytest
 from tests.serving.feed.published import ITEMS, NOW, TOPICS, features_of, feed_system, published_feed
 
 from orita import INTERACTION, Entity, Source, system
-from orita.core.clock import to_micros
+from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
 from orita.core.home import Home
+from orita.features.keys import encode_id
 from orita.features.online.following import OnlineFeatures
+from orita.features.online.item_rates import ItemRates
 from orita.features.schema import FeatureSchema
+from orita.features.state.journal import TURN
+from orita.features.state.layout import VALID_UNTIL, empty_row
 from orita.features.stores.store import StoreAway
 from orita.features.system import System
 from orita.serving.feed.config import FeedConfig
@@ -60,6 +64,74 @@ def test_all_items_with_what_a_feed_goes_by(features: OnlineFeatures) -> None:
     assert items.rows(["7", 7, "seven"])[:2].tolist() == [8, 8]
 
 
+def test_one_scan_serves_the_feed_and_the_click_rates(features: OnlineFeatures) -> None:
+    """How often items were shown and chosen comes with it, as the store says; without a write none follows."""
+    supplied: list[ItemRates | None] = []
+    config, pieces = FeedConfig(), []
+    reading = ItemReading(features, config, signals_of(features.plan.system, config), supplied.append)
+    assert reading.supplies
+
+    def goes_on() -> bool:
+        pieces.append(1)
+        return True
+
+    first = reading.items(AT, goes_on)
+    (rates,) = supplied
+    expected = features.item_rates(lambda: True)
+    assert rates is not None and expected is not None
+    for told, known in ((rates.ids_N, expected.ids_N), (rates.shown_N, expected.shown_N)):
+        np.testing.assert_array_equal(told, known)
+    np.testing.assert_array_equal(rates.chosen_N, expected.chosen_N)
+    assert rates.shown_N[rates.ids_N.tolist().index(0)] == 40
+    scanned = len(pieces)
+    assert reading.items(AT + 60_000_000, goes_on) is first
+    assert supplied[1:] == [None] and len(pieces) == scanned
+
+
+class Written:
+    """Features whose store is written to: it has another turn, and one more item, whose row holds until *until*."""
+
+    def __init__(self, features: OnlineFeatures) -> None:
+        self.plan, self.reader, self._store = features.plan, features.reader, features.current().store
+        self.store, self.turn, self.until = self, 0, np.inf
+        (self._record,) = [r.record for r in self.plan.reads if r.entities == (self.plan.system.item,)]
+
+    def current(self) -> Any:
+        """Return itself as the rows, of which the store is read."""
+        return self
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the turn."""
+        assert list(keys) == [TURN]
+        return [self.turn.to_bytes(8, "big")]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield what the store has, and after the first turn one item more."""
+        yield from self._store.scan(prefix)
+        if self.turn:
+            row_W = empty_row(self._record)
+            row_W[VALID_UNTIL] = self.until
+            yield prefix + encode_id(1000), row_W.tobytes()
+
+
+def test_what_the_stream_writes_is_read_anew(features: OnlineFeatures) -> None:
+    """A new turn of the state, or a time that a row does not outlast: all items are read again, new ones among them."""
+    config, written = FeedConfig(), Written(features)
+    reading = ItemReading(written, config, signals_of(features.plan.system, config))
+
+    def read(at: int) -> Items:
+        found = reading.items(at, lambda: True)
+        assert found is not None
+        return found
+
+    first = read(AT)
+    written.turn, written.until = 1, AT + 1000
+    second = read(AT)
+    assert (len(first), len(second)) == (ITEMS, ITEMS + 1)
+    assert read(AT + 999) is second
+    assert read(AT + 1000) is not second
+
+
 def test_rules_say_which_items_there_are(features: OnlineFeatures) -> None:
     """An excluded value is nowhere; where one is required, items without it, or without any, are not there."""
     rules = [{"kind": "exclude", "attribute": "topic", "values": ["art", "food"]}]
@@ -92,7 +164,7 @@ def test_ids_may_be_texts(tmp_path_factory: pytest.TempPathFactory) -> None:
     with closing(features_of(home)) as features:
         items = items_read(features)
         assert items.ids(items.popular)[0] == "i00"
-        reads = FeedReads(features, feed_system(), signals_of(feed_system(), FeedConfig()), 1.0)
+        reads = FeedReads(features, feed_system(), signals_of(feed_system(), FeedConfig()), 1.0, SystemClock())
         assert reads.seen(Asker(1, {}, AT), ["i01", "i03"]).tolist() == [True, False]
 
 
@@ -104,14 +176,14 @@ def test_a_system_that_knows_little_of_items_has_a_feed(tmp_path_factory: pytest
         items = items_read(features)
         assert items.ids(items.popular)[:3] == [0, 1, 2]
         assert not len(items.newest) and not items.topics
-        reads = FeedReads(features, plain, signals_of(plain, FeedConfig()), 1.0)
+        reads = FeedReads(features, plain, signals_of(plain, FeedConfig()), 1.0, SystemClock())
         assert not reads.knows_affinity
         assert reads.seen(Asker(1, {}, AT), [1, 2]).tolist() == [False, False]
 
 
 def test_what_a_user_saw_and_likes(features: OnlineFeatures) -> None:
     """Seen is what there was an event of; topics are liked by how much was clicked of them, and how often shown."""
-    reads = FeedReads(features, feed_system(), signals_of(feed_system(), FeedConfig()), 1.0)
+    reads = FeedReads(features, feed_system(), signals_of(feed_system(), FeedConfig()), 1.0, SystemClock())
     assert reads.seen(Asker(1, {}, AT), [1, 2, 5, 6, 7]).tolist() == [True, False, True, True, False]
     liked = reads.affinity(Asker(1, {}, AT), [0, 1, 2, 3])
     np.testing.assert_allclose(liked, [0, 2 * 1 / 7, 3 * 4 / 8, 0], rtol=1e-5)  # (clicks + 0.2 · 5) ÷ (shown + 5)
@@ -121,7 +193,7 @@ def test_what_a_user_saw_and_likes(features: OnlineFeatures) -> None:
 
 def test_a_time_before_what_is_known_is_refused(features: OnlineFeatures) -> None:
     """State cannot answer for an earlier time; the caller is told."""
-    reads = FeedReads(features, feed_system(), signals_of(feed_system(), FeedConfig()), 1.0)
+    reads = FeedReads(features, feed_system(), signals_of(feed_system(), FeedConfig()), 1.0, SystemClock())
     with pytest.raises(Refused, match="is not after the latest event") as refused:
         reads.seen(Asker(1, {}, AT - 30 * 86_400_000_000), [1])
     assert (refused.value.status, refused.value.code) == (422, "invalid_value")
@@ -140,7 +212,7 @@ def test_without_the_store_nothing_was_seen() -> None:
         def refresh(self) -> bool:
             return False
 
-    reads = FeedReads(Away(), feed_system(), signals_of(feed_system(), FeedConfig()), 1.0)
+    reads = FeedReads(Away(), feed_system(), signals_of(feed_system(), FeedConfig()), 1.0, SystemClock())
     assert reads.seen(Asker(1, {}, AT), [1, 2]).tolist() == [False, False]
     assert reads.affinity(Asker(1, {}, AT), [1, 2]).tolist() == [0, 0]
 

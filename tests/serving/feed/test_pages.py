@@ -23,6 +23,10 @@ from orita.serving.feed.requests import FeedAsked
 from orita.serving.feed.reranking import Reranking
 from orita.serving.feed.retrieval import Retrieval
 from orita.serving.refusal import Refused
+from orita.serving.resilience.admission import Admission
+from orita.serving.resilience.limit import BudgetLimit
+from orita.serving.resilience.turns import Turns
+from orita.serving.resilience.turnstile import Turnstile
 from orita.testing.serving import LinePackage, load_line_package, publish_line_package
 
 
@@ -47,7 +51,15 @@ class Place:
         self.remembered: list[int] = []
         reranking = Reranking(config, "topic")
         self.feed = Feed(
-            lambda: self.items, retrieval, reranking, cursors, self.model, self._remember, self.sink, clock
+            lambda: self.items,
+            retrieval,
+            reranking,
+            cursors,
+            self.model,
+            self._remember,
+            self.sink,
+            Turns(Turnstile(Admission(BudgetLimit(0.025)), clock), clock),
+            clock,
         )
 
     def _remember(self, user_id: object, item_ids: Sequence[object], scores_N: npt.NDArray[np.float32]) -> None:

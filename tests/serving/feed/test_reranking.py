@@ -110,3 +110,8 @@ def test_two_pins_of_one_position_are_refused() -> None:
     pin = "{kind: pin, attribute: topic, values: ['1'], position: 3}"
     with pytest.raises(UserError, match="two rules pin position 3"):
         load(FeedConfig, overrides=[f"rules=[{pin}, {pin}]"], environment={})
+
+
+def test_a_word_that_yaml_reads_as_false_is_off() -> None:
+    """``method: off`` in a file, or on the command line, says off."""
+    assert FeedConfig.model_validate({"diversity": {"method": False}}).diversity.method == "off"

@@ -138,7 +138,9 @@ def test_deploying(client: AsgiClient, registry: StandInRegistry) -> None:
 def test_only_this_machine_deploys(client: AsgiClient, registry: StandInRegistry) -> None:
     """A page of another site that was made to point here deploys nothing, and may not even ask as a form does."""
     deploy = f'mutation {{deployModel(modelId: "{model_id("v1.0.0")}", environment: "production") {{environment}}}}'
-    error(ask(client, deploy, HERE | {"host": "shop.example"}), "forbidden")
+    assert ask(client, deploy, HERE | {"host": "shop.example"}).status == 403
+    error(ask(client, deploy, HERE | {"host": "shop.example"}), "unknown_host")
+    error(ask(client, deploy, HERE | {"host": "server-1"}), "forbidden")
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         answer = ask(client, deploy, HERE | {"content-type": content_type})
         assert answer.status == 415

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from tests.models.clicks import SCHEMA, clicks
 
 from orita.core.errors import UserError
 from orita.models.package import Package
+from orita.serving.callers import Caller, Callers, LocalCallers, Permission, Visitor
 from orita.serving.inference_protocol.models import FixedModels
+from orita.serving.refusal import Refused
 
 grpc = pytest.importorskip("grpc", reason="the extra 'grpc' is not installed")
 
@@ -28,11 +31,18 @@ Call = Callable[[str, Any], Any]
 
 @pytest.fixture(scope="module")
 def port(models: FixedModels) -> Iterator[int]:
-    """A running server."""
+    """Where a server runs that everybody may ask."""
+    with running(models, LocalCallers("127.0.0.1")) as found:
+        yield found
+
+
+@contextmanager
+def running(models: FixedModels, callers: Callers) -> Iterator[int]:
+    """Run a server; give its port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = GrpcInference(models, max_message=200_000)
+    server = GrpcInference(models, callers, max_message=200_000)
     try:
         yield asyncio.run_coroutine_threadsafe(server.start("127.0.0.1:0"), loop).result(10)
         asyncio.run_coroutine_threadsafe(server.stop(1.0), loop).result(10)
@@ -44,7 +54,14 @@ def port(models: FixedModels) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def call(port: int) -> Iterator[Call]:
-    """Call a method of the service, as a client that was generated from the same specification does."""
+    """Call a method of the service."""
+    with calling(port) as send:
+        yield send
+
+
+@contextmanager
+def calling(port: int, metadata: tuple[tuple[str, str], ...] = ()) -> Iterator[Call]:
+    """Call methods as a client that was generated from the same specification does."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
 
         def send(name: str, request: Any) -> Any:
@@ -54,7 +71,7 @@ def call(port: int) -> Iterator[Call]:
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=kind.FromString,
             )
-            return method(request, timeout=20)
+            return method(request, timeout=20, metadata=metadata)
 
         yield send
 
@@ -164,7 +181,52 @@ def test_an_address_that_is_taken(port: int, models: FixedModels) -> None:
     """One sentence, as for HTTP."""
 
     async def second() -> None:
-        await GrpcInference(models, max_message=1000).start(f"127.0.0.1:{port}")
+        await GrpcInference(models, LocalCallers("127.0.0.1"), max_message=1000).start(f"127.0.0.1:{port}")
 
     with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port} for gRPC"):
         asyncio.run(second())
+
+
+class Doorkeeper:
+    """Lets those in who say a word, and remembers what was asked of it."""
+
+    everybody: frozenset[Permission] = frozenset()
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Permission | None, str | None]] = []
+
+    async def caller(self, permission: Permission | None, visitor: Visitor, /) -> Caller:
+        """Return who calls."""
+        self.asked.append((permission, visitor.peer))
+        said = dict(visitor.headers).get(b"authorization")
+        if said is None:
+            raise Refused(401, "unauthorized", "nobody knows you.")
+        if said != b"Bearer word":
+            raise Refused(403, "forbidden", "you may not.")
+        return Caller("ada")
+
+
+def test_every_call_but_probes_asks_who_it_is(models: FixedModels) -> None:
+    """Calls need the permission that they need over REST; who is not known or may not gets gRPC's own status."""
+    keeper = Doorkeeper()
+    asks = {
+        "ServerMetadata": pb.ServerMetadataRequest(),
+        "ModelReady": pb.ModelReadyRequest(name="feed"),
+        "ModelMetadata": pb.ModelMetadataRequest(name="feed"),
+        "ModelInfer": pb.ModelInferRequest(model_name="feed", inputs=inputs()),
+    }
+    with running(models, keeper) as port:
+        with calling(port) as send:
+            assert send("ServerLive", pb.ServerLiveRequest()).live
+            assert send("ServerReady", pb.ServerReadyRequest()).ready
+            assert keeper.asked == []
+        for word, status in (((), "UNAUTHENTICATED"), ((("authorization", "x"),), "PERMISSION_DENIED")):
+            with calling(port, word) as send:
+                for name, request in asks.items():
+                    with pytest.raises(grpc.RpcError) as refused:
+                        send(name, request)
+                    assert refused.value.code().name == status, name
+        permissions = ["model:read", "model:read", "model:read", "model:predict"]
+        assert keeper.asked == [(permission, "127.0.0.1") for permission in permissions] * 2
+        with calling(port, (("authorization", "Bearer word"),)) as send:
+            assert len(send("ModelInfer", asks["ModelInfer"]).outputs) == 1

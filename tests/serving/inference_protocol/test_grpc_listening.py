@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.core.errors import MissingExtra, UserError
 from orita.core.home import Home
 from orita.serving.app import create_app
+from orita.serving.callers import LocalCallers
 from orita.serving.config import ServingConfig
 from orita.serving.inference_protocol.models import FixedModels
 from orita.testing.asgi import AsgiClient
@@ -57,7 +58,7 @@ async def listening() -> AsyncIterator[Server]:
     """Run a server without models; the caller's channel outlives it."""
     server = Server()
     async with AsyncExitStack() as after:
-        async with grpc_listening(FixedModels({}), ON, lambda: server.ready) as port:
+        async with grpc_listening(FixedModels({}), ON, LocalCallers("127.0.0.1"), lambda: server.ready) as port:
             server.port = port or 0
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
             server.channel = await after.enter_async_context(channel)
@@ -152,19 +153,19 @@ def test_workers_share_a_port() -> None:
             port = free.getsockname()[1]
         models = FixedModels({})
         two = ServingConfig(inference_grpc_port=port, workers=2, shutdown_seconds=1)
-        async with grpc_listening(models, two, lambda: True) as first:
+        async with grpc_listening(models, two, LocalCallers("127.0.0.1"), lambda: True) as first:
             check_grpc(two)
-            async with grpc_listening(models, two, lambda: True) as second:
+            async with grpc_listening(models, two, LocalCallers("127.0.0.1"), lambda: True) as second:
                 assert first == second == port
         alone = two.model_copy(update={"workers": 1})
-        async with grpc_listening(models, alone, lambda: True):
+        async with grpc_listening(models, alone, LocalCallers("127.0.0.1"), lambda: True):
             with pytest.raises(UserError, match="cannot listen"):
                 check_grpc(two)
 
     asyncio.run(listen())
 
 
-def _app(folder: Path, **settings: object) -> FastAPI:
+def _app(folder: Path, **settings: object) -> Starlette:
     return create_app(Home(folder), "feed", HashedFeatures(("item_ctr",)), ServingConfig.model_validate(settings))
 
 
@@ -172,7 +173,7 @@ def test_it_begins_and_ends_with_the_server(tmp_path: Path) -> None:
     """The port is there within the lifespan; the model that answers is the deployed one, here none."""
     app = _app(tmp_path, inference_grpc_port=0)
     with AsgiClient(app):
-        port = app.state.inference_grpc_port
+        port = app.state.inference.grpc_port
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             check = channel.unary_unary(
                 f"/{HEALTH}/Check",
@@ -184,4 +185,4 @@ def test_it_begins_and_ends_with_the_server(tmp_path: Path) -> None:
         assert again.connect_ex(("127.0.0.1", port)) != 0
     silent = _app(tmp_path / "silent", inference_grpc_port=0, host="0.0.0.0")
     with AsgiClient(silent):
-        assert silent.state.inference_grpc_port is None
+        assert silent.state.inference.grpc_port is None

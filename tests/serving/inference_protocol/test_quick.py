@@ -17,6 +17,7 @@ from orita.models.package import Package
 from orita.serving.inference_protocol.models import FixedModels
 from orita.serving.inference_protocol.quick import QUICK_BYTES, InferenceQuick, QuickPaths
 from orita.serving.inference_protocol.routes import InferenceRoutes
+from orita.serving.own_pages import OwnPages
 from orita.serving.refusal import Refused, body_too_large
 from orita.testing.asgi import AsgiClient
 
@@ -31,7 +32,7 @@ def both(models: FixedModels) -> Iterator[Both]:
     """The long way, the short way, and the routes that both belong to."""
     routes = InferenceRoutes(models, max_body=200_000)
     with AsgiClient(Starlette(routes=routes.routes)) as client:
-        yield client, QuickPaths({}, routes, 1024), routes
+        yield client, QuickPaths({}, routes, 1024, OwnPages("127.0.0.1")), routes
 
 
 def request_of(rows: int = len(ROWS), **more: Any) -> dict[str, Any]:
@@ -126,12 +127,12 @@ def test_models_that_are_not_at_hand(feed: Package) -> None:
                 raise Unavailable("it is away")
 
     headers = [(b"content-length", b"1")]
-    quick = QuickPaths({}, InferenceRoutes(Away({"feed": feed}), max_body=1), None)
+    quick = QuickPaths({}, InferenceRoutes(Away({"feed": feed}), max_body=1), None, OwnPages("127.0.0.1"))
     assert quick.route(INFER, headers) is None
     assert quick.route(b"/v2/models/away/infer", headers) is None
     fixed = InferenceQuick(InferenceRoutes(FixedModels({}), max_body=1), "feed", feed)
-    only = QuickPaths({b"/predict": fixed}, None, None)
-    assert only.route(b"/predict", []) is only.get(b"/predict") is fixed
+    only = QuickPaths({b"/predict": fixed}, None, None, OwnPages("127.0.0.1"))
+    assert only.route(b"/predict", []) is only.fixed[b"/predict"] is fixed
     assert only.route(INFER, headers) is None
 
 

@@ -13,17 +13,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.applications import Starlette
 from tests.serving.jobs.receiver import Receiver, receiver
 from tests.serving.jobs.test_routes import ONE, ended, quick, refused, submitted
 
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
+from orita.core.webhooks import parse_secrets, signed_headers, verify
 from orita.serving.jobs.config import CallbackConfig, JobsConfig
 from orita.serving.jobs.destinations import Destination, Destinations
 from orita.serving.jobs.requests import PREFIX
-from orita.serving.jobs.signature import parse_secrets, signed_headers, verify
 from orita.serving.refusal import Refused
 from orita.testing.asgi import AsgiClient
 
@@ -45,7 +45,7 @@ def called() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def serving(make_app: Callable[..., FastAPI], deploy: Callable[..., None], secret: None) -> Callable[..., AsgiClient]:
+def serving(make_app: Callable[..., Starlette], deploy: Callable[..., None], secret: None) -> Callable[..., AsgiClient]:
     """Make a client of a server that may call a receiver."""
     deploy("v1.0.0")
 
@@ -294,7 +294,7 @@ def test_a_secret_of_another_form_is_refused(text: str) -> None:
 
 
 def test_callbacks_without_a_secret_do_not_start(
-    make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
+    make_app: Callable[..., Starlette], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that may call somebody needs a secret, and says where."""
     monkeypatch.delenv("ORITA_CALLBACK_SECRET", raising=False)

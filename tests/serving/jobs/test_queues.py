@@ -102,7 +102,7 @@ def test_looking_makes_no_file(tmp_path: Path) -> None:
     assert queue.cancel("x") is None
     assert queue.latest(5) == []
     assert queue.forget() == 0
-    assert queue.size() == QueueSize(0, 0, 0)
+    assert queue.size() == QueueSize(0, 0, 0, 0, 0.0)
     queue.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -135,7 +135,7 @@ def test_redis_forgets_every_key_of_a_job(jobs_redis: RedisProcess) -> None:
     assert queue.settle(call, "delivered")
     time.sleep(0.1)
     assert queue.forget() == 2
-    assert queue.size() == QueueSize(0, 0, 0)
+    assert queue.size() == QueueSize(0, 0, 0, 0, 0.0)
     queue.close()
     left = jobs_redis.server.read("KEYS", "{forgets:*")
     assert [key.rpartition(b":jobs")[2] for key in left] == [b":bytes"]

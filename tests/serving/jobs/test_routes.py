@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -9,12 +10,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from orita.core.clock import ManualClock
 from orita.core.home import Home
+from orita.core.ids import uuid7
 from orita.events.predictions import prediction_log
-from orita.serving.jobs.requests import PREFIX
+from orita.serving.config import ServingConfig
+from orita.serving.jobs.openapi import describe_jobs
+from orita.serving.jobs.requests import PREFIX, JobRequests
+from orita.serving.refusal import Refused
+from orita.serving.requests import RequestDecoder
 from orita.testing.asgi import Answer, AsgiClient
 
 ONE = {"user_id": 5, "item_ids": [1, 2, 3], "context": {"device": "mobile"}}
@@ -22,7 +28,7 @@ TWO = {"user_id": "b", "item_ids": ["x", "y"]}
 
 
 @pytest.fixture
-def jobs_client(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> Any:
+def jobs_client(make_app: Callable[..., Starlette], deploy: Callable[..., None]) -> Any:
     """A client of a running app that looks for jobs often."""
     deploy("v1.0.0")
     with AsgiClient(make_app(jobs=quick(max_requests=3))) as client:
@@ -114,6 +120,7 @@ def test_a_key_makes_a_job_once(jobs_client: AsgiClient) -> None:
         ({**ONE, "item_ids": []}, "invalid_value", ["item_ids is empty"]),
         ({**ONE, "colour": 1}, "unknown_field", ["'colour'"]),
         ({"requests": []}, "invalid_value", ["requests is empty"]),
+        ({**ONE, "requests": None}, "invalid_value", ["requests is null"]),
         ({"requests": [ONE] * 4}, "job_too_long", ["4", "3"]),
         ({"requests": [ONE, {"user_id": 1}]}, "missing_field", ["requests[1]", "item_ids"]),
         ({"requests": [{**ONE, "item_ids": [1, 1]}]}, "duplicate_items", ["requests[0]"]),
@@ -145,7 +152,7 @@ def test_other_wrong_calls(jobs_client: AsgiClient) -> None:
 
 
 def test_without_a_model_jobs_wait(
-    make_app: Callable[..., FastAPI], deploy: Callable[..., None], clock: ManualClock
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], clock: ManualClock
 ) -> None:
     """Jobs are taken in before there is a model, wait without an attempt, and may be cancelled until they begin."""
     with AsgiClient(make_app(jobs=quick(), reload_seconds=0.01)) as client:
@@ -173,7 +180,7 @@ def test_a_job_that_nothing_will_help_fails_at_once(jobs_client: AsgiClient) -> 
 
 
 def test_a_job_that_may_be_helped_is_tried_again(
-    make_app: Callable[..., FastAPI], deploy: Callable[..., None], clock: ManualClock, home: Home
+    make_app: Callable[..., Starlette], deploy: Callable[..., None], clock: ManualClock, home: Home
 ) -> None:
     """A model that fails is asked again after growing pauses; the last attempt takes an answer of a lower level."""
     deploy("v1.0.0", fault="nan")
@@ -202,7 +209,7 @@ def _progress(client: AsgiClient, url: str) -> tuple[str, int]:
     return data["state"], data["attempts"]
 
 
-def test_a_full_queue_sheds(make_app: Callable[..., FastAPI]) -> None:
+def test_a_full_queue_sheds(make_app: Callable[..., Starlette]) -> None:
     """Past the bound a job is refused with 503 and a time to come again; a key that is known is answered."""
     with AsgiClient(make_app(jobs=quick(most_open=2, work=False))) as client:
         first = submitted(client, ONE, {"Idempotency-Key": "1"})
@@ -213,7 +220,7 @@ def test_a_full_queue_sheds(make_app: Callable[..., FastAPI]) -> None:
         assert submitted(client, ONE, {"Idempotency-Key": "1"})["job"] == first["job"]
 
 
-def test_a_queue_that_is_away_is_a_503(make_app: Callable[..., FastAPI], home: Home) -> None:
+def test_a_queue_that_is_away_is_a_503(make_app: Callable[..., Starlette], home: Home) -> None:
     """A file that cannot be used refuses jobs, without telling where it is; the server serves on."""
     home.jobs.parent.mkdir(parents=True)
     home.jobs.write_text("a file where the folder should be")
@@ -224,7 +231,7 @@ def test_a_queue_that_is_away_is_a_503(make_app: Callable[..., FastAPI], home: H
         assert client.get("/health/live").status == 200
 
 
-def test_jobs_may_be_off(make_app: Callable[..., FastAPI], home: Home) -> None:
+def test_jobs_may_be_off(make_app: Callable[..., Starlette], home: Home) -> None:
     """Without them there is no such path, and none in the document; nothing is written into the home."""
     with AsgiClient(make_app(jobs={"enabled": False})) as client:
         assert client.post(PREFIX, json=ONE).status == 404
@@ -232,7 +239,7 @@ def test_jobs_may_be_off(make_app: Callable[..., FastAPI], home: Home) -> None:
     assert not home.jobs.exists()
 
 
-def test_jobs_survive_the_server(make_app: Callable[..., FastAPI], deploy: Callable[..., None]) -> None:
+def test_jobs_survive_the_server(make_app: Callable[..., Starlette], deploy: Callable[..., None]) -> None:
     """What one server took in, the next one answers and tells."""
     with AsgiClient(make_app(jobs=quick(work=False))) as client:
         jobs = [submitted(client, ONE)["job"] for _ in range(3)]
@@ -254,3 +261,23 @@ def test_openapi_describes_jobs(jobs_client: AsgiClient) -> None:
     assert "callback_url" not in schemas["PredictRequest"]["properties"]
     assert {"202", "422", "503"} <= set(document["paths"][PREFIX]["post"]["responses"])
     assert set(document["paths"][f"{PREFIX}/{{job}}"]) == {"get", "delete"}
+
+
+def test_the_described_bounds_are_those_of_the_decoder() -> None:
+    """As many items and requests as the description allows are taken, one more is refused, and so is none."""
+    config = ServingConfig.model_validate({"max_items": 3, "jobs": {"max_requests": 2}})
+    schemas = describe_jobs(config)["components"]["schemas"]
+    requests = JobRequests(config.jobs, RequestDecoder(config), lambda _: None)
+
+    def taken(body: object) -> bool:
+        try:
+            requests.job(json.dumps(body).encode(), uuid7(), None)
+        except Refused:
+            return False
+        return True
+
+    items = schemas["JobOfOneRequest"]["properties"]["item_ids"]
+    several = schemas["JobOfRequests"]["properties"]["requests"]
+    assert (items["minItems"], items["maxItems"], several["minItems"], several["maxItems"]) == (1, 3, 1, 2)
+    assert [taken({"user_id": 1, "item_ids": list(range(count))}) for count in range(5)] == [False, *[True] * 3, False]
+    assert [taken({"requests": [ONE] * count}) for count in range(4)] == [False, True, True, False]

@@ -17,6 +17,7 @@ from orita.core.errors import Unavailable
 from orita.core.ids import uuid7
 from orita.serving.config import ServingConfig
 from orita.serving.jobs.config import JobsConfig
+from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.embedded import EmbeddedQueue
 from orita.serving.jobs.pace import Pace
 from orita.serving.jobs.queue import JobQueue, NewJob, QueueBounds
@@ -64,10 +65,21 @@ def taken_in(queue: EmbeddedQueue, count: int) -> str:
     return queue.submit(NewJob(uuid7(), requests, count, b"")).id
 
 
-def worker(queue: JobQueue, answers: Answers, clock: Any, ready: Callable[[], bool] = lambda: True) -> JobWorker:
+def worker(
+    queue: JobQueue,
+    answers: Answers,
+    clock: Any,
+    ready: Callable[[], bool] = lambda: True,
+    counts: JobCounts | None = None,
+) -> JobWorker:
     """Return a worker of the queue."""
-    decode = RequestDecoder(ServingConfig())
-    return JobWorker(queue, QueueThreads(), answers, decode, ready, lambda: None, CONFIG, clock)
+    decode, counts = RequestDecoder(ServingConfig()), counts or JobCounts(clock)
+    return JobWorker(queue, QueueThreads(), answers, decode, ready, lambda: None, CONFIG, clock, counts)
+
+
+def counted(counts: JobCounts) -> dict[tuple[str, ...], float]:
+    """Return the samples by name and the values of their labels."""
+    return {(s.name, *s.labels.values()): s.value for metric in counts.metrics() for s in metric.samples}
 
 
 def done(queue: JobQueue, working: JobWorker, *jobs: str) -> None:
@@ -109,15 +121,17 @@ def test_a_worker_whose_job_was_taken_over_writes_nothing(queue: EmbeddedQueue, 
             assert lease is not None
             assert queue.finish(lease, "succeeded", b'["the other"]')
 
-    answers = Answers(before)
+    answers, counts = Answers(before), JobCounts(clock)
     job = taken_in(queue, 10)
     with capture_logs() as logs:
-        done(queue, worker(queue, answers, clock), job, taken_in(queue, 1))
+        done(queue, worker(queue, answers, clock, counts=counts), job, taken_in(queue, 1))
     found = queue.find(job)
     assert found is not None
     assert (found.content, found.attempts) == (b'["the other"]', 2)
     assert answers.asked == 3, "the worker went on though its lease was another's"
     assert [entry["event"] for entry in logs] == ["job_taken_over"]
+    found_counts = counted(counts)
+    assert (found_counts["job_leases_lost_total",], found_counts["jobs_ended_total", "succeeded"]) == (1, 1)
 
 
 def test_a_worker_that_stops_gives_its_job_back(queue: EmbeddedQueue, clock: ManualClock) -> None:
@@ -235,9 +249,13 @@ def test_errors_end_a_job_at_once_or_after_all_attempts(
         clock.advance(timedelta(seconds=100))
         return True
 
+    counts = JobCounts(clock)
     with capture_logs():
-        done(queue, worker(queue, answers, clock, ready), job)
+        done(queue, worker(queue, answers, clock, ready, counts), job)
     found = queue.find(job)
+    told = counted(counts)
+    assert (told["jobs_ended_total", "failed"], told["jobs_put_off_total",]) == (1, attempts - 1)
+    assert told["job_latency_count",] == 1
     assert found is not None
     assert (found.state, found.attempts, answers.asked) == (state, attempts, attempts)
     assert code.encode() in found.content

@@ -97,7 +97,7 @@ def test_latency_and_hang_wait() -> None:
         ({"part": "store", "kind": "error", "share": 0.5, "every": 2}, "share and every"),
         ({"part": "store", "kind": "error", "from_seconds": 5, "until_seconds": 5}, "until_seconds is 5"),
         ({"part": "model", "kind": "drop"}, "allowed for the model"),
-        ({"part": "disk", "kind": "error"}, "'store', 'model', 'log' or 'broker'"),
+        ({"part": "disk", "kind": "error"}, "'store', 'model', 'log', 'broker' or 'jobs'"),
         ({"part": "store", "kind": "error", "share": 0}, "greater than 0"),
     ],
 )

@@ -276,7 +276,7 @@ def test_a_ping_ends_the_wait() -> None:
             raise OSError("still gone")
 
     async def wait() -> None:
-        async with probing(guarded, ping, seconds=0.005):
+        async with probing(lambda: guarded, ping, seconds=0.005):
             while state(guarded) is BreakerState.OPEN:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.03)

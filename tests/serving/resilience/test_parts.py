@@ -63,6 +63,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert [(state.name, state.state) for state in parts.states] == [
         ("store", BreakerState.CLOSED),
         ("broker", BreakerState.CLOSED),
+        ("jobs", BreakerState.CLOSED),
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,8 @@ class Counting:
 
 
 def _rates(items: list[int | str], chosen: list[float], shown: list[float]) -> ItemRates:
-    return ItemRates(items, np.array(chosen), np.array(shown))
+    ids_N: Any = np.array(items, np.int64 if isinstance(items[0], int) else np.object_)
+    return ItemRates(ids_N, np.array(chosen), np.array(shown))
 
 
 def test_what_is_counted_is_taken_over_and_outlives_the_store() -> None:
@@ -73,6 +76,27 @@ def test_it_looks_in_the_background() -> None:
     assert popularity.table is not None
     assert np.argsort(-popularity.table.scores(["b", "a", "c"])).tolist()[0] == 1
     assert source.looks == looks
+
+
+def test_what_the_feed_read_is_not_read_again() -> None:
+    """What is supplied is taken up, and as long as that is fresh nobody looks; when it is no more, somebody does."""
+    source = Counting(_rates([1, 2], [9, 1], [10, 10]))
+    popularity = Popularity(None, source, seconds=0.3)
+    popularity.supplied = True
+    begun = time.monotonic()
+    popularity.start()
+    popularity.supply(_rates([1, 2], [1, 9], [10, 10]))
+    assert popularity.table is not None and np.argsort(popularity.table.scores([1, 2])).tolist() == [0, 1]
+    popularity.supply(None)
+    assert source.looks == 0 or time.monotonic() - begun >= 0.3, "a busy machine may have come so late"
+    while np.argsort(popularity.table.scores([1, 2])).tolist() != [1, 0]:
+        time.sleep(0.01)
+    popularity.close()
+    assert source.looks >= 1
+    published = PopularityTable([1], np.array([0.5], np.float32), 0.1)
+    beside = Popularity(published, source)
+    beside.supply(_rates([1], [1], [1]))
+    assert beside.table is published
 
 
 @pytest.mark.parametrize("items", [[3, 1, 2], ["c", "a", "b"]])

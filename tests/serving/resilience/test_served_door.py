@@ -22,7 +22,7 @@ _SETTINGS = {
         "deadline": {"default_ms": 30000},
     },
 }
-_METRICS = b"GET /metrics HTTP/1.1\r\nHost: test\r\nAccept: text/plain\r\n\r\n"
+_METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def _talks(port: int, count: int) -> Iterator[list[Talk]]:
     talks = [Talk(port) for _ in range(count)]
     try:
         for talk in talks:
-            talk.send(b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n")
+            talk.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert talk.answer()[0] == 200
         yield talks
     finally:
@@ -104,7 +104,7 @@ def test_who_was_refused_may_ask_again_on_the_same_connection(port: int) -> None
         assert [headers["x-request-id"] for _, headers, _ in answers] == [f"burst-{n}" for n in range(36)]
         assert {status for status, _, _ in answers} == {200, 503}
         for talk in talks[:12]:
-            talk.send(b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n" + request())
+            talk.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n" + request())
             assert [talk.answer()[0] for _ in range(2)] == [200, 200]
 
 
@@ -137,7 +137,7 @@ def test_a_waiting_request_is_answered_in_its_order_and_before_a_stop(tmp_path: 
     """What came on one connection is answered in order, though it waited; so is what waits when the server stops."""
     with served(Home(tmp_path), **_SETTINGS) as (port, process), _talks(port, 2) as (one, other):
         asked = [request(BODY, f"X-Request-Id: r{n}") for n in range(4)]
-        health = b"GET /health HTTP/1.1\r\nHost: test\r\nX-Request-Id: h\r\n\r\n"
+        health = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: h\r\n\r\n"
         other.send(request())
         one.send(asked[0] + health + b"".join(asked[1:]))
         assert [one.answer()[1]["x-request-id"] for _ in range(5)] == ["r0", "h", "r1", "r2", "r3"]

@@ -48,7 +48,7 @@ def _until(talk: Talk, asked: Callable[[], bytes], wanted: Callable[[Any], bool]
 
 
 def _got(talk: Talk, path: str) -> Answer:
-    talk.send(f"GET {path} HTTP/1.1\r\nHost: test\r\nAccept: application/json\r\n\r\n".encode())
+    talk.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".encode())
     return talk.answer()
 
 
@@ -73,7 +73,7 @@ def test_every_level_answers_and_the_first_comes_back(home: Home, tmp_path: Path
         back = _until(talk, lambda: _asked(7, 1, 2, 3), lambda answer: answer["level"] == 1)
         assert back["predictions"] == model["predictions"]
         assert _got(talk, "/health")[2]["status"] == "ok"
-        talk.send(b"GET /metrics HTTP/1.1\r\nHost: test\r\nAccept: text/plain\r\n\r\n")
+        talk.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n")
         counted = talk.text()
         process.terminate()
         assert process.wait(30) == 0
@@ -84,3 +84,14 @@ def test_every_level_answers_and_the_first_comes_back(home: Home, tmp_path: Path
         assert f'answers_total{{level="{level}"}}' in counted
     assert 'degraded_answers_total{reason="failed"}' in counted
     assert 'breaker_state{dependency="store",state=' in counted
+
+
+def test_a_model_that_is_back_answers_long_before_its_breaker_would_try_it(home: Home) -> None:
+    """Its breaker opens for an hour, and the ping half-opens it."""
+    outages = ((4 * n + 3.0, 4 * n + 5.0) for n in range(30))
+    faults = [{"part": "model", "kind": "error", "from_seconds": begin, "until_seconds": end} for begin, end in outages]
+    resilience = {"model": {"failures": 2, "seconds": 3600}, "ping_seconds": 0.2}
+    with served(home, faults=faults, resilience=resilience) as (port, _), closing(Talk(port)) as talk:
+        _until(talk, lambda: _asked(7, 1, 2, 3), lambda answer: answer["level"] == 1)
+        _until(talk, lambda: _asked(7, 1, 2, 3), lambda answer: answer.get("reason") == "open")
+        _until(talk, lambda: _asked(7, 1, 2, 3), lambda answer: answer["level"] == 1)

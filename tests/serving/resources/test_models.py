@@ -144,6 +144,18 @@ def test_another_version_predicts(client: AsgiClient, home: Home) -> None:
     assert versions == ["v1.9.0"] * 3
 
 
+@pytest.mark.parametrize("version", ["v1.10.0", "v1.9.0"])
+def test_deadline_and_priority_of_a_prediction(client: AsgiClient, version: str) -> None:
+    """A prediction has its turn by the headers of its request: too late is 504, what is no time is refused by name."""
+    path = f"{PREFIX}/{model_id(version)}/predict"
+    late = client.post(path, json=REQUEST, headers={"grpc-timeout": "1n"})
+    refused(late, 504, "deadline_exceeded")
+    wrong = client.post(path, json=REQUEST, headers={"x-request-priority": "highest"})
+    refused(wrong, 422, "invalid_value", "X-Request-Priority")
+    answer = client.post(path, json=REQUEST, headers={"x-request-priority": "low"})
+    assert (answer.status, answer.json()["data"]["level"]) == (200, 1)
+
+
 def test_what_predict_refuses(client: AsgiClient) -> None:
     """What ``POST /predict`` refuses is refused here alike, and a model that is not there by its id."""
     path = f"{PREFIX}/{model_id('v1.10.0')}/predict"
@@ -258,10 +270,26 @@ def test_only_this_machine_changes_models(home: Home, clock: ManualClock, host: 
         refused(delete(client, "v1.0.0"), 403, "forbidden")
 
 
-@pytest.mark.parametrize("host", ["shop.example", "shop.example:8080", "", "10.0.0.7:8080", "[fe80::1]:80"])
-def test_a_name_that_was_made_to_point_here(client: AsgiClient, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("shop.example", "unknown_host"),
+        ("shop.example:8080", "unknown_host"),
+        ("10.0.0.7:8080", "unknown_host"),
+        ("", "forbidden"),
+        ("server-1:8080", "forbidden"),
+        ("[fe80::1]:80", "forbidden"),
+    ],
+)
+def test_a_name_that_was_made_to_point_here(client: AsgiClient, host: str, code: str) -> None:
     """A request whose Host is not this machine's own changes nothing: a web page may have sent it."""
-    refused(put(client, "v1.9.0", TOLD, {"host": host}), 403, "forbidden")
+    refused(put(client, "v1.9.0", TOLD, {"host": host}), 403, code)
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
+def test_what_was_passed_on_changes_nothing(client: AsgiClient, name: str) -> None:
+    """A request that somebody passed on may come from anywhere, whatever it says of that."""
+    refused(put(client, "v1.9.0", TOLD, HERE | {name: "127.0.0.1"}), 403, "forbidden", "proxy")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1", "[::1]:8080", "::1"])

@@ -28,6 +28,7 @@ def metrics(requests: dict[str, int], pending: float, uptime: float, buckets: tu
     gauges = [
         GaugeMetricFamily("log_pending_rows", "Rows.", value=pending),
         GaugeMetricFamily("uptime_seconds", "Seconds.", value=uptime),
+        GaugeMetricFamily("models_in_memory", "Models.", value=pending),
         GaugeMetricFamily("hit_rate", "Share.", value=pending / 100),
     ]
     return [counter, histogram, *gauges]
@@ -53,6 +54,7 @@ def test_counters_are_sums_and_gauges_are_not() -> None:
     assert found["latency_sum", ()] == 1.0
     assert found["log_pending_rows", ()] == 17
     assert found["uptime_seconds", ()] == 9
+    assert found["models_in_memory", ()] == 17
     assert found["hit_rate", ()] == 0.085
 
 

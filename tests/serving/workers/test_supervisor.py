@@ -57,6 +57,25 @@ def test_counts_outlive_their_workers(served: Served) -> None:
     assert float(told["workers"]) == 2
 
 
+def test_routes_and_jobs_of_all_workers_are_told(served: Served) -> None:
+    """Answers add up whichever worker gave them; the queue that they share is told once."""
+    served.until_answering(2)
+    route = 'api_latency_count{route="GET /api/v1/jobs/{job}",status="4xx"}'
+
+    def told() -> dict[str, float]:
+        text = served.ask("GET", "/metrics", Accept="text/plain")[1]
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+    before = told().get(route, 0)
+    assert {served.ask("GET", "/api/v1/jobs/nobody")[0] for _ in range(12)} == {404}
+    taken = served.ask("POST", "/api/v1/jobs", {"user_id": 1, "item_ids": [1, 2]})
+    assert taken[0] == 202
+    until(lambda: told().get(route) == before + 12)
+    until(lambda: told()["jobs_taken_total"] == told()['jobs_ended_total{outcome="succeeded"}'] == 1)
+    until(lambda: told().get('jobs_open{state="queued"}') == told()['jobs_open{state="running"}'] == 0)
+
+
 @pytest.mark.parametrize("how", [signal.SIGUSR1, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 def test_a_worker_that_hangs_is_replaced(served: Served, how: signal.Signals) -> None:
     """One whose event loop stands still, or that is frozen as a whole, is killed after a while and started again."""

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties
 
@@ -96,6 +95,8 @@ def _crowded(files: Iterable[tuple[str | None, int]]) -> list[str | None]:
 
 def _sum_of_rows(snapshot: Snapshot, files: list[str]) -> tuple[int, int]:
     """Return how many rows *files* hold, and the sum of their hashes."""
+    import duckdb
+
     part = Snapshot(snapshot.name, snapshot.version, tuple(files), 0, snapshot.schema)
     columns = ", ".join(quoted(name) for name in snapshot.schema.names)
     # A file that lacks a column has null there, as a rewritten one says outright.

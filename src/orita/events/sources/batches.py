@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
@@ -21,6 +21,9 @@ from orita.events.log.columns import united
 from orita.events.log.log import Batch
 from orita.events.schema import Column, TableSchema
 from orita.events.sources.opened import FAULT, NESTED, ROW, TEXT, Opened, with_natural_key
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["OFFSET", "PARTITION", "misplaced", "open_batches", "plain_value"]
 

@@ -24,6 +24,8 @@ __all__ = ["RequestAggregates"]
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 
+_SHAPES = 16  # of requests that are remembered
+
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
@@ -121,6 +123,10 @@ class RequestAggregates:
     Args:
         plan: the plan.
         aggregates: which; not those by attributes that have several values.
+
+    Attributes:
+        order: the row of each in what `values` returns.
+        rows: how many rows that has, beside those to spare.
     """
 
     def __init__(self, plan: Plan, aggregates: Iterable[Aggregate]) -> None:
@@ -131,28 +137,28 @@ class RequestAggregates:
         row = {(slot.aggregate, slot.number): at for at, slot in enumerate(self._slots)}
         self.order = {aggregate: row[aggregate, 0] for aggregate in held if is_first_slot(aggregate)}
         self._alike: list[_Alike] = []
-        self._height = len(row)
+        self.rows = len(row)
         means = [aggregate for aggregate in held if _is_mean(aggregate)]
-        self._means = _Quotients.of(means, row, slice(self._height, self._height + len(means))) if means else None
-        self.order |= {mean: self._height + at for at, mean in enumerate(means)}
-        self._height += len(means)
+        self._means = _Quotients.of(means, row, slice(self.rows, self.rows + len(means))) if means else None
+        self.order |= {mean: self.rows + at for at, mean in enumerate(means)}
+        self.rows += len(means)
         for rule, its in _by_rule(held).items():
             numbers = range(len(slots_of(rule)))
             from_SK = np.array([[row[aggregate, number] for aggregate in its] for number in numbers], np.intp)
-            self._alike.append(_Alike(rule, from_SK, slice(self._height, self._height + len(its))))
-            self.order |= {aggregate: self._height + at for at, aggregate in enumerate(its)}
-            self._height += len(its)
-        self._last: tuple[tuple[int, ...], Positions] = ((), np.zeros((0, 0), np.intp))
+            self._alike.append(_Alike(rule, from_SK, slice(self.rows, self.rows + len(its))))
+            self.order |= {aggregate: self.rows + at for at, aggregate in enumerate(its)}
+            self.rows += len(its)
+        self._known: dict[tuple[int, ...], Positions] = {}
 
-    def values(self, states: Sequence[Floats], items: int, at: int) -> Floats:
-        """Return ``value_CN``, in which `order` says where each aggregate stands.
+    def values(self, states: Sequence[Floats], items: int, at: int, spare: int = 0) -> Floats:
+        """Return ``value_CN``, in which `order` says where each aggregate stands, the last *spare* rows not filled.
 
         Args:
             states: for each read of the plan, its rows, [1, W] or [N, W].
             items: N.
             at: the time of the request, microseconds since the Unix epoch.
         """
-        value_CN = np.empty((self._height, items))
+        value_CN = np.empty((self.rows + spare, items))
         if not states:
             return value_CN
         place_TN = self._places(tuple(map(len, states)), items)
@@ -173,15 +179,17 @@ class RequestAggregates:
     def _places(self, sizes: tuple[int, ...], items: int) -> Positions:
         """Return where each slot of each item stands among the numbers of all rows, in the first group."""
         shape = (*sizes, items)
-        known, place_TN = self._last  # requests come with as many items as the one before
-        if known != shape:
+        place_TN = self._known.get(shape)  # most requests come with as many items as one before
+        if place_TN is None:
             begins = np.cumsum([0, *(size * width for size, width in zip(sizes, self._widths, strict=True))])
             place_TN = np.empty((len(self._slots), items), np.intp)
             for place_N, slot in zip(place_TN, self._slots, strict=True):
                 stride = self._widths[slot.read] if sizes[slot.read] > 1 else 0
                 place_N[:] = begins[slot.read] + slot.start + stride * np.arange(items)
-            self._last = shape, place_TN
-        return place_TN.copy()
+            if len(self._known) == _SHAPES:
+                self._known.clear()
+            self._known[shape] = place_TN
+        return place_TN.copy() if self._grouped else place_TN
 
 
 def _slots(plan: Plan, aggregates: Iterable[Aggregate]) -> list[_Slot]:

@@ -60,10 +60,11 @@ class OnlineReader:
         single = [a for a in plan.aggregates if a.attribute is None or not a.attribute.many]
         self._together = RequestAggregates(plan, single)
         columns = evaluators(plan.system, online_reads(plan, self._together))
-        plain = {f: self._together.order.get(plan.system.kept.get(name)) for f, name in enumerate(names)}  # type: ignore[arg-type]
-        self._copied = np.array([f for f, position in plain.items() if position is not None], np.intp)
-        self._from = np.array([position for position in plain.values() if position is not None], np.intp)
-        self._columns = [(f, columns[name]) for f, name in enumerate(names) if plain[f] is None]
+        held = [self._together.order.get(plan.system.kept.get(name)) for name in names]  # type: ignore[arg-type]
+        others = [f for f, row in enumerate(held) if row is None]
+        self._columns = [columns[names[f]] for f in others]
+        row_of = dict(zip(others, range(self._together.rows, self._together.rows + len(others)), strict=True))
+        self._row_F = np.array([row_of[f] if row is None else row for f, row in enumerate(held)], np.intp)
         self._kinds = [kind_of(plan, read.record) for read in plan.reads]
         self._ages = any(kind.expires for kind in self._kinds)
 
@@ -92,13 +93,11 @@ class OnlineReader:
         self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int, kind: np.dtype[Any]
     ) -> npt.NDArray[Any]:
         states = self._states(user_id, item_ids, context, at)
-        value_CN = self._together.values(states, len(item_ids), at)
-        x_FN = np.empty((len(self.schema), len(item_ids)))
-        x_FN[self._copied] = value_CN.take(self._from, axis=0)
+        value_CN = self._together.values(states, len(item_ids), at, spare=len(self._columns))
         request = Request(states, value_CN, context, at)
-        for position, column in self._columns:
-            x_FN[position] = column(request)
-        return np.ascontiguousarray(x_FN.T, kind)
+        for row, column in enumerate(self._columns, start=self._together.rows):
+            value_CN[row] = column(request)
+        return np.ascontiguousarray(value_CN.take(self._row_F, axis=0).T, kind)
 
     def _states(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int) -> list[Floats]:
         rows = self._features.current()

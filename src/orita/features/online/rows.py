@@ -82,7 +82,8 @@ class RequestRows:
     def read(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object]) -> tuple[Keys, list[Floats]]:
         """Return for each read of the plan its keys and its rows: N where items are part of the keys, otherwise one.
 
-        The keys of items alone are there only where their rows may change by time alone.
+        Of the user's pairs with the items there is one, empty, where the store has none of them. The keys of items
+        alone are there only where their rows may change by time alone.
 
         Raises:
             UserError: an id is none.
@@ -138,9 +139,13 @@ class RequestRows:
             return keys  # there are no others
         return [[its[m] for m in looked.missing_M] if at in self._of_items else its for at, its in enumerate(keys)]
 
-    def _blank(self, at: int, rows: int) -> Floats:
-        """Return so many rows of keys that are not known."""
-        return np.frombuffer(self._empty[at] * rows).reshape(rows, -1).copy()
+    def _of_pairs(self, at: int, items: int, records: Mapping[int, bytes | None]) -> Floats:
+        """Return a row an item, of *records* by its position; where there is none of any, one stands for all."""
+        if not records:
+            return rows_read(self._empty[at], [None])
+        state_NW = np.frombuffer(self._empty[at] * items).reshape(items, -1).copy()
+        state_NW[list(records)] = rows_read(self._empty[at], list(records.values()))
+        return state_NW
 
     def _remember(self, user_id: Id) -> None:
         """Remember that a user has too many pairs to read them all."""
@@ -171,10 +176,7 @@ class RequestRows:
         states, records, held = [], iter(read.records), iter(looked.states)
         for at, its in enumerate(keys):
             if at == read.under:
-                state_NW = self._blank(at, len(items.ids))
-                if read.pairs:
-                    state_NW[list(read.pairs)] = rows_read(self._empty[at], list(read.pairs.values()))
-                states.append(state_NW)
+                states.append(self._of_pairs(at, len(items.ids), read.pairs))
             elif at in self._of_items:
                 state_NW = next(held)
                 if looked.missing_M:

@@ -308,9 +308,7 @@ def _page(transaction: Any, prefix: bytes, after: bytes | None) -> list[tuple[by
             return []
         if cursor.key() == after and not cursor.next():
             return []
-        page = []
-        for key, record in islice(cursor, _PAGE):
-            if not key.startswith(prefix):
-                break
-            page.append((key, record))
+        page: list[tuple[bytes, bytes]] = list(islice(cursor, _PAGE))
+        if not page[-1][0].startswith(prefix):  # keys are in order, so that the last one speaks for all
+            page = [(key, record) for key, record in page if key.startswith(prefix)]
         return page

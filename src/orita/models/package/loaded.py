@@ -141,6 +141,34 @@ class Package:
             user_row = user_row.repeat(len(x_NF))
         return self.description.score(self._run(user_row, item_ids, x_NF, request=True), objective)
 
+    def score_requests(
+        self,
+        user_ids: Sequence[int | str],
+        lengths: Sequence[int],
+        item_ids: Sequence[int | str],
+        x_NF: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float32]:
+        """Return ``scores_N`` of several requests, one after the other, in one run: what `score_user` says of each.
+
+        It costs less where requests have few items. Equal within 1e-6: how a sum is made may depend on how many rows
+        there are.
+
+        Args:
+            user_ids: one for each request.
+            lengths: how many rows each has, at least 1.
+            item_ids, x_NF: the rows of all.
+
+        Raises:
+            UserError: as `score`, or the lengths disagree.
+        """
+        if not (len(user_ids) == len(lengths) and sum(lengths) == len(item_ids) == len(x_NF)):
+            raise UserError(
+                f"score_requests was given {len(user_ids)} users, {len(lengths)} lengths of {sum(lengths)} rows, "
+                f"{len(item_ids)} items and {len(x_NF)} rows; they must agree."
+            )
+        user_rows_N = None if self._users is None else self._users.rows(user_ids).repeat(lengths)
+        return self.description.score(self._run(user_rows_N, item_ids, x_NF, request=True))
+
     def run(self, graph: str, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs by name of one of the package's graphs, as it is: without the declared steps.
 

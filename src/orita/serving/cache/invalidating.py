@@ -13,11 +13,22 @@ from orita.serving.cache.keys import item_tag, user_tag
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.protocols import FeatureService
 
-__all__ = ["InvalidatingFeatureService"]
+__all__ = ["InvalidatingFeatureService", "LoopOfServer"]
 
 _PATIENT_SECONDS = 1.0
 
 Id = int | str
+
+
+class LoopOfServer:
+    """Knows the event loop of the server, as soon as it runs.
+
+    Attributes:
+        loop: it, None before.
+    """
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
 
 
 class InvalidatingFeatureService:
@@ -26,15 +37,21 @@ class InvalidatingFeatureService:
     Args:
         service: takes the events.
         cache: of the server that is pushed to; in Redis that of all replicas.
+        server: knows that loop.
         user, item: the columns of events that hold these ids.
     """
 
     def __init__(
-        self, service: FeatureService, cache: PredictionCache, *, user: str = "user_id", item: str = "item_id"
+        self,
+        service: FeatureService,
+        cache: PredictionCache,
+        server: LoopOfServer,
+        *,
+        user: str = "user_id",
+        item: str = "item_id",
     ) -> None:
-        self._service, self._cache = service, cache
+        self._service, self._cache, self._server = service, cache, server
         self._user, self._item = user, item
-        self.loop: asyncio.AbstractEventLoop | None = None
 
     def get_online_features(
         self,
@@ -65,8 +82,8 @@ class InvalidatingFeatureService:
         appended = self._service.push_features(events, source)
         tags = {user_tag(_id(event[self._user])) for event in events if self._user in event}
         tags |= {item_tag(_id(event[self._item])) for event in events if self._item in event}
-        if self.loop is not None and tags:
-            done = asyncio.run_coroutine_threadsafe(self._cache.invalidate(tags), self.loop)
+        if (loop := self._server.loop) is not None and tags:
+            done = asyncio.run_coroutine_threadsafe(self._cache.invalidate(tags), loop)
             done.result(timeout=_PATIENT_SECONDS + 1)
         return appended
 

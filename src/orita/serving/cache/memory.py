@@ -1,7 +1,8 @@
 """Records in this process, bounded by bytes; the one longest not used goes first.
 
 Invalidations are numbered, and the epoch of some tags is the latest number that one of them was invalidated with. So it
-grows with each invalidation that concerns them, and a tag that never was invalidated takes no memory.
+grows with each invalidation that concerns them, and a tag that never was invalidated takes no memory. Where a server is
+several processes, each asks the others what they invalidated before it gives a record.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from itertools import repeat
 
 from orita.core.clock import Clock
-from orita.serving.cache.store import Looked, StoreSize
+from orita.serving.cache.store import Looked, Others, StoreSize
 
 __all__ = ["MemoryStore"]
 
@@ -37,9 +38,11 @@ class MemoryStore:
         self._bytes = self._evictions = 0
         self._latest = self._floor = 0
         self._invalidated: dict[bytes, int] = {}
+        self._others: Others | None = None
 
     async def get(self, key: bytes, tags: Sequence[bytes], /) -> Looked:
         """Return the record of *key*; see the protocol."""
+        self._ask_others()
         epoch = self._epoch(tags)
         entry = self._entries.get(key)
         if entry is None:
@@ -66,14 +69,13 @@ class MemoryStore:
 
     async def invalidate(self, tags: Sequence[bytes], /) -> None:
         """Let no record of *tags* be seen any more; see the protocol."""
-        self._latest += 1
-        if len(self._invalidated) + len(tags) > self._most_tags:
-            self._floor = self._latest
-            self._invalidated.clear()
-            self._entries.clear()
-            self._bytes = 0
-            return
-        self._invalidated.update(zip(tags, repeat(self._latest)))
+        self._invalidate(tags)
+        if self._others is not None:
+            self._others.tell(tags)
+
+    def share(self, others: Others, /) -> None:
+        """Invalidate for *others* too, and what they do; see the protocol."""
+        self._others = others
 
     def size(self) -> StoreSize:
         """Return what is kept."""
@@ -81,6 +83,30 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Forget everything."""
+        self._entries.clear()
+        self._bytes = 0
+
+    def _ask_others(self) -> None:
+        if self._others is None:
+            return
+        tags = self._others.told()
+        if tags is None:
+            self._forget()
+        elif tags:
+            self._invalidate(tags)
+
+    def _invalidate(self, tags: Sequence[bytes]) -> None:
+        if len(self._invalidated) + len(tags) > self._most_tags:
+            self._forget()
+            return
+        self._latest += 1
+        self._invalidated.update(zip(tags, repeat(self._latest)))
+
+    def _forget(self) -> None:
+        """Let no record be seen any more."""
+        self._latest += 1
+        self._floor = self._latest
+        self._invalidated.clear()
         self._entries.clear()
         self._bytes = 0
 

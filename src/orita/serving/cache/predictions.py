@@ -28,7 +28,7 @@ import msgspec
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.serving.cache.keys import EVERYTHING
-from orita.serving.cache.store import CacheStore, StoreSize
+from orita.serving.cache.store import CacheStore, Others, StoreSize
 
 __all__ = ["CacheCounts", "CachedScores", "Kept", "PredictionCache"]
 
@@ -142,6 +142,10 @@ class PredictionCache:
         named = list(tags)
         self.counts.invalidations += len(named)
         return await self._invalidated(named)
+
+    def share(self, others: Others) -> None:
+        """Invalidate for the *others* of a server that is several processes, and what they invalidate."""
+        self._store.share(others)
 
     async def close(self) -> None:
         """Let the store go."""

@@ -16,7 +16,7 @@ from orita.core.clock import Clock
 from orita.core.errors import Unavailable, UserError
 from orita.core.extras import require
 from orita.features.stores.redis_server import RedisConfig, key_of
-from orita.serving.cache.store import Looked, StoreSize
+from orita.serving.cache.store import Looked, Others, StoreSize
 from orita.serving.resilience.guard import Guard, GuardConfig
 
 __all__ = ["RedisCacheStore"]
@@ -86,6 +86,9 @@ class RedisCacheStore:
         """Let no record of *tags* be seen any more; see the protocol."""
         keys = [self._base + b":number", *map(self._tag_key, tags)]
         await self._asked(_PATIENT_SECONDS, "EVAL", _INVALIDATE, len(keys), *keys, self._tag_millis)
+
+    def share(self, others: Others, /) -> None:
+        """Do nothing: it is one store for all; see the protocol."""
 
     def size(self) -> StoreSize:
         """Return that the server knows."""

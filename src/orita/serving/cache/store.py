@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["CacheStore", "Looked", "StoreSize"]
+__all__ = ["CacheStore", "Looked", "Others", "StoreSize"]
 
 
 class Looked(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +37,18 @@ class StoreSize:
     evictions: int | None
 
 
+class Others(Protocol):
+    """Other processes of the same server, each with a cache of its own."""
+
+    def tell(self, tags: Sequence[bytes], /) -> None:
+        """Let them know that *tags* are invalidated."""
+        ...
+
+    def told(self) -> Sequence[bytes] | None:
+        """Return the tags that they told of since the last call; None: they told of more than could be kept."""
+        ...
+
+
 class CacheStore(Protocol):
     """Keeps records; `orita.testing.check_cache_store` checks one. Called by one event loop."""
 
@@ -54,6 +66,10 @@ class CacheStore(Protocol):
         Raises:
             Unavailable: the store is away; nothing was invalidated for certain.
         """
+        ...
+
+    def share(self, others: Others, /) -> None:
+        """Invalidate for *others* too, and what they do; nothing is to be done by a store that they all use."""
         ...
 
     def size(self) -> StoreSize:

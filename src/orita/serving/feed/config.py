@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from orita.core.config import Section
 from orita.serving.feed.rules import MOST_POSITIONS, PinRule, Rule
@@ -23,6 +23,10 @@ __all__ = [
 MOST_CANDIDATES = 1000
 
 Share = Annotated[int, Field(ge=0, le=MOST_CANDIDATES)]
+
+
+def _off(given: object) -> object:
+    return "off" if given is False else given  # YAML reads the word as false
 
 
 class SourcesConfig(Section):
@@ -73,7 +77,7 @@ class DiversityConfig(Section):
         window: how many items before it an item is compared with.
     """
 
-    method: Literal["mmr", "dpp", "off"] = "mmr"
+    method: Annotated[Literal["mmr", "dpp", "off"], BeforeValidator(_off)] = "mmr"
     attributes: tuple[str, ...] = ()
     strength: Annotated[float, Field(ge=0, le=1)] = 0.1
     window: Annotated[int, Field(ge=1, le=50)] = 8
@@ -111,6 +115,8 @@ class FeedConfig(Section):
         candidates: most items that are scored for a feed.
         session_items: most items of a feed, all its pages together.
         refresh_seconds: between two looks at the items and at the deployed retriever.
+        await_seconds: how long a server that starts is not ready, and leaves callers to its other workers, while it
+            reads the items; then it answers feeds with 503 until it knows them.
         sources: where candidates come from.
         signals: which features tell what.
         seen: items that the user has seen come ``last``, are left out (``remove``), or are as others (``keep``).
@@ -126,6 +132,7 @@ class FeedConfig(Section):
     candidates: Annotated[int, Field(ge=1, le=MOST_CANDIDATES)] = 400
     session_items: Annotated[int, Field(ge=1, le=MOST_POSITIONS)] = 200
     refresh_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30
+    await_seconds: Annotated[float, Field(ge=0, le=600)] = 10
     sources: SourcesConfig = SourcesConfig()
     signals: SignalsConfig = SignalsConfig()
     seen: Literal["last", "remove", "keep"] = "last"

@@ -1,15 +1,14 @@
 """How a feed is answered: candidates, scores, order, a page of it, log; later pages go on where the one before ended.
 
-The event loop is never held up for long: candidates and scores take a turn each, the order is made in a thread.
+The event loop is never held up for long: candidates and scores take a turn at the door each, the order is made in a
+thread.
 
 Legend: C candidates, K of them on the page, in the order shown.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -18,20 +17,23 @@ import numpy.typing as npt
 
 from orita.core.clock import Clock, to_micros
 from orita.serving.feature_jobs import BoundedWork
-from orita.serving.feed.cursor import Cursors
+from orita.serving.feed.cursor import Cursors, Remaining
 from orita.serving.feed.items import Items
 from orita.serving.feed.reads import Asker
 from orita.serving.feed.requests import FeedAsked
 from orita.serving.feed.reranking import Reranking
 from orita.serving.feed.retrieval import Retrieval
+from orita.serving.outliers import Outliers
 from orita.serving.predict_answer import RankedItem
 from orita.serving.protocols import PredictionSink
 from orita.serving.question import Question
 from orita.serving.refusal import Refused
 from orita.serving.requests import Asked
-from orita.serving.resilience.deadline import check_deadline
+from orita.serving.resilience.contracts import Priority
+from orita.serving.resilience.deadline import check_deadline, current_deadline
 from orita.serving.resilience.ladder import Labelled, Level
 from orita.serving.resilience.parts import Scored
+from orita.serving.resilience.turns import Turns
 
 __all__ = ["Feed", "FeedAnswer", "Scoring"]
 
@@ -41,7 +43,7 @@ Places = npt.NDArray[np.intp]
 _AT_ONCE, _WAITING = 2, 64  # orders that are made at the same time, and that wait for it
 
 
-class FeedAnswer(msgspec.Struct, frozen=True):
+class FeedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A page of a feed.
 
     Attributes:
@@ -52,6 +54,8 @@ class FeedAnswer(msgspec.Struct, frozen=True):
         latency_ms: from the whole request in hand to the answer, in milliseconds.
         level: how good the scores are: 1 by the model, on features of now, as of ``POST /predict``.
         cursor: asks for the next page; null: this was the last.
+        reason: why it is not of level 1, in a word; left out where it is.
+        outliers: what on the page is unlike the rows that the model was trained on; left out where nothing is.
     """
 
     user_id: int | str
@@ -60,6 +64,8 @@ class FeedAnswer(msgspec.Struct, frozen=True):
     latency_ms: float
     level: int
     cursor: str | None
+    reason: str | None = None
+    outliers: Outliers | None = None
 
 
 class Scoring(Protocol):
@@ -85,6 +91,7 @@ class Feed:
         scoring: scores candidates.
         remember: takes what a user's items scored, for when no model can be asked.
         log: where pages are logged.
+        turns: order what is done on the event loop.
         clock: the time.
     """
 
@@ -97,56 +104,71 @@ class Feed:
         scoring: Scoring,
         remember: Callable[[int | str, Sequence[int | str], Floats], None],
         log: PredictionSink,
+        turns: Turns,
         clock: Clock,
     ) -> None:
         self._items, self._retrieval, self._reranking = items, retrieval, reranking
         self._cursors, self._scoring, self._remember = cursors, scoring, remember
-        self._log, self._clock = log, clock
+        self._log, self._turns, self._clock = log, turns, clock
         self._work = BoundedWork(_AT_ONCE, _WAITING, "feed_busy")
 
-    async def answer(self, asked: FeedAsked, request_id: str, started: float) -> FeedAnswer:
+    async def answer(
+        self, asked: FeedAsked, request_id: str, started: float, priority: Priority = Priority.NORMAL
+    ) -> FeedAnswer:
         """Return the page that was *asked* for.
 
         Args:
             asked: the checked request.
             request_id: joins feedback to the page.
             started: `Clock.monotonic` when the whole request was in hand.
+            priority: at the door.
 
         Raises:
             Refused: 503 without a model or items, when the log is full, or where too much is under way; 422 for what is
-                no cursor, or a time that the features refuse; 410 for a cursor that is over; 504 when the deadline
-                passed meanwhile.
+                no cursor, a time that the features refuse, or an objective that is not allowed; 410 for a cursor that
+                is over; 504 when the deadline passed meanwhile.
         """
-        if asked.cursor is not None:
-            return self._later(asked, asked.cursor, request_id, started)
-        return await self._first(asked, request_id, started)
+        deadline = current_deadline()
+        if asked.cursor is None:
+            return await self._first(asked, request_id, started, priority, deadline)
+        remaining = self._cursors.open(asked.user_id, asked.cursor)
+        async with self._turns.first(priority, deadline, started):
+            return self._later(asked, remaining, request_id, started)
 
-    async def _first(self, asked: FeedAsked, request_id: str, started: float) -> FeedAnswer:
+    async def _first(
+        self, asked: FeedAsked, request_id: str, started: float, priority: Priority, deadline: float
+    ) -> FeedAnswer:
         items = self._items()
         if items is None or not len(items):
             message = "the feed knows no items: publish online features, or wait until they are read."
             raise Refused(503, "no_items", message, retry_after=1)
         self._work.check_room()
         at = to_micros(self._clock.now()) if asked.at_micros is None else asked.at_micros
-        row_C, seen_C = self._retrieval.candidates(items, Asker(asked.user_id, asked.context, at))
-        await asyncio.sleep(0)  # others have their turn
-        question, labelled = self._scored(asked, items.ids(row_C))
+        async with self._turns.first(priority, deadline, started):
+            row_C, seen_C = self._retrieval.candidates(items, Asker(asked.user_id, asked.context, at))
+        async with self._turns.next(deadline):
+            question, labelled = self._scored(asked, items.ids(row_C))
         scores_C = labelled.value.scores_N
-        if labelled.value.x_NF is not None:
+        if labelled.value.x_NF is not None and question.objective is None:
             self._remember(question.user_id, question.item_ids, scores_C)
-        place_K = await self._work.run(partial(self._reranking.order, items, row_C, seen_C, scores_C, at))
+
+        def ordered() -> Places:
+            check_deadline(deadline, self._clock.monotonic())  # it may have waited in line
+            return self._reranking.order(items, row_C, seen_C, scores_C, at)
+
+        place_K = await self._work.run(ordered)
         shown, rest = place_K[: asked.limit], place_K[asked.limit :]
         left = items.ids(row_C[rest])
         return self._page(question, labelled, shown, left, 1, request_id, started)
 
-    def _later(self, asked: FeedAsked, cursor: str, request_id: str, started: float) -> FeedAnswer:
-        remaining = self._cursors.open(asked.user_id, cursor)
+    def _later(self, asked: FeedAsked, remaining: Remaining, request_id: str, started: float) -> FeedAnswer:
         item_ids, left = remaining.item_ids[: asked.limit], remaining.item_ids[asked.limit :]
         question, labelled = self._scored(asked, item_ids)
         return self._page(question, labelled, np.arange(len(item_ids)), left, remaining.rank, request_id, started)
 
     def _scored(self, asked: FeedAsked, item_ids: list[int | str]) -> tuple[Question, Labelled[Scored]]:
-        question = self._scoring.question(Asked(asked.user_id, item_ids, asked.context, asked.at_micros))
+        wanted = Asked(asked.user_id, item_ids, asked.context, asked.at_micros, asked.objective)
+        question = self._scoring.question(wanted)
         if not item_ids:
             return question, Labelled(Scored(np.zeros(0, np.float32)), Level.FULL, "model", None)
         return question, self._scoring.labelled(question)
@@ -169,12 +191,14 @@ class Feed:
         now = self._clock.monotonic()
         check_deadline(question.deadline, now)
         latency_ms = round((now - started) * 1000, 3)
-        x_CF = labelled.value.x_NF
-        level = labelled.level.value
+        x_CF, check = labelled.value.x_NF, question.champion.outliers
+        level, outliers = labelled.level.value, None
         if item_ids:
             x_KF = None if x_CF is None else x_CF[shown_K]
             logged = question.logged(request_id, item_ids, scores_K, rank_K, x_KF, latency_ms=latency_ms, level=level)
             self._log.append(question.champion.stream, logged)
+            if check is not None and x_KF is not None:
+                outliers = check(x_KF, float(scores_K.max()), float(scores_K.min()))
         ranked = list(map(RankedItem, item_ids, scores_K.tolist(), rank_K.tolist()))
         version = question.champion.package.version
-        return FeedAnswer(user_id, ranked, version, latency_ms, level, cursor)
+        return FeedAnswer(user_id, ranked, version, latency_ms, level, cursor, labelled.reason, outliers)

@@ -2,24 +2,27 @@
 
 A retriever is deployed as a ranker is, under the name of the system with ``-retriever`` behind it: its package lies in
 the package store, a deployment in control state names its version.
+
+Until the items are there a feed cannot be answered. So a server that starts waits for them, for a while, before it says
+that it is ready: see `FeedFollower.awaited`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock, to_micros
-from orita.core.errors import OritaError, UserError
+from orita.core.errors import UserError
+from orita.serving.background import Background
 from orita.serving.feed.item_reading import ItemReading
 from orita.serving.feed.items import Items
 from orita.serving.feed.sources import Finder
 from orita.serving.leisure import Leisure
+from orita.serving.told_once import ToldOnce
 
 __all__ = ["FeedFollower", "RetrieverLoader", "retriever_name"]
 
@@ -47,13 +50,14 @@ class FeedFollower:
         load: opens a retriever; None: none is looked for.
         clock: the time.
         seconds: between two looks.
+        await_seconds: how long the first items are awaited.
+        undisturbed: whether no request comes here yet, so that nothing need rest.
 
     Attributes:
+        background: its thread.
         items: what requests choose from; None before they were read.
         retriever: what is deployed, as far as it could be loaded; None without one.
     """
-
-    name = "what knows the items of the feed"
 
     def __init__(
         self,
@@ -65,53 +69,64 @@ class FeedFollower:
         load: RetrieverLoader | None,
         clock: Clock,
         seconds: float,
+        await_seconds: float = 0.0,
+        undisturbed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._name = retriever_name(system)
         self._reading, self._deployments, self._packages = reading, deployments, packages
         self._load, self._clock, self._seconds = load, clock, seconds
         self._taken = 0
-        self._told: set[str] = set()
-        self._stopping = threading.Event()
-        self._leisure = Leisure(self._stopping)
-        self._thread = threading.Thread(target=self._run, name="orita-feed", daemon=True)
+        self._await_seconds, self._began = await_seconds, 0.0
+        self._looked = False
+        self._told = ToldOnce()
+        self.background = Background("what knows the items of the feed", "orita-feed", self._turn)
+        self._leisure = Leisure(self.background.stopping, undisturbed)
         self.items: Items | None = None
         self.retriever: Finder | None = None
 
     @property
-    def alive(self) -> bool:
-        """Whether it goes on looking."""
-        return self._thread.is_alive()
+    def awaited(self) -> str | None:
+        """A sentence while the first items are being read, and not for long yet; None: there is nothing to await."""
+        late = self._clock.monotonic() - self._began >= self._await_seconds
+        return None if self._looked or late else "the items of the feed are being read."
+
+    @property
+    def lacking(self) -> str | None:
+        """A sentence where there are no items, and that is not about to change; None: there are."""
+        if self.items is not None or self.awaited is not None:
+            return None
+        return "the feed knows no items yet: the server's log says why, or they are still being read."
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self._began = self._clock.monotonic()
+        self.background.start()
 
     def close(self) -> None:
         """Stop looking."""
-        self._stopping.set()
-        self._thread.join()
+        self.background.close()
 
     def look(self) -> None:
         """Look at items and retriever once."""
         self._take_items()
+        self._looked = True
         if self._load is not None:
             self._take_retriever(self._load)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self.look()
-            self._stopping.wait(self._seconds if self.items is not None else min(self._seconds, _NOTHING_YET_SECONDS))
+    def _turn(self) -> float:
+        self.look()
+        return self._seconds if self.items is not None else min(self._seconds, _NOTHING_YET_SECONDS)
 
     def _take_items(self) -> None:
         self._leisure.begin(waited_for=self.items is None)
         try:
             items = self._reading.items(to_micros(self._clock.now()), self._leisure.goes_on)
         except Exception as error:  # what is published may be broken in any way; what is known goes on
-            self._tell_once("feed_items_not_read", error)
+            self._told.tell("feed_items_not_read", error)
             return
         if items is not None:
             self.items = items
-            self._forget("feed_items_not_read")
+            self._told.over("feed_items_not_read")
 
     def _take_retriever(self, load: RetrieverLoader) -> None:
         try:
@@ -123,18 +138,9 @@ class FeedFollower:
                 raise UserError(
                     f"the package at {deployed.version!r} says it is {package.version!r}: publish it again."
                 )
-        except (SQLAlchemyError, OSError, OritaError) as error:
-            self._tell_once("feed_retriever_not_loaded", error)
+        except Exception as error:  # so may a retriever; the one before goes on
+            self._told.tell("feed_retriever_not_loaded", error)
             return
         self.retriever, self._taken = package, deployed.sequence
-        self._forget("feed_retriever_not_loaded")
+        self._told.over("feed_retriever_not_loaded")
         _log.info("feed_retriever_loaded", version=package.version, type=package.type)
-
-    def _tell_once(self, event: str, error: Exception) -> None:
-        told = f"{event} {error}"
-        if told not in self._told:
-            self._told.add(told)
-            _log.error(event, alert=True, error=str(error))
-
-    def _forget(self, event: str) -> None:
-        self._told = {told for told in self._told if not told.startswith(event)}

@@ -1,25 +1,32 @@
-"""All items out of the online store, piece by piece, in a thread of the background.
+"""All items out of the online store, piece by piece, in a thread of the background: one scan for the feed, and for
+whoever else wants to know how often each item was shown and chosen.
+
+Where nothing was written since the last one there is no scan: the state's turn says so.
 
 Legend: I items of a piece, W numbers of a row, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from orita.core.errors import NotFound, UserError, closest
-from orita.features.online.item_pieces import item_pieces
+from orita.features.online.item_pieces import Ids, ItemPiece, distinct_ids, item_pieces, joined_ids
+from orita.features.online.item_rates import ItemRates, rate_slots
 from orita.features.online.rows import RequestRows
-from orita.features.plan import AttributeSlots, Plan, Read
+from orita.features.plan import Plan, Read
 from orita.features.schema import FeatureSchema
-from orita.features.state.layout import WATERMARK
+from orita.features.state.journal import TURN, turn_of
+from orita.features.state.layout import VALID_UNTIL, WATERMARK
+from orita.features.stores.store import OnlineStore
 from orita.serving.feed.config import FeedConfig
 from orita.serving.feed.items import AttributeValues, Items, ItemsRead
+from orita.serving.feed.kept_attributes import attributes_gone_by
 from orita.serving.feed.rules import ExcludeRule, RequireRule
 from orita.serving.feed.signals import Signals
 from orita.serving.protocols import FeatureReader
@@ -30,6 +37,9 @@ _NOBODY = ""
 """A user without events; no caller can name it, as ids have a character at least."""
 
 _MICROS_PER_DAY = 86_400e6
+
+_LONGEST_SECONDS = 600.0
+"""So long nothing is read where nothing was written: features may fade by time alone."""
 
 
 @runtime_checkable
@@ -52,12 +62,31 @@ class OnlineItems(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Some items as they were read: ids, what features say, and their attributes by name."""
+    """Some items as they were read: ids, what features say, their attributes by name, and how often they were chosen
+    and shown, [I, 2]; and until when (microseconds) their rows hold without an event."""
 
-    ids: list[int | str]
+    ids_I: Ids
     popularity_I: npt.NDArray[np.float32]
     created_I: npt.NDArray[np.float64]
     attributes: dict[str, npt.NDArray[np.float64]]
+    counts_I2: npt.NDArray[np.float64]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What was read last, and of which state: its store, its turn, until when it holds, and when that was."""
+
+    items: Items
+    store: OnlineStore
+    turn: int
+    until: float
+    read_at: float
+
+    def holds(self, store: OnlineStore, turn: int, at: int) -> bool:
+        """Return whether to read it again would give the same."""
+        recent = time.monotonic() - self.read_at < _LONGEST_SECONDS
+        return self.store is store and self.turn == turn and at < self.until and recent
 
 
 class ItemReading:
@@ -67,23 +96,42 @@ class ItemReading:
         features: where they are.
         config: which attributes the feed goes by, and which items it may show.
         signals: which features say how popular and how old an item is.
+        supply: told how often items were shown and chosen after each look, None where that is as before; only where
+            the system declares it.
 
     Raises:
         NotFound: an attribute that the configuration names is not kept, or has no such value.
     """
 
-    def __init__(self, features: OnlineItems, config: FeedConfig, signals: Signals) -> None:
+    def __init__(
+        self,
+        features: OnlineItems,
+        config: FeedConfig,
+        signals: Signals,
+        supply: Callable[[ItemRates | None], None] = lambda rates: None,
+    ) -> None:
         self._features, self._signals = features, signals
         self._config = config
         plan, system = features.plan, features.plan.system
         self._read = next((r for r in plan.reads if _holds_items(r, plan)), None)
-        self._attributes = _attributes(self._read, config, signals)
+        self._attributes = attributes_gone_by(self._read, config, signals)
         names = [*signals.popularity, *([signals.age] if signals.age else [])]
         self._reader = features.reader(system.schema(names)) if names else None
         self._popularity = len(signals.popularity)
+        rates = rate_slots(plan)
+        self._rates = rates if rates is not None and rates.read == self._read else None
+        self._supply = supply
+        self._held: _Held | None = None
+
+    @property
+    def supplies(self) -> bool:
+        """Whether it tells how often items were shown and chosen."""
+        return self._rates is not None
 
     def items(self, at: int, goes_on: Callable[[], bool]) -> Items | None:
         """Return all items as of *at* (microseconds since the Unix epoch); None where *goes_on* said no.
+
+        They are those of the last time where nothing was written since.
 
         Args:
             at: the present.
@@ -92,22 +140,42 @@ class ItemReading:
         Raises:
             OritaError: nothing is published, or the store cannot be read.
         """
-        rows = self._features.current()
+        store = self._features.current().store
+        turn = turn_of(store.get_many([TURN])[0])
+        if self._held is not None and self._held.holds(store, turn, at):
+            self._tell(None)
+            return self._held.items
         pieces = []
-        for piece in self._pieces(rows, at):
+        for piece in self._pieces(store, at):
             pieces.append(piece)
             if not goes_on():
                 return None
         read = self._joined(pieces)
-        return Items(read, self._allowed(read), self._signals.topic).prepare()
+        self._tell(pieces)
+        if not goes_on():
+            return None
+        items = Items(read, self._allowed(read), self._signals.topic).prepare()
+        until = min((piece.until for piece in pieces), default=np.inf)
+        self._held = _Held(items, store, turn, until, time.monotonic())
+        return items
 
-    def _pieces(self, rows: RequestRows, at: int) -> Iterator[_Piece]:
+    def _tell(self, pieces: Sequence[_Piece] | None) -> None:
+        if self._rates is None:
+            return
+        if pieces is None:
+            self._supply(None)
+        elif pieces:
+            count_I2 = np.concatenate([piece.counts_I2 for piece in pieces])
+            self._supply(ItemRates(joined_ids([piece.ids_I for piece in pieces]), count_I2[:, 0], count_I2[:, 1]))
+
+    def _pieces(self, store: OnlineStore, at: int) -> Iterator[_Piece]:
         if self._read is None:
             return
-        for ids, state_IW in item_pieces(self._features.plan, self._read, rows.store):
-            yield self._piece(ids, state_IW, at)
+        for piece in item_pieces(self._features.plan, self._read, store):
+            yield self._piece(piece, at)
 
-    def _piece(self, ids: list[int | str], state_IW: npt.NDArray[np.float64], at: int) -> _Piece:
+    def _piece(self, piece: ItemPiece, at: int) -> _Piece:
+        ids, state_IW = piece.ids_N.tolist(), piece.state_NW
         latest = state_IW[:, WATERMARK]
         if not np.isnan(latest).all():
             at = max(at, int(np.nanmax(latest)) + 1)  # a clock of another machine may be ahead
@@ -120,14 +188,13 @@ class ItemReading:
                 created_I = at - x_IF[:, -1].astype(np.float64) * _MICROS_PER_DAY
         held = self._attributes
         attributes = {name: state_IW[:, s.start : s.start + s.width].copy() for name, s in held.items()}
-        return _Piece(ids, popularity_I, created_I, attributes)
+        count_I2 = np.zeros((0, 2)) if self._rates is None else self._rates.of(state_IW)
+        until = float(state_IW[:, VALID_UNTIL].min())
+        return _Piece(piece.ids_N, popularity_I, created_I, attributes, count_I2, until)
 
     def _joined(self, pieces: Sequence[_Piece]) -> ItemsRead:
         """Return all pieces as one, in the order of ids, each id once."""
-        ids = [item for piece in pieces for item in piece.ids]
-        numbers = all(isinstance(item, int) for item in ids)
-        given: Any = np.array(ids, np.int64) if numbers else np.array([str(item) for item in ids], np.object_)
-        ids_I, first = np.unique(given, return_index=True)
+        ids_I, first = distinct_ids([piece.ids_I for piece in pieces])
 
         def joined(parts: list[npt.NDArray[Any]], empty: tuple[int, ...] = (0,)) -> npt.NDArray[Any]:
             return np.concatenate([np.zeros(empty), *parts])[first]
@@ -154,32 +221,3 @@ class ItemReading:
 
 def _holds_items(read: Read, plan: Plan) -> bool:
     return read.entities == (plan.system.item,) and read.record.source == plan.system.source
-
-
-def _attributes(read: Read | None, config: FeedConfig, signals: Signals) -> Mapping[str, AttributeSlots]:
-    """Return where each attribute stands that the feed goes by."""
-    held = {slots.attribute.column.name: slots for slots in (read.record.attributes if read else ())}
-    known = {name: slots for name, slots in held.items() if slots.attribute.values}
-    wanted = {}
-    for rule in config.rules:
-        place = f"serving.feed.rules ({rule.kind})"
-        wanted[rule.attribute] = _slots(known, rule.attribute, place)
-        for value in () if rule.kind == "cap" else rule.values:
-            _check_value(wanted[rule.attribute].attribute.values, value, f"{place} of {rule.attribute!r}")
-    for name in config.diversity.attributes:
-        wanted[name] = _slots(known, name, "serving.feed.diversity.attributes")
-    if signals.topic is not None and signals.topic in known:
-        wanted[signals.topic] = known[signals.topic]
-    return wanted
-
-
-def _slots(known: Mapping[str, AttributeSlots], name: str, place: str) -> AttributeSlots:
-    if name not in known:
-        hint = closest(name, known) if known else "No feature reads any."
-        raise NotFound(f"{place} names the attribute {name!r}: no category of the item that a feature reads. {hint}")
-    return known[name]
-
-
-def _check_value(values: Sequence[str], value: str, place: str) -> None:
-    if value not in values:
-        raise UserError(f"{place} names the value {value!r}, which is not declared. {closest(value, values)}")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import anyio.to_thread
 from starlette.routing import Route
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
+from orita.serving.face import Face
 from orita.serving.feed.cursor import Cursors
 from orita.serving.feed.cursor_key import read_key
 from orita.serving.feed.feed import Feed
@@ -29,41 +29,15 @@ from orita.serving.protocols import FeatureSource
 from orita.serving.resilience.faulty import FaultyFeatures
 from orita.serving.resilience.guard import Guard, GuardConfig
 from orita.serving.resilience.guarded import GuardedFeatures
+from orita.serving.resilience.turns import Turns
 from orita.serving.service import Service
 
-__all__ = ["MountedFeed", "mounted_feed"]
-
-
-@dataclass(frozen=True, slots=True)
-class MountedFeed:
-    """What a server has of a feed; of one that is off, nothing.
-
-    Attributes:
-        routes: for a Starlette router.
-        described: ``paths`` and ``components`` of the OpenAPI document, likewise.
-        follower: keeps items and retriever ready.
-    """
-
-    routes: Sequence[Route] = ()
-    described: Sequence[dict[str, Any]] = ()
-    follower: FeedFollower | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Keep items and retriever up to date until the block ends."""
-        if self.follower is None:
-            yield
-            return
-        self.follower.start()
-        try:
-            yield
-        finally:
-            await anyio.to_thread.run_sync(self.follower.close)
+__all__ = ["mounted_feed"]
 
 
 def mounted_feed(
     home: Home, system: str, service: Service, features: FeatureSource, load: RetrieverLoader | None
-) -> MountedFeed:
+) -> Face:
     """Return the feed of *system*, not started yet; an empty one where it is off, or *features* know no items.
 
     Args:
@@ -78,19 +52,32 @@ def mounted_feed(
     """
     config, clock = service.config.feed, service.clock
     if not (config.enabled and isinstance(features, OnlineItems)):
-        return MountedFeed()
+        return Face()
     declared = features.plan.system
     if len(declared.item.columns) > 1 or len(declared.user.columns) > 1:
-        return MountedFeed()  # ids of several columns have no form in requests
+        return Face()  # ids of several columns have no form in requests
     signals = signals_of(declared, config)
-    reading = ItemReading(features, config, signals)
+    popularity = service.parts.popularity
+    reading = ItemReading(features, config, signals, popularity.supply)
+    popularity.supplied = reading.supplies
     deployments = Deployments(home.control_db, home.tenant, clock)
+    background = service.background
     follower = FeedFollower(
-        system, reading, deployments, home.packages, load=load, clock=clock, seconds=config.refresh_seconds
+        system,
+        reading,
+        deployments,
+        home.packages,
+        load=load,
+        clock=clock,
+        seconds=config.refresh_seconds,
+        await_seconds=config.await_seconds,
+        undisturbed=lambda: background.undisturbed,
     )
+    background.watch(follower.background)
+    background.expect(follower)
     faulty = FaultyFeatures(features, service.faults) if service.faults else features
     seconds = service.config.resilience.store_ms / 1000
-    reads = FeedReads(GuardedFeatures(faulty, service.parts.store), declared, signals, seconds)
+    reads = FeedReads(GuardedFeatures(faulty, service.parts.store), declared, signals, seconds, clock)
     found = DeployedRetriever(
         lambda: follower.retriever,
         Guard("retriever", GuardConfig(slow_ms=config.sources.slow_ms), clock),
@@ -110,7 +97,20 @@ def mounted_feed(
     cursors = Cursors(key, scope, clock, seconds=limits.seconds, max_bytes=limits.max_bytes)
     retrieval, reranking = Retrieval(sources, reads, config), Reranking(config, signals.topic)
     remember = service.parts.last_good.remember
-    feed = Feed(lambda: follower.items, retrieval, reranking, cursors, service.predictor, remember, service.log, clock)
+    turns = Turns(service.parts.turnstile, clock)
+    feed = Feed(
+        lambda: follower.items, retrieval, reranking, cursors, service.predictor, remember, service.sink, turns, clock
+    )
     route = FeedRoute(feed, service)
-    routes = [Route(PATH, route.answer, methods=["POST"])]
-    return MountedFeed(routes, [describe_feed(service.config)], follower)
+    routes = service.metrics.api_latency.watched([Route(PATH, route.answer, methods=["POST"])])
+    return Face(routes, [partial(describe_feed, service.config)], partial(_running, follower))
+
+
+@asynccontextmanager
+async def _running(follower: FeedFollower) -> AsyncIterator[None]:
+    """Keep items and retriever up to date until the block ends."""
+    follower.start()
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(follower.close)

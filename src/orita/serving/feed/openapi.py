@@ -23,7 +23,7 @@ _ERRORS = {
     413: "The body is too long.",
     422: "A field is missing, unknown or has a wrong value, or the cursor is none of this user's.",
     500: "The request could not be answered.",
-    503: "No model or no item is known, or the prediction log is full; see Retry-After.",
+    503: "No model or no item is known, the prediction log is full, or the server is busy; see Retry-After.",
     504: "The deadline passed.",
 }
 _EXAMPLE = {"user_id": 123, "limit": 20, "context": {"device": "mobile"}}

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.clock import Clock
 from orita.core.errors import OritaError, UserError
 from orita.core.patience import patience
 from orita.features.system import System
 from orita.serving.feed.signals import Signals
 from orita.serving.protocols import FeatureReader, FeatureSource
 from orita.serving.refusal import Refused
+from orita.serving.resilience.deadline import current_deadline
 
 __all__ = ["Asker", "FeedReads"]
 
@@ -42,14 +44,16 @@ class FeedReads:
         features: where to read; each call is one read of the store.
         system: whose features.
         signals: which of them.
-        seconds: how long a read may take where the store is on another machine.
+        seconds: how long a read may take where the store is on another machine; half of what a request has left, where
+            that is less: the other half is for its scores.
+        clock: the time.
 
     Raises:
         UserError: a feature is not known.
     """
 
-    def __init__(self, features: FeatureSource, system: System, signals: Signals, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, features: FeatureSource, system: System, signals: Signals, seconds: float, clock: Clock) -> None:
+        self._seconds, self._monotonic = seconds, clock.monotonic
         self._seen = features.reader(system.schema([signals.seen])) if signals.seen else None
         self._affinity = features.reader(system.schema(signals.affinity)) if signals.affinity else None
 
@@ -82,7 +86,7 @@ class FeedReads:
         if reader is None or not len(item_ids):
             return None
         try:
-            with patience(self._seconds):
+            with patience(min(self._seconds, (current_deadline() - self._monotonic()) / 2)):
                 return reader.matrix(asker.user_id, item_ids, asker.context, asker.at)
         except UserError as error:
             raise Refused(422, "invalid_value", str(error)) from None

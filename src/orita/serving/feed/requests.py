@@ -23,12 +23,15 @@ class FeedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         limit: most items of the page; by default as configured.
         context: under which circumstances.
         cursor: of the page before; null: a new feed.
+        objective: what one unit of each head of the model is worth, within ``serving.objective_bounds``; by default as
+            the model declares.
     """
 
     user_id: Id
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     context: Context | None = None
     cursor: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    objective: dict[str, float] | None = None
 
 
 _NO_CONTEXT = Context()
@@ -36,13 +39,17 @@ _NO_CONTEXT = Context()
 
 @dataclass(frozen=True, slots=True)
 class FeedAsked:
-    """A request that was checked: its context is for features, its time None for now."""
+    """A request that was checked: its context is for features, its time None for now.
+
+    The weights of its objective are not checked yet: that takes the model that answers.
+    """
 
     user_id: int | str
     limit: int
     context: dict[str, object]
     at_micros: int | None
     cursor: str | None
+    objective: dict[str, float] | None = None
 
 
 class FeedDecoder:
@@ -70,4 +77,4 @@ class FeedDecoder:
             raise Refused(422, "invalid_value", message)
         known: dict[str, object] = {} if context.device is None else {"device": context.device}
         at = checked_time(context.timestamp, "context.timestamp")
-        return FeedAsked(request.user_id, limit, known, at, request.cursor)
+        return FeedAsked(request.user_id, limit, known, at, request.cursor, request.objective)

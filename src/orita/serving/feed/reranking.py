@@ -75,11 +75,12 @@ class Reranking:
 
     def _vectors(self, items: Items, row_C: Rows) -> Floats:
         """Return ``vector_CE``: the product of two is the share of the attributes in which they are alike."""
-        if self._config.diversity.method == "off" or not self._attributes:
+        names = [name for name in self._attributes if name in items.attributes]  # no feature may read the topic
+        if self._config.diversity.method == "off" or not names:
             return np.zeros((len(row_C), 0), np.float32)
         parts = []
-        for name in self._attributes:
+        for name in names:
             flag_CV = items.attributes[name].flags(row_C)
-            length_C1 = np.sqrt(flag_CV.sum(axis=1, keepdims=True) * len(self._attributes))
+            length_C1 = np.sqrt(flag_CV.sum(axis=1, keepdims=True) * len(names))
             parts.append(flag_CV / np.maximum(length_C1, 1))
         return np.concatenate(parts, axis=1)

@@ -15,7 +15,7 @@ from orita.serving.envelope import Envelopes
 from orita.serving.feed.feed import Feed
 from orita.serving.feed.requests import FeedDecoder
 from orita.serving.refusal import Refused, internal_error
-from orita.serving.resilience.admitted import admission_headers
+from orita.serving.resilience.admitted import admission_headers, in_time
 from orita.serving.resilience.deadline import until
 from orita.serving.service import Service
 
@@ -51,18 +51,18 @@ class FeedRoute:
             if body is None:
                 return Response(status_code=_HUNG_UP)  # nobody reads it
             arrived = self._clock.monotonic()
-            _, deadline = admission_headers(self._parts, request.headers.raw, arrived)
+            priority, deadline = admission_headers(self._parts, request.headers.raw, arrived)
             with until(deadline, arrived):
-                page = await self._feed.answer(self._decode(body), request_id, arrived)
+                page = await self._feed.answer(self._decode(body), request_id, arrived, priority)
         except Refused as refused:
-            return self._refused(refused, request_id)
+            return self._refused(request, refused, request_id)
         except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
             trace = "".join(traceback.format_exception(error))
             _log.error("feed_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            return self._refused(internal_error(), request_id)
+            return self._refused(request, internal_error(), request_id)
         self._metrics.answered(len(page.predictions), page.latency_ms)
         return self._envelopes.success(page, f"{len(page.predictions)} items.", request_id)
 
-    def _refused(self, refused: Refused, request_id: str) -> Response:
-        self._metrics.refused(refused.status)
+    def _refused(self, request: Request, refused: Refused, request_id: str) -> Response:
+        self._metrics.refused(refused.status, in_time=in_time(refused, request.headers.raw))
         return self._envelopes.refused(refused, request_id)

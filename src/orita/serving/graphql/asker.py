@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.callers import Callers, Permission
+from orita.serving.callers import Callers, Permission, Visitor
 from orita.serving.metrics import ServingMetrics
 from orita.serving.predictor import PredictAnswer
 from orita.serving.refusal import Refused
-from orita.serving.reply import Headers
 from orita.serving.requests import RequestDecoder
 from orita.serving.resources.known import KnownModel
 from orita.serving.resources.messages import Page
@@ -42,41 +41,41 @@ class GraphqlParts:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """One request: its headers, its id, the operation that it names, and what answers it."""
+    """One request: who sent it, its id, the operation that it names, and what answers it."""
 
     parts: GraphqlParts
-    headers: Headers
+    visitor: Visitor
     request_id: str
     operation: str | None = None
 
     async def model(self, model_id: str) -> KnownModel:
         """Return one model."""
-        self._check("model:read")
+        await self._check("model:read")
         return await self.parts.models.get(model_id)
 
     async def models(self, page: Page) -> list[KnownModel]:
         """Return the models of a page, the newest version first."""
-        self._check("model:read")
+        await self._check("model:read")
         return (await self.parts.models.all(page))[0]
 
     async def predict(self, model_id: str, request: Mapping[str, Any]) -> PredictAnswer:
         """Return what a model answers to *request*, the body of ``POST /predict``."""
-        self._check("model:predict")
+        await self._check("model:predict")
         try:
             asked = self.parts.decode(msgspec.json.encode(request))
         except Refused as refused:
             raise Refused(refused.status, refused.code, _respelled(refused.message)) from None
-        answer = await self.parts.models.predict(model_id, asked, self.request_id)
+        answer = await self.parts.models.predict(model_id, asked, self.request_id, self.visitor.headers)
         self.parts.metrics.answered(len(answer.predictions), answer.latency_ms)
         return answer
 
     async def deploy(self, model_id: str, environment: str) -> KnownModel:
         """Deploy a model."""
-        self._check("model:write")
+        await self._check("model:write")
         return await self.parts.models.deploy(model_id, environment, self.request_id)
 
-    def _check(self, permission: Permission) -> None:
-        self.parts.callers.caller(permission, self.headers)
+    async def _check(self, permission: Permission) -> None:
+        await self.parts.callers.caller(permission, self.visitor)
 
 
 def _respelled(message: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import traceback
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -20,6 +19,7 @@ from orita.core.ids import uuid7
 from orita.serving.body import read_body
 from orita.serving.config import ServingConfig
 from orita.serving.decoding import BodyDecoder, check_request_id
+from orita.serving.gate import visitor_of
 from orita.serving.graphql.asker import Asker, GraphqlParts
 from orita.serving.graphql.messages import GraphqlRefusal, GraphqlRequest
 from orita.serving.refusal import Refused, internal_error
@@ -52,7 +52,6 @@ class GraphqlRoute:
 
     Attributes:
         on: whether it answers.
-        requests: how often a request was answered with which HTTP status.
 
     Raises:
         MissingExtra: the configuration asks for it, and it is not installed.
@@ -67,7 +66,6 @@ class GraphqlRoute:
         self._decode = BodyDecoder(GraphqlRequest, "query, a document")
         self._encode = msgspec.json.Encoder().encode
         self._executor: Executor | None = None
-        self.requests: Counter[int] = Counter()
 
     @property
     def routes(self) -> list[Route]:
@@ -87,7 +85,6 @@ class GraphqlRoute:
             _log.error("graphql_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
             answer = self._refused(internal_error(), request_id)
         answer.headers["x-request-id"] = request_id
-        self.requests[answer.status_code] += 1
         return answer
 
     async def _answered(self, request: Request, request_id: str) -> Response:
@@ -104,7 +101,8 @@ class GraphqlRoute:
             return Response(status_code=499)  # the caller hung up; nobody reads this
         asked = self._decode(body)
         executor = await self._ready()
-        answer = await executor.execute(asked, Asker(self._parts, request.headers.raw, request_id, asked.operationName))
+        asker = Asker(self._parts, visitor_of(request.scope), request_id, asked.operationName)
+        answer = await executor.execute(asked, asker)
         plain = _GRAPHQL_JSON not in request.headers.get("accept", "")
         status = 400 if isinstance(answer, GraphqlRefusal) and not plain else 200
         return Response(self._encode(answer), status, media_type=_JSON if plain else _GRAPHQL_JSON)

@@ -9,9 +9,20 @@ import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from orita.serving.predictor import PredictAnswer
+from orita.serving.refusal import Refused
 from orita.serving.resources.known import KnownModel, created_at
 
-__all__ = ["ID_SCALAR", "Context", "Deployment", "EntityId", "Features", "Model", "Prediction", "RankedItem"]
+__all__ = [
+    "ID_SCALAR",
+    "Context",
+    "Deployment",
+    "EntityId",
+    "Features",
+    "HeadWeight",
+    "Model",
+    "Prediction",
+    "RankedItem",
+]
 
 EntityId = NewType("EntityId", object)
 
@@ -70,6 +81,14 @@ class Context:
     )
 
 
+@strawberry.input(description="What one unit of a head of the model is worth.")
+class HeadWeight:
+    """The weight of one head."""
+
+    head: str = strawberry.field(description="A head of the model, within what the server lets requests weigh.")
+    weight: float = strawberry.field(description="Within its bounds.")
+
+
 @strawberry.input(description="Of whom and what the features are; the server reads their values.")
 class Features:
     """What a model is asked."""
@@ -77,12 +96,23 @@ class Features:
     user_id: EntityId = strawberry.field(description="For whom to rank.")
     item_ids: list[EntityId] = strawberry.field(description="What to rank, each once.")
     context: Context | None = strawberry.field(default=None, description="Under which circumstances.")
+    objective: list[HeadWeight] | None = strawberry.field(
+        default=None, description="What heads of the model are worth; by default as the model declares."
+    )
 
     def request(self) -> dict[str, Any]:
-        """Return the body of ``POST /predict`` that asks the same."""
+        """Return the body of ``POST /predict`` that asks the same.
+
+        Raises:
+            Refused: 422, the objective names a head twice.
+        """
         asked: dict[str, Any] = {"user_id": self.user_id, "item_ids": self.item_ids}
         if self.context is not None:
             asked["context"] = {"device": self.context.device, "timestamp": self.context.timestamp}
+        if self.objective is not None:
+            asked["objective"] = {each.head: each.weight for each in self.objective}
+            if len(asked["objective"]) < len(self.objective):
+                raise Refused(422, "invalid_value", "objective names a head more than once: give each one weight.")
         return asked
 
 
@@ -103,6 +133,8 @@ class Prediction:
     predictions: list[RankedItem] = strawberry.field(description="Every item asked, best first.")
     model_version: str = strawberry.field(description="Which version answered.")
     latency_ms: float = strawberry.field(description="Milliseconds of the answer.")
+    level: int = strawberry.field(description="1 by the model; 2 to 4 where it could not be asked.")
+    reason: str | None = strawberry.field(description="Why it is not of level 1, in a word; null where it is.")
     request_id: str = strawberry.field(description="Joins feedback to the answer.")
 
     @staticmethod
@@ -114,6 +146,8 @@ class Prediction:
             predictions=ranked,
             model_version=answer.model_version,
             latency_ms=answer.latency_ms,
+            level=answer.level,
+            reason=answer.reason,
             request_id=request_id,
         )
 

@@ -10,6 +10,7 @@ import structlog
 
 from orita.core.errors import UserError
 from orita.core.extras import require
+from orita.serving.callers import Callers
 from orita.serving.config import ServingConfig
 from orita.serving.inference_protocol.models import ModelSource
 
@@ -51,13 +52,14 @@ def check_grpc(config: ServingConfig) -> None:
 
 @asynccontextmanager
 async def grpc_listening(
-    source: ModelSource, config: ServingConfig, ready: Callable[[], bool]
+    source: ModelSource, config: ServingConfig, callers: Callers, ready: Callable[[], bool]
 ) -> AsyncIterator[int | None]:
     """Answer the protocol over gRPC within the block, where the configuration has a port for it.
 
     Args:
         source: which models there are.
         config: where it listens, how long a message may be, and the patience of the stop.
+        callers: knows who asks.
         ready: whether the server wants requests, for those who ask its health.
 
     Yields the port, None where there is none. When the block ends, calls under way are given as long as those of HTTP.
@@ -71,7 +73,7 @@ async def grpc_listening(
     from orita.serving.inference_protocol.grpc_service import GrpcInference
 
     shared = config.workers > 1
-    server = GrpcInference(source, max_message=config.max_body_bytes, ready=ready, shared=shared)
+    server = GrpcInference(source, callers, max_message=config.max_body_bytes, ready=ready, shared=shared)
     host = f"[{config.host}]" if ":" in config.host else config.host
     port = await server.start(f"{host}:{config.inference_grpc_port}")
     _log.info("inference_grpc_listening", address=f"{host}:{port}")

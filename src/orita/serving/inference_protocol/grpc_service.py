@@ -18,6 +18,7 @@ import structlog
 
 from orita.core.errors import UserError
 from orita.core.version import VERSION
+from orita.serving.callers import Callers, Visitor
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.grpc_health import HEALTH, GrpcHealth
 from orita.serving.inference_protocol.inference import PLATFORM, TensorMetadata, outputs_of
@@ -25,6 +26,7 @@ from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.inference_protocol.proto import open_inference_pb2 as pb
 from orita.serving.inference_protocol.routes import SERVER_NAME
 from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_values, to_bytes
+from orita.serving.permissions import CALLS
 from orita.serving.refusal import Refused, internal_error
 from orita.serving.trace_context import TraceContext, in_trace, trace_of
 
@@ -39,6 +41,8 @@ _MOST_CALLS = 1024  # at once, those that watch its health among them; the next 
 _CONTENTS = {"FP32": "fp32_contents", "FP64": "fp64_contents", "INT64": "int64_contents", "BYTES": "bytes_contents"}
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
     422: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -52,6 +56,7 @@ class GrpcInference:
 
     Args:
         source: which models there are.
+        callers: knows who asks.
         max_message: the longest request, in bytes.
         ready: whether requests are wanted, for the health service; None: while the source is ready.
         shared: whether other processes of this server listen on the same port; connections are spread among them.
@@ -63,12 +68,13 @@ class GrpcInference:
     def __init__(
         self,
         source: ModelSource,
+        callers: Callers,
         *,
         max_message: int,
         ready: Callable[[], bool] | None = None,
         shared: bool = False,
     ) -> None:
-        self._asking = Asking(source)
+        self._asking, self._callers = Asking(source), callers
         self._health = GrpcHealth(ready or (lambda: source.ready), (SERVICE,))
         self._options = [("grpc.max_receive_message_length", max_message), ("grpc.so_reuseport", int(shared))]
         self._server: Any = None
@@ -123,6 +129,8 @@ class GrpcInference:
             trace = _trace_of(context)
             try:
                 with nullcontext() if trace is None else in_trace(trace):
+                    if name in CALLS:
+                        await self._callers.caller(CALLS[name], _visitor(context))
                     found = await answer(request)
             except Refused as refused:
                 failed = refused
@@ -175,6 +183,17 @@ class GrpcInference:
             else:
                 getattr(told.contents, _CONTENTS[tensor.datatype]).extend(tensor.values_E.tolist())
         return answer
+
+
+def _visitor(context: Any) -> Visitor:
+    """Return what is known of who calls: gRPC tells its peer as ``ipv4:127.0.0.1:51234`` or ``ipv6:[::1]:51234``."""
+    given = [(key.encode(), _bytes(value)) for key, value in context.invocation_metadata() or ()]
+    kind, _, address = context.peer().partition(":")
+    return Visitor(given, address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None)
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("latin-1", "replace")
 
 
 def _trace_of(context: Any) -> TraceContext | None:

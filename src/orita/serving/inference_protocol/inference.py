@@ -5,7 +5,7 @@ Legend: N rows, F features, H heads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,17 @@ from orita.models.package import Package
 from orita.serving.inference_protocol.tensors import Tensor
 from orita.serving.refusal import Refused
 
-__all__ = ["PLATFORM", "TensorMetadata", "infer", "inputs_of", "outputs_of"]
+__all__ = [
+    "PLATFORM",
+    "Rows",
+    "TensorMetadata",
+    "answers_of",
+    "checked_rows",
+    "infer",
+    "inputs_of",
+    "named_outputs",
+    "outputs_of",
+]
 
 PLATFORM = "onnx_onnxv1"
 """What the protocol calls models that are ONNX graphs."""
@@ -34,6 +44,15 @@ class TensorMetadata(NamedTuple):
     name: str
     datatype: str
     shape: tuple[int, ...]
+
+
+class Rows(NamedTuple):
+    """Rows that were checked, and which outputs are wanted of them."""
+
+    users_N: npt.NDArray[Any]
+    items_N: npt.NDArray[Any]
+    x_NF: npt.NDArray[np.float32]
+    wanted: Sequence[str]
 
 
 def inputs_of(package: Package) -> list[TensorMetadata]:
@@ -64,17 +83,32 @@ def infer(package: Package, inputs: Sequence[Tensor], wanted: Sequence[str]) -> 
         Refused: an input is missing, unknown, given twice, or of another datatype or shape; or an output is unknown or
             wanted twice.
     """
+    rows = checked_rows(package, inputs, wanted)
+    return named_outputs(answers_of(package, rows.users_N, rows.items_N, rows.x_NF), rows.wanted)
+
+
+def checked_rows(package: Package, inputs: Sequence[Tensor], wanted: Sequence[str]) -> Rows:
+    """Return the rows that *inputs* are; arguments and errors are those of `infer`."""
     there = [output.name for output in outputs_of(package)]
     _check_names("output", wanted, there)
     given = {tensor.name: tensor for tensor in inputs}
     _check_names("input", [tensor.name for tensor in inputs], INPUTS)
     x_NF = _features(package, given)
     users_N, items_N = (_ids(package, name, given, len(x_NF)) for name in (USERS, ITEMS))
-    answers = _answers(package, users_N, items_N, x_NF)
-    return [Tensor(name, "FP32", answers[name].shape, answers[name].ravel()) for name in wanted or there]
+    return Rows(users_N, items_N, x_NF, wanted or there)
 
 
-def _answers(package: Package, users_N: Any, items_N: Any, x_NF: Any) -> dict[str, npt.NDArray[np.float32]]:
+def named_outputs(answers: Mapping[str, npt.NDArray[np.float32]], wanted: Sequence[str]) -> list[Tensor]:
+    """Return the *answers* that are wanted, in that order."""
+    return [Tensor(name, "FP32", answers[name].shape, answers[name].ravel()) for name in wanted]
+
+
+def answers_of(package: Package, users_N: Any, items_N: Any, x_NF: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """Return all outputs of checked rows.
+
+    Raises:
+        Refused: the package refuses them, or gives what is no number.
+    """
     try:
         outputs = package.outputs(users_N, items_N, x_NF)  # once, for scores and heads
         answers = {OUTPUT: package.description.score(outputs).astype(np.float32, copy=False)}

@@ -6,6 +6,7 @@ A request that is long, or that asks for a model that would have to be loaded, g
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from orita.core.errors import NotFound, Unavailable
@@ -14,10 +15,13 @@ from orita.models.package import Package
 from orita.serving.edge import EdgeRoute
 from orita.serving.inference_protocol.answering import BINARY, JSON_LENGTH, failed, json_length, refusal, request_id_of
 from orita.serving.inference_protocol.inference import infer
+from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.messages import answered, decoded
 from orita.serving.inference_protocol.routes import InferenceRoutes
+from orita.serving.own_pages import OwnPages
 from orita.serving.refusal import Refused
 from orita.serving.reply import Headers, QuickRoute, QuickRoutes, Reply
+from orita.serving.resilience.turnstile import Company
 
 __all__ = ["QUICK_BYTES", "InferenceQuick", "QuickPaths"]
 
@@ -28,22 +32,31 @@ _PREFIX = b"/v2/models/"
 _PATH = re.compile(rb"/v2/models/([A-Za-z0-9._~-]{1,128})(?:/versions/([A-Za-z0-9._~-]{1,128}))?/infer")
 
 
-class QuickPaths(dict[bytes, QuickRoute]):
-    """Quick routes by their path, and beside them those of the models that are in memory now.
+class QuickPaths(QuickRoutes):
+    """Quick routes whose paths never change, and beside them those of the models that are in memory now.
 
     Args:
-        fixed: the quick routes whose paths never change.
+        fixed: the former, by their path.
         routes: answer the protocol; None: nothing does.
         least: bytes; a shorter answer of these is not compressed. None: none is.
+        pages: knows whose pages ask.
+        joint: scores small requests to one model together; None: each is scored alone.
     """
 
-    def __init__(self, fixed: QuickRoutes, routes: InferenceRoutes | None, least: int | None) -> None:
-        super().__init__(fixed)
+    def __init__(
+        self,
+        fixed: Mapping[bytes, QuickRoute],
+        routes: InferenceRoutes | None,
+        least: int | None,
+        pages: OwnPages,
+        joint: JointInference | None = None,
+    ) -> None:
+        self.fixed, self._pages, self._joint = fixed, pages, joint
         self._routes, self._least = routes, least
 
     def route(self, path: bytes, headers: Headers) -> QuickRoute | None:
         """Return the route of a POST request that may be answered within the call, None where none may."""
-        found = self.get(path)
+        found = self.fixed.get(path)
         if found is not None or self._routes is None or not path.startswith(_PREFIX) or not _is_short(headers):
             return found
         named = _named(path)
@@ -53,29 +66,43 @@ class QuickPaths(dict[bytes, QuickRoute]):
             package = self._routes.source.loaded(*named)
         except (NotFound, Unavailable):
             return None  # the way of ASGI says so
-        return None if package is None else EdgeRoute(InferenceQuick(self._routes, named[0], package), self._least)
+        return (
+            None if package is None else self._edge(path, InferenceQuick(self._routes, named[0], package, self._joint))
+        )
+
+    def _edge(self, path: bytes, route: QuickRoute) -> EdgeRoute:
+        return EdgeRoute(route, self._least, self._pages, path.decode())
 
 
-class InferenceQuick:
+class InferenceQuick(QuickRoute):
     """Answers one request to a model that is at hand."""
 
-    __slots__ = ("_name", "_package", "_routes")
+    __slots__ = ("_joint", "_name", "_package", "_routes")
+    max_body = QUICK_BYTES
 
-    def __init__(self, routes: InferenceRoutes, name: str, package: Package) -> None:
-        self._routes, self._name, self._package = routes, name, package
+    def __init__(
+        self, routes: InferenceRoutes, name: str, package: Package, joint: JointInference | None = None
+    ) -> None:
+        self._routes, self._name, self._package, self._joint = routes, name, package, joint
 
-    @property
-    def max_body(self) -> int:
-        """The longest body, in bytes."""
-        return QUICK_BYTES
+    def company(self, body: bytes | bytearray) -> Company | None:
+        """Return with whom a request may have its turn: others of this model that gain by it."""
+        if self._joint is None or not self._joint.gains(self._package, body):
+            return None
+        return Company(self._joint, self._package, body)
 
     def reply(self, headers: Headers, body: bytes | bytearray) -> Reply:
         """Return the answer to a whole request."""
         request_id = ""
         try:
             request_id = request_id_of(headers)
-            request, inputs = decoded(body, json_length(headers))
-            outputs = infer(self._package, inputs, [output.name for output in request.outputs])
+            found = self._joint.taken(body) if self._joint is not None and self._joint.found else None
+            json_bytes = json_length(headers)
+            if found is None or json_bytes is not None:
+                request, inputs = decoded(body, json_bytes)
+                outputs = infer(self._package, inputs, [output.name for output in request.outputs])
+            else:
+                request, outputs = found
             content, json_bytes = answered(request, self._name, self._package.version, outputs)
         except Refused as refused:
             return self.refuse(refused, ((b"x-request-id", request_id.encode()),) if request_id else ())

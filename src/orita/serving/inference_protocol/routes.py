@@ -59,12 +59,14 @@ class InferenceRoutes:
     Attributes:
         source: which models there are.
         requests: how often which route was answered with which HTTP status.
+        grpc_port: where the protocol is answered over gRPC; None where it is not.
     """
 
     def __init__(self, source: ModelSource, *, max_body: int) -> None:
         self.source = source
         self._asking = Asking(source)
         self._max_body = max_body
+        self.grpc_port: int | None = None
         self.requests: Counter[tuple[str, int]] = Counter()
         model, one = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
         gets: list[tuple[str, str, Callable[[Request], Awaitable[tuple[msgspec.Struct, int]]]]] = [

@@ -12,11 +12,12 @@ import structlog
 
 from orita.core.clock import Clock, from_micros
 from orita.core.errors import Unavailable
+from orita.core.webhooks import signed_headers
 from orita.serving.jobs.config import CallbackConfig
+from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.destinations import Destination, Destinations
 from orita.serving.jobs.queue import Job, JobQueue, Lease
 from orita.serving.jobs.requests import JobAnswer, job_answer
-from orita.serving.jobs.signature import signed_headers
 from orita.serving.jobs.threads import QueueThreads
 from orita.serving.refusal import Refused
 
@@ -64,6 +65,7 @@ class Callbacks:
         config: how often.
         poll_seconds: between two looks for what another process left.
         clock: the time.
+        counts: where calls are counted.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Callbacks:
         config: CallbackConfig,
         poll_seconds: float,
         clock: Clock,
+        counts: JobCounts,
     ) -> None:
         self._queue, self._threads = queue, threads
         self._destinations, self._sender, self._secrets = destinations, sender, secrets
-        self._config, self._poll_seconds, self._clock = config, poll_seconds, clock
+        self._config, self._poll_seconds, self._clock, self._counts = config, poll_seconds, clock, counts
         self._wake = asyncio.Event()
         self._stopping = False
         self._calls: set[asyncio.Task[None]] = set()
@@ -105,6 +108,10 @@ class Callbacks:
                 except Unavailable as error:
                     if not away:
                         _log.error("callbacks_unavailable", alert=True, error=str(error))
+                    away = True
+                except Exception as error:  # the queue may fail in any way; calls are made on
+                    if not away:
+                        _log.error("callbacks_failed", alert=True, error=repr(error))
                     away = True
                 await self._sleep()
         finally:
@@ -139,10 +146,12 @@ class Callbacks:
                     self._config.backoff_seconds * 2.0 ** (lease.attempt - 1), self._config.most_backoff_seconds
                 )
                 await self._threads.run(self._queue.give_back, lease, pause)
+                self._counts.callbacks["put_off"] += 1
                 return
             if outcome != "delivered":
                 _log.warning("callback_failed", job=lease.job, attempts=lease.attempt, reason=why)
-            await self._threads.run(self._queue.settle, lease, outcome or "failed")
+            if await self._threads.run(self._queue.settle, lease, outcome or "failed"):
+                self._counts.callbacks[outcome or "failed"] += 1
         except asyncio.CancelledError:
             await self._threads.run(lambda: self._queue.give_back(lease, 0.0, counted=False))
             raise

@@ -21,6 +21,10 @@ _JOB = "SELECT j.id, state, count, attempts, submitted, ended, {content}, callba
 _WHOLE = _JOB.format(content="coalesce(content, x'')", where="LEFT JOIN contents c ON c.id = j.id WHERE j.id = ?")
 _BRIEF = _JOB.format(content="x''", where="ORDER BY submitted DESC, j.id DESC LIMIT ?")
 _DUE = "SELECT id FROM jobs WHERE stage = ? AND leased = ? AND due <= ? ORDER BY due, id LIMIT 1"
+_SIZES = (
+    "SELECT open, ended, bytes, (SELECT count(*) FROM jobs WHERE stage = 'answer' AND leased = 1), "
+    "(SELECT min(submitted) FROM jobs WHERE ended IS NULL) FROM totals"
+)
 _HELD = "WHERE id = ? AND token = ? AND stage = ? AND leased"
 
 
@@ -140,8 +144,13 @@ class EmbeddedQueue:
 
     def size(self) -> QueueSize:
         """Return how much is kept; see the protocol."""
-        sums = "SELECT open, ended, bytes FROM totals"
-        return self._file.read(lambda connection: QueueSize(*connection.execute(sums).fetchone()), QueueSize(0, 0, 0))
+
+        def sizes(connection: sqlite3.Connection) -> QueueSize:
+            number, ended, size, running, oldest = connection.execute(_SIZES).fetchone()
+            waited = 0.0 if oldest is None else max(0, self._now() - oldest) / 1e6
+            return QueueSize(number, ended, size, running, waited)
+
+        return self._file.read(sizes, QueueSize(0, 0, 0, 0, 0.0))
 
     def close(self) -> None:
         """Close the file."""

@@ -37,6 +37,7 @@ TABLES = (
     """,
     "CREATE INDEX IF NOT EXISTS jobs_due ON jobs (stage, leased, due, id) WHERE stage IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS jobs_submitted ON jobs (submitted, id)",
+    "CREATE INDEX IF NOT EXISTS jobs_open ON jobs (submitted) WHERE ended IS NULL",
     "CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended) WHERE stage IS NULL",
     "CREATE TABLE IF NOT EXISTS totals (open INTEGER NOT NULL, ended INTEGER NOT NULL, bytes INTEGER NOT NULL)",
     "INSERT INTO totals SELECT 0, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM totals)",

@@ -9,7 +9,7 @@ import msgspec
 from orita.serving.config import ServingConfig
 from orita.serving.envelope import Answered, Refusal
 from orita.serving.jobs.requests import PREFIX, JobAnswer, JobResult
-from orita.serving.openapi import REQUEST_ID, TEMPLATE, describe, reference, response, responses
+from orita.serving.openapi import DEADLINE, REQUEST_ID, TEMPLATE, describe, reference, response, responses
 from orita.serving.requests import PredictRequest
 
 __all__ = ["describe_jobs"]
@@ -19,6 +19,7 @@ _ERRORS = {
     422: "A field or a header has a wrong value.",
     500: "The request could not be answered.",
     503: "The queue is full or away; see Retry-After.",
+    504: "The deadline passed.",
 }
 _POST_ERRORS = {400: "The body is not JSON.", 413: "The body is too long.", 415: "The body is compressed."} | _ERRORS
 _UNKNOWN = {404: "The job is not known, or not any more."}
@@ -61,7 +62,7 @@ def describe_jobs(config: ServingConfig) -> dict[str, Any]:
     submit = {
         "summary": "Take in predictions to be answered soon.",
         "operationId": "submit_job",
-        "parameters": [REQUEST_ID, _KEY],
+        "parameters": [REQUEST_ID, DEADLINE, _KEY],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"oneOf": one_of}, "example": _EXAMPLE}},
@@ -86,6 +87,6 @@ def _one(name: str, summary: str, job: dict[str, Any], errors: dict[int, str]) -
     return {
         "summary": summary,
         "operationId": name,
-        "parameters": [job, REQUEST_ID],
+        "parameters": [job, REQUEST_ID, DEADLINE],
         "responses": responses(Answered[_Answer], errors, Refusal),
     }

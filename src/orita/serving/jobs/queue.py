@@ -151,11 +151,21 @@ class QueueBounds:
 
 @dataclass(frozen=True, slots=True)
 class QueueSize:
-    """How much a queue holds: jobs that wait or run, jobs that ended, and the bytes of all."""
+    """How much a queue holds.
+
+    Attributes:
+        open: jobs that wait or run.
+        ended: jobs that ended.
+        bytes: of all.
+        running: of those open, the ones that a worker has.
+        oldest_seconds: since the one was taken in that has been open for longest; 0 where none is.
+    """
 
     open: int
     ended: int
     bytes: int
+    running: int
+    oldest_seconds: float
 
 
 class JobQueue(Protocol):

@@ -95,7 +95,8 @@ class RedisQueue:
 
     def size(self) -> QueueSize:
         """Return how much is kept; see the protocol."""
-        return QueueSize(*self._asked("size"))
+        number, ended, size, running, oldest_micros = self._asked("size")
+        return QueueSize(number, ended, size, running, oldest_micros / 1e6)
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,6 +5,7 @@ The time is the server's own, so that servers of several machines agree on whose
     wait:STAGE, lease:STAGE   sorted sets of jobs that wait and that are lent, by the time they are due
     ended                     of jobs with nothing left to be done, by the time they ended
     all                       of all jobs, by the time they were taken in
+    open                      likewise, of those that wait or run
     job:ID                    a hash; requests:ID, content:ID its long parts
     key:KEY                   the job that an idempotency key names
     bytes                     of requests and contents
@@ -56,6 +57,7 @@ local function finish(id, state, content)
   redis.call('ZREM', base .. 'lease:answer', id)
   redis.call('DEL', base .. 'requests:' .. id)
   redis.call('SET', base .. 'content:' .. id, content)
+  redis.call('ZREM', base .. 'open', id)
   resize(id, #content + overhead)
   set(id, 'state', state, 'ended', text(now))
   if get(id, 'callback_url') then
@@ -108,6 +110,7 @@ if command == 'submit' then
   resize(id, size)
   redis.call('ZADD', base .. 'wait:answer', text(now), id)
   redis.call('ZADD', base .. 'all', text(now), id)
+  redis.call('ZADD', base .. 'open', text(now), id)
   return {'new', shown(id, false)}
 end
 
@@ -123,6 +126,7 @@ if command == 'cancel' then
   local id = ARGV[2]
   if get(id, 'state') == 'queued' then
     redis.call('ZREM', base .. 'wait:answer', id)
+    redis.call('ZREM', base .. 'open', id)
     set(id, 'state', 'cancelled', 'ended', text(now))
     close(id)
   end
@@ -156,8 +160,11 @@ if command == 'forget' then
 end
 
 if command == 'size' then
-  local open = redis.call('ZCARD', base .. 'wait:answer') + redis.call('ZCARD', base .. 'lease:answer')
-  return {open, redis.call('ZCARD', base .. 'all') - open, tonumber(redis.call('GET', base .. 'bytes') or '0')}
+  local running = redis.call('ZCARD', base .. 'lease:answer')
+  local open = redis.call('ZCARD', base .. 'wait:answer') + running
+  local oldest = redis.call('ZRANGE', base .. 'open', 0, 0, 'WITHSCORES')[2]
+  return {open, redis.call('ZCARD', base .. 'all') - open, tonumber(redis.call('GET', base .. 'bytes') or '0'),
+    running, oldest and now - tonumber(oldest) or 0}
 end
 
 local id, stage, token = ARGV[2], ARGV[3], ARGV[4]

@@ -124,7 +124,9 @@ class JobRequests:
         fields = _fields(body)
         fields.pop("callback_url", None)
         if several is None:
-            fields.pop("requests", None)
+            if "requests" in fields:
+                message = "requests is null: leave it out and give the fields of one request, or give at least one."
+                raise Refused(422, "invalid_value", message)
             return [msgspec.Raw(msgspec.json.encode(fields))]
         del fields["requests"]
         if fields:

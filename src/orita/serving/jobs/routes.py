@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from starlette.requests import Request
@@ -16,15 +17,22 @@ from orita.core.ids import uuid7
 from orita.serving.body import read_body
 from orita.serving.decoding import check_request_id
 from orita.serving.envelope import Envelopes
-from orita.serving.jobs.queue import Job, JobQueue, KeyReused, QueueFull
+from orita.serving.jobs.counts import JobCounts
+from orita.serving.jobs.queue import Job, JobQueue, KeyReused, NewJob, QueueFull
 from orita.serving.jobs.requests import PREFIX, JobRequests, job_answer
-from orita.serving.jobs.threads import QueueThreads
 from orita.serving.refusal import Refused, internal_error
+from orita.serving.resilience.admitted import said_deadline
+from orita.serving.resilience.breaker import BreakerOpen
+from orita.serving.resilience.bulkhead import BulkheadFull
+from orita.serving.resilience.guarded_threads import GuardedThreads
+from orita.serving.resilience.parts import Parts
 
 __all__ = ["JobRoutes"]
 
+T = TypeVar("T")
+
 _log = structlog.stdlib.get_logger("orita.serving")
-_FULL_SECONDS, _AWAY_SECONDS = 5, 5
+_FULL_SECONDS, _AWAY_SECONDS, _BUSY_SECONDS = 5, 5, 1
 _MESSAGES = {
     "queued": "waits to be answered: ask for it at its url.",
     "running": "is being answered: ask for it at its url.",
@@ -39,24 +47,29 @@ class JobRoutes:
 
     Args:
         queue: where they are kept.
-        threads: where the queue is asked.
+        threads: where the queue is asked, behind its guard.
         requests: decodes them.
         max_body: longest body, in bytes.
         taken: called when a job was taken in.
         clock: the time.
+        parts: say until when a caller waits.
+        counts: where jobs are counted.
     """
 
     def __init__(
         self,
         queue: JobQueue,
-        threads: QueueThreads,
+        threads: GuardedThreads,
         requests: JobRequests,
         max_body: int,
         taken: Callable[[], None],
         clock: Clock,
+        parts: Parts,
+        counts: JobCounts,
     ) -> None:
         self._queue, self._threads, self._requests = queue, threads, requests
         self._max_body, self._taken, self._clock = max_body, taken, clock
+        self._parts, self._counts = parts, counts
         self._envelopes = Envelopes(clock)
 
     @property
@@ -74,7 +87,11 @@ class JobRoutes:
             if body is None:
                 return Response(status_code=499)
             key, new = request.headers.get("idempotency-key"), uuid7(self._clock)
-            job = await self._threads.ask(lambda: self._queue.submit(self._requests.job(body, new, key)))
+            job = await self._asked(request, lambda: self._taken_in(self._requests.job(body, new, key)))
+            if isinstance(job, QueueFull):
+                raise job
+            if job.id == new:  # else the key named one that was here already
+                self._counts.taken += 1
             self._taken()
             answer = self._told(job, request_id, 202)
             answer.headers["location"] = f"{PREFIX}/{job.id}"
@@ -85,17 +102,20 @@ class JobRoutes:
     async def _find(self, request: Request) -> Response:
         async def find(request_id: str) -> Response:
             name = request.path_params["job"]
-            return self._told(_known(await self._threads.ask(lambda: self._queue.find(name)), name), request_id)
+            return self._told(_known(await self._asked(request, lambda: self._queue.find(name)), name), request_id)
 
         return await self._answered(request, find)
 
     async def _cancel(self, request: Request) -> Response:
         async def cancel(request_id: str) -> Response:
             name = request.path_params["job"]
-            job = _known(await self._threads.ask(lambda: self._queue.cancel(name)), name)
+            before, after = await self._asked(request, lambda: (self._queue.find(name), self._queue.cancel(name)))
+            job = _known(after, name)
             if job.state != "cancelled":
                 message = f"job {job.id} is {job.state}: only a job that waits can be cancelled."
                 raise Refused(409, "job_begun", message)
+            if before is not None and before.state != "cancelled":
+                self._counts.ended(job.id, "cancelled")
             return self._told(job, request_id)
 
         return await self._answered(request, cancel)
@@ -110,6 +130,18 @@ class JobRoutes:
         except Refused as refused:
             return self._envelopes.refused(refused, request_id)
 
+    def _taken_in(self, new: NewJob) -> Job | QueueFull:
+        """Return the job; a queue that is full is well, and its breaker must not take this for a failure."""
+        try:
+            return self._queue.submit(new)
+        except QueueFull as full:
+            return full
+
+    async def _asked(self, request: Request, call: Callable[[], T]) -> T:
+        """Return what the queue answers to *call*, as long as its caller waits."""
+        deadline = said_deadline(self._parts, request.headers.raw, self._clock.monotonic())
+        return await self._threads.run(call, deadline)
+
     async def _done(self, work: Callable[[str], Awaitable[Response]], request_id: str) -> Response:
         try:
             return await work(request_id)
@@ -119,10 +151,13 @@ class JobRoutes:
             raise Refused(422, "idempotency_key_reused", str(error)) from None
         except QueueFull as error:
             raise Refused(503, "queue_full", str(error), retry_after=_FULL_SECONDS) from None
+        except BulkheadFull as error:
+            raise Refused(503, "jobs_busy", str(error), retry_after=_BUSY_SECONDS) from None
+        except BreakerOpen:
+            raise _away() from None
         except Unavailable as error:  # a caller need not know where the queue is
             _log.error("jobs_unavailable", alert=True, request_id=request_id, error=str(error))
-            message = "the queue of jobs cannot be used now: send the request again."
-            raise Refused(503, "queue_unavailable", message, retry_after=_AWAY_SECONDS) from None
+            raise _away() from None
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
             trace = "".join(traceback.format_exception(error))
             _log.error("job_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
@@ -130,6 +165,11 @@ class JobRoutes:
 
     def _told(self, job: Job, request_id: str, status: int = 200) -> Response:
         return self._envelopes.success(job_answer(job), f"job {job.id} {_MESSAGES[job.state]}", request_id, status)
+
+
+def _away() -> Refused:
+    message = "the queue of jobs cannot be used now: send the request again."
+    return Refused(503, "queue_unavailable", message, retry_after=_AWAY_SECONDS)
 
 
 def _known(job: Job | None, name: str) -> Job:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ import structlog
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.serving.jobs.config import JobsConfig
+from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.pace import Pace
 from orita.serving.jobs.patient import NotYet
 from orita.serving.jobs.queue import JobError, JobQueue, Lease
@@ -61,6 +62,7 @@ class JobWorker:
         ended: called when a job has ended.
         config: how often and how fast.
         clock: the time.
+        counts: where jobs are counted.
     """
 
     def __init__(
@@ -73,11 +75,12 @@ class JobWorker:
         ended: Callable[[], None],
         config: JobsConfig,
         clock: Clock,
+        counts: JobCounts,
     ) -> None:
         self._queue, self._threads = queue, threads
         self._predictor, self._decode, self._ready = predictor, decode, ready
         self._ended = ended
-        self._config, self._clock = config, clock
+        self._config, self._clock, self._counts = config, clock, counts
         self._pace = Pace(config.share, clock)
         self._encode = msgspec.json.Encoder().encode
         self._wake = asyncio.Event()
@@ -118,7 +121,7 @@ class JobWorker:
         try:
             results = await self._answers(lease)
         except _Lost:
-            _log.warning("job_taken_over", job=lease.job, token=lease.token)
+            self._lost(lease)
         except _Stopping:
             await self._threads.run(lambda: self._queue.give_back(lease, 0.0, counted=False))
             raise
@@ -127,7 +130,7 @@ class JobWorker:
         except Refused as refused:
             await self._failed(lease, refused)
         else:
-            await self._write(lambda: self._queue.finish(lease, "succeeded", results))
+            await self._finish(lease, "succeeded", results)
 
     async def _answers(self, lease: Lease) -> bytes:
         """Return the results of a job, a JSON array."""
@@ -164,26 +167,41 @@ class JobWorker:
         """Let a job fail that nothing will help, or that had its attempts; another is put off."""
         if refused.status < 500 or lease.attempt >= self._config.attempts:
             error = self._encode(JobError(refused.code, refused.message))
-            await self._write(lambda: self._queue.finish(lease, "failed", error))
+            await self._finish(lease, "failed", error)
         else:
             await self._put_off(lease)
 
     async def _put_off(self, lease: Lease) -> None:
         pause = min(self._config.backoff_seconds * 2.0 ** (lease.attempt - 1), self._config.most_backoff_seconds)
-        await self._write(lambda: self._queue.give_back(lease, pause))
+        if await self._write(lease, lambda: self._queue.give_back(lease, pause)):
+            self._counts.put_off += 1
 
-    async def _write(self, write: Callable[[], bool]) -> None:
-        """Write how a job ended, again and again for as long as its lease lasts: the work need not be done twice."""
+    async def _finish(self, lease: Lease, state: Literal["succeeded", "failed"], content: bytes) -> None:
+        if await self._write(lease, lambda: self._queue.finish(lease, state, content)):
+            self._counts.ended(lease.job, state)
+
+    async def _write(self, lease: Lease, write: Callable[[], bool]) -> bool:
+        """Write how a job ended, again and again for as long as its lease lasts: the work need not be done twice.
+
+        Returns:
+            Whether it was written; else another worker has the job.
+        """
         until = self._clock.monotonic() + self._config.lease_seconds
         while True:
             try:
-                await self._threads.run(write)
+                written = await self._threads.run(write)
                 self._ended()
-                return
+                if not written:
+                    self._lost(lease)
+                return written
             except Unavailable:
                 if self._stopping or self._clock.monotonic() >= until:
                     raise
             await self._sleep(self._config.poll_seconds)
+
+    def _lost(self, lease: Lease) -> None:
+        self._counts.leases_lost += 1
+        _log.warning("job_taken_over", job=lease.job, token=lease.token)
 
     async def _forget(self) -> None:
         if self._clock.monotonic() >= self._forget_at:

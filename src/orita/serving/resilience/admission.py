@@ -18,6 +18,7 @@ comes.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -41,9 +42,9 @@ class AdmissionConfig(Section):
         retry_after_seconds: the longest ``Retry-After``.
     """
 
-    wait_ms: Annotated[float, Field(gt=0, le=10_000)] = 25.0
+    wait_ms: Annotated[float, Field(gt=0, le=10_000)] = 15.0
     most: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    least: Annotated[int, Field(ge=1, le=1000)] = 8
+    least: Annotated[int, Field(ge=1, le=1000)] = 16
     retry_after_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
 
     @model_validator(mode="after")
@@ -153,14 +154,18 @@ class Admission:
         """Return whose turn it is, None where all slots are taken or nobody waits; the expired are dropped."""
         while self.waiting and self.answering < self._slots:
             ticket = next(queue for queue in self._queues if queue).popleft()
-            if self._is_gone(ticket):
-                continue
-            if now < ticket.deadline:
-                self.answering += 1
-                self.admitted += 1
+            if self._lets_in(ticket, now):
                 return ticket
-            self.expired += 1
-            _tell(ticket, _expired())
+        return None
+
+    def next_beside(self, now: float, goes_along: Callable[[Ticket], bool]) -> Ticket | None:
+        """Return who is next where that one *goes_along* with who has its turn, in a slot beside; None where not."""
+        while self.waiting:
+            queue = next(queue for queue in self._queues if queue)
+            if not goes_along(queue[0]):
+                return None
+            if self._lets_in(ticket := queue.popleft(), now):
+                return ticket
         return None
 
     def leave(self, ticket: Ticket, now: float, *, answered: bool = True) -> None:
@@ -188,6 +193,18 @@ class Admission:
                 if not self._is_gone(ticket):
                     _tell(ticket, self._shed_one(ticket.priority, now))
                 return True
+        return False
+
+    def _lets_in(self, ticket: Ticket, now: float) -> bool:
+        """Let in a ticket that waited; return whether there was somebody to let in, and in time."""
+        if self._is_gone(ticket):
+            return False
+        if now < ticket.deadline:
+            self.answering += 1
+            self.admitted += 1
+            return True
+        self.expired += 1
+        _tell(ticket, _expired())
         return False
 
     def _is_gone(self, ticket: Ticket) -> bool:

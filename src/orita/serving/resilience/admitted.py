@@ -1,7 +1,7 @@
 """Quick routes behind the door: deadline and priority from the headers, then the turn of the request.
 
-    quick = AdmittedRoutes({b"/predict": route}, parts)
-    quick[b"/predict"].enter(headers, body, send, is_gone)      # `ServingProtocol`, with a whole request
+    quick = AdmittedRoutes(QuickPaths({b"/predict": route}, None, None), parts, print)
+    quick.fixed[b"/predict"].enter(headers, body, send, is_gone)      # `ServingProtocol`, with a whole request
     quick.early(data)                                           # and with what came, where there is no room
 
 The route finds its deadline and its arrival by `current_deadline` and `current_arrival`.
@@ -18,7 +18,7 @@ from orita.serving.resilience.deadline import until
 from orita.serving.resilience.early import EarlyRefusal
 from orita.serving.resilience.parts import Parts
 
-__all__ = ["AdmittedRoute", "AdmittedRoutes", "admission_headers"]
+__all__ = ["AdmittedRoute", "AdmittedRoutes", "admission_headers", "in_time", "said_deadline"]
 
 _TIMEOUT, _GRPC, _PRIORITY = b"x-request-timeout-ms", b"grpc-timeout", b"x-request-priority"
 _READ = frozenset((_TIMEOUT, _GRPC, _PRIORITY))
@@ -37,6 +37,21 @@ def admission_headers(parts: Parts, headers: Headers, arrived: float) -> tuple[P
     return priority, parts.deadlines.read(said.get(_TIMEOUT), said.get(_GRPC), arrived)
 
 
+def in_time(refused: Refused, headers: Headers) -> bool:
+    """Return whether *refused* says something else than that a deadline passed which the caller had set."""
+    return refused.status != 504 or all(name not in (_TIMEOUT, _GRPC) for name, _ in headers)
+
+
+def said_deadline(parts: Parts, headers: Headers, arrived: float) -> float:
+    """Return the deadline of a request that came at *arrived*, infinite where its caller says none.
+
+    Raises:
+        Refused: 422, a header says something else.
+    """
+    said = {name: value for name, value in headers if name in (_TIMEOUT, _GRPC)}
+    return parts.deadlines.read(said.get(_TIMEOUT), said.get(_GRPC), arrived) if said else float("inf")
+
+
 class AdmittedRoute:
     """A `QuickRoute` whose requests wait for their turn.
 
@@ -49,7 +64,7 @@ class AdmittedRoute:
         self._route, self._parts = route, parts
         self._monotonic = parts.clock.monotonic
         self.max_body = route.max_body
-        self.reply, self.refuse = route.reply, route.refuse
+        self.reply, self.refuse, self.company = route.reply, route.refuse, route.company
 
     def enter(
         self, headers: Headers, body: bytes | bytearray, send: Callable[[Reply], None], is_gone: Callable[[], bool]
@@ -71,30 +86,30 @@ class AdmittedRoute:
         def refuse(refused: Refused) -> None:
             send(self.refuse(refused, headers))
 
-        self._parts.turnstile.go(priority, deadline, arrived, answer, refuse, is_gone)
+        company = self.company(body)
+        self._parts.turnstile.go(priority, deadline, arrived, answer, refuse, is_gone, company)
 
 
-class AdmittedRoutes(dict[bytes, QuickRoute]):
+class AdmittedRoutes(QuickRoutes):
     """Quick routes behind the door of one server.
 
     Args:
-        routes: by their path; it may have a method ``route`` that finds others, as `QuickPaths` has.
+        routes: finds them.
         parts: the server's.
         refused_early: told the path of each request that was refused before it was read.
     """
 
     def __init__(self, routes: QuickRoutes, parts: Parts, refused_early: Callable[[bytes], None]) -> None:
-        super().__init__({path: AdmittedRoute(route, parts) for path, route in routes.items()})
-        self._find: Callable[[bytes, Headers], QuickRoute | None] | None = getattr(routes, "route", None)
-        self._parts, self._refused_early = parts, refused_early
+        self.fixed = {path: AdmittedRoute(route, parts) for path, route in routes.fixed.items()}
+        self._find, self._parts, self._refused_early = routes.route, parts, refused_early
         self._admission = admission = parts.turnstile.admission
         trusting = parts.priorities.trusting
-        self._early = [(path, EarlyRefusal(admission, parts.clock, path, trusting=trusting)) for path in routes]
+        self._early = [(path, EarlyRefusal(admission, parts.clock, path, trusting=trusting)) for path in self.fixed]
 
     def route(self, path: bytes, headers: Headers) -> QuickRoute | None:
         """Return the route of a POST request that may be answered within the call, None where none may."""
-        known = self.get(path)
-        if known is not None or self._find is None:
+        known = self.fixed.get(path)
+        if known is not None:
             return known
         found = self._find(path, headers)
         return None if found is None else AdmittedRoute(found, self._parts)

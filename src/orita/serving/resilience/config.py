@@ -14,7 +14,7 @@ from orita.serving.resilience.guard import GuardConfig
 from orita.serving.resilience.last_good import LastGoodConfig
 from orita.serving.resilience.priority import PriorityConfig
 
-__all__ = ["ResilienceConfig", "StoreGuardConfig"]
+__all__ = ["ResilienceConfig", "StoreGuardConfig", "WaitedGuardConfig"]
 
 
 class StoreGuardConfig(GuardConfig):
@@ -27,6 +27,16 @@ class StoreGuardConfig(GuardConfig):
     slow_ms: Annotated[float, Field(gt=0)] | None = 100.0
 
 
+class WaitedGuardConfig(GuardConfig):
+    """How what is asked in threads is guarded: the event log, the queue of jobs.
+
+    Attributes:
+        wait_ms: how long a caller waits for it at most, in milliseconds; past it the call counts as a failure.
+    """
+
+    wait_ms: Annotated[float, Field(gt=0, le=600_000)] = 5000.0
+
+
 class ResilienceConfig(Section):
     """How a server stays up.
 
@@ -34,7 +44,7 @@ class ResilienceConfig(Section):
         deadline: how long a request may take.
         priority: whose requests go first.
         admission: how many requests are let in.
-        store, model, broker: when each of them is left alone.
+        store, model, broker, jobs: when each of them is left alone; the broker is the event log, jobs is their queue.
         store_ms: how long a read of an online store on another machine may take at most, in milliseconds; half of what
             a request has left, where that is less.
         ping_seconds: between two attempts to reach a store that is left alone.
@@ -50,7 +60,8 @@ class ResilienceConfig(Section):
     admission: AdmissionConfig = AdmissionConfig()
     store: StoreGuardConfig = StoreGuardConfig()
     model: GuardConfig = GuardConfig()
-    broker: GuardConfig = GuardConfig()
+    broker: WaitedGuardConfig = WaitedGuardConfig()
+    jobs: WaitedGuardConfig = WaitedGuardConfig()
     store_ms: Annotated[float, Field(gt=0, le=60_000)] = 100.0
     ping_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
     last_good: LastGoodConfig = LastGoodConfig()

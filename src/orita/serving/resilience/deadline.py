@@ -79,12 +79,12 @@ class Deadlines:
             Refused: 422, a header says something else than a time.
         """
         if timeout_ms is not None:
-            if not timeout_ms.isdigit() or len(timeout_ms) > _MILLIS_DIGITS:
+            if not timeout_ms.isdigit() or len(timeout_ms) > _MILLIS_DIGITS or int(timeout_ms) == 0:
                 raise _wrong("X-Request-Timeout-Ms", timeout_ms, "whole milliseconds of 1 to 9 digits, such as 250")
             return arrived + min(int(timeout_ms) / 1000, self._most)
         if grpc_timeout is not None:
             said = _GRPC.fullmatch(grpc_timeout)
-            if said is None:
+            if said is None or int(said[1]) == 0:
                 raise _wrong("grpc-timeout", grpc_timeout, "1 to 8 digits and one of H, M, S, m, u, n, such as 250m")
             return arrived + min(int(said[1]) * _GRPC_SECONDS[said[2]], self._most)
         return arrived + self._default

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from orita.core.errors import UserError
 from orita.core.files import atomic_file
+from orita.features.online.item_pieces import Ids
 
 __all__ = ["PopularityTable", "StaticList", "write_popularity"]
 
@@ -68,14 +69,14 @@ class PopularityTable:
         prior: that of an item that is not among them.
     """
 
-    def __init__(self, item_ids: Sequence[Id], scores_N: Floats, prior: float) -> None:
+    def __init__(self, item_ids: Sequence[Id] | Ids, scores_N: Floats, prior: float) -> None:
         self._prior = prior
         self._text: dict[Id, float] = {}
         self._number_N = np.zeros(0, np.int64)
         self._score_N = np.zeros(0, np.float32)
-        if item_ids and isinstance(item_ids[0], str):
+        if len(item_ids) and isinstance(item_ids[0], str):
             self._text = dict(zip(item_ids, scores_N.tolist(), strict=True))
-        elif item_ids:
+        elif len(item_ids):
             number_N = np.array(item_ids, np.int64)
             order_N = np.argsort(number_N)
             self._number_N, self._score_N = number_N[order_N], scores_N[order_N]
@@ -84,7 +85,7 @@ class PopularityTable:
         return len(self._text) + len(self._number_N)
 
     @classmethod
-    def of(cls, item_ids: Sequence[Id], clicks_N: Counts, shown_N: Counts) -> PopularityTable:
+    def of(cls, item_ids: Sequence[Id] | Ids, clicks_N: Counts, shown_N: Counts) -> PopularityTable:
         """Return the table of click rates, smoothed as `write_popularity` says."""
         scores_N, prior = _smoothed(clicks_N, shown_N)
         return cls(item_ids, scores_N, prior)

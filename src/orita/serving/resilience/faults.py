@@ -6,7 +6,7 @@
         - {part: model, kind: error, every: 5, from_seconds: 10, until_seconds: 40}
 
 ``latency`` waits, ``error`` fails as the part fails when it is away, ``hang`` waits so long that a timeout or an
-operator has to end it, and ``drop`` loses: the log a row, the store and the broker their answer once the work is done.
+operator has to end it, and ``drop`` loses: the log a row, store, broker and jobs their answer once the work is done.
 `orita.serving.resilience.faulty` puts them around the protocols of the server.
 """
 
@@ -31,7 +31,7 @@ _log = structlog.stdlib.get_logger("orita.serving")
 
 ALLOW_VARIABLE = "ORITA_ALLOW_FAULTS"
 
-Part = Literal["store", "model", "log", "broker"]
+Part = Literal["store", "model", "log", "broker", "jobs"]
 
 
 class Injected(Unavailable):
@@ -42,7 +42,7 @@ class FaultRule(Section):
     """One fault.
 
     Attributes:
-        part: what goes wrong: ``store``, ``model``, ``log`` or ``broker``.
+        part: what goes wrong: ``store``, ``model``, ``log``, ``broker`` (the event log) or ``jobs`` (their queue).
         kind: how: ``latency``, ``error``, ``hang`` or ``drop``.
         milliseconds: how long ``latency`` waits.
         hang_seconds: how long ``hang`` waits.

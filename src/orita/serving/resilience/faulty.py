@@ -83,6 +83,8 @@ class _FaultyPackage:
         self._faults.strike("model")
         return self._package.score_user(user_id, item_ids, x_NF, **options)
 
+    score_requests = None  # each request is struck for itself
+
 
 def faulty_loader(load: PackageLoader, faults: Faults) -> PackageLoader:
     """Return a loader whose packages have the faults of the part ``model``."""
@@ -95,11 +97,15 @@ def faulty_loader(load: PackageLoader, faults: Faults) -> PackageLoader:
 
 
 class FaultySink:
-    """A `PredictionSink` with the faults of the part ``log``: an error is a log without room."""
+    """A `PredictionSink` with the faults of the part ``log``: an error is a log without room.
+
+    A request is struck when it asks for room. Between that and its rows others may come, so losses are counted: as many
+    requests are lost as were struck.
+    """
 
     def __init__(self, sink: PredictionSink, faults: Faults) -> None:
         self._sink, self._faults = sink, faults
-        self._loses = False
+        self._to_lose = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sink, name)
@@ -107,14 +113,16 @@ class FaultySink:
     def room(self, rows: int, /) -> bool:
         """Return whether *rows* more rows may be logged now."""
         try:
-            self._loses = self._faults.strike("log")
+            self._to_lose += self._faults.strike("log")
         except Injected:
             return False
         return self._sink.room(rows)
 
     def append(self, stream: LogStream, request: ScoredRequest, /) -> None:
         """Take one answered request, unless the drill loses it."""
-        if not self._loses:
+        if self._to_lose:
+            self._to_lose -= 1
+        else:
             self._sink.append(stream, request)
 
 

@@ -4,8 +4,8 @@
     load = guarded_loader(load, lambda: Guard("model", config.model, clock))
 
 A guard is called by one thread. So a model has a guard of its own: it is tried by the thread that loads it before it
-answers, and a broken one must not close the door on the one before. A broker is called from threads: guard the wait
-for it on the event loop, ``await broker.run(lambda: anyio.to_thread.run_sync(push), timeout=…)``.
+answers, and a broken one must not close the door on the one before. What is asked in threads, the event log and the
+queue of jobs, is guarded by `orita.serving.resilience.guarded_threads`.
 
 Legend: N items of one request, F features.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.features.schema import FeatureSchema
+from orita.serving.batching.measuring import ScoreRequests, joint_scores_of
 from orita.serving.protocols import FeatureReader, FeatureSource, PackageLoader, ScoringPackage
 from orita.serving.resilience.guard import Guard
 
@@ -58,6 +59,7 @@ class GuardedPackage:
 
     Attributes:
         guard: of this package alone.
+        score_requests: the package's own through the guard; None: it has none.
     """
 
     def __init__(self, package: ScoringPackage, guard: Guard) -> None:
@@ -65,6 +67,8 @@ class GuardedPackage:
         # Read for every request: found here they cost nothing, asked of the package by name they would.
         self.version, self.schema = package.version, package.schema
         self.metadata, self.extra = package.metadata, package.extra
+        joint = joint_scores_of(package)
+        self.score_requests = None if joint is None else _guarded(joint, guard)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._package, name)
@@ -73,11 +77,29 @@ class GuardedPackage:
         """Raise `UserError` unless the package scores its own sample as it did when it was written."""
         self._package.check_sample()
 
+    def ping(self) -> None:
+        """Score a row without features, past the guard; for whoever asks whether the model is back.
+
+        Raises:
+            ValueError: the score is no number.
+            Exception: the model fails as it does.
+        """
+        score_N = self._score_user(0, [0], np.zeros((1, len(self.schema)), np.float32))
+        if not np.isfinite(score_N).all():
+            raise ValueError(f"model {self.version} gave a score that is no number.")
+
     def score_user(
         self, user_id: Id, item_ids: Sequence[Id], x_NF: npt.NDArray[np.float32], /, **options: Any
     ) -> npt.NDArray[np.float32]:
         """Return ``scores_N``; see the protocol. *options* are the package's own."""
         return self.guard.call(self._score_user, user_id, item_ids, x_NF, **options)
+
+
+def _guarded(score: ScoreRequests, guard: Guard) -> ScoreRequests:
+    def guarded(*asked: Any) -> npt.NDArray[np.float32]:
+        return guard.call(score, *asked)
+
+    return guarded
 
 
 def guarded_loader(load: PackageLoader, make_guard: Callable[[], Guard]) -> PackageLoader:

@@ -86,7 +86,8 @@ class Parts:
         clock: the time.
         deadlines, priorities: of requests, from their headers.
         turnstile: the door of the event loop.
-        store, broker: their guards; a model has one of its own (`guarded_loader`).
+        store, broker, jobs: their guards; a model has one of its own (`guarded_loader`). The broker is the event log,
+            jobs is their queue.
         last_good: level 2.
         popularity: level 3.
         static: level 4.
@@ -98,6 +99,7 @@ class Parts:
     turnstile: Turnstile
     store: Guard
     broker: Guard
+    jobs: Guard
     last_good: LastGood
     popularity: Popularity
     static: StaticList
@@ -105,7 +107,7 @@ class Parts:
     @property
     def states(self) -> tuple[GuardState, ...]:
         """What metrics and health tell of the dependencies."""
-        return self.store.state, self.broker.state
+        return self.store.state, self.broker.state, self.jobs.state
 
     def ladder(self, full: Callable[[Q], Scored]) -> Ladder[Q, Scored]:
         """Return the four levels, *full* being the first; the last one always has an answer."""
@@ -144,6 +146,7 @@ def build_parts(config: ResilienceConfig, clock: Clock, rates: RateSource | None
         turnstile=Turnstile(admission, clock),
         store=Guard("store", config.store, clock),
         broker=Guard("broker", config.broker, clock),
+        jobs=Guard("jobs", config.jobs, clock),
         last_good=LastGood(config.last_good, clock),
         popularity=Popularity(table, rates, config.popularity_seconds),
         static=StaticList(config.static_items),

@@ -2,7 +2,7 @@
 
 A breaker that waits a minute before it tries again is right for whoever cannot ask; a ping may be sent every second.
 
-    async with probing(guard, client.ping, seconds=1.0):
+    async with probing(lambda: guard, client.ping, seconds=1.0):
         ...                                              # as long as the server runs
 """
 
@@ -20,12 +20,16 @@ __all__ = ["probing"]
 
 @asynccontextmanager
 async def probing(
-    guard: Guard, ping: Callable[[], Awaitable[object]], *, seconds: float = 1.0, timeout: float = 0.1
+    guard: Callable[[], Guard | None],
+    ping: Callable[[], Awaitable[object]],
+    *,
+    seconds: float = 1.0,
+    timeout: float = 0.1,
 ) -> AsyncIterator[None]:
-    """Call *ping* every *seconds* while the breaker of *guard* is open; one that succeeds half-opens it.
+    """Call *ping* every *seconds* while the breaker is open; one that succeeds half-opens it.
 
     Args:
-        guard: of the dependency.
+        guard: says which guard the dependency has now; None: there is none to ask.
         ping: cheap, and fails while the dependency is away.
         seconds: between two attempts.
         timeout: seconds in which a dependency that is well answers it; one that is slow is not back.
@@ -38,13 +42,14 @@ async def probing(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _probe(guard: Guard, ping: Callable[[], Awaitable[object]], seconds: float, timeout: float) -> None:
+async def _probe(
+    guard: Callable[[], Guard | None], ping: Callable[[], Awaitable[object]], seconds: float, timeout: float
+) -> None:
     while True:
         await asyncio.sleep(seconds)
-        if guard.breaker.state is not BreakerState.OPEN:
-            continue
-        if await _answers(ping, timeout):
-            guard.breaker.probed()
+        now = guard()
+        if now is not None and now.breaker.state is BreakerState.OPEN and await _answers(ping, timeout):
+            now.breaker.probed()
 
 
 async def _answers(ping: Callable[[], Awaitable[object]], timeout: float) -> bool:

@@ -16,6 +16,7 @@ from orita.serving.callers import Caller
 from orita.serving.feature_jobs import BoundedWork
 from orita.serving.predictor import PredictAnswer
 from orita.serving.refusal import Refused, internal_error
+from orita.serving.reply import Headers
 from orita.serving.requests import Asked
 from orita.serving.resources.catalogue import ModelCatalogue
 from orita.serving.resources.known import KnownModel, ModelRegistry, Stage
@@ -126,17 +127,25 @@ class Models:
 
         return await self._done(self._changing, change)
 
-    async def predict(self, model_id: str, asked: Asked, request_id: str) -> PredictAnswer:
-        """Return what a model answers; see `ModelPredictor.answer_by`.
+    async def predict(self, model_id: str, asked: Asked, request_id: str, headers: Headers) -> PredictAnswer:
+        """Return what a model answers, in its turn.
+
+        Args:
+            model_id: which model; the deployed one answers as in ``POST /predict``.
+            asked: the checked request.
+            request_id: joins feedback to the answer.
+            headers: of the request: its deadline and its priority.
 
         Raises:
-            Refused: 404, there is none; or it cannot answer.
+            Refused: 404, there is none; 503 or 504, it gets no turn; or it cannot answer.
         """
         started = self._clock.monotonic()
         if self._predictor.answers_now(model_id):
-            return self._predictor.answer(asked, request_id, started)
-        model = await self.get(model_id)
-        return await self._predictor.answer_by(model, asked, request_id, started)
+            async with self._predictor.turn(headers, started):
+                return self._predictor.answer(asked, request_id, started)
+        champion = await self._predictor.champion_of(await self.get(model_id))
+        async with self._predictor.turn(headers, started):
+            return self._predictor.answer_by(champion, asked, request_id, started)
 
     def _move(self, model: KnownModel, stage: str, caller: Caller, request_id: str) -> None:
         if stage == "production":

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from starlette.routing import Route
-
 from orita.core.home import Home
-from orita.serving.callers import Callers, LocalCallers
+from orita.serving.callers import Callers
+from orita.serving.face import Face
 from orita.serving.graphql.asker import GraphqlParts
 from orita.serving.graphql.openapi import describe_graphql
 from orita.serving.graphql.route import GraphqlRoute
@@ -24,20 +19,7 @@ from orita.serving.resources.predicting import ModelPredictor
 from orita.serving.resources.routes import ModelRoutes
 from orita.serving.service import Service
 
-__all__ = ["MountedModels", "mounted_models"]
-
-
-@dataclass(frozen=True, slots=True)
-class MountedModels:
-    """The models of a server.
-
-    Attributes:
-        routes: for its router.
-        described: ``paths`` and ``components`` of the OpenAPI document, of the faces that are on.
-    """
-
-    routes: Sequence[Route]
-    described: Sequence[dict[str, Any]]
+__all__ = ["mounted_models"]
 
 
 def mounted_models(
@@ -46,11 +28,11 @@ def mounted_models(
     service: Service,
     features: FeatureSource,
     source: ModelSource,
+    callers: Callers,
     *,
     registry: ModelRegistry | None = None,
-    callers: Callers | None = None,
-) -> MountedModels:
-    """Return the faces of models that *service* is to have.
+) -> Face:
+    """Return the models of *service*: resources and GraphQL.
 
     Args:
         home: where packages and control state are.
@@ -58,18 +40,17 @@ def mounted_models(
         service: the server's parts.
         features: where the features of a request come from.
         source: has models in memory, or loads them.
+        callers: knows who asks; a document of GraphQL asks for permissions of its own.
         registry: is told of deployments; None: there are none.
-        callers: knows who asks; None: `LocalCallers`.
 
     Raises:
         MissingExtra: the configuration asks for GraphQL, and it is not installed.
     """
     config, clock = service.config, service.clock
-    who = callers or LocalCallers(config.host)
     catalogue = ModelCatalogue(home, system, clock, registry)
     models = Models(catalogue, ModelPredictor(service, system, features, source), registry, clock)
-    parts = GraphqlParts(models, who, RequestDecoder(config), service.metrics)
-    routes, graphql = ModelRoutes(models, who, config, clock, service.metrics), GraphqlRoute(parts, config, clock)
-    described = [describe_models()] if config.models_exposed else []
-    described += [describe_graphql()] if graphql.on else []
-    return MountedModels([*routes.routes, *graphql.routes], described)
+    parts = GraphqlParts(models, callers, RequestDecoder(config), service.metrics)
+    routes, graphql = ModelRoutes(models, config, clock, service.metrics), GraphqlRoute(parts, config, clock)
+    described = [describe_models] if config.models_exposed else []
+    described += [describe_graphql] if graphql.on else []
+    return Face(service.metrics.api_latency.watched([*routes.routes, *graphql.routes]), described)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from orita.serving.envelope import Answered, Refusal
-from orita.serving.openapi import REQUEST_ID, TEMPLATE, reference, responses
+from orita.serving.openapi import DEADLINE, PRIORITY, REQUEST_ID, TEMPLATE, reference, responses
 from orita.serving.predictor import PredictAnswer
 from orita.serving.requests import PredictRequest
 from orita.serving.resources.messages import MOST_MODELS, MOST_OFFSET, MOST_TAGS, PAGE, Model, ModelPage, ModelUpdate
@@ -73,7 +73,7 @@ def describe_models() -> dict[str, Any]:
             ),
         },
         f"{one}/predict": {
-            "parameters": [_ID],
+            "parameters": [_ID, DEADLINE, PRIORITY],
             "post": _with_body(
                 _operation("predict", "Rank items for a user with this model.", PredictAnswer, _ERRORS | _PREDICT),
                 PredictRequest,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from orita.core.errors import UserError
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.predictor import Champion, PredictAnswer, Predictor
 from orita.serving.protocols import FeatureReader, FeatureSource, LogStream, ScoringPackage
 from orita.serving.refusal import Refused
+from orita.serving.reply import Headers
 from orita.serving.requests import Asked
+from orita.serving.resilience.admitted import admission_headers
+from orita.serving.resilience.deadline import until
 from orita.serving.resources.known import KnownModel
 from orita.serving.service import Service
 
@@ -39,6 +45,24 @@ class ModelPredictor:
         champion = self._service.follower.champion
         return champion is not None and champion.package.metadata.model_id == model_id
 
+    @asynccontextmanager
+    async def turn(self, headers: Headers, arrived: float) -> AsyncIterator[None]:
+        """Let it be the turn of a request, with the deadline and the priority that its *headers* say.
+
+        Raises:
+            Refused: 422, a header says something else; 503, there is no room; 504, its deadline is past.
+        """
+        parts = self._service.parts
+        priority, deadline = admission_headers(parts, headers, arrived)
+        ticket = await parts.turnstile.enter(priority, deadline, arrived)
+        answered = False
+        try:
+            with until(deadline, arrived):
+                yield
+            answered = True
+        finally:
+            parts.turnstile.leave(ticket, answered=answered)
+
     def answer(self, asked: Asked, request_id: str, started: float) -> PredictAnswer:
         """Return what ``POST /predict`` would answer.
 
@@ -47,12 +71,12 @@ class ModelPredictor:
         """
         return self._service.predictor.answer(asked, request_id, started)
 
-    async def answer_by(self, model: KnownModel, asked: Asked, request_id: str, started: float) -> PredictAnswer:
-        """Return what *model* answers; it is loaded if need be, and its answer is logged under its version.
+    async def champion_of(self, model: KnownModel) -> Champion:
+        """Return *model*, loaded if need be, as what answers a request.
 
         Raises:
             Refused: 404 or 503, it cannot be loaded; 409, its package is not here, or it reads features that are not
-                known any more; 410, it is retired; and as ``POST /predict``.
+                known any more; 410, it is retired.
         """
         if model.stage == "retired":
             message = f"model {model.version} is retired: put it to the stage 'available' first."
@@ -61,15 +85,29 @@ class ModelPredictor:
             message = f"model {model.version} was never promoted, so its package is not published: deploy it."
             raise Refused(409, "model_not_published", message)
         package = await self._asking.model(self._system, model.version)
-        service = self._service
-        champion = Champion(
+        return Champion(
             package,
             self._reader(package),
             LogStream(self._system, package.version, package.schema.names),
             0,  # no deployment
-            service.clock.now(),
+            self._service.clock.now(),
         )
-        return Predictor(lambda: champion, service.log, service.clock).answer(asked, request_id, started)
+
+    def answer_by(self, champion: Champion, asked: Asked, request_id: str, started: float) -> PredictAnswer:
+        """Return what *champion* answers, of level 1 or not at all; it is logged under its version.
+
+        Raises:
+            Refused: as ``POST /predict``.
+        """
+        service = self._service
+        predictor = Predictor(
+            lambda: champion,
+            service.sink,
+            service.clock,
+            store_seconds=service.config.resilience.store_ms / 1000,
+            objective_bounds=service.config.objective_bounds,
+        )
+        return predictor.answer(asked, request_id, started)
 
     def _reader(self, package: ScoringPackage) -> FeatureReader:
         """Return the reader of a package's features; versions of one schema share it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import get_args
@@ -14,10 +13,10 @@ from starlette.routing import Route
 from orita.core.clock import Clock
 from orita.core.ids import uuid7
 from orita.serving.body import read_body
-from orita.serving.callers import Callers
 from orita.serving.config import ServingConfig
 from orita.serving.decoding import BodyDecoder, check_request_id
 from orita.serving.envelope import Envelopes
+from orita.serving.gate import caller_of
 from orita.serving.metrics import ServingMetrics
 from orita.serving.refusal import Refused
 from orita.serving.requests import RequestDecoder
@@ -42,42 +41,35 @@ class ModelRoutes:
 
     Args:
         models: knows them.
-        callers: knows who asks.
         config: what is allowed.
         clock: tells the time.
         metrics: where predictions are counted.
-
-    Attributes:
-        requests: how often which route was answered with which HTTP status.
     """
 
-    def __init__(
-        self, models: Models, callers: Callers, config: ServingConfig, clock: Clock, metrics: ServingMetrics
-    ) -> None:
-        self._models, self._callers, self._metrics, self._clock = models, callers, metrics, clock
+    def __init__(self, models: Models, config: ServingConfig, clock: Clock, metrics: ServingMetrics) -> None:
+        self._models, self._metrics, self._clock = models, metrics, clock
         self._on, self._max_body = config.models_exposed, config.max_body_bytes
         self._asked = RequestDecoder(config)
         self._update = BodyDecoder(ModelUpdate, "description and tags")
         self._envelopes = Envelopes(clock)
-        self.requests: Counter[tuple[str, int]] = Counter()
 
     @property
     def routes(self) -> list[Route]:
         """The routes, for a Starlette router."""
         one = f"{PREFIX}/{{model_id}}"
         named = [
-            Route(PREFIX, partial(self._answered, "list", self._list), methods=["GET"]),
-            Route(one, partial(self._answered, "get", self._get), methods=["GET"]),
-            Route(one, partial(self._answered, "put", self._put), methods=["PUT"]),
-            Route(one, partial(self._answered, "delete", self._delete), methods=["DELETE"]),
-            Route(f"{one}/predict", partial(self._answered, "predict", self._predict), methods=["POST"]),
+            Route(PREFIX, partial(self._answered, self._list), methods=["GET"]),
+            Route(one, partial(self._answered, self._get), methods=["GET"]),
+            Route(one, partial(self._answered, self._put), methods=["PUT"]),
+            Route(one, partial(self._answered, self._delete), methods=["DELETE"]),
+            Route(f"{one}/predict", partial(self._answered, self._predict), methods=["POST"]),
         ]
-        other = partial(self._answered, "other", partial(self._other, named))
+        other = partial(self._answered, partial(self._other, named))
         methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "QUERY"]
         return [*named, *(Route(path, other, methods=methods) for path in (PREFIX, f"{PREFIX}/{{rest:path}}"))]
 
-    async def _answered(self, name: str, work: Work, request: Request) -> Response:
-        """Return what *work* answers, or the refusal in its documented form; count it."""
+    async def _answered(self, work: Work, request: Request) -> Response:
+        """Return what *work* answers, or the refusal in its documented form."""
         request_id = uuid7(self._clock)
         try:
             given = request.headers.get("x-request-id")
@@ -87,11 +79,9 @@ class ModelRoutes:
             answer = await work(request, request_id)
         except Refused as refused:
             answer = self._envelopes.refused(refused, request_id)
-        self.requests[name, answer.status_code] += 1
         return answer
 
     async def _list(self, request: Request, request_id: str) -> Response:
-        self._callers.caller("model:read", request.headers.raw)
         asked = request.query_params
         page = page_of(asked.get("limit"), asked.get("offset"))
         stage = next((stage for stage in STAGES if stage == asked.get("stage")), None)
@@ -110,13 +100,12 @@ class ModelRoutes:
         return self._envelopes.success(found, f"{len(models)} of {total} models.", request_id)
 
     async def _get(self, request: Request, request_id: str) -> Response:
-        self._callers.caller("model:read", request.headers.raw)
         model = await self._models.get(request.path_params["model_id"])
         message = f"{model.version} of {model.system}, {model.stage}."
         return self._envelopes.success(model_of(model), message, request_id)
 
     async def _put(self, request: Request, request_id: str) -> Response:
-        caller = self._callers.caller("model:write", request.headers.raw)
+        caller = caller_of(request.scope)
         body = await read_body(request.receive, request.headers.raw, self._max_body)
         if body is None:
             return Response(status_code=499)  # the caller hung up; nobody reads this
@@ -125,17 +114,17 @@ class ModelRoutes:
         return self._envelopes.success(model_of(model), f"{model.version} is changed: {model.stage}.", request_id)
 
     async def _delete(self, request: Request, request_id: str) -> Response:
-        caller = self._callers.caller("model:write", request.headers.raw)
+        caller = caller_of(request.scope)
         model = await self._models.retire(request.path_params["model_id"], caller)
         message = f"{model.version} is retired; its package stays, and the stage 'available' takes it back."
         return self._envelopes.success(model_of(model), message, request_id)
 
     async def _predict(self, request: Request, request_id: str) -> Response:
-        self._callers.caller("model:predict", request.headers.raw)
         body = await read_body(request.receive, request.headers.raw, self._max_body)
         if body is None:
             return Response(status_code=499)
-        answer = await self._models.predict(request.path_params["model_id"], self._asked(body), request_id)
+        asked, headers = self._asked(body), request.headers.raw
+        answer = await self._models.predict(request.path_params["model_id"], asked, request_id, headers)
         self._metrics.answered(len(answer.predictions), answer.latency_ms)
         return self._envelopes.success(answer, f"{len(answer.predictions)} predictions.", request_id)
 

@@ -14,11 +14,13 @@ import struct
 import zlib
 from enum import IntEnum
 
+from orita.serving.workers.notes import NOTES_BYTES, Notes
+
 __all__ = ["LONGEST_REPORT", "Board", "Seat", "State"]
 
 _BYTES = 1024 * 1024  # of a seat; what is never written takes no memory
 _HEAD = 64
-_HALF = (_BYTES - _HEAD) // 2
+_HALF = (_BYTES - _HEAD - NOTES_BYTES) // 2
 _PREFIX_FORMAT = struct.Struct("=QQ")  # length and checksum
 _PREFIX = _PREFIX_FORMAT.size
 LONGEST_REPORT = _HALF - _PREFIX
@@ -42,12 +44,14 @@ class Seat:
 
     Attributes:
         number: from 1.
+        notes: what it tells the others as it happens.
     """
 
     def __init__(self, memory: memoryview, number: int) -> None:
         self.number = number
         self._words = memory[:_HEAD].cast("q")
         self._halves = memory[_HEAD : _HEAD + _HALF], memory[_HEAD + _HALF : _HEAD + 2 * _HALF]
+        self.notes = Notes(memory[-NOTES_BYTES:])
 
     @property
     def pid(self) -> int:

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _COUNTED = ("counter", "histogram")
-_PARTS_OF_A_WHOLE = ("_pending_rows", "_inside", "_limit", "_bytes")
+_PARTS_OF_A_WHOLE = ("_pending_rows", "_inside", "_limit", "_bytes", "_in_memory")
 """How gauges end that are summed over workers."""
 _SHARES = ("_rate",)
 """How gauges end of which the mean is taken."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from orita.serving.workers.reports import (
     written,
 )
 
-__all__ = ["Together", "WorkerStatus"]
+__all__ = ["OtherWorkers", "Together", "WorkerStatus"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
@@ -65,6 +65,8 @@ class Together:
         self.board, self.seat, self._service = board, seat, service
         self._before = counted(read_report(seat.read()))  # by those who sat here before
         self._told = False
+        if service.cache is not None:
+            service.cache.share(OtherWorkers(board, seat))
 
     def answering(self) -> None:
         """Say that requests are answered here."""
@@ -75,6 +77,10 @@ class Together:
     def stopping(self) -> None:
         """Say that this worker was asked to stop."""
         self.seat.state = State.STOPPING
+
+    def others_answer(self) -> bool:
+        """Return whether requests are answered by another worker now."""
+        return any(seat.state is State.ANSWERING for seat in self.board.seats if seat is not self.seat)
 
     def tick(self) -> None:
         """Say that the event loop turns, and what was counted; called ten times a second."""
@@ -144,6 +150,32 @@ class Together:
         yield GaugeMetricFamily("workers", "Processes that answer.", value=answering)
         starts = sum(seat.starts for seat in self.board.seats)
         yield CounterMetricFamily("worker_starts", "Processes that were started.", value=starts)
+
+
+class OtherWorkers:
+    """The others as a cache knows them; see `orita.serving.cache.store.Others`."""
+
+    def __init__(self, board: Board, seat: Seat) -> None:
+        self._notes = seat.notes
+        others = [other.notes for other in board.seats if other is not seat]
+        self._read = [(notes, notes.end) for notes in others]
+
+    def tell(self, tags: Sequence[bytes], /) -> None:
+        """Let the others know that *tags* are invalidated."""
+        self._notes.write(tags)
+
+    def told(self) -> Sequence[bytes] | None:
+        """Return what they told of since the last call, None where that was too much."""
+        found: list[bytes] = []
+        missed = False
+        for at, (notes, begin) in enumerate(self._read):
+            if notes.end == begin:
+                continue
+            tags, end = notes.since(begin)
+            self._read[at] = notes, end
+            found += tags or ()
+            missed = missed or tags is None
+        return None if missed else found
 
 
 class _Collected(Collector):

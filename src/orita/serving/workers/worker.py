@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import structlog
+from structlog.typing import EventDict
 
 from orita.core.errors import OritaError
 from orita.serving.workers.board import Seat
@@ -32,7 +33,8 @@ _log = structlog.stdlib.get_logger("orita.serving")
 def run_worker(seat: Seat, supervisor: int, work: Callable[[Seat], object]) -> NoReturn:
     """Do *work* as the process that was just forked, and end it.
 
-    It ends in order when its supervisor dies, and tells where each of its threads is on SIGQUIT.
+    It ends in order when its supervisor dies, and tells where each of its threads is on SIGQUIT. Its log lines
+    say which worker it is.
 
     Args:
         seat: its place on the board.
@@ -43,6 +45,7 @@ def run_worker(seat: Seat, supervisor: int, work: Callable[[Seat], object]) -> N
     try:
         _prepare(supervisor)
         seat.take()
+        _number_log_lines(seat.number)
         work(seat)
         code = 0
     except OritaError as error:
@@ -69,6 +72,16 @@ def _prepare(supervisor: int) -> None:
         os._exit(0)
     faulthandler.register(signal.SIGQUIT, all_threads=True)
     random.seed()
+
+
+def _number_log_lines(number: int) -> None:
+    """Let every log line of this process say whose it is: context variables would not reach the threads it starts."""
+
+    def numbered(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("worker", number)
+        return event
+
+    structlog.configure(processors=[numbered, *structlog.get_config()["processors"]])
 
 
 def _nothing_begun(_number: int, _frame: object) -> None:

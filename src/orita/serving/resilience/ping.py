@@ -1,4 +1,4 @@
-"""Asks the online store something, in a thread, one at a time: a store that hangs holds up nothing but that thread."""
+"""Asks a dependency something, in a thread, one at a time: one that hangs holds up nothing but that thread."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-__all__ = ["StorePing"]
+__all__ = ["Ping"]
 
 
-class StorePing:
+class Ping:
     """A ping for `orita.serving.resilience.prober.probing`; called by one event loop.
 
     Args:
-        read: reads something from the store, and raises where it cannot.
+        ask: asks it something, and raises where that fails.
     """
 
-    def __init__(self, read: Callable[[], object]) -> None:
-        self._read = read
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._question = ask
         self._asking = False
 
     async def __call__(self) -> None:
-        """Return once the store has answered.
+        """Return once it has answered.
 
         Raises:
             TimeoutError: an earlier ping has no answer yet.
-            Exception: the store fails as it does.
+            Exception: it fails as it does.
         """
         if self._asking:
-            raise TimeoutError("the store has not answered the ping before this one.")
+            raise TimeoutError("there is no answer to the ping before this one.")
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[None] = loop.create_future()
         self._asking = True
@@ -39,7 +39,7 @@ class StorePing:
     def _ask(self, loop: asyncio.AbstractEventLoop, answered: asyncio.Future[None]) -> None:
         failure: Exception | None = None
         try:
-            self._read()
+            self._question()
         except Exception as error:  # whatever it is, it goes to who asked
             failure = error
         self._asking = False

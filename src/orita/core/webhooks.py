@@ -1,4 +1,4 @@
-"""Signatures of callbacks, in the form of Standard Webhooks 1.0 (https://www.standardwebhooks.com).
+"""Signed messages between programs, in the form of Standard Webhooks 1.0 (https://www.standardwebhooks.com).
 
 ``webhook-signature`` is ``v1,`` and the base64 of HMAC-SHA256 over ``webhook-id.webhook-timestamp.body``; of several
 secrets there are several, with spaces between them, and whoever is called needs one that fits.
@@ -17,11 +17,17 @@ from collections.abc import Mapping, Sequence
 
 from orita.core.errors import UserError
 
-__all__ = ["parse_secrets", "signed_headers", "verify"]
+__all__ = ["BadSignature", "parse_secrets", "signed_headers", "verify"]
 
 _PREFIX = "whsec_"
 _LEAST, _MOST = 24, 64
-_TOLERANCE_SECONDS = 300
+_TOLERANCE_SECONDS = 300.0
+_MOST_DIGITS = 12
+_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
+class BadSignature(UserError):
+    """A message is not to be believed: it is not signed, not by the secret, or not of now."""
 
 
 def parse_secrets(text: str, variable: str) -> tuple[bytes, ...]:
@@ -58,26 +64,34 @@ def verify(
 ) -> None:
     """Do nothing where *headers* are those of *body*; for programs that are called.
 
+    How long it takes tells nothing of the signature that would fit.
+
     Args:
         secret: ``whsec_`` and base64.
-        headers: of the request, by their names in lower case.
+        headers: of the request, their names in any case.
         body: of the request, every byte as it came.
         now: seconds since the Unix epoch.
         tolerance: seconds between then and now; an older message may be one that somebody recorded.
 
     Raises:
-        UserError: no signature fits, a header is missing, or the time is another.
+        BadSignature: no signature fits, a header is missing, or the time is another.
+        UserError: the secret has a wrong form.
     """
-    given = [headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")]
-    message, at, signatures = given
-    if not all(given):
-        raise UserError("a header of webhook-id, webhook-timestamp and webhook-signature is missing: refuse the call.")
-    if not at.isdigit() or abs(now - int(at)) > tolerance:
-        raise UserError(f"webhook-timestamp is {at[:32]!r}, more than {tolerance:g} s from now: refuse the call.")
-    expected = _signature(_secret(secret, "secret"), message, at, body)
-    fits = [hmac.compare_digest(f"v1,{expected}".encode(), each.encode()) for each in signatures.split(" ")]
+    key = _secret(secret, "secret")
+    given = {name.lower(): value for name, value in headers.items()}
+    message, at, signatures = (given.get(name, "") for name in _NAMES)
+    if not (message and at and signatures):
+        raise BadSignature(f"a header of {', '.join(_NAMES[:2])} and {_NAMES[2]} is missing: refuse the call.")
+    is_time = at.isascii() and at.isdigit() and len(at) <= _MOST_DIGITS
+    if not is_time or abs(now - int(at)) > tolerance:
+        raise BadSignature(
+            f"webhook-timestamp is {at[:32]!r}, allowed are seconds since 1970 within {tolerance:g} s of now: "
+            "refuse the call."
+        )
+    expected = f"v1,{_signature(key, message, at, body)}".encode()
+    fits = [hmac.compare_digest(expected, _bytes(each)) for each in signatures.split(" ")]
     if not any(fits):
-        raise UserError("no signature in webhook-signature fits the body: refuse the call.")
+        raise BadSignature("no signature in webhook-signature fits the body: refuse the call.")
 
 
 def _secret(text: str, variable: str) -> bytes:
@@ -95,5 +109,9 @@ def _form() -> str:
 
 
 def _signature(secret: bytes, message: str, at: str, body: bytes) -> str:
-    content = b".".join((message.encode(), at.encode(), body))
+    content = b".".join((_bytes(message), _bytes(at), body))
     return base64.b64encode(hmac.new(secret, content, hashlib.sha256).digest()).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

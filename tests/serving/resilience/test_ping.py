@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from orita.core.errors import Unavailable
-from orita.serving.resilience.store_ping import StorePing
+from orita.serving.resilience.ping import Ping
 
 
 def test_it_tells_what_the_store_says() -> None:
@@ -19,7 +19,7 @@ def test_it_tells_what_the_store_says() -> None:
         if failures:
             raise failures[0]
 
-    ping = StorePing(read)
+    ping = Ping(read)
     asyncio.run(ping())
     failures.append(Unavailable("the store is away."))
     with pytest.raises(Unavailable, match="away"):
@@ -35,7 +35,7 @@ def test_one_that_hangs_is_not_asked_twice() -> None:
         hangs.wait()
 
     async def asked() -> None:
-        ping = StorePing(read)
+        ping = Ping(read)
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(ping(), 0.05)

@@ -1,0 +1,1 @@
+"""Requests answered together: those that wait at the same time, and those that come in one body."""

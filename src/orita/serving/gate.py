@@ -1,0 +1,105 @@
+"""The gate: before a request reaches its route it is asked whose page sent it, who its caller is, and whether they may.
+
+It stands before every route of ASGI; `orita.serving.edge.EdgeRoute` looks at pages on the short way, which is taken
+only where everybody may have predictions. Probes pass unasked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orita.core.clock import Clock
+from orita.serving.callers import Caller, Callers, Visitor
+from orita.serving.error_answers import request_id_of
+from orita.serving.own_pages import OwnPages
+from orita.serving.permissions import PROBES, permission_of
+from orita.serving.refusal import Refused
+from orita.serving.refusal_forms import RefusalForms
+
+__all__ = ["Gate", "TurnedAway", "caller_of", "visitor_of"]
+
+_CALLER = "orita.caller"
+
+
+class TurnedAway:
+    """Counts requests that were refused before they reached a route.
+
+    Attributes:
+        counts: by the code of the refusal.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def count(self, code: str) -> None:
+        """Count a request that was refused with *code*."""
+        self.counts[code] += 1
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield what is counted."""
+        family = CounterMetricFamily(
+            "turned_away_requests", "Requests refused before they reached a route, by code.", labels=["code"]
+        )
+        for code, count in sorted(self.counts.items()):
+            family.add_metric([code], count)
+        yield family
+
+
+class Gate:
+    """Middleware of ASGI that lets through who may ask.
+
+    Args:
+        app: the application.
+        callers: knows who asks.
+        pages: knows whose pages ask.
+        turned_away: counts who is refused.
+        clock: tells the time.
+    """
+
+    def __init__(self, app: ASGIApp, callers: Callers, pages: OwnPages, turned_away: TurnedAway, clock: Clock) -> None:
+        self.app = app
+        self._callers, self._pages, self._turned_away = callers, pages, turned_away
+        self._forms = RefusalForms(clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of ASGI."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self.app(scope, receive, send)
+            return
+        try:
+            scope[_CALLER] = await self._let_in(scope)
+        except Refused as refused:
+            self._turned_away.count(refused.code)
+            answer = self._forms.answer(scope["path"], refused, request_id_of(Request(scope)))
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    async def _let_in(self, scope: Scope) -> Caller:
+        """Return who asks.
+
+        Raises:
+            Refused: 401 or 403, they may not; 403 or 415, a page of somebody else's asks.
+        """
+        method, path = scope["method"], scope["path"]
+        refused = self._pages.refused(method, path, scope["headers"])
+        if refused is not None:
+            raise refused
+        return await self._callers.caller(permission_of(method, path), visitor_of(scope))
+
+
+def visitor_of(scope: Scope) -> Visitor:
+    """Return what is known of who sent a request."""
+    client = scope.get("client")
+    return Visitor(scope["headers"], None if client is None else client[0])
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Return who sent a request that the gate let through."""
+    caller: Caller = scope[_CALLER]
+    return caller

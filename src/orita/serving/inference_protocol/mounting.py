@@ -1,0 +1,38 @@
+"""The Open Inference Protocol of a server, wired: its routes, and gRPC beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from orita.serving.callers import Callers
+from orita.serving.face import Face
+from orita.serving.inference_protocol.grpc_listening import check_grpc, grpc_listening
+from orita.serving.inference_protocol.openapi import describe_inference
+from orita.serving.inference_protocol.routes import InferenceRoutes
+from orita.serving.service import Service
+from orita.serving.status import ready_answer
+
+__all__ = ["mounted_inference"]
+
+
+def mounted_inference(service: Service, routes: InferenceRoutes, callers: Callers) -> Face:
+    """Return the face of *routes*, not started yet; an empty one where the protocol is off.
+
+    While it runs, ``routes.grpc_port`` says where gRPC answers.
+
+    Raises:
+        MissingExtra, UserError: gRPC is wanted, and not installed, or cannot listen where it should.
+    """
+    config = service.config
+    check_grpc(config)
+    if not config.inference_exposed:
+        return Face()
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with grpc_listening(routes.source, config, callers, lambda: ready_answer(service).status == "ok") as port:
+            routes.grpc_port = port
+            yield
+
+    return Face(routes.routes, [describe_inference], running)

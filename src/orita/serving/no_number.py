@@ -1,0 +1,37 @@
+"""Where a body has what many programs write for a number that is none: ``NaN``, ``Infinity``. JSON knows neither."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+__all__ = ["no_number"]
+
+_LONGEST = 256 * 1024  # bytes of a body that is looked through a second time, which takes a few milliseconds
+
+
+class _NoNumber(NamedTuple):
+    name: str
+
+
+def no_number(body: bytes | bytearray) -> tuple[str, str] | None:
+    """Return where the first such value is, as ``inputs[0].data[3]``, and what it is; None: *body* is wrong otherwise.
+
+    The place of a body that is such a value itself is empty.
+    """
+    if len(body) > _LONGEST or not (b"NaN" in body or b"Infinity" in body):
+        return None
+    try:
+        left: list[tuple[str, Any]] = [("", json.loads(body, parse_constant=_NoNumber))]
+    except (ValueError, RecursionError):
+        return None
+    while left:
+        place, value = left.pop()
+        if isinstance(value, _NoNumber):
+            return place, value.name
+        if isinstance(value, dict):
+            named = [(f"{place}.{name[:80]}".lstrip("."), inner) for name, inner in value.items()]
+            left += reversed(named)
+        elif isinstance(value, list):
+            left += [(f"{place}[{number}]", inner) for number, inner in reversed(list(enumerate(value)))]
+    return None
