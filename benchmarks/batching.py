@@ -156,7 +156,7 @@ async def behind_the_door(app: Starlette, count: int) -> dict[int, float]:
     for _ in range(ROUNDS):
         users, items = random.integers(0, IDS, waiting + 1).tolist(), random.permutation(IDS)[:count].tolist()
         for most in TOGETHER:  # in turns, so that all have their share of a quiet moment
-            service.joint.most = most
+            service.joint.largest = most
             bodies = [json.dumps({"user_id": user, "item_ids": items}).encode() for user in users]
             started = time.thread_time()
             for body in bodies:

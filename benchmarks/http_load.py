@@ -17,10 +17,15 @@ __all__ = ["Caller", "Measured", "closed_loop", "connected", "cpu_seconds", "ope
 
 @dataclass
 class Caller(asyncio.Protocol):
-    """One kept connection, one request at a time."""
+    """One kept connection, one request at a time.
+
+    Attributes:
+        error: the last answer that was no 200.
+    """
 
     answer: asyncio.Future[int] | None = None
     received: bytearray = field(default_factory=bytearray)
+    error: bytes = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -35,8 +40,11 @@ class Caller(asyncio.Protocol):
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         if len(body) >= length and self.answer is not None:
             answer, self.answer = self.answer, None
+            status = int(head[9:12])
+            if status != 200:
+                self.error = bytes(body)
             self.received.clear()
-            answer.set_result(int(head[9:12]))
+            answer.set_result(status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request under way."""

@@ -82,6 +82,7 @@ def main() -> None:
     rows, twice = len(logged) - before, len(logged) - len(set(logged["prediction_id"].to_pylist()))
     print(
         f"{options.kills} kills: {len(load.latencies_ms)} requests, by status {dict(load.statuses)}, "
+        f"refused {dict(load.codes)}, "
         f"{retried} sent twice; p50 {load.percentile(50):.2f} ms, p99 {load.percentile(99):.2f} ms; recovery median "
         f"{statistics.median(recoveries):.2f} s; {answered} rows answered, {rows} logged, {twice} twice"
     )

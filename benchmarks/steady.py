@@ -19,6 +19,11 @@ __all__ = ["RetryingCaller", "SteadyLoad", "deployed_package", "health"]
 class Calls(Protocol):
     """Sends a request; see `benchmarks.http_load.Caller`."""
 
+    @property
+    def error(self) -> bytes:
+        """The last answer that was no 200."""
+        ...
+
     async def call(self, request: bytes) -> int:
         """Return the status of the answer."""
         ...
@@ -46,6 +51,11 @@ class RetryingCaller:
                 self.retried += attempt == 0
         return 0
 
+    @property
+    def error(self) -> bytes:
+        """The last answer that was no 200."""
+        return b"" if self._caller is None else self._caller.error
+
     async def _connected(self) -> Caller:
         if self._caller is None or self._caller.transport.is_closing():
             host, port = self.address.split(":")
@@ -61,12 +71,14 @@ class SteadyLoad:
     Attributes:
         latencies_ms: of each, from when it was due.
         statuses: of the answers; 0 where there was none.
+        codes: of the refusals.
     """
 
     requests: list[bytes]
     rate: float
     latencies_ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
     _stop: bool = False
 
     async def run(self, callers: list[Any]) -> None:
@@ -104,6 +116,8 @@ class SteadyLoad:
         caller = await free.get()
         status = await caller.call(request)
         self.statuses[status] += 1
+        if status not in (0, 200):
+            self.codes[json.loads(caller.error)["code"]] += 1
         self.latencies_ms.append((time.perf_counter() - due) * 1000)
         free.put_nowait(caller)
 

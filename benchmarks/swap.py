@@ -117,7 +117,7 @@ async def measured(
     beside = await quiet(address, seconds, options)
     for what, each in (("swaps", load), ("quiet", beside)):
         print(
-            f"{what}: {len(each.latencies_ms)} requests, by status {dict(each.statuses)}, "
+            f"{what}: {len(each.latencies_ms)} requests, by status {dict(each.statuses)}, refused {dict(each.codes)}, "
             f"p50 {each.percentile(50):.2f} ms, p99 {each.percentile(99):.2f} ms, worst {max(each.latencies_ms):.1f} ms"
         )
     return {

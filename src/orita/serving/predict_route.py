@@ -58,7 +58,7 @@ class PredictRoute(QuickRoute):
 
     def company(self, body: bytes | bytearray) -> Company | None:
         """Return with whom a request may have its turn: other predictions that gain by it."""
-        return None if self._joint.most < 2 else Company(self._joint, self._joint, body)
+        return None if self._joint.largest < 2 else Company(self._joint, self._joint, body)
 
     async def cached_reply(self, cached: CachedPredictor, headers: Headers, body: bytes | bytearray) -> Reply:
         """Return the answer to a whole request, from the cache where it is there."""

@@ -108,7 +108,7 @@ class BatchAnswers:
     def _questions(self, asked: Sequence[Asked]) -> list[Question | None]:
         """Return what can be done for them together; None: it is to be answered from the start."""
         questions: list[Question | None] = [None] * len(asked)
-        if self._cached is None and self._joint.most > 1:
+        if self._cached is None and self._joint.largest > 1:
             for number, one in enumerate(asked):
                 with suppress(Refused):  # it finds out itself, and is told
                     questions[number] = self._predictor.question(one)

@@ -30,10 +30,12 @@ from orita.serving.resilience.deadline import until
 __all__ = ["JointPredictions"]
 
 _SIZES = (2, 4, 8, 16, 32, 64)
-_READ_SECONDS = 0.005
+_READ_SECONDS = 0.010
 """How long features are read for one run; past it each of the others reads its own."""
-_ALONE_SECONDS = 1.0
-"""How long requests then go alone: where reading takes long, company would only make others wait."""
+_QUICK_SECONDS, _ALONE_SECONDS = 0.0025, 1.0
+"""Where reading takes longer for a request, company only makes others wait: then requests go alone for so long."""
+_TRIAL = 2
+"""Requests that are taken together until their reading was quick."""
 _BYTES_AROUND, _BYTES_AN_ITEM = 192, 12
 """What a body has beside its items, and for each: without reading it, whether it has few is told by its length."""
 
@@ -48,7 +50,7 @@ class JointPredictions:
         config: how many at once, and whether at all.
 
     Attributes:
-        most: requests that are taken together; 1: none are.
+        largest: requests that are taken together at most; 1: none are.
         found: what was done for those whose turn it is, by the identity of the body, with the body itself.
         sizes: how many requests each run had.
         failed: runs that failed, after which each request was scored alone.
@@ -56,10 +58,15 @@ class JointPredictions:
 
     def __init__(self, predictor: Predictor, decode: RequestDecoder, clock: Clock, config: BatchingConfig) -> None:
         self._predictor, self._decode, self._monotonic = predictor, decode, clock.monotonic
-        self.most = 1 if config.enabled == "never" else config.most
+        self.largest = 1 if config.enabled == "never" else config.most
         self.found: dict[int, tuple[bytes | bytearray, Question]] = {}
         self.sizes, self.failed = Histogram(_SIZES), 0
-        self._alone_until = 0.0
+        self._quick, self._alone_until = False, 0.0
+
+    @property
+    def most(self) -> int:
+        """Requests that are taken together now; 1: none are."""
+        return self.largest if self._quick else min(self.largest, _TRIAL)
 
     def takes(self, body: bytes | bytearray, /) -> bool:
         """Return whether a request of this body is likely to have as few items as gain by company."""
@@ -92,7 +99,7 @@ class JointPredictions:
         if not questions or (ladder is not None and ladder.rests):
             return
         champion = questions[0].champion
-        read = list(self._read([each for each in questions if _joins(each, champion)]))
+        read = self._read([each for each in questions if _joins(each, champion)])
         joint = joint_scores_of(champion.package)
         if len(read) < 2 or joint is None:
             return
@@ -118,24 +125,30 @@ class JointPredictions:
         yield sizes
         yield CounterMetricFamily("joint_runs_failed", "Runs after which each request was scored alone.", self.failed)
 
-    def _read(self, questions: Sequence[Question]) -> Iterator[Question]:
-        """Read the features of each; yield those that have them. Whoever waits for a slow store does so alone."""
-        began = self._monotonic()
+    def _read(self, questions: Sequence[Question]) -> list[Question]:
+        """Read the features of each; return those that have them. Where that takes long, requests then go alone."""
+        began, reads, found = self._monotonic(), 0, list[Question]()
         for question in questions:
             now = self._monotonic()
             if now - began >= _READ_SECONDS:
-                self._alone_until = now + _ALONE_SECONDS
-                return
+                break
             if now >= question.deadline:
                 continue
+            reads += 1
             try:
                 question.x_NF = self._predictor.features(question)
             except Exception as error:
                 if is_failure(error):
                     question.failure = error  # its levels find it, and count it
-                    return
+                    break
             else:
-                yield question
+                found.append(question)
+        if reads:
+            now = self._monotonic()
+            self._quick = now - began <= _QUICK_SECONDS * reads
+            if not self._quick:
+                self._alone_until = now + _ALONE_SECONDS
+        return found
 
 
 def _joins(question: Question, champion: Champion) -> bool:
