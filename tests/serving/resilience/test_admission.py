@@ -209,18 +209,42 @@ def test_one_request_a_turn_of_the_loop() -> None:
 
 
 def test_whoever_has_no_room_is_told_at_once() -> None:
-    """Past the limit a request gets 503 with a time; who was let in is answered."""
+    """Past the limit a request gets 503 with a time; who was let in is answered. The first is, before the others come."""
     done: list[str] = []
 
     async def work(turnstile: Turnstile) -> None:
         outcomes = await asyncio.gather(*(asked(turnstile, done, str(n)) for n in range(10)), return_exceptions=True)
         refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-        assert [one.status for one in refused] == [503] * 6
+        assert [one.status for one in refused] == [503] * 5
         assert all(one.retry_after for one in refused)
         await asyncio.sleep(0)
 
-    assert run(work, limit=4).admission.admitted == 4
-    assert done == ["0", "1", "2", "3"]
+    assert run(work, limit=4).admission.admitted == 5
+    assert done == ["0", "1", "2", "3", "4"]
+
+
+def test_as_many_callers_as_there_is_room_for_are_never_turned_away() -> None:
+    """Who has its answer and asks again at once finds the room that it had, before the loop has turned."""
+    done: list[str] = []
+
+    async def work(turnstile: Turnstile) -> None:
+        def ask(name: str, then: str | None = None) -> None:
+            def answer() -> bool:
+                done.append(name)
+                if then is not None:  # the caller has the answer, and the next request is there
+                    asyncio.get_running_loop().call_soon(ask, then)
+                return True
+
+            now = SystemClock().monotonic()
+            turnstile.go(Priority.NORMAL, FOREVER, now, answer, lambda _: done.append("refused"), lambda: False)
+
+        for name in ("a", "b", "c"):
+            ask(name, then=name.upper())
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    run(work, limit=3)
+    assert sorted(done) == ["A", "B", "C", "a", "b", "c"]
 
 
 def test_a_caller_who_hangs_up_gives_the_room_back() -> None:
@@ -281,7 +305,7 @@ def test_calls_are_made_in_turn() -> None:
         turnstile.go(Priority.NORMAL, 0.0, 0.0, answer("late"), refused.append, lambda: False)
         assert refused[-1].status == 504
 
-    admission = run(work, limit=5).admission
+    admission = run(work, limit=4).admission
     assert done == ["first", "·", "high", "·", "broken", "·", "low", "·"]
     assert [str(failure) for failure in failures] == ["broken"]
     assert (admission.admitted, admission.abandoned, sum(admission.shed)) == (4, 1, 1)

@@ -93,7 +93,8 @@ class Admission:
     """The door of one server.
 
     Attributes:
-        answering: requests being answered.
+        answering: slots that are taken.
+        finished: of these, by requests that are answered and leave at the next turn; they are no more inside.
         waiting: requests that wait for their turn.
         admitted, expired, abandoned: requests that had their turn; whose deadline passed while they waited; whose
             caller hung up meanwhile.
@@ -105,14 +106,14 @@ class Admission:
         self._slots = slots
         self._retry_after = retry_after or RetryAfter()
         self._queues: tuple[deque[Ticket], ...] = tuple(deque() for _ in Priority)
-        self.answering = self.waiting = 0
+        self.answering = self.finished = self.waiting = 0
         self.admitted = self.expired = self.abandoned = 0
         self.shed = [0 for _ in Priority]
 
     @property
     def inside(self) -> int:
         """Requests that wait or are being answered."""
-        return self.answering + self.waiting
+        return self.answering - self.finished + self.waiting
 
     @property
     def limit(self) -> int:
@@ -128,7 +129,7 @@ class Admission:
         if now >= ticket.deadline:
             self.expired += 1
             raise _expired()
-        if self.answering + self.waiting >= self._limit.limit and not self._make_room(ticket.priority, now):
+        if self.inside >= self._limit.limit and not self._make_room(ticket.priority, now):
             raise self._shed_one(ticket.priority, now)
         if self.answering < self._slots and not self.waiting:
             self.answering += 1
@@ -144,7 +145,7 @@ class Admission:
 
         None: it would not. For whoever can tell before it has read the request; see `orita.serving.resilience.early`.
         """
-        if self.answering + self.waiting < self._limit.limit or any(self._queues[priority + 1 :]):
+        if self.inside < self._limit.limit or any(self._queues[priority + 1 :]):
             return None
         self.shed[priority] += 1
         self._retry_after.shed(now)
@@ -168,12 +169,17 @@ class Admission:
                 return ticket
         return None
 
+    def finish(self) -> None:
+        """Count a request that is answered as outside; its caller may send the next one before its slot is free."""
+        self.finished += 1
+
     def leave(self, ticket: Ticket, now: float, *, answered: bool = True) -> None:
         """Take back the slot of *ticket*; only what was *answered* says something of latency."""
         if answered:
             self._limit.observe(now, now - ticket.arrived, self.answering + self.waiting)
             self._retry_after.answered(now)
         self.answering -= 1
+        self.finished = max(0, self.finished - 1)
 
     def abandon(self, ticket: Ticket) -> None:
         """Forget a ticket that waits: its caller hung up."""
@@ -183,7 +189,7 @@ class Admission:
 
     def retry_after(self, now: float) -> int:
         """Return seconds after which a request that is turned away now should come back."""
-        return self._retry_after.seconds(now, self.answering + self.waiting)
+        return self._retry_after.seconds(now, self.inside)
 
     def _make_room(self, priority: Priority, now: float) -> bool:
         """Turn away the newest request of the lowest priority below *priority*; return whether there was one."""
