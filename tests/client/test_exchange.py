@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.client.driving import driven
 
 from orita.client.errors import BadAnswer, Refused, TimedOut, Unreachable, Untrusted
-from orita.client.exchange import Attempt, Broken, Call, Exchange, Pause, Reply, exchange
+from orita.client.exchange import Attempt, Broken, Call, Exchange, Reply, exchange
 from orita.core.clock import ManualClock
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
@@ -37,23 +38,7 @@ def run(
     clock = ManualClock(AT)
     call = Call(b"GET", "/health", lambda reply: reply.body)
     course = exchange(Exchange(call, "http://x:1", "r-1", [], timeout, retries, clock, lambda: jitter))
-    pauses: list[float] = []
-    attempts: list[Attempt] = []
-    try:
-        step = next(course)
-        while True:
-            if isinstance(step, Pause):
-                pauses.append(step.seconds)
-                clock.advance(timedelta(seconds=step.seconds))
-                step = course.send(None)
-            else:
-                attempts.append(step)
-                clock.advance(timedelta(seconds=takes))
-                step = course.send(outcomes[min(len(attempts), len(outcomes)) - 1])
-    except StopIteration as end:
-        return end.value, pauses, attempts
-    except (Refused, Unreachable, BadAnswer) as error:
-        return error, pauses, attempts
+    return driven(course, clock, outcomes, takes)
 
 
 def test_an_answer_ends_it() -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
+from tests.client.driving import driven
 from tests.client.wire import Act, enveloped, hangs_up, refusal, wire
 
-from orita.client import JobFailed, PredictionJob, PredictRequest, Refused, TimedOut, Unreachable
+from orita.client import JobFailed, PredictionJob, PredictRequest, Refused, TimedOut
 from orita.client.address import Address
 from orita.client.asking import Asker
-from orita.client.exchange import Attempt, Pause, Reply
+from orita.client.exchange import Reply
 from orita.client.jobs import JobCalls
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
@@ -159,24 +159,8 @@ def waited(outcomes: list[Reply], *, timeout: float, takes: float = 0.0) -> tupl
     clock = ManualClock()
     alone = _Alone(Asker(Address.parse("http://x"), None, (), 10.0, 0, 1, clock))
     course = alone._ended("j-1", {"timeout": timeout})
-    pauses: list[float] = []
-    given: list[float] = []
-    try:
-        step = next(course)
-        while True:
-            if isinstance(step, Pause):
-                pauses.append(step.seconds)
-                clock.advance(timedelta(seconds=step.seconds))
-                step = course.send(None)
-            else:
-                assert isinstance(step, Attempt)
-                given.append(step.seconds)
-                clock.advance(timedelta(seconds=takes))
-                step = course.send(outcomes[min(len(given), len(outcomes)) - 1])
-    except StopIteration as end:
-        return end.value, pauses, given
-    except (TimedOut, Unreachable) as error:
-        return error, pauses, given
+    end, pauses, attempts = driven(course, clock, outcomes, takes)
+    return end, pauses, [attempt.seconds for attempt in attempts]
 
 
 RUNNING = Reply(200, {}, f'{{"data":{job("running")}}}'.encode())

@@ -6,7 +6,7 @@ Each answer says how good it is, and below level 1 why.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -61,23 +61,6 @@ def load_weighing(folder: Path) -> Weighing:
     plain = load_line_package(folder)
     heads = (Head("click"), Head("like"))
     return Weighing(plain.version, plain.schema, plain.metadata, heads=heads, objective={"click": 1.0, "like": 1.0})
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with online state and a deployed model."""
-    home = Home(tmp_path_factory.mktemp("home"))
-    published_feed(home)
-    publish_line_package(home, "feed", "v1.0.0", ("user_topic_ctr", "item_ctr"))
-    Deployments(home.control_db).deploy("feed", "v1.0.0", actor="test", reason="test")
-    return home
-
-
-@pytest.fixture(scope="module")
-def features(published: Home) -> Iterator[OnlineFeatures]:
-    """The features of the home."""
-    with closing(features_of(published)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -29,26 +29,9 @@ from orita.models.retrieval.package import load_retriever, write_retriever
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
 from orita.testing.asgi import Answer, AsgiClient
-from orita.testing.serving import HashedFeatures, load_line_package, publish_line_package
+from orita.testing.serving import HashedFeatures, load_line_package
 
 PATH = "/api/v1/feed"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with online state and a deployed model of two features."""
-    home = Home(tmp_path_factory.mktemp("home"))
-    published_feed(home)
-    publish_line_package(home, "feed", "v1.0.0", ("user_topic_ctr", "item_ctr"))
-    Deployments(home.control_db).deploy("feed", "v1.0.0", actor="test", reason="test")
-    return home
-
-
-@pytest.fixture(scope="module")
-def features(published: Home) -> Iterator[OnlineFeatures]:
-    """The features of the home."""
-    with closing(features_of(published)) as opened:
-        yield opened
 
 
 @pytest.fixture
