@@ -22,6 +22,29 @@ from orita.features.stores.redis import RedisConfig, RedisStore
 SMALL = 1 << 16
 
 
+def test_another_process_reserves_more_in_the_moment_of_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the map of a store that is opened and its first read the store outgrows that map."""
+    LmdbStore(tmp_path, capacity=SMALL).close()
+    grow = (
+        "import sys; from pathlib import Path; from orita.features.stores.lmdb import LmdbStore\n"
+        f"LmdbStore(Path(sys.argv[1]), capacity={SMALL}).put_many((b'%d' % n, bytes(2000)) for n in range(200))"
+    )
+    real, grown = lmdb.open, []
+
+    def opened(*args: object, **settings: object) -> object:
+        environment = real(*args, **settings)
+        grown.append(subprocess.run([sys.executable, "-c", grow, str(tmp_path)], check=True))
+        return environment
+
+    monkeypatch.setattr(lmdb, "open", opened)
+    store = LmdbStore(tmp_path, capacity=SMALL)
+    assert len(grown) == 1
+    assert store.get_many([b"0", b"199"]) == [bytes(2000)] * 2
+    store.close()
+
+
 def test_a_full_map_grows_under_readers(tmp_path: Path) -> None:
     """While the map is replaced, again and again, threads that read get whole batches and no error."""
     store = LmdbStore(tmp_path, capacity=SMALL)

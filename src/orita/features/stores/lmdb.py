@@ -71,7 +71,7 @@ class LmdbStore:
             )
             if shared:
                 self._environment.reader_check()  # places of readers that were killed are free again
-            self._records, self._offsets = self._databases(readonly)
+            self._records, self._offsets = self._opened(readonly)
         except (lmdb.Error, OSError) as error:
             raise self._failed(error) from error
 
@@ -156,6 +156,13 @@ class LmdbStore:
         """Release the memory map."""
         with self._map, self._quiet():
             self._environment.close()
+
+    def _opened(self, readonly: bool) -> tuple[Any, Any]:
+        while True:
+            try:
+                return self._databases(readonly)
+            except lmdb.MapResizedError:  # another process has reserved more since the environment was opened
+                self._environment.set_mapsize(0)
 
     def _databases(self, readonly: bool) -> tuple[Any, Any]:
         if not readonly:
