@@ -9,6 +9,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -33,7 +34,7 @@ def test_another_process_reserves_more_in_the_moment_of_opening(
     )
     real, grown = lmdb.open, []
 
-    def opened(*args: object, **settings: object) -> object:
+    def opened(*args: Any, **settings: Any) -> lmdb.Environment:
         environment = real(*args, **settings)
         grown.append(subprocess.run([sys.executable, "-c", grow, str(tmp_path)], check=True))
         return environment
