@@ -479,6 +479,21 @@ def test_a_log_that_was_idle_is_not_late(home: Home) -> None:
     assert (backlog.rows, backlog.seconds) == (0, 0.0)
 
 
+def test_a_process_that_was_held_up_is_not_late() -> None:
+    """Seconds in which nothing ran count as a moment; a disk that is slow while requests come is found out."""
+    at = 100.0
+    backlog = LogBacklog(10, 1.0, lambda: at)
+    backlog.add(1)
+    seen = []
+    for seconds in (30, 0.2, 0.2, 0.2, 0.2):
+        at += seconds
+        seen.append(backlog.stuck)
+    assert seen == [False, False, False, False, True]
+    assert backlog.seconds == pytest.approx(1.05)
+    backlog.clean(backlog.now())
+    assert backlog.trouble is None
+
+
 def test_without_room_for_one_request_the_log_says_so(home: Home) -> None:
     """Whoever was refused has a log that says so for a second, also while smaller requests would have room."""
     log = PredictionLog(home, PredictionLogConfig(max_pending_rows=4096))

@@ -156,12 +156,12 @@ class PredictionLog:
 
     def _commit(self) -> None:
         """Make all that waits durable, group by group; what cannot be written waits on."""
-        began = time.monotonic()
+        began, now = self._backlog.now(), time.monotonic()
         self._taken.extend(self._queue.popleft() for _ in range(len(self._queue)))
         try:
             self._cut_back()
             self._write_taken()
-            if self._segment is not None and began - self._opened > self._config.segment_seconds:
+            if self._segment is not None and now - self._opened > self._config.segment_seconds:
                 self._rotate()
         except OSError as error:
             self._failed(error)
