@@ -207,15 +207,19 @@ def test_each_outage_of_the_features_is_told_once(
 
 
 def test_a_control_database_that_fails(follower: ChampionFollower, deploy: Callable[..., None], home: Home) -> None:
-    """A control database that cannot be read leaves the champion answering and is told once."""
+    """A control database that cannot be read leaves the champion answering and is told once each time."""
     deploy("v1.0.0")
     follower.look()
-    home.control_db.write_bytes(b"this is no database" * 100)
+    whole = home.control_db.read_bytes()
     with capture_logs() as told:
-        follower.look()
-        follower.look()
+        for _ in range(2):
+            home.control_db.write_bytes(b"this is no database" * 100)
+            follower.look()
+            follower.look()
+            home.control_db.write_bytes(whole)
+            follower.look()
     assert version(follower) == "v1.0.0"
-    assert [entry["event"] for entry in told] == ["deployment_not_read"]
+    assert [entry["event"] for entry in told] == ["deployment_not_read"] * 2
 
 
 def test_it_follows_in_the_background(follower: ChampionFollower, deploy: Callable[..., None]) -> None:

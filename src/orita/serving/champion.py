@@ -94,6 +94,7 @@ class ChampionFollower:
         self._refresh_features()
         try:
             deployed = self._deployments.current(self._system)
+            self._told.over("deployment_not_read")
             if deployed is None or not self._due(deployed):
                 return
             if deployed.sequence != self._tried:
@@ -138,7 +139,7 @@ class ChampionFollower:
         self.champion = champion
         if version == deployed.version:
             self.failure, self._away = None, False
-            self._told.over("champion_not_loaded", "deployment_not_read")
+            self._told.over("champion_not_loaded")
         _log.info("champion_loaded", system=self._system, version=version, sequence=deployed.sequence)
         return True
 

@@ -119,6 +119,26 @@ def test_a_retriever_is_taken_up_as_it_is_deployed(follower: FeedFollower, deplo
     assert deployed("v1.1.0") == "v1.1.0"
 
 
+def test_each_outage_of_the_deployments_is_told(
+    follower: FeedFollower, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once as long as it lasts, and again when it comes again."""
+    deployments.deploy(retriever_name("feed"), "v1.0.0", actor="test", reason="test")
+    follower.look()
+    real, away = deployments.current, False
+
+    def current(name: str) -> object:
+        if away:
+            raise OSError("the database is away.")
+        return real(name)
+
+    monkeypatch.setattr(deployments, "current", current)
+    with capture_logs() as logs:
+        for away in (True, True, False, True):  # noqa: B007 - read by what is patched
+            follower.look()
+    assert [line["event"] for line in logs] == ["feed_retriever_not_loaded"] * 2
+
+
 def test_it_looks_on_until_it_is_closed(follower: FeedFollower, reading: Reading) -> None:
     """What is published next is taken up by itself; closed, the thread ends at once, amid the items."""
     follower.start()

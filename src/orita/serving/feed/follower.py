@@ -132,6 +132,7 @@ class FeedFollower:
         try:
             deployed = self._deployments.current(self._name)
             if deployed is None or deployed.sequence == self._taken:
+                self._told.over("feed_retriever_not_loaded")
                 return
             package = load(self._packages / self._name / deployed.version)
             if package.version != deployed.version:
