@@ -68,7 +68,9 @@ def test_what_the_server_says_of_itself(opened: Opened, url: str) -> None:
     """Health, metrics and configuration, typed."""
     with opened(url) as ask:
         assert ask("health").status == "ok"
-        assert ask("metrics").requests_total >= 0
+        before = ask("metrics").requests_total
+        ask("predict", 1, [7])
+        assert ask("metrics").requests_total > before
         config = ask("config")
     assert (config.model_config["type"], config.feature_config.features) == ("line", FEATURES)
 

@@ -209,7 +209,7 @@ def test_one_request_a_turn_of_the_loop() -> None:
 
 
 def test_whoever_has_no_room_is_told_at_once() -> None:
-    """Past the limit a request gets 503 with a time; who was let in is answered. The first is, before the others come."""
+    """Past the limit a request gets 503 with a time; the first is answered before the others come."""
     done: list[str] = []
 
     async def work(turnstile: Turnstile) -> None:

@@ -80,6 +80,7 @@ class Ticket:
         arrived: when it came, likewise.
         turn: told when it has its turn, or is turned away, after it waited; an `asyncio.Future` on an event loop.
         waits: whether it is in the queue.
+        finished: whether it is answered and has its slot until the loop has turned.
     """
 
     priority: Priority
@@ -87,6 +88,7 @@ class Ticket:
     arrived: float
     turn: Turn | None = None
     waits: bool = False
+    finished: bool = False
 
 
 class Admission:
@@ -169,8 +171,9 @@ class Admission:
                 return ticket
         return None
 
-    def finish(self) -> None:
-        """Count a request that is answered as outside; its caller may send the next one before its slot is free."""
+    def finish(self, ticket: Ticket) -> None:
+        """Count *ticket*, which is answered, as outside: its caller may send the next request before the slot is free."""
+        ticket.finished = True
         self.finished += 1
 
     def leave(self, ticket: Ticket, now: float, *, answered: bool = True) -> None:
@@ -179,7 +182,7 @@ class Admission:
             self._limit.observe(now, now - ticket.arrived, self.answering + self.waiting)
             self._retry_after.answered(now)
         self.answering -= 1
-        self.finished = max(0, self.finished - 1)
+        self.finished -= ticket.finished
 
     def abandon(self, ticket: Ticket) -> None:
         """Forget a ticket that waits: its caller hung up."""

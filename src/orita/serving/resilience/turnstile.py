@@ -103,7 +103,7 @@ class Turnstile:
 
     def leave(self, ticket: Ticket, *, answered: bool = True) -> None:
         """Give the slot back at the next turn of the loop; *answered*: it says how long an answer takes."""
-        self.admission.finish()
+        self.admission.finish(ticket)
         asyncio.get_running_loop().call_soon(self._turn, ticket, self._monotonic(), answered)
 
     def _answer(self, ticket: Ticket, answer: Callable[[], bool]) -> None:
