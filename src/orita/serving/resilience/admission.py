@@ -172,7 +172,7 @@ class Admission:
         return None
 
     def finish(self, ticket: Ticket) -> None:
-        """Count *ticket*, which is answered, as outside: its caller may send the next request before the slot is free."""
+        """Count *ticket*, which is answered, as outside: its caller may ask again before the slot is free."""
         ticket.finished = True
         self.finished += 1
 
