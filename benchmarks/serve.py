@@ -7,6 +7,7 @@ Peers have no feature store; they look features up in an array. Each server is a
 caller is on another.
 
 Servers are asked in turns, as fast as they answer, and a ratio is the median over the turns of the rates side by side.
+Beside it stands the ratio of processor time a request, which a machine that others keep busy changes less.
 Latency is measured at a fixed rate in an open loop: from the moment a request was due, whether others were answered or
 not. The bare application is then asked at the same rate: what the machine alone does to its tail is in ours too.
 
@@ -117,24 +118,34 @@ def started(name: str, command: list[str], *, pin: bool) -> Iterator[Server]:
 
 async def in_turns(
     servers: list[Server], requests: list[bytes], options: argparse.Namespace
-) -> tuple[dict[str, list[float]], float]:
-    """Ask each server in turn as fast as it answers; return the rates of each, and Orita's processor time in us."""
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Ask each server in turn as fast as it answers; return rates, and microseconds of processor time a request."""
     for server in servers:
         await full_speed(server, requests, options)  # warms up
     rates: dict[str, list[float]] = {server.name: [] for server in servers}
-    cpu_us: list[float] = []
+    cpu_us: dict[str, list[float]] = {server.name: [] for server in servers if server.name != BENTOML}
     for _ in range(options.turns):
         for server in servers:
             before = cpu_seconds(server.pid)  # of one process: BentoML has more
             measured = await full_speed(server, requests, options)
             assert not measured.failed, f"{server.name} failed {measured.failed} requests"
             rates[server.name].append(measured.rate)
-            if server.name == ORITA:
-                cpu_us.append((cpu_seconds(server.pid) - before) / len(measured.latencies_ms) * 1e6)
+            if server.name in cpu_us:
+                spent = cpu_seconds(server.pid) - before
+                cpu_us[server.name].append(spent / len(measured.latencies_ms) * 1e6)
     for name, figures in rates.items():
         rate = statistics.median(figures)
         print(f"{name:18}{rate:8.0f} requests/s   {1e6 / rate:6.0f} us a request")
-    return rates, statistics.median(cpu_us)
+    return rates, cpu_us
+
+
+def side_by_side(figures: dict[str, list[float]]) -> dict[str, float]:
+    """Return Orita's figure over that of each other server, the median over the turns."""
+    return {
+        name: statistics.median(ours / theirs for ours, theirs in zip(figures[ORITA], its, strict=True))
+        for name, its in figures.items()
+        if name != ORITA
+    }
 
 
 async def full_speed(server: Server, requests: list[bytes], options: argparse.Namespace) -> Measured:
@@ -197,18 +208,17 @@ def main() -> None:
                 os.sched_setaffinity(0, {max(everything)})
             paced[BARE] = uvloop.run(at_a_rate(bare, requests, options))
         os.sched_setaffinity(0, everything)
-    ratio = {
-        name: statistics.median(ours / theirs for ours, theirs in zip(rates[ORITA], rates[name], strict=True))
-        for name in rates
-        if name != ORITA
-    }
+    ratio = side_by_side(rates)
+    cpu_ratio = {name: 1 / value for name, value in side_by_side(cpu_us).items()}
     for name, latency in paced.items():
         print(
             f"{name:18}{options.rate:g} requests/s for {latency.seconds:.0f} s: p50 {latency.percentile(50)} ms, "
             f"p99 {latency.percentile(99)} ms, p99.9 {latency.percentile(99.9)} ms, {latency.failed} failed"
         )
     ours, bares = paced[ORITA], paced[BARE]
-    figures = {f"ratio_{name}": round(value, 3) for name, value in ratio.items()} | {
+    figures = {f"ratio_{name}": round(value, 3) for name, value in ratio.items()}
+    figures |= {f"cpu_ratio_{name}": round(value, 3) for name, value in cpu_ratio.items()}
+    figures |= {
         "p50_ms": ours.percentile(50),
         "p99_ms": ours.percentile(99),
         "p999_ms": ours.percentile(99.9),
@@ -216,7 +226,7 @@ def main() -> None:
         "bare_p50_ms": bares.percentile(50),
         "bare_p99_ms": bares.percentile(99),
         "bare_p999_ms": bares.percentile(99.9),
-        "cpu_us": round(cpu_us, 1),
+        "cpu_us": round(statistics.median(cpu_us[ORITA]), 1),
         "requests_per_second_max": round(statistics.median(rates[ORITA]), 1),
     }
     print(json.dumps(figures))
