@@ -175,6 +175,9 @@ def test_a_document_of_graphql_asks_for_each_field(
         ("127.0.0.1", {"host": "localhost", "x-forwarded-host": ""}, False),
         ("127.0.0.1", {"host": "localhost", "forwarded": "for=127.0.0.1"}, False),
         ("127.0.0.1", {"host": "localhost", "x-real-ip": "127.0.0.1"}, False),
+        ("127.0.0.1", {"host": "localhost", "x-forwarded-proto": "https"}, False),
+        ("127.0.0.1", {"host": "localhost", "x-forwarded-port": "443"}, False),
+        ("127.0.0.1", {"host": "localhost", "x-forward-plan": "a"}, True),
     ],
 )
 def test_who_changes_models_by_default(peer: str | None, headers: dict[str, str], allowed: bool) -> None:

@@ -70,6 +70,62 @@ def test_bodies_come_in_pieces(talk: Talk) -> None:
     assert talk.answer()[0] == 200
 
 
+_WISH = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict?way=long"])
+def test_a_wish_to_upgrade_is_left(talk: Talk, path: str) -> None:
+    """A request that wishes to upgrade gets its answer, however its body comes, and so does the next."""
+    whole = request(BODY, "X-Request-Id: wish", *_WISH, path=path)
+    for pieces in ([whole], [whole[:-10], whole[-10:]], [whole[: -len(BODY)], BODY], [bytes([byte]) for byte in whole]):
+        for piece in pieces:
+            talk.send(piece)
+            time.sleep(0.01 if len(pieces) < 3 else 0)
+        status, headers, answer = talk.answer()
+        assert (status, headers["x-request-id"], len(answer["predictions"])) == (200, "wish", 3)
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    head = "\r\n".join([f"POST {path} HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked", *_WISH, "", ""])
+    talk.send(head.encode() + chunks + request(BODY, "X-Request-Id: next"))
+    assert len(talk.answer()[2]["predictions"]) == 3
+    assert talk.answer()[1]["x-request-id"] == "next"
+    assert not _has_more(talk)
+
+
+def test_a_body_behind_a_wish_is_no_request(talk: Talk) -> None:
+    """What a balancer takes for the body of a request is never answered as one of its own."""
+    hidden = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    whole = request(hidden, *_WISH)
+    talk.send(whole[: -len(hidden)])
+    time.sleep(0.3)
+    talk.send(hidden)
+    assert (talk.answer()[2]["code"], _has_more(talk)) == ("invalid_json", False)
+
+
+def test_many_wishes_in_one_piece(talk: Talk) -> None:
+    """Each of them is answered, in order."""
+    wish = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    talk.send(wish * 1500 + request(BODY, "X-Request-Id: last"))
+    assert {talk.answer()[0] for _ in range(1500)} == {200}
+    assert talk.answer()[1]["x-request-id"] == "last"
+
+
+def test_no_tunnel(talk: Talk) -> None:
+    """The server is no proxy: who asks for a tunnel is refused, and nothing behind that is read."""
+    talk.send(b"CONNECT /health HTTP/1.1\r\nHost: localhost\r\n\r\n" + request())
+    status, headers, answer = talk.answer()
+    assert (status, headers["connection"], answer["code"]) == (400, "close", "invalid_http")
+    assert talk.over()
+
+
+def _has_more(talk: Talk) -> bool:
+    """Return whether one more answer comes."""
+    talk.socket.settimeout(0.3)
+    try:
+        return talk.socket.recv(1) != b""
+    except TimeoutError:
+        return False
+
+
 @pytest.mark.parametrize(("headers", "version"), [(("Connection: close",), "1.1"), ((), "1.0")])
 def test_the_lastrequest(talk: Talk, headers: tuple[str, ...], version: str) -> None:
     """Who wants no more, or speaks HTTP/1.0, gets an answer and the end."""
@@ -171,21 +227,43 @@ def test_a_stop_waits_for_the_request_under_way(home: Home) -> None:
 
 
 def test_a_server_that_is_to_stop_says_so_first(home: Home) -> None:
-    """While it drains it answers, and tells whoever asks that it wants no more; a second signal ends it at once."""
-    with served(home, **_LIMITS, drain_seconds=60) as (port, process), closing(Talk(port)) as talk:
-        ask = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        talk.send(ask)
-        assert talk.answer()[0] == 200
+    """While it drains it answers, each time for the last time on its connection; a second signal ends it at once."""
+    with served(home, **_LIMITS, drain_seconds=60) as (port, process), closing(Talk(port)) as kept:
+        kept.send(request())
+        assert kept.answer()[0] == 200
         process.send_signal(signal.SIGTERM)
         while True:
-            talk.send(ask)
-            status, _, told = talk.answer()
+            with closing(Talk(port)) as talk:
+                talk.send(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                status, _, told = talk.answer()
             if status != 200:
                 break
         assert (status, told["status"]) == (503, "stopping")
+        time.sleep(0.3)
+        with closing(Talk(port)) as begun:
+            begun.send(b"GET /health HTTP/1.1\r\n")
+            time.sleep(0.3)
+            begun.send(b"Host: localhost\r\n\r\n")
+            assert begun.answer()[1]["connection"] == "close"
+            assert begun.over()
+        kept.send(request())
+        status, headers, _ = kept.answer()
+        assert (status, headers["connection"], kept.over()) == (200, "close", True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict?way=long"])
+def test_a_request_on_its_way_at_the_stop(home: Home, path: str) -> None:
+    """A kept connection is not closed at once: a request that was sent just then is answered."""
+    with served(home, **_LIMITS) as (port, process), closing(Talk(port)) as talk:
         talk.send(request())
         assert talk.answer()[0] == 200
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.4)
+        talk.send(request(path=path))
+        status, headers, _ = talk.answer()
+        assert (status, headers["connection"]) == (200, "close")
         assert process.wait(30) == 0
 
 

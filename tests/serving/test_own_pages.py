@@ -66,6 +66,16 @@ def test_what_a_local_server_takes(method: str, headers: dict[str, str], code: s
     assert code_of(pages, method, headers) == code  # what it remembers changes nothing
 
 
+@pytest.mark.parametrize("name", ["origin", "content-type", "sec-fetch-site", "sec-fetch-mode"])
+def test_what_is_said_twice_is_refused(name: str) -> None:
+    """Of two headers neither counts: somebody before this server may have looked at the other one."""
+    once = [(b"host", LOCAL.encode()), (name.encode(), b"application/json")]
+    refused = OwnPages("127.0.0.1").refused("POST", "/predict", [*once, (name.encode(), b"same-origin")])
+    assert refused is not None
+    assert (refused.status, refused.code) == (400, "invalid_http")
+    assert name in refused.message.lower()
+
+
 def test_hosts_that_are_named() -> None:
     """A server that others reach takes any name until names are given, then those, addresses, and their pages."""
     assert code_of(OwnPages("0.0.0.0"), "POST", {"host": "api.example"}) is None

@@ -180,6 +180,19 @@ def test_room(home: Home) -> None:
     assert (drop.pending_rows, drop.dropped_rows) == (4000, 97)
 
 
+def test_whoever_had_room_is_logged(home: Home) -> None:
+    """Where requests are shed nothing that was answered is lost: several had the same room before one was logged."""
+    log = PredictionLog(home, PredictionLogConfig(max_pending_rows=4096))
+    assert [log.room(2000) for _ in range(8)] == [True] * 8
+    for number in range(8):
+        log.append(STREAM, scored(number, items=2000))
+    assert not log.room(1), "who comes now has none"
+    log.start()
+    log.close()
+    assert log.dropped_rows == 0
+    assert sorted(set(request_ids(home))) == [f"r{number}" for number in range(8)]
+
+
 def test_the_flush_interval_is_bounded() -> None:
     """Nobody can configure a log that loses more than 100 ms of answers."""
     assert PredictionLogConfig().flush_ms <= 100

@@ -67,9 +67,9 @@ def predict(connection: http.client.HTTPConnection, user: int, items: int = 5) -
     return response.status, response.headers["x-request-id"], told
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_orderly_stop(home: Home, deploy: Callable[..., None], number: signal.Signals) -> None:
-    """On SIGTERM and Ctrl-C the server finishes, every answer it gave is Parquet, and it ends with 0."""
+    """However it is asked to, the server finishes, every answer that it gave is Parquet, and it ends with 0."""
     deploy("v1.0.0")
     with server(home) as (process, address):
         connection = http.client.HTTPConnection(address, timeout=30)

@@ -17,7 +17,7 @@ __all__ = ["Caller", "Callers", "LocalCallers", "Permission", "Visitor"]
 
 Permission = Literal["model:read", "model:predict", "model:write", "data:read", "data:write"]
 
-_FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"))
+_FORWARDED, _ALSO_FORWARDED = frozenset((b"forwarded", b"x-real-ip", b"via")), b"x-forwarded-"
 _ELSEWHERE = (
     "models are changed only by who is on the server's own machine, as there is no sign-in yet: ask a server whose "
     "serving.host is a loopback address, by that address, with no proxy between."
@@ -95,5 +95,5 @@ def _is_here(visitor: Visitor) -> bool:
     if visitor.peer is None or not is_loopback(visitor.peer):
         return False
     hosts = [value for name, value in visitor.headers if name == b"host"]
-    passed_on = any(name in _FORWARDED for name, _ in visitor.headers)
+    passed_on = any(name in _FORWARDED or name.startswith(_ALSO_FORWARDED) for name, _ in visitor.headers)
     return not passed_on and len(hosts) == 1 and is_loopback(name_of_host(hosts[0]))

@@ -6,6 +6,9 @@ all others go the way of ASGI. So does one that was pipelined behind a request t
 answers keep their order. A quick route may let a request wait for its turn; to those behind it on the connection it
 then looks like a request of ASGI.
 
+A wish to upgrade is left (RFC 9110, 7.8). The parser would take what follows such a head for another protocol, so the
+head is read again without the wish: what follows it is its body, and never another request.
+
 The limits: bytes of a head and of a body, seconds for both to come, and connections open at once.
 """
 
@@ -75,6 +78,7 @@ class ServingProtocol(HttpToolsProtocol):
         self._closing = False
         self._leaving = False
         self._between = True
+        self._wishes = False
         self.url = b""
         self.headers = []
         self.waiting_since: float | None = None
@@ -99,11 +103,9 @@ class ServingProtocol(HttpToolsProtocol):
                 return
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
+            self._feed(data)
         except httptools.HttpParserError:  # told to the caller and counted; the log is not for callers to fill
             self.send_400_response("Invalid HTTP request received.")
-        except httptools.HttpParserUpgrade:
-            pass  # a wish, which a server may leave (RFC 9110, 7.8): the request was answered as it is
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made when it turns out to go the way of ASGI."""
@@ -112,6 +114,7 @@ class ServingProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._route = None
+        self._wishes = False
         self._head_bytes = self._hosts = 0
         if self.waiting_since is None:
             self.waiting_since = self.loop.time()
@@ -135,6 +138,12 @@ class ServingProtocol(HttpToolsProtocol):
         """Choose the way of the request."""
         if self._closing:
             return
+        if self.parser.get_method() == b"CONNECT":
+            self._turn_away(Refused(400, "invalid_http", "the method CONNECT asks for a proxy, which this is not."))
+            return
+        if self.parser.should_upgrade():
+            self._wishes = True
+            return
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             message = f"the request has {self._hosts or 'no'} headers Host: give one (RFC 9112, 3.2)."
             self._turn_away(Refused(400, "invalid_http", message))
@@ -146,6 +155,8 @@ class ServingProtocol(HttpToolsProtocol):
             self.url, self.expect_100_continue = url, expects
             self.headers += headers
             super().on_headers_complete()
+            if self._leaving:
+                self.cycle.keep_alive = False
             return
         self._route = route
         for name, value in self.headers:
@@ -165,6 +176,8 @@ class ServingProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer a quick request; let the others know that they are whole."""
+        if self._wishes:
+            return
         self.waiting_since = None
         self._between = True
         route = self._route
@@ -188,6 +201,12 @@ class ServingProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, in the documented form."""
         self._turn_away(Refused(400, "invalid_http", f"the connection does not speak HTTP/1.1: {msg}"))
+
+    def leave(self) -> None:
+        """Say with the next answer that it is the last one on this connection."""
+        self._leaving = True
+        if self._busy() and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """Close between two requests; a request under way is answered first."""
@@ -213,6 +232,27 @@ class ServingProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         self._answered_one()
         self._close()
+
+    def _feed(self, data: bytes) -> None:
+        """Have the parser read *data*; a head that wishes to upgrade is read again, without the wish."""
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as wish:
+                if self._closing:
+                    return
+                rest, head = rest[wish.args[0] :], self._head_without_wish()
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _head_without_wish(self) -> bytes:
+        lines = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, lines)
 
     def _answered_one(self) -> None:
         """Go on with the connection after an answer."""

@@ -9,6 +9,8 @@ answers, but an event that was pushed is pushed. Three things that a page cannot
 - A page that asks nobody first can say no type of body but those of forms and plain text. Here bodies are JSON. One
   type of forms is let through: ``curl -d`` and others say it of whatever they send, and a page's form says its
   ``Origin``.
+
+Each is said once: whoever read another one of two would be told another story.
 """
 
 from __future__ import annotations
@@ -54,7 +56,12 @@ class OwnPages:
 
     def refused(self, method: str, path: str, headers: Headers) -> Refused | None:
         """Return why a request is refused, None where it is not."""
-        said = {name: value for name, value in headers if name in WATCHED or name == _MODE}
+        said: dict[bytes, bytes] = {}
+        for name, value in headers:
+            if name in WATCHED or name == _MODE:
+                if name in said:
+                    return _said_twice(name)
+                said[name] = value
         kind, host = said.get(_TYPE), said.get(_HOST)
         if kind is not None and method in _BODIES and not _is_json(kind):
             return _wrong_type(kind)
@@ -102,6 +109,11 @@ def _is_address(name: str) -> bool:
 def _is_json(kind: bytes) -> bool:
     plain = kind.partition(b";")[0].strip().lower()
     return plain in _TYPES or (plain.startswith(b"application/") and plain.endswith(b"+json"))
+
+
+def _said_twice(name: bytes) -> Refused:
+    message = f"the request has more than one header {name.decode().title()}: give one."
+    return Refused(400, "invalid_http", message)
 
 
 def _wrong_type(kind: bytes) -> Refused:

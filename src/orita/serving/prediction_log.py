@@ -120,8 +120,9 @@ class PredictionLog:
     def append(self, stream: LogStream, request: ScoredRequest) -> None:
         """Take one answered request; it is durable after the next commit."""
         rows = len(request.item_ids)
-        # Whoever had room and was answered while a commit failed is still taken, unless rows may be dropped.
-        if not self._fits(rows) or (self.drops and self._backlog.stuck):
+        # Whoever had room was answered, so is taken unless rows may be dropped: several may have had the same room, and
+        # a commit may have failed since. Beyond the bound are at most those who were being answered when it was met.
+        if self.drops and (not self._fits(rows) or self._backlog.stuck):
             self.dropped_rows += rows
             return
         self._backlog.add(rows)

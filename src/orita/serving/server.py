@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.server import ServerState
 
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
@@ -38,17 +38,20 @@ __all__ = ["AppMaker", "serve", "serve_with_workers"]
 AppMaker = Callable[[], Starlette]
 """Makes the application of one worker, in that worker's process."""
 
+_log = structlog.stdlib.get_logger("orita.serving")
+
 _SWITCH_SECONDS = 0.0005
 _BACKLOG = 2048
 _AWAITING_SECONDS = 0.01
 _TICKS_PER_SECOND = 10  # of uvicorn's main loop, and of a worker's signs of life
+_LEAVE_SECONDS = 1.0  # for callers who ask again to be told that it was the last answer on their connection
 _LATE = ("anyio._backends._asyncio", "lmdb", "sqlalchemy.dialects.sqlite", "uvicorn.lifespan.on", "uvloop")
 """What would be imported by each worker when it first needs it."""
 _LOG_SECONDS = 60.0  # for the rest of the prediction log to become Parquet when a worker stops
 
 
 def serve(app: Starlette, config: ServingConfig, *, announce: Callable[[str], None]) -> None:
-    """Serve *app* until SIGTERM or Ctrl-C, then finish the requests under way and flush the prediction log.
+    """Serve *app* until SIGTERM, SIGHUP or Ctrl-C, then finish the requests under way and flush the prediction log.
 
     Args:
         app: from `orita.serving.app.create_app`.
@@ -166,6 +169,7 @@ class _Server(uvicorn.Server):
         self._stopping, self._background = service.stopping, service.background
         self._drain_seconds = drain_seconds
         self._asked_at = 0.0
+        self._asked_twice = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop in order on a signal: uvicorn would stop at once, and repeat the signal when it has."""
@@ -174,14 +178,16 @@ class _Server(uvicorn.Server):
                 return  # a terminal sends it to all; a worker's supervisor says when to stop
             self._together.stopping()
         if self._stopping.is_set():
-            self.should_exit = True
+            self.should_exit = self._asked_twice = True
         self._asked_at = time.monotonic()
         self._stopping.set()
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when it is time; once a second, let connections go that take too long."""
-        if self._stopping.is_set() and time.monotonic() - self._asked_at >= self._drain_seconds:
-            self.should_exit = True
+        """Stop when it is time, and let callers know; once a second, let connections go that take too long."""
+        if self._stopping.is_set():
+            self._tell_connections()
+            if time.monotonic() - self._asked_at >= self._drain_seconds:
+                self.should_exit = True
         if counter % _TICKS_PER_SECOND == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
@@ -192,7 +198,7 @@ class _Server(uvicorn.Server):
         if self._together is None:
             await super().startup(sockets)
         else:
-            self._beating = asyncio.create_task(_beat(self._together, self.server_state))
+            self._beating = asyncio.create_task(self._beat(self._together))
             self._background.undisturbed = self._together.others_answer()
             await super().startup([])
             await self._await_parts(self._together)
@@ -204,7 +210,33 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for acceptor in self._acceptors:
             acceptor.stop()
+        for server in self.servers:
+            server.close()
+        await self._let_callers_leave()
         await super().shutdown(sockets)
+
+    def _tell_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.leave()  # type: ignore[union-attr]
+
+    async def _let_callers_leave(self) -> None:
+        """Keep idle connections a moment longer: a request may be on its way on them, which a close would lose."""
+        while self.server_state.connections and not self._asked_twice:
+            if time.monotonic() - self._asked_at >= _LEAVE_SECONDS:
+                return
+            self._tell_connections()
+            await asyncio.sleep(1 / _TICKS_PER_SECOND)
+
+    async def _beat(self, together: Together) -> None:
+        """Give signs of life; where a part of the background ended, only a new process helps, so this one stops."""
+        while True:
+            together.seat.connections = len(self.server_state.connections)
+            together.tick()
+            ended = self._background.ended
+            if ended and not self._stopping.is_set():
+                _log.error("background_ended", alert=True, worker=together.seat.number, parts=ended)
+                self.handle_exit(signal.SIGTERM, None)
+            await asyncio.sleep(1 / _TICKS_PER_SECOND)
 
     async def _await_parts(self, together: Together) -> None:
         """Leave callers to other workers, as long as some answer, until what requests need here is there."""
@@ -224,13 +256,6 @@ class _Server(uvicorn.Server):
             acceptor = FairAcceptor(listener, make_protocol, connections.__len__, together.board, together.seat)
             acceptor.start()
             self._acceptors.append(acceptor)
-
-
-async def _beat(together: Together, state: ServerState) -> None:
-    while True:
-        together.seat.connections = len(state.connections)
-        together.tick()
-        await asyncio.sleep(1 / _TICKS_PER_SECOND)
 
 
 def _limits(config: ServingConfig) -> HttpLimits:
@@ -266,7 +291,10 @@ def _stop_signals(server: _Server) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as in a worker, and under nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, server.handle_exit) for number in numbers}
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ from orita.serving.background import BackgroundParts
 from orita.serving.batching.joint import JointPredictions
 from orita.serving.batching.measuring import joins_up_to
 from orita.serving.cache.config import open_cache
-from orita.serving.cache.invalidating import InvalidatingFeatureService, LoopOfServer
+from orita.serving.cache.invalidating import InvalidatingFeatureService, LoopOfServer, id_columns
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.cached_predictor import CachedPredictor
 from orita.serving.champion import ChampionFollower
@@ -128,11 +128,10 @@ class Service:
 
     def around(self, store: FeatureService) -> FeatureService:
         """Return *store* with the faults of a drill, and whose pushes let go what is in the cache."""
-        if self.faults:
-            store = FaultyFeatureService(store, self.faults)
+        service: FeatureService = FaultyFeatureService(store, self.faults) if self.faults else store
         if self.cache is not None:
-            store = InvalidatingFeatureService(store, self.cache, self.server)
-        return store
+            return InvalidatingFeatureService(service, self.cache, self.server, partial(id_columns, store))
+        return service
 
     def _refused_early(self, path: bytes) -> None:
         if path == _PREDICT:

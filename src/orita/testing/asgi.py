@@ -116,9 +116,11 @@ class AsgiClient:
 async def _call(app: ASGIApp, scope: Scope, pieces: list[bytes]) -> Answer:
     waiting = list(pieces) or [b""]
     status, headers, body = 0, {}, bytearray()
+    answered = asyncio.Event()
 
     async def receive() -> Message:
         if not waiting:
+            await answered.wait()  # the caller does not hang up before
             return {"type": "http.disconnect"}
         piece = waiting.pop(0)
         return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
@@ -130,6 +132,8 @@ async def _call(app: ASGIApp, scope: Scope, pieces: list[bytes]) -> Answer:
             headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
         else:
             body.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                answered.set()
 
     try:
         await app(scope, receive, send)

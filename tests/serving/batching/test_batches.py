@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from tests.serving.talking import Talk, request, served
 
 from orita.core.clock import ManualClock
 from orita.core.home import Home
@@ -154,6 +157,66 @@ def test_past_the_deadline_the_rest_is_not_answered(
     assert codes[6:] == ["deadline_exceeded"] * 34
     assert len(seen) == 8, "the parts after this one were not begun"
     assert (body["answered"], body["failed"]) == (6, 34)
+
+
+@pytest.mark.parametrize(("most_ms", "answered"), [(30_000, 40), (205, 20)])
+def test_who_says_no_deadline_has_one_for_each_part(
+    make_app: MakeApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, most_ms: int, answered: int
+) -> None:
+    """A batch may take as long as its parts may, and as one may say at most."""
+    finish = Predictor.finished
+
+    def slow(self: Predictor, *rest: Any) -> Any:
+        clock.advance(timedelta(milliseconds=10))
+        return finish(self, *rest)
+
+    monkeypatch.setattr(Predictor, "finished", slow)
+    deadline = {"default_ms": 50, "most_ms": most_ms}
+    with AsgiClient(make_app(batching={"most": 4, "enabled": "never"}, resilience={"deadline": deadline})) as client:
+        body = client.post(PATH, json={"requests": [asks(user) for user in range(40)]}).json()
+    assert (body["answered"], body["failed"]) == (answered, 40 - answered)
+
+
+def test_once_the_caller_has_gone_no_part_is_begun(home: Home) -> None:
+    """Over a real connection: what was answered by then stays logged, the rest is not answered."""
+    settings = {"batching": {"most": 2}, "faults": [{"part": "store", "kind": "latency", "milliseconds": 25}]}
+    with served(home, **settings) as (port, process):
+        batch = json.dumps({"requests": [asks(user) for user in range(120)]}).encode()
+        talk, other = Talk(port), Talk(port)
+        talk.send(request(batch, "X-Request-Id: night", path=PATH))
+        while "night:0" not in _request_ids(home):
+            time.sleep(0.02)
+        talk.close()
+        other.send(request(json.dumps(asks(10_000)).encode()))
+        assert other.answer()[0] == 200
+        other.close()
+        process.send_signal(signal.SIGTERM)  # an orderly stop lets what is being answered come to its end
+        process.wait(20)
+    answered = _request_ids(home)
+    assert len(answered) < 80
+    assert {"night:0", "night:1"} <= answered
+
+
+def _request_ids(home: Home) -> set[str]:
+    return set(prediction_log(home, columns=["request_id"])["request_id"].to_pylist())
+
+
+def test_what_fails_beforehand_is_the_error_of_that_request(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever one request raises when it is read, its neighbours are answered, and it says so in the usual form."""
+    question = Predictor.question
+
+    def broken(self: Predictor, asked: Asked) -> Any:
+        if asked.user_id == 3:
+            raise RuntimeError("a secret of the machine")
+        return question(self, asked)
+
+    monkeypatch.setattr(Predictor, "question", broken)
+    with AsgiClient(make_app(batching={"enabled": "always"})) as client:
+        answer = client.post(PATH, json={"requests": [asks(user) for user in range(8)]})
+    assert answer.status == 200
+    errors = [result.get("error", {}).get("code") for result in answer.json()["results"]]
+    assert errors == [None] * 3 + ["internal_error"] + [None] * 4
+    assert "secret" not in answer.text
 
 
 def test_parts_have_few_requests_and_few_items() -> None:

@@ -86,6 +86,15 @@ def test_two_requests_never_run_into_each_other(
 
 def test_tags_name_what_a_record_came_from() -> None:
     """Users, items and versions of the same name have different tags; everything has one tag in common."""
-    tags = tags_of("7", 7, [7, "7"])
-    assert tags == [EVERYTHING, version_tag("7"), user_tag(7), item_tag(7), item_tag("7")]
+    tags = tags_of("7", 7, [7, "a7"])
+    assert tags == [EVERYTHING, version_tag("7"), user_tag(7), item_tag(7), item_tag("a7")]
     assert len(set(tags)) == 5
+
+
+@pytest.mark.parametrize("tag", [user_tag, item_tag])
+def test_however_an_id_is_spelled_its_tag_is_one(tag: Callable[[object], bytes]) -> None:
+    """A whole number is one id as a number, without a fraction, and as text; what else is text stays what it is."""
+    assert len({tag(spelled) for spelled in (31, "31", 31.0, np.int64(31))}) == 1
+    assert len({tag(other) for other in (31, "031", "31.5", 31.5, "a", -31, 1e300, 2**63, "")}) == 8
+    assert tag(2**63 - 1) == tag(str(2**63 - 1))
+    assert tag(2**70) == tag(str(2**70))

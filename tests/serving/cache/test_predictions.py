@@ -196,6 +196,43 @@ def test_invalidations_are_not_lost_while_the_store_is_away(
     assert cache.counts.bypassed == 1
 
 
+def test_what_changed_is_invalidated_once_more(clock: ManualClock, store: Flaky, model: Model) -> None:
+    """What was computed after an event and before it was in the features is let go when it should be there."""
+    cache = PredictionCache(store, clock, beta=0.0, settle_seconds=0.05)
+
+    async def work() -> None:
+        assert await cache.changed([b"user"])
+        await cache.get(b"k", [b"user"], model)
+        await cache.get(b"other", [b"another"], model)
+        assert (await cache.get(b"k", [b"user"], model)).hit
+        while cache.counts.invalidations < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        assert not (await cache.get(b"k", [b"user"], model)).hit
+        assert (await cache.get(b"other", [b"another"], model)).hit
+        await cache.close()
+
+    run(work)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_what_would_be_invalidated_later_does_not_hold_up_a_stop(
+    clock: ManualClock, store: Flaky, model: Model, seconds: float
+) -> None:
+    """With 0 there is no second time; one that is yet to come ends with the cache, one at work too."""
+    cache = PredictionCache(store, clock, settle_seconds=seconds)
+
+    async def work() -> None:
+        await cache.changed([b"user"])
+        waiting = [handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
+        assert len(waiting) == (seconds > 0)
+        await cache.close()
+        assert all(handle.cancelled() for handle in waiting)
+        assert cache.counts.invalidations == 1
+
+    run(work)
+
+
 def test_pending_invalidations_are_bounded(cache: PredictionCache, model: Model, store: Flaky) -> None:
     """More than can be remembered become one of everything."""
 
@@ -282,6 +319,7 @@ def test_a_cache_is_off_unless_it_is_wanted(clock: ManualClock) -> None:
     assert isinstance(open_cache(CacheConfig(enabled=True), clock, tenant="default", system="feed"), PredictionCache)
     assert CacheConfig(enabled=True).seconds == 3600
     assert CacheConfig(key="ids", stable_seconds=30).seconds == 30
+    assert CacheConfig().settle_seconds == 2
     with pytest.raises(ValidationError, match="stable_seconds must say"):
         CacheConfig(key="ids")
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from tests.features.small_system import small_workspace
 from tests.serving.conftest import FEATURES
 
 from orita.core.clock import ManualClock
+from orita.core.errors import NotFound
 from orita.core.home import Home
 from orita.events.predictions import prediction_log
+from orita.events.schema import Column, TableSchema
+from orita.features.api.feature_store import FeatureStore
+from orita.features.declarations import Entity, Source
+from orita.features.system import System
 from orita.serving.app import create_app
+from orita.serving.cache.invalidating import Declared, id_columns
 from orita.serving.config import ServingConfig
 from orita.serving.resilience.guarded import GuardedPackage
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures, load_line_package
 
+PUSH = "/api/v1/features/push"
 ASKED = {"user_id": 1, "item_ids": [5, 6, 7]}
 BY_IDS = {"enabled": True, "key": "ids", "stable_seconds": 30, "beta": 0}
 
@@ -29,6 +40,26 @@ class Pushed:
     def push_features(self, events: Any, source: str | None = None, /) -> dict[int, Any]:
         """Take them."""
         return {}
+
+
+class DeclaredStore(Pushed):
+    """One of a system whose keys have names of their own; its visits name the reader otherwise, and no article."""
+
+    def __init__(self) -> None:
+        reader, article = Entity("reader", key="reader"), Entity("article", key="article")
+        views = Source("views", _schema("views", Column("reader", "id"), Column("article", "id")))
+        visits = Source("visits", _schema("visits", Column("guest", "id")), renamed={"reader": "guest"})
+        self.system = System("feed", views.column("click"), reader, article)
+        self._sources = {None: views, "visits": visits}
+
+    def source(self, name: str | None = None) -> Source:
+        """Return one of the two."""
+        return self._sources[name]
+
+
+def _schema(name: str, *ids: Column) -> TableSchema:
+    columns = (Column("event", "str"), *ids, Column("timestamp", "time"), Column("click", "flag"))
+    return TableSchema(name, "event", "timestamp", columns)
 
 
 @pytest.fixture
@@ -133,8 +164,65 @@ def test_an_event_lets_go(home: Home, clock: ManualClock, deploy: Callable[..., 
         for one in asked:
             _answers(client, one, 1)
         event = {"interaction_id": "e", "user_id": 1, "item_id": 6, "timestamp": "2024-11-15T10:00:00Z", "click": 1}
-        assert client.post("/api/v1/features/push", json={"events": [event]}).status == 200
+        assert client.post(PUSH, json={"events": [event]}).status == 200
         assert [_answers(client, one, 1)[0].get("cached") for one in asked] == [None, None, True]
+
+
+@pytest.mark.parametrize(("user", "item"), [("1", "6"), (1.0, 6.0), (1, None)])
+def test_an_event_lets_go_however_its_ids_are_spelled(
+    home: Home, clock: ManualClock, deploy: Callable[..., None], user: object, item: object
+) -> None:
+    """What the log takes for the user 1 lets go of the user 1; a column that is empty names nobody."""
+    deploy("v1.0.0")
+    config = ServingConfig.model_validate({"cache": BY_IDS})
+    store: Any = Pushed()
+    app = create_app(home, "feed", HashedFeatures(FEATURES), config, store=store, clock=clock, load=load_line_package)
+    with AsgiClient(app) as client:
+        pairs: list[tuple[object, object]] = [(1, 5), ("2", "6"), (3, 7)]
+        asked = [{"user_id": one, "item_ids": [other]} for one, other in pairs]
+        for one in asked:
+            _answers(client, one, 1)
+        assert client.post(PUSH, json={"events": [{"user_id": user, "item_id": item}]}).status == 200
+        kept = [_answers(client, one, 1)[0].get("cached") for one in asked]
+    assert kept == [None, True if item is None else None, True]
+
+
+@pytest.mark.parametrize(("source", "kept"), [(None, [None, None, True]), ("visits", [None, True, True])])
+def test_ids_are_found_where_they_are_declared(
+    home: Home, clock: ManualClock, deploy: Callable[..., None], source: str | None, kept: list[bool | None]
+) -> None:
+    """Columns have the names of the system's keys, or those that a source has for them."""
+    deploy("v1.0.0")
+    config = ServingConfig.model_validate({"cache": BY_IDS})
+    store: Any = DeclaredStore()
+    app = create_app(home, "feed", HashedFeatures(FEATURES), config, store=store, clock=clock, load=load_line_package)
+    with AsgiClient(app) as client:
+        asked = [{"user_id": user, "item_ids": items} for user, items in ((1, [5]), (2, [6]), (3, [7]))]
+        for one in asked:
+            _answers(client, one, 1)
+        event = {"reader": 1, "article": 6} if source is None else {"guest": 1, "reader": 3, "article": 6}
+        pushed = {"events": [event]} if source is None else {"events": [event], "source": source}
+        assert client.post(PUSH, json=pushed).status == 200
+        assert [_answers(client, one, 1)[0].get("cached") for one in asked] == kept
+
+
+def test_what_is_asked_before_the_stream_has_the_event_is_let_go(
+    home: Home, clock: ManualClock, deploy: Callable[..., None]
+) -> None:
+    """An answer between the push and the features is kept for as long as these take to settle, and no longer."""
+    deploy("v1.0.0")
+    config = ServingConfig.model_validate({"cache": {**BY_IDS, "settle_seconds": 0.3}})
+    store: Any = Pushed()
+    app = create_app(home, "feed", HashedFeatures(FEATURES), config, store=store, clock=clock, load=load_line_package)
+    with AsgiClient(app) as client:
+        counts = app.state.service.cache.counts
+        assert client.post(PUSH, json={"events": [{"user_id": 1, "item_id": 6}]}).status == 200
+        _answers(client, ASKED, 1)
+        before = counts.invalidations
+        while counts.invalidations == before:
+            time.sleep(0.02)
+        assert _answers(client, ASKED, 1)[0].get("cached") is None
+        assert _answers(client, ASKED, 1)[0].get("cached") is True
 
 
 def test_degraded_answers_are_not_kept(
@@ -148,3 +236,14 @@ def test_degraded_answers_are_not_kept(
         answers = [_answers(client, {**ASKED, "user_id": user}, 1)[0] for user in (1, 2, 2, 2)]
         assert [answer["level"] for answer in answers] == [1, 2, 1, 1]
         assert [answer.get("cached") for answer in answers] == [None, None, None, True]
+
+
+def test_the_feature_store_says_where_ids_are(tmp_path: Path) -> None:
+    """The store that `orita serve` has is asked, and refuses a source that it does not know."""
+    workspace = small_workspace(tmp_path)
+    with closing(FeatureStore(workspace.home, workspace.system)) as store:
+        system = workspace.system
+        assert isinstance(store, Declared)
+        assert id_columns(store, None) == (*system.user.columns, *system.item.columns)
+        with pytest.raises(NotFound, match="nowhere"):
+            id_columns(store, "nowhere")

@@ -90,6 +90,8 @@ def test_the_caller_s_id_comes_back(early: EarlyRefusal) -> None:
         request(length=5),
         request(length=500),
         request(length=-1),
+        request().replace(b"Content-Length: 31", b"Content-Length: " + b"1" * 5000),
+        request().replace(b"Content-Length: ", b"Content-Length: " + b"0" * 10),
         request("Content-Length: 5"),
         request("Transfer-Encoding: chunked"),
         request("Expect: 100-continue"),

@@ -152,6 +152,7 @@ class Load:
     statuses: Counter[int] = field(default_factory=Counter)
     refusals: set[str] = field(default_factory=set)
     request_ids: set[str] = field(default_factory=set)
+    lost: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Load:
@@ -175,6 +176,7 @@ class Load:
                     answer = connection.getresponse()
                     content = answer.read()
                 except (OSError, http.client.HTTPException):
+                    self.lost += 1
                     connection.close()  # the next request connects anew
                 else:
                     self.statuses[answer.status] += 1

@@ -79,6 +79,33 @@ def test_a_replacement_that_cannot_start_leaves_the_others(tmp_path: Path) -> No
         assert served.predict() == 200
 
 
+def test_a_worker_whose_background_ended_is_replaced(tmp_path: Path) -> None:
+    """A part that works no more is told, once, and its worker stops in order; no request fails, and another comes."""
+    home, marker = with_champion(Home(tmp_path / "home")), tmp_path / "end"
+    before = f"""
+import os
+from pathlib import Path
+from orita.serving.background import BackgroundParts
+def ended(parts, marker=Path({str(marker)!r}), own=str(os.getpid())):
+    return ["what is watched"] if marker.exists() and marker.read_text() == own else []
+BackgroundParts.ended = property(ended)
+"""
+    with serving(home, before) as served:
+        workers = served.until_answering(2)
+        with Load(served) as load:
+            until(lambda: load.statuses[200] > 50)
+            marker.write_text(str(min(workers)), encoding="ascii")
+            until(lambda: gone(min(workers)))
+            assert max(workers) in served.until_answering(2, {min(workers)})
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.stdout is not None
+        lines = [line for line in served.process.stdout if "background_ended" in line]
+        assert served.process.wait(timeout=60) == 0
+    assert len(lines) == 1
+    assert "what is watched" in lines[0]
+    assert set(load.statuses) == {200}, load.refusals
+
+
 @pytest.mark.slow
 def test_a_storm_of_kills(tmp_path: Path) -> None:
     """Through 20 kills under load the log can be read at every moment, loses no committed row, and has none twice."""

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -40,9 +41,9 @@ def test_a_killed_worker_is_replaced(served: Served) -> None:
 def test_counts_outlive_their_workers(served: Served) -> None:
     """Each worker tells the counts of all; after all of them were replaced nothing is missing, in neither form."""
     before = served.until_answering(2)
-    start = served.ask("GET", "/metrics")[1]
+    start = until(lambda: _settled(served))
     assert [served.predict() for _ in range(40)] == [200] * 40
-    until(lambda: served.ask("GET", "/metrics")[1]["requests_total"] == start["requests_total"] + 40)
+    until(lambda: (_settled(served) or start)["requests_total"] == start["requests_total"] + 40)
     for victim in before:
         os.kill(victim, signal.SIGKILL)
         served.until_answering(2, {victim})
@@ -55,6 +56,14 @@ def test_counts_outlive_their_workers(served: Served) -> None:
     assert float(told['requests_total{status="200"}']) == found["requests_total"]
     assert float(told["prediction_latency_count"]) == found["requests_total"]
     assert float(told["workers"]) == 2
+
+
+def _settled(served: Served) -> dict[str, float] | None:
+    """Return the counts of all workers once each of them has told of what was asked before; None: not yet."""
+    first = served.ask("GET", "/metrics")[1]
+    time.sleep(0.5)
+    found: dict[str, float] = served.ask("GET", "/metrics")[1]
+    return found if found["requests_total"] == first["requests_total"] else None
 
 
 def test_routes_and_jobs_of_all_workers_are_told(served: Served) -> None:
@@ -110,8 +119,9 @@ def test_sighup_replaces_all_without_a_failed_request(served: Served) -> None:
     with Load(served) as load:
         served.process.send_signal(signal.SIGHUP)
         served.until_answering(2, before)
+        until(lambda: all(gone(pid) for pid in before))
     assert set(load.statuses) == {200}, load.refusals
-    until(lambda: all(gone(pid) for pid in before))
+    assert load.lost == 0, "a connection was closed under a request"
 
 
 def test_each_worker_takes_up_a_new_champion(served: Served) -> None:

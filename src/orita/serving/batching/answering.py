@@ -1,20 +1,21 @@
 """How the requests of a batch are answered: in parts, each of them a request like others at the door.
 
 Between two parts others have their turn, and a batch takes as much of the server as it has parts. What the door refuses
-to a later part is the error of its requests, and of those behind them; what was answered before stays answered.
+to a later part is the error of its requests, and of those behind them; what was answered before stays answered. Once
+the caller has hung up no further part is begun.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import structlog
 
-from orita.serving.batching.requests import BatchAnswer, BatchError, BatchResult, parts_of
+from orita.serving.batching.requests import BatchAnswer, BatchError, BatchResult
 from orita.serving.predict_answer import PredictAnswer
 from orita.serving.question import Question
 from orita.serving.refusal import Refused, internal_error
@@ -36,17 +37,21 @@ class Batch:
 
     Attributes:
         asked: the requests, at least one.
+        parts: the numbers of those that are answered in one turn.
         request_id: of the batch.
         priority: who goes first.
         deadline: of them all, monotonic seconds; past it the rest is not answered.
         headers: as they came.
+        is_gone: whether the caller has hung up.
     """
 
     asked: Sequence[Asked]
+    parts: Sequence[range]
     request_id: str
     priority: Priority
     deadline: float
     headers: Headers
+    is_gone: Callable[[], Awaitable[bool]]
 
     def id_of(self, number: int) -> str:
         """Return the id of one of its requests."""
@@ -60,18 +65,19 @@ class BatchAnswers:
         self._monotonic, self._metrics = service.clock.monotonic, service.metrics
         self._turnstile = service.parts.turnstile
         self._predictor, self._cached, self._joint = service.predictor, service.cached, service.joint
-        self._most = service.config.batching.most
         self._encode = msgspec.json.Encoder().encode
 
-    async def of(self, batch: Batch) -> BatchAnswer:
-        """Return what became of each request.
+    async def of(self, batch: Batch) -> BatchAnswer | None:
+        """Return what became of each request, None where the caller hung up meanwhile.
 
         Raises:
             Refused: 503 or 504, the first part has no turn.
         """
         results: list[msgspec.Raw] = []
         answered, refused = 0, None
-        for part in parts_of(batch.asked, self._most):
+        for part in batch.parts:
+            if part.start and refused is None and await batch.is_gone():
+                return None
             found: list[BatchResult] = []
             if refused is None:
                 try:
@@ -110,7 +116,8 @@ class BatchAnswers:
         questions: list[Question | None] = [None] * len(asked)
         if self._cached is None and self._joint.largest > 1:
             for number, one in enumerate(asked):
-                with suppress(Refused):  # it finds out itself, and is told
+                # What is wrong with a request, whatever it is, it finds out itself, and is told.
+                with suppress(Exception):
                     questions[number] = self._predictor.question(one)
             self._joint.score([question for question in questions if question is not None])
         return questions

@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from orita.core.ids import uuid7
 from orita.serving.batching.answering import Batch, BatchAnswers
-from orita.serving.batching.requests import BatchDecoder
+from orita.serving.batching.requests import BatchDecoder, parts_of
 from orita.serving.body import read_body
 from orita.serving.decoding import check_request_id
 from orita.serving.refusal import Refused, internal_error
 from orita.serving.reply import Headers, refusal_reply
 from orita.serving.requests import RequestDecoder
-from orita.serving.resilience.admitted import admission_headers, in_time
+from orita.serving.resilience.admitted import admission_headers, in_time, says_deadline
 from orita.serving.service import Service
 
 __all__ = ["MOST_ID", "PATH", "BatchRoute"]
@@ -37,7 +37,7 @@ class BatchRoute:
     def __init__(self, service: Service) -> None:
         self._clock, self._parts, self._metrics = service.clock, service.parts, service.metrics
         self._decode = BatchDecoder(service.config.batching, RequestDecoder(service.config))
-        self._answers = BatchAnswers(service)
+        self._answers, self._most = BatchAnswers(service), service.config.batching.most
         self._encode = msgspec.json.Encoder().encode
         self._max_body = service.config.max_body_bytes
 
@@ -50,9 +50,9 @@ class BatchRoute:
             body = await read_body(request.receive, request.headers.raw, self._max_body)
             if body is None:
                 return Response(status_code=_HUNG_UP)  # nobody reads it
-            priority, deadline = admission_headers(self._parts, request.headers.raw, self._clock.monotonic())
-            batch = Batch(await self._decode(body), request_id, priority, deadline, request.headers.raw)
-            answer = await self._answers.of(batch)
+            answer = await self._answers.of(await self._batch(request, body, request_id))
+            if answer is None:
+                return Response(status_code=_HUNG_UP)
         except Refused as refused:
             return self._refused(refused, request_id, request.headers.raw)
         except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
@@ -60,6 +60,20 @@ class BatchRoute:
             _log.error("batch_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
             return self._refused(internal_error(), request_id, request.headers.raw)
         return Response(self._encode(answer), media_type=_JSON, headers={"x-request-id": request_id})
+
+    async def _batch(self, request: Request, body: bytes | bytearray, request_id: str) -> Batch:
+        """Return what *body* asks, and until when: where the caller does not say, as long as its parts may take.
+
+        Raises:
+            Refused: 400 or 422, the body or a header is wrong.
+        """
+        arrived, headers = self._clock.monotonic(), request.headers.raw
+        priority, deadline = admission_headers(self._parts, headers, arrived)
+        asked = await self._decode(body)
+        parts = list(parts_of(asked, self._most))
+        if not says_deadline(headers):
+            deadline = self._parts.deadlines.unsaid(arrived, len(parts))
+        return Batch(asked, parts, request_id, priority, deadline, headers, request.is_disconnected)
 
     def _refused(self, refused: Refused, request_id: str, asked: Headers) -> Response:
         self._metrics.refused(refused.status, in_time=in_time(refused, asked))

@@ -27,6 +27,8 @@ class CacheConfig(Section):
             done again for a request that is asked again within *stable_seconds*.
         ttl_seconds: how long a prediction may be kept.
         stable_seconds: with ``ids``, how long features may be taken to be stable; must be said.
+        settle_seconds: with ``ids``, after which what was pushed is invalidated once more: the stream should have taken
+            it by then; 0: never.
         beta: how early a prediction that will expire is computed anew (see `PredictionCache`); 0: never early.
         mib: memory of the store ``memory``.
         redis: the server of the store ``redis``.
@@ -38,6 +40,7 @@ class CacheConfig(Section):
     key: Literal["values", "ids"] = "values"
     ttl_seconds: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
     stable_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
     beta: Annotated[float, Field(ge=0, le=10)] = 1.0
     mib: Annotated[float, Field(gt=0, le=65_536)] = 64.0
     redis: RedisConfig = RedisConfig()
@@ -73,4 +76,5 @@ def open_cache(config: CacheConfig, clock: Clock, *, tenant: str, system: str) -
         )
     else:
         store = MemoryStore(round(config.mib * 1024 * 1024), clock)
-    return PredictionCache(store, clock, seconds=config.seconds, beta=config.beta)
+    settle = config.settle_seconds if config.key == "ids" else 0.0  # with values, what changes is another key
+    return PredictionCache(store, clock, seconds=config.seconds, beta=config.beta, settle_seconds=settle)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from orita.core.errors import UserError
 from orita.events.log.log import Appended
+from orita.features.declarations import Entity, Source
+from orita.features.system import System
 from orita.serving.cache.keys import item_tag, user_tag
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.protocols import FeatureService
 
-__all__ = ["InvalidatingFeatureService", "LoopOfServer"]
+__all__ = ["Declared", "IdColumns", "InvalidatingFeatureService", "LoopOfServer", "id_columns"]
 
 _PATIENT_SECONDS = 1.0
 
@@ -31,6 +34,36 @@ class LoopOfServer:
         self.loop: asyncio.AbstractEventLoop | None = None
 
 
+@runtime_checkable
+class Declared(Protocol):
+    """Knows what was declared; `orita.features.api.feature_store.FeatureStore` does."""
+
+    system: System
+
+    def source(self, name: str | None = None, /) -> Source:
+        """Return a source of the system, by default the one that it learns from."""
+        ...
+
+
+class IdColumns(NamedTuple):
+    """The columns of events that hold the id of the user and of the item, None where none does."""
+
+    user: str | None
+    item: str | None
+
+
+def id_columns(store: FeatureService, source: str | None) -> IdColumns:
+    """Return where events of *source* hold ids: as it was declared, ``user_id`` and ``item_id`` where nothing was.
+
+    Raises:
+        NotFound: the system reads no such source.
+    """
+    if not isinstance(store, Declared):
+        return IdColumns("user_id", "item_id")
+    found = store.source(source)
+    return IdColumns(_column(found, store.system.user), _column(found, store.system.item))
+
+
 class InvalidatingFeatureService:
     """A `FeatureService` whose pushes invalidate; called from threads, while the loop of *cache* runs.
 
@@ -38,7 +71,7 @@ class InvalidatingFeatureService:
         service: takes the events.
         cache: of the server that is pushed to; in Redis that of all replicas.
         server: knows that loop.
-        user, item: the columns of events that hold these ids.
+        columns: tells where the events of a source hold ids.
     """
 
     def __init__(
@@ -46,12 +79,9 @@ class InvalidatingFeatureService:
         service: FeatureService,
         cache: PredictionCache,
         server: LoopOfServer,
-        *,
-        user: str = "user_id",
-        item: str = "item_id",
+        columns: Callable[[str | None], IdColumns],
     ) -> None:
-        self._service, self._cache, self._server = service, cache, server
-        self._user, self._item = user, item
+        self._service, self._cache, self._server, self._columns = service, cache, server, columns
 
     def get_online_features(
         self,
@@ -80,13 +110,19 @@ class InvalidatingFeatureService:
     def push_features(self, events: Sequence[Mapping[str, object]], source: str | None = None, /) -> Appended:
         """Append events, then let the cache go of their users and items; what it does not take now it takes later."""
         appended = self._service.push_features(events, source)
-        tags = {user_tag(_id(event[self._user])) for event in events if self._user in event}
-        tags |= {item_tag(_id(event[self._item])) for event in events if self._item in event}
+        user, item = self._columns(source)
+        tags = {user_tag(event[user]) for event in events if event.get(user) is not None} if user else set()
+        tags |= {item_tag(event[item]) for event in events if event.get(item) is not None} if item else set()
         if (loop := self._server.loop) is not None and tags:
-            done = asyncio.run_coroutine_threadsafe(self._cache.invalidate(tags), loop)
+            done = asyncio.run_coroutine_threadsafe(self._cache.changed(tags), loop)
             done.result(timeout=_PATIENT_SECONDS + 1)
         return appended
 
 
-def _id(value: object) -> Id:
-    return value if isinstance(value, int) else str(value)
+def _column(source: Source, entity: Entity) -> str | None:
+    """Return the column of *source* that is the key of *entity*; requests name none whose key is of several."""
+    try:
+        columns = source.key_columns(entity)
+    except UserError:
+        return None
+    return columns[0] if len(columns) == 1 else None

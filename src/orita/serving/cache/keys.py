@@ -4,6 +4,9 @@ A key says version, feature schema, objective and ids, in a form in which 5 and 
 each other (MessagePack), and then either the values (the raw float32 bytes: equal bytes, equal scores), or the context
 and the time asked, for deployments that say how long features may be taken to be stable. The order of items counts.
 
+Tags are less exact, since events, tables and requests spell ids in ways of their own: 5, 5.0 and "5" have one tag. At
+worst a record goes that could have stayed.
+
     key = key_of_values(champion, asked.user_id, asked.item_ids, x_NF)
     tags = tags_of(champion.version, asked.user_id)
 
@@ -19,6 +22,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from orita.core.whole_ids import LARGEST_ID, whole_id
 
 __all__ = ["EVERYTHING", "Scorer", "item_tag", "key_of_ids", "key_of_values", "tags_of", "user_tag", "version_tag"]
 
@@ -74,14 +79,23 @@ def version_tag(version: str) -> bytes:
     return b"v" + version.encode()
 
 
-def user_tag(user_id: Id) -> bytes:
-    """Return the tag of all predictions for a user."""
-    return b"u" + _encode(user_id)
+def user_tag(user_id: object) -> bytes:
+    """Return the tag of all predictions for a user, the same however the id is spelled."""
+    return b"u" + _encode(_one_form(user_id))
 
 
-def item_tag(item_id: Id) -> bytes:
-    """Return the tag of all predictions in which an item occurs."""
-    return b"i" + _encode(item_id)
+def item_tag(item_id: object) -> bytes:
+    """Return the tag of all predictions in which an item occurs, likewise."""
+    return b"i" + _encode(_one_form(item_id))
+
+
+def _one_form(given: object) -> Id:
+    """Return an id as a number where it writes one down, as text otherwise."""
+    if type(given) is int and 0 <= given <= LARGEST_ID:
+        return given
+    text = str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
+    number = whole_id(text)
+    return text if number is None else number
 
 
 def _named(scorer: Scorer, user_id: Id, item_ids: Sequence[Id], rest: object) -> bytes:

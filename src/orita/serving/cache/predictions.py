@@ -28,6 +28,7 @@ import msgspec
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.serving.cache.keys import EVERYTHING
+from orita.serving.cache.settling import Settling
 from orita.serving.cache.store import CacheStore, Others, StoreSize
 
 __all__ = ["CacheCounts", "CachedScores", "Kept", "PredictionCache"]
@@ -94,13 +95,21 @@ class PredictionCache:
         seconds: how long.
         beta: how early a record is computed anew; 1 is the best for most, 0 is never.
         seed: of the early ones.
+        settle_seconds: after which what has *changed* is invalidated once more; 0: it is not.
 
     Attributes:
         counts: what happened.
     """
 
     def __init__(
-        self, store: CacheStore, clock: Clock, *, seconds: float = 3600.0, beta: float = 1.0, seed: int | None = None
+        self,
+        store: CacheStore,
+        clock: Clock,
+        *,
+        seconds: float = 3600.0,
+        beta: float = 1.0,
+        seed: int | None = None,
+        settle_seconds: float = 0.0,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -111,6 +120,7 @@ class PredictionCache:
         self._pending: dict[bytes, None] = {}
         self._again: asyncio.Task[bool] | None = None
         self._again_at = 0.0
+        self._settling = Settling(self.invalidate, settle_seconds)
         self.counts = CacheCounts()
 
     @property
@@ -143,12 +153,19 @@ class PredictionCache:
         self.counts.invalidations += len(named)
         return await self._invalidated(named)
 
+    async def changed(self, tags: Iterable[bytes]) -> bool:
+        """Invalidate *tags* now, and once more when what happened to them should be in the features; see there."""
+        named = list(tags)
+        self._settling.later(named)
+        return await self.invalidate(named)
+
     def share(self, others: Others) -> None:
         """Invalidate for the *others* of a server that is several processes, and what they invalidate."""
         self._store.share(others)
 
     async def close(self) -> None:
         """Let the store go."""
+        await self._settling.close()
         if self._again is not None:
             self._again.cancel()
             await asyncio.wait([self._again])

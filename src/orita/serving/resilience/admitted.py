@@ -18,7 +18,7 @@ from orita.serving.resilience.deadline import until
 from orita.serving.resilience.early import EarlyRefusal
 from orita.serving.resilience.parts import Parts
 
-__all__ = ["AdmittedRoute", "AdmittedRoutes", "admission_headers", "in_time", "said_deadline"]
+__all__ = ["AdmittedRoute", "AdmittedRoutes", "admission_headers", "in_time", "said_deadline", "says_deadline"]
 
 _TIMEOUT, _GRPC, _PRIORITY = b"x-request-timeout-ms", b"grpc-timeout", b"x-request-priority"
 _READ = frozenset((_TIMEOUT, _GRPC, _PRIORITY))
@@ -39,7 +39,12 @@ def admission_headers(parts: Parts, headers: Headers, arrived: float) -> tuple[P
 
 def in_time(refused: Refused, headers: Headers) -> bool:
     """Return whether *refused* says something else than that a deadline passed which the caller had set."""
-    return refused.status != 504 or all(name not in (_TIMEOUT, _GRPC) for name, _ in headers)
+    return refused.status != 504 or not says_deadline(headers)
+
+
+def says_deadline(headers: Headers) -> bool:
+    """Return whether the caller says until when an answer is wanted."""
+    return any(name in (_TIMEOUT, _GRPC) for name, _ in headers)
 
 
 def said_deadline(parts: Parts, headers: Headers, arrived: float) -> float:

@@ -87,7 +87,11 @@ class Deadlines:
             if said is None or int(said[1]) == 0:
                 raise _wrong("grpc-timeout", grpc_timeout, "1 to 8 digits and one of H, M, S, m, u, n, such as 250m")
             return arrived + min(int(said[1]) * _GRPC_SECONDS[said[2]], self._most)
-        return arrived + self._default
+        return self.unsaid(arrived)
+
+    def unsaid(self, arrived: float, parts: int = 1) -> float:
+        """Return the deadline of who does not say one: *parts* times that of one request, at most what may be said."""
+        return arrived + min(self._default * parts, self._most)
 
 
 def check_deadline(deadline: float, now: float) -> None:

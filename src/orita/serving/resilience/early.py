@@ -29,6 +29,7 @@ __all__ = ["EarlyRefusal"]
 
 _LONG_WAY = re.compile(rb"\r\n(?:transfer-encoding|expect|connection|upgrade):")
 _LENGTH, _ID, _PRIORITY = b"\r\ncontent-length:", b"\r\nx-request-id:", b"\r\nx-request-priority:"
+_MOST_DIGITS = 9  # of a length that is plain: a longer one goes the long way
 _ID_BITS = (1 << 62) - 1
 
 
@@ -65,7 +66,9 @@ class EarlyRefusal:
         end = data.find(b"\r\n\r\n")
         head = data[:end].lower()
         length = _value(data, head, _LENGTH)
-        if end < 0 or not length.isdigit() or len(data) != end + 4 + int(length) or _LONG_WAY.search(head):
+        if end < 0 or not length.isdigit() or len(length) > _MOST_DIGITS:
+            return None
+        if len(data) != end + 4 + int(length) or _LONG_WAY.search(head):
             return None
         if head.count(_LENGTH) > 1 or head.count(_ID) > 1 or (self._trusting and _PRIORITY in head):
             return None
