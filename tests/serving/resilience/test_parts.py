@@ -111,6 +111,6 @@ def test_a_request_goes_the_whole_way() -> None:
     outcomes = asyncio.run(storm())
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     assert outcomes.count(Level.FULL) + len(refused) == 100
-    assert outcomes.count(Level.FULL) == 32, "the limit that a server starts with"
+    assert outcomes.count(Level.FULL) == 1 + 32, "who is answered at once, and the limit that a server starts with"
     assert {outcome for outcome in outcomes[2::2] if outcome is Level.FULL}, "normal ones go before low ones"
     assert all(one.status == 503 and one.retry_after for one in refused)
