@@ -22,7 +22,7 @@ from orita.serving.error_answers import EXCEPTION_HANDLERS
 from orita.serving.explain_route import ExplainRequest
 from orita.serving.feed.follower import RetrieverLoader
 from orita.serving.feed.mounting import mounted_feed
-from orita.serving.gate import Gate, TurnedAway
+from orita.serving.gate import Gate
 from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.mounting import mounted_inference
 from orita.serving.inference_protocol.quick import QuickPaths
@@ -37,6 +37,7 @@ from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
 from orita.serving.resources.known import ModelRegistry
 from orita.serving.resources.mounting import mounted_models
 from orita.serving.service import build_service
+from orita.serving.turned_away import TurnedAway
 
 __all__ = ["create_app"]
 

@@ -6,10 +6,6 @@ only where everybody may have predictions. Probes pass unasked.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,34 +16,11 @@ from orita.serving.own_pages import OwnPages
 from orita.serving.permissions import PROBES, permission_of
 from orita.serving.refusal import Refused
 from orita.serving.refusal_forms import RefusalForms
+from orita.serving.turned_away import TurnedAway
 
-__all__ = ["Gate", "TurnedAway", "caller_of", "visitor_of"]
+__all__ = ["Gate", "caller_of", "visitor_of"]
 
 _CALLER = "orita.caller"
-
-
-class TurnedAway:
-    """Counts requests that were refused before they reached a route.
-
-    Attributes:
-        counts: by the code of the refusal.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def count(self, code: str) -> None:
-        """Count a request that was refused with *code*."""
-        self.counts[code] += 1
-
-    def metrics(self) -> Iterator[Metric]:
-        """Yield what is counted."""
-        family = CounterMetricFamily(
-            "turned_away_requests", "Requests refused before they reached a route, by code.", labels=["code"]
-        )
-        for code, count in sorted(self.counts.items()):
-            family.add_metric([code], count)
-        yield family
 
 
 class Gate:

@@ -5,7 +5,6 @@ Around each of the parts that may fail there is a guard, and within it, in a dri
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -22,7 +21,7 @@ from orita.serving.background import BackgroundParts
 from orita.serving.batching.joint import JointPredictions
 from orita.serving.batching.measuring import joins_up_to
 from orita.serving.cache.config import open_cache
-from orita.serving.cache.invalidating import InvalidatingFeatureService, LoopOfServer, id_columns
+from orita.serving.cache.invalidating import InvalidatingFeatureService, id_columns
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.cached_predictor import CachedPredictor
 from orita.serving.champion import ChampionFollower
@@ -71,7 +70,6 @@ class Service:
         outliers: counts requests that are unlike training rows.
         stopping: set once the server was asked to stop.
         background: what works beside requests.
-        server: knows the event loop.
     """
 
     config: ServingConfig
@@ -90,12 +88,12 @@ class Service:
     outliers: OutlierCounts = field(default_factory=OutlierCounts)
     stopping: threading.Event = field(default_factory=threading.Event)
     background: BackgroundParts = field(default_factory=BackgroundParts)
-    server: LoopOfServer = field(default_factory=LoopOfServer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start the parts; when the block ends, stop them in order: every answer given is logged by then."""
-        self.server.loop = asyncio.get_running_loop()
+        if self.cache is not None:
+            self.cache.open()
         self.log.start()
         try:
             await anyio.to_thread.run_sync(self.follower.start)
@@ -130,7 +128,7 @@ class Service:
         """Return *store* with the faults of a drill, and whose pushes let go what is in the cache."""
         service: FeatureService = FaultyFeatureService(store, self.faults) if self.faults else store
         if self.cache is not None:
-            return InvalidatingFeatureService(service, self.cache, self.server, partial(id_columns, store))
+            return InvalidatingFeatureService(service, self.cache, partial(id_columns, store))
         return service
 
     def _refused_early(self, path: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -16,22 +15,9 @@ from orita.serving.cache.keys import item_tag, user_tag
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.protocols import FeatureService
 
-__all__ = ["Declared", "IdColumns", "InvalidatingFeatureService", "LoopOfServer", "id_columns"]
-
-_PATIENT_SECONDS = 1.0
+__all__ = ["Declared", "IdColumns", "InvalidatingFeatureService", "id_columns"]
 
 Id = int | str
-
-
-class LoopOfServer:
-    """Knows the event loop of the server, as soon as it runs.
-
-    Attributes:
-        loop: it, None before.
-    """
-
-    def __init__(self) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = None
 
 
 @runtime_checkable
@@ -70,7 +56,6 @@ class InvalidatingFeatureService:
     Args:
         service: takes the events.
         cache: of the server that is pushed to; in Redis that of all replicas.
-        server: knows that loop.
         columns: tells where the events of a source hold ids.
     """
 
@@ -78,10 +63,9 @@ class InvalidatingFeatureService:
         self,
         service: FeatureService,
         cache: PredictionCache,
-        server: LoopOfServer,
         columns: Callable[[str | None], IdColumns],
     ) -> None:
-        self._service, self._cache, self._server, self._columns = service, cache, server, columns
+        self._service, self._cache, self._columns = service, cache, columns
 
     def get_online_features(
         self,
@@ -113,9 +97,8 @@ class InvalidatingFeatureService:
         user, item = self._columns(source)
         tags = {user_tag(event[user]) for event in events if event.get(user) is not None} if user else set()
         tags |= {item_tag(event[item]) for event in events if event.get(item) is not None} if item else set()
-        if (loop := self._server.loop) is not None and tags:
-            done = asyncio.run_coroutine_threadsafe(self._cache.changed(tags), loop)
-            done.result(timeout=_PATIENT_SECONDS + 1)
+        if tags:
+            self._cache.changed_in_thread(tags)
         return appended
 
 

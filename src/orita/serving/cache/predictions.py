@@ -36,6 +36,7 @@ __all__ = ["CacheCounts", "CachedScores", "Kept", "PredictionCache"]
 _TIMES = struct.Struct(">dd")  # Unix seconds at which it expires, seconds that it took to compute
 _MOST_PENDING = 10_000
 _AGAIN_SECONDS = 0.1
+_PATIENT_SECONDS = 2.0  # for the store to take what is invalidated from another thread
 
 
 class CachedScores(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -121,12 +122,17 @@ class PredictionCache:
         self._again: asyncio.Task[bool] | None = None
         self._again_at = 0.0
         self._settling = Settling(self.invalidate, settle_seconds)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.counts = CacheCounts()
 
     @property
     def size(self) -> StoreSize:
         """What is kept."""
         return self._store.size()
+
+    def open(self) -> None:
+        """Let the running loop be the one that `changed_in_thread` hands over to."""
+        self._loop = asyncio.get_running_loop()
 
     async def get(self, key: bytes, tags: list[bytes], compute: Callable[[], Awaitable[bytes | None]]) -> Kept:
         """Return the record of *key*, or what *compute* gives.
@@ -158,6 +164,15 @@ class PredictionCache:
         named = list(tags)
         self._settling.later(named)
         return await self.invalidate(named)
+
+    def changed_in_thread(self, tags: Iterable[bytes]) -> None:
+        """Do as `changed`, from a thread, and wait for it; before `open` nothing is kept.
+
+        Raises:
+            TimeoutError: the loop has not come to it within 2 seconds.
+        """
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self.changed(tags), self._loop).result(timeout=_PATIENT_SECONDS)
 
     def share(self, others: Others) -> None:
         """Invalidate for the *others* of a server that is several processes, and what they invalidate."""

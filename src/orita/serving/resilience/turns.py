@@ -53,7 +53,8 @@ class Turns:
         """
         return self._turn(priority, deadline, arrived, counts=True)
 
-    def next(self, deadline: float) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def next(self, deadline: float) -> AsyncIterator[None]:
         """Return a context within which it is the turn of a request that had one before.
 
         One who waits has a turn in between; then it goes before all others.
@@ -61,10 +62,6 @@ class Turns:
         Raises:
             Refused: on entry; as of `first`.
         """
-        return self._again(deadline)
-
-    @asynccontextmanager
-    async def _again(self, deadline: float) -> AsyncIterator[None]:
         await asyncio.sleep(0)  # the slot of the turn before is given back: nobody is turned away for its sake
         now = self._monotonic()
         check_deadline(deadline, now)
