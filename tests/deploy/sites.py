@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.serving.patience import PATIENT
+
 from orita.control.deployments import Deployments
 from orita.core.home import Home
 from orita.deploy import DeploymentConfig, Site
@@ -39,7 +41,7 @@ from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
 from orita.serving.server import serve
 from orita.testing.serving import HashedFeatures, load_line_package
-config = ServingConfig(port=int(sys.argv[2]), reload_seconds=0.05, expose_config=True)
+config = ServingConfig.model_validate_json(sys.argv[2])
 app = create_app(Home(Path(sys.argv[1])), "feed", HashedFeatures(("item_ctr", "item_popularity")), config,
                  load=load_line_package)
 serve(app, config, announce=lambda address: print(address, flush=True))
@@ -120,7 +122,8 @@ def replicas(folder: Path, count: int = 2) -> Iterator[list[Replica]]:
 
 
 def _start(home: Home, port: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _SERVER, str(home.root), str(port)]
+    config = json.dumps({"port": port, "reload_seconds": 0.05, "expose_config": True, **PATIENT})
+    command = [sys.executable, "-c", _SERVER, str(home.root), config]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 

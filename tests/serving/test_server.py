@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from starlette.applications import Starlette
+from tests.serving.patience import PATIENT
 
 from orita.core.errors import UserError
 from orita.core.home import Home
@@ -30,7 +31,7 @@ from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
 from orita.serving.server import serve
 from orita.testing.serving import HashedFeatures, load_line_package
-config = ServingConfig(port=0, reload_seconds=0.05)
+config = ServingConfig.model_validate_json(sys.argv[2])
 features = HashedFeatures(("item_ctr", "item_popularity"))
 app = create_app(Home(Path(sys.argv[1])), "feed", features, config, load=load_line_package)
 def announce(address):
@@ -43,7 +44,10 @@ print("stopped", flush=True)
 @contextmanager
 def server(home: Home) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a server in a process of its own; give the process and its host:port."""
-    process = subprocess.Popen([sys.executable, "-c", _SERVER, str(home.root)], stdout=subprocess.PIPE, text=True)
+    config = json.dumps({"port": 0, "reload_seconds": 0.05, **PATIENT})
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER, str(home.root), config], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         address = process.stdout.readline().strip()

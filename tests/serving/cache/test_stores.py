@@ -154,7 +154,7 @@ def test_a_frozen_server_is_a_miss_within_the_timeout(tmp_path: Path) -> None:
     process = RedisProcess(tmp_path)
 
     async def work() -> None:
-        store = redis(process.config, timeout=0.03)
+        store = redis(process.config, timeout=0.5)
         looked = await store.get(b"k", [b"t"])
         assert looked.epochs is not None
         await store.put(b"k", b"r", looked.epochs, 60.0)
@@ -166,7 +166,7 @@ def test_a_frozen_server_is_a_miss_within_the_timeout(tmp_path: Path) -> None:
         with pytest.raises(Unavailable):
             await store.invalidate([b"t"])
         os.kill(process._process.pid, signal.SIGCONT)
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 30.0
         while (await store.get(b"k", [b"t"])).record != b"r":
             assert time.monotonic() < deadline, "records are not found again"
             await asyncio.sleep(0.05)
@@ -190,7 +190,7 @@ def test_a_server_that_is_away_is_a_miss(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="Redis does not answer"):
             await store.invalidate([b"t"])
         process.start()
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 30.0
         while (looked := await store.get(b"k", [])).epochs is None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)

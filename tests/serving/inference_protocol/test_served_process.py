@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from tests.models.clicks import SCHEMA, clicks
+from tests.serving.patience import PATIENT
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
@@ -69,7 +70,7 @@ def serving(folder: Path, feed: Package) -> Iterator[Served]:
     Deployments(home.control_db).deploy("feed", feed.version, actor="test", reason="test")
     with socket.create_server(("127.0.0.1", 0)) as free:
         grpc_port = free.getsockname()[1]
-    settings = json.dumps({"port": 0, "inference_grpc_port": grpc_port})
+    settings = json.dumps({"port": 0, "inference_grpc_port": grpc_port, **PATIENT})
     command = [sys.executable, "-c", _SERVER, str(home.root), settings, json.dumps(SCHEMA.names)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

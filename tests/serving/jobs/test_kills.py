@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.features.stores.redis_process import RedisProcess
+from tests.serving.patience import PATIENT
 
 from orita.core.clock import SystemClock
 from orita.core.home import Home
@@ -34,7 +35,7 @@ from orita.serving.config import ServingConfig
 from orita.serving.server import serve
 from orita.testing.serving import HashedFeatures, load_line_package
 
-home, pause, jobs = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
+home, pause = Path(sys.argv[1]), float(sys.argv[2])
 
 class SlowFeatures(HashedFeatures):
     def reader(self, schema):
@@ -46,7 +47,7 @@ class SlowFeatures(HashedFeatures):
                 return inner.matrix(*asked)
         return Reader()
 
-config = ServingConfig.model_validate({"port": 0, "reload_seconds": 0.05, "jobs": jobs})
+config = ServingConfig.model_validate({"port": 0, "reload_seconds": 0.05, **json.loads(sys.argv[3])})
 features = SlowFeatures(("item_ctr", "item_popularity"))
 app = create_app(Home(home), "feed", features, config, load=load_line_package)
 serve(app, config, announce=lambda address: print(address, flush=True))
@@ -57,7 +58,7 @@ QUICK = {"poll_seconds": 0.02, "lease_seconds": 0.5, "attempts": 50, "max_reques
 @contextmanager
 def server(home: Home, jobs: dict[str, Any], *, pause: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a server in a process of its own, whose features take *pause* seconds; give it and its host:port."""
-    command = [sys.executable, "-c", _SERVER, str(home.root), str(pause), json.dumps(jobs)]
+    command = [sys.executable, "-c", _SERVER, str(home.root), str(pause), json.dumps({"jobs": jobs, **PATIENT})]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
@@ -166,14 +167,15 @@ def test_a_storm_of_kills(home: Home, deploy: Callable[..., None], kills: int) -
     seen: dict[str, Any] = {}
     for kill in range(kills):
         with server(home, QUICK, pause=0.001) as (process, address):
-            ends = threading.Timer(random.uniform(0.05, 0.6), process.kill)
-            ends.start()
+            ends = threading.Timer(random.uniform(0.0, 0.6), process.kill)
             try:
                 while True:
                     user = len(acknowledged)
                     status, data = asked(address, "POST", PREFIX, batch(user, random.choice((1, 5, 20))))
                     assert status == 202
                     acknowledged[data["job"]] = user
+                    if ends.ident is None:
+                        ends.start()
                     earlier = random.choice(list(acknowledged))
                     _, data = asked(address, "GET", f"{PREFIX}/{earlier}")
                     if data["state"] == "succeeded":

@@ -77,7 +77,7 @@ def test_redis_goes_and_comes_back(make: Callable[..., Starlette], process: Redi
     """While it is away a job is refused with 503, at once after a while; then jobs are taken in and done again."""
     pid = process._process.pid
     redis = process.config.model_dump()
-    app = make({"queue": "redis", "redis": redis}, {"wait_ms": 200, "failures": 2})
+    app = make({"queue": "redis", "redis": redis}, {"wait_ms": 2000, "failures": 2})
     with AsgiClient(app) as client:
         url = client.post(PREFIX, json=ONE).json()["data"]["url"]
         until(lambda: done(client, url))

@@ -17,16 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.serving.patience import PATIENT
+
 from orita.control.deployments import Deployments
 from orita.core.home import Home
 from orita.testing.serving import publish_line_package
 
 FEATURES = ("item_ctr", "item_popularity")
-_PATIENT = {
-    "resilience": {"admission": {"least": 100}, "deadline": {"default_ms": 30_000}},
-    "log": {"max_pending_seconds": 60},
-}
-"""No request is turned away for want of time, however busy the machine is: what fails here fails for a worker's end."""
 _SERVER = """
 import sys
 from pathlib import Path
@@ -113,7 +110,7 @@ def gone(pid: int) -> bool:
 @contextmanager
 def serving(home: Home, before: str = "", **settings: object) -> Iterator[Served]:
     """Run a supervisor with two workers; *before* is Python that each of them runs first."""
-    config = json.dumps({"port": 0, "workers": 2, "reload_seconds": 0.05, **_PATIENT, **settings})
+    config = json.dumps({"port": 0, "workers": 2, "reload_seconds": 0.05, **PATIENT, **settings})
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(home.root), config, before],
         stdin=subprocess.DEVNULL,
