@@ -52,8 +52,8 @@ class PredictionLogConfig(Section):
     Attributes:
         flush_ms: milliseconds between two group commits; a killed server loses what came since the last.
         max_pending_rows: rows that may wait for their commit.
-        max_pending_seconds: how long one may wait. Disks that others use too have pauses of a second or two; five are
-            long past them: the disk is stuck, and a kill loses what waits.
+        max_pending_seconds: how long one may wait. Disks that others use too have pauses of a second; past two the disk
+            is stuck, and a kill loses what waits.
         when_full: what happens to a request past one of these, and while the log cannot be written: ``shed`` answers it
             with 503, ``drop`` answers it but counts its rows instead of logging them.
         segment_mib: a segment becomes Parquet past this size in MiB.
@@ -63,7 +63,7 @@ class PredictionLogConfig(Section):
 
     flush_ms: Annotated[int, Field(ge=1, le=100)] = 50
     max_pending_rows: Annotated[int, Field(ge=MAX_ROWS)] = 200_000
-    max_pending_seconds: Annotated[float, Field(ge=0.2, le=60)] = 5.0
+    max_pending_seconds: Annotated[float, Field(ge=0.2, le=60)] = 2.0
     when_full: Literal["shed", "drop"] = "shed"
     segment_mib: Annotated[float, Field(gt=0, le=1024)] = 64
     segment_seconds: Annotated[float, Field(gt=0)] = 900
