@@ -4,7 +4,8 @@ A two-tower network with ids is trained briefly on made-up clicks (seed 0), writ
 as ``orita serve`` does, with one worker, and by gRPC. A caller in another process, on another core where there are two,
 sends a request after another over one connection. CPU is what the operating system charged the server for the measured
 requests, all of HTTP included; latency is the caller's. Of many short rounds the least is told, since what else the
-machine does only adds. Beside it stand a route of the same server that answers a constant, and the model alone.
+machine does only adds. Beside it stand a route of the same server that answers a constant, the model alone, and the
+same requests to FastAPI with pydantic models that does decode, model and encode.
 
     python -m benchmarks.inference_protocol      # last line: one JSON object; needs the extras train and grpc
 """
@@ -35,8 +36,8 @@ from orita.models.examples import Examples
 from orita.models.metadata import ModelMetadata
 from orita.models.package import load_package, write_package
 from orita.models.ranker import FitContext
-from orita.serving.callers import LocalCallers
-from orita.serving.own_pages import OwnPages
+from orita.serving.access.callers import LocalCallers
+from orita.serving.access.own_pages import OwnPages
 
 FEATURES, ROWS = 16, 4_000
 REQUESTS, ROUNDS = 300, 15
@@ -47,16 +48,20 @@ SCHEMA = FeatureSchema(
 
 @dataclass(frozen=True)
 class Served:
-    """A server: its process, and the ports of both protocols."""
+    """A server: its process, and the ports of its protocols; the peer has no gRPC."""
 
     pid: int
     http: int
-    grpc: int
+    grpc: int = 0
 
 
 def main() -> None:
     """Measure every form of a request, and print what each cost."""
-    with tempfile.TemporaryDirectory() as name, serving(folder := written(Path(name) / "v1.0.0")) as served:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        serving("benchmarks.inference_protocol", folder := written(Path(name) / "v1.0.0")) as served,
+        serving("benchmarks.peers.fastapi_inference", folder) as peer,
+    ):
         if (cores := sorted(os.sched_getaffinity(0)))[1:]:
             os.sched_setaffinity(0, cores[:1])
         print(f"{FEATURES} features and ids, two-tower network; {REQUESTS:,} requests a round, {ROUNDS} rounds, seed 0")
@@ -71,6 +76,10 @@ def main() -> None:
                 cpu, p50 = measured(served, ask)
                 print(f"{rows:4} rows, {form:6}: CPU {cpu:5.0f} µs a request, p50 {p50:5.0f} µs")
                 figures |= {f"{form}_{rows}_cpu_us": round(cpu), f"{form}_{rows}_p50_us": round(p50)}
+            cpu, p50 = measured(peer, over_http(peer, rows, binary=False))
+            print(f"{rows:4} rows, JSON, FastAPI + pydantic: CPU {cpu:5.0f} µs a request, p50 {p50:5.0f} µs")
+            figures |= {f"fastapi_{rows}_cpu_us": round(cpu), f"fastapi_{rows}_p50_us": round(p50)}
+            figures[f"cpu_ratio_fastapi_{rows}"] = round(cpu / figures[f"json_{rows}_cpu_us"], 3)
     print(json.dumps(figures))
 
 
@@ -186,16 +195,13 @@ def over_grpc(served: Served, rows: int) -> Callable[[], None]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    """Run a server of the package on the last core."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.inference_protocol", str(folder)], stdout=subprocess.PIPE, text=True
-    )
+def serving(module: str, folder: Path) -> Iterator[Served]:
+    """Run a *module* that serves the package, on the last core."""
+    process = subprocess.Popen([sys.executable, "-m", module, str(folder)], stdout=subprocess.PIPE, text=True)
     os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
     assert process.stdout is not None
     try:
-        http, grpc = process.stdout.readline().split()
-        yield Served(process.pid, int(http), int(grpc))
+        yield Served(process.pid, *map(int, process.stdout.readline().split()))
     finally:
         process.terminate()
         process.wait()
@@ -211,7 +217,7 @@ async def serve(folder: Path) -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from orita.serving.http_protocol import HttpLimits, ServingProtocol
+    from orita.serving.http.protocol import HttpLimits, ServingProtocol
     from orita.serving.inference_protocol.grpc_service import GrpcInference
     from orita.serving.inference_protocol.models import FixedModels
     from orita.serving.inference_protocol.quick import QuickPaths

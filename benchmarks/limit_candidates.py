@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admission import Ticket
 
 __all__ = ["Aimd", "Fixed", "Gradient", "QueueDoor", "Vegas"]

@@ -23,6 +23,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import uvloop
@@ -34,28 +35,27 @@ _LOOKS = 100
 _TENTHS = 10
 
 
-async def watched(address: str, pid: int, options: argparse.Namespace) -> list[float]:
-    """Ask all requests; return the memory after each hundredth of them, in MiB."""
+async def watched(address: str, pid: int, options: argparse.Namespace) -> tuple[list[float], Counter[int]]:
+    """Ask all requests; return the memory after each hundredth of them, in MiB, and the statuses of the answers."""
     callers = await connected(address, options.callers)
     requests = made_requests(options.candidates)
-    looks = []
+    looks: list[float] = []
+    statuses: Counter[int] = Counter()
     for look in range(_LOOKS):
-        await _ask(callers, requests, options.requests // _LOOKS)
+        statuses += await _ask(callers, requests, options.requests // _LOOKS)
         looks.append(own_mib(pid))
         if look % _TENTHS == _TENTHS - 1:
             print(f"{(look + 1) * options.requests // _LOOKS:>9,} requests   {looks[-1]:6.1f} MiB", flush=True)
     for caller in callers:
         caller.transport.close()
-    return looks
+    return looks, statuses
 
 
-async def _ask(callers: list[Caller], requests: list[bytes], count: int) -> None:
-    async def one(caller: Caller, first: int) -> None:
-        for number in range(first, count, len(callers)):
-            status = await caller.call(requests[number % len(requests)])
-            assert status == 200, caller.error.decode()
+async def _ask(callers: list[Caller], requests: list[bytes], count: int) -> Counter[int]:
+    async def one(caller: Caller, first: int) -> Counter[int]:
+        return Counter([await caller.call(requests[at % len(requests)]) for at in range(first, count, len(callers))])
 
-    await asyncio.gather(*(one(caller, first) for first, caller in enumerate(callers)))
+    return sum(await asyncio.gather(*(one(caller, first) for first, caller in enumerate(callers))), Counter())
 
 
 def flatness(looks: list[float]) -> tuple[list[float], float]:
@@ -78,10 +78,11 @@ def main() -> None:
         shutil.copytree(options.home, home) if options.home else make_home(home)
         command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
         with started(ORITA, command, pin=False) as server:
-            looks = uvloop.run(watched(server.address, server.pid, options))
+            looks, statuses = uvloop.run(watched(server.address, server.pid, options))
     medians, share = flatness(looks)
     figures = {
-        "requests": options.requests,
+        "answered": statuses[200],
+        "refused": statuses.total() - statuses[200],
         "flat_share": round(share, 4),
         "first_tenth_mib": round(medians[0], 1),
         "second_tenth_mib": round(medians[1], 1),

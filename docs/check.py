@@ -236,7 +236,8 @@ def _alert_names(source: str) -> set[str]:
 def _alerting_events(source: str) -> set[str]:
     """Return the names of log events with ``alert=True``, also of those that a function is handed to log so.
 
-    What `orita.serving.told_once.ToldOnce` is handed, as ``_told``, is an alert unless it says that it is not.
+    What a `ToldOnce` (`orita.serving.background.told_once`) is handed, as ``_told``, is an alert unless it says that
+    it is not.
     """
     tree = ast.parse(source)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]

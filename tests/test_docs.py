@@ -25,7 +25,7 @@ def repository(tmp_path: Path) -> Path:
         "### Feature drift\n\n`FEATURE_DRIFT`, `DOWN_LONG`: `model_gone`, `told`, `seen`\n"
     )
     (tmp_path / "src/orita/monitoring/alerts.py").write_text('NAME = "FEATURE_DRIFT"\n')
-    (tmp_path / "src/orita/serving/champion.py").write_text(
+    (tmp_path / "src/orita/serving/status.py").write_text(
         'def tell(event):\n    log.error(event, alert=True)\n\nlog.error("model_gone", alert=True)\ntell("told")\n'
         'log.info("quiet", alert=False)\nself._told.tell("seen", error)\n'
         'self._told.tell("unseen", error, alert=False)\n'
@@ -84,9 +84,9 @@ def test_an_alert_without_an_entry_is_found(repository: Path) -> None:
     assert [fault.sentence for fault in find_faults(repository)] == [
         "src/orita/monitoring/alert_rules.py has the alert 'DOWN_LONG', and no entry names it.",
         "src/orita/monitoring/alerts.py links to #feature-drift, and there is no such heading.",
-        "src/orita/serving/champion.py logs the alert 'model_gone', and no entry names it.",
-        "src/orita/serving/champion.py logs the alert 'seen', and no entry names it.",
-        "src/orita/serving/champion.py logs the alert 'told', and no entry names it.",
+        "src/orita/serving/status.py logs the alert 'model_gone', and no entry names it.",
+        "src/orita/serving/status.py logs the alert 'seen', and no entry names it.",
+        "src/orita/serving/status.py logs the alert 'told', and no entry names it.",
     ]
 
 

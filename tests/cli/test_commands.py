@@ -21,8 +21,8 @@ from tests.cli.small_world import command, orita_inside, told
 from orita.cli.asking import ask_champion, ask_server
 from orita.core.errors import UserError
 from orita.project import open_project
-from orita.serving.refusal import Refused
-from orita.serving.requests import RequestDecoder
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.requests import RequestDecoder
 
 
 @contextmanager

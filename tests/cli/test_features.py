@@ -27,7 +27,7 @@ from orita.core.home import Home
 from orita.events.prediction_segment import ScoredRequest
 from orita.features.schema import FeatureSchema
 from orita.monitoring.skew_report import newest_skew_file, read_skew
-from orita.serving.prediction_log import PredictionLog
+from orita.serving.log.prediction_log import PredictionLog
 from orita.serving.protocols import LogStream
 
 VERSION = "v1.1.0"

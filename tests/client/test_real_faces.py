@@ -26,7 +26,7 @@ from orita.control.deployments import Deployments
 from orita.core.home import Home
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
-from orita.serving.explain_openapi import Explanation as ServedExplanation
+from orita.serving.explain.openapi import Explanation as ServedExplanation
 from orita.testing.serving import load_line_package, publish_line_package
 
 Opened = Callable[..., Any]

@@ -15,7 +15,7 @@ from orita.events.prediction_files import convert_segment, prediction_parts, seg
 from orita.events.prediction_retention import retain_predictions
 from orita.events.prediction_segment import SegmentHeader, encode_frame
 from orita.events.predictions import prediction_days, prediction_log
-from orita.serving.segment_file import SegmentFile
+from orita.serving.log.segment_file import SegmentFile
 
 
 @pytest.fixture

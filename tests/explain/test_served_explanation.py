@@ -11,7 +11,7 @@ from orita.explain import explain_request
 from orita.models.package import Package
 from orita.pipelines.workspace import Workspace
 from orita.serving.app import create_app
-from orita.serving.explain_openapi import Explanation, LoggedAnswer
+from orita.serving.explain.openapi import Explanation, LoggedAnswer
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures, load_line_package
 

@@ -14,9 +14,9 @@ from starlette.applications import Starlette
 from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.events.predictions import prediction_log
-from orita.serving.metrics import ServingMetrics
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admitted import in_time
+from orita.serving.telemetry.metrics import ServingMetrics
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures, load_line_package
 

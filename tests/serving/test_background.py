@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from orita.serving.background import Background, BackgroundParts, BackgroundTask
-from orita.serving.told_once import ToldOnce
+from orita.serving.background.parts import Background, BackgroundParts, BackgroundTask
+from orita.serving.background.told_once import ToldOnce
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -40,7 +40,7 @@ class Turns:
 
 def test_no_failure_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a turn raises is told once, and the next turn comes; failing anew after it went well is told anew."""
-    monkeypatch.setattr("orita.serving.background._FAILED_SECONDS", 0.001)
+    monkeypatch.setattr("orita.serving.background.parts._FAILED_SECONDS", 0.001)
     turns = Turns()
     part = Background("what turns", "orita-turns", turns)
     with capture_logs() as told:

@@ -12,12 +12,12 @@ from tests.serving.models_at_hand import FEATURES, StandInRegistry, StandInStore
 
 from orita.core.clock import ManualClock
 from orita.core.home import Home
+from orita.serving.access.callers import Caller, LocalCallers, Permission, Visitor
+from orita.serving.access.permissions import PROBES
 from orita.serving.app import create_app
-from orita.serving.callers import Caller, LocalCallers, Permission, Visitor
 from orita.serving.config import ServingConfig
-from orita.serving.openapi_document import operations
-from orita.serving.permissions import PROBES
-from orita.serving.refusal import Refused
+from orita.serving.documents.openapi_document import operations
+from orita.serving.http.refusal import Refused
 from orita.testing.asgi import Answer, AsgiClient
 from orita.testing.serving import HashedFeatures, load_line_package
 

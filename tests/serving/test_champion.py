@@ -11,7 +11,7 @@ from orita.core.clock import ManualClock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.features.stores.store import StoreAway
-from orita.serving.champion import ChampionFollower
+from orita.serving.models.champion import ChampionFollower
 from orita.testing.serving import HashedFeatures, load_line_package, publish_line_package
 
 KNOWN = ("item_ctr", "item_popularity")

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from orita.serving.compression import CompressionMiddleware, chosen_encoding, compressed
-from orita.serving.reply import Reply
+from orita.serving.http.compression import CompressionMiddleware, chosen_encoding, compressed
+from orita.serving.http.reply import Reply
 from orita.testing.asgi import AsgiClient
 
 LONG = json.dumps([{"item_id": n, "score": n / 1000} for n in range(400)]).encode()

@@ -41,8 +41,8 @@ def test_nobody_is_answered_unlogged(
     make_app: Callable[..., Starlette], deploy: Callable[..., None], home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the first failed commit on: 503, not ready, degraded, and why; once it can be written, all is as before."""
-    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("orita.serving.prediction_log._REFUSED_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._REFUSED_SECONDS", 0.01)
     deploy("v1.0.0")
     wal = segment_folder(home)
     wal.parent.mkdir(parents=True)

@@ -14,9 +14,9 @@ from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, Unavailable
 from orita.core.home import Home
-from orita.serving.champion import ChampionFollower
 from orita.serving.config import ModelsConfig
-from orita.serving.models_in_memory import ModelsInMemory
+from orita.serving.models.champion import ChampionFollower
+from orita.serving.models.in_memory import ModelsInMemory
 from orita.testing.serving import HashedFeatures, LinePackage, load_line_package, publish_line_package
 
 FEATURES = ("item_ctr", "item_popularity")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orita.serving.no_number import no_number
+from orita.serving.http.no_number import no_number
 
 
 @pytest.mark.parametrize(

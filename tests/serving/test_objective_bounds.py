@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from orita.models.objectives import Head
 from orita.serving.config import ServingConfig
-from orita.serving.objective_bounds import asked_objective
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.objective_bounds import asked_objective
 
 HEADS = (Head("click"), Head("like"), Head("dwell", kind="amount", cap=120.0))
 OWN = {"click": 1.0, "dwell": 0.01}

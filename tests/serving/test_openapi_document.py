@@ -17,8 +17,8 @@ from orita.core.home import Home
 from orita.serving import app as served
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
-from orita.serving.document_page import document_page
-from orita.serving.openapi_document import document, operations
+from orita.serving.documents.openapi_document import document, operations
+from orita.serving.documents.page import document_page
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures, load_line_package
 

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from orita.features.schema import FeatureColumn, FeatureSchema
 from orita.models.training_bounds import TrainingBounds
 from orita.serving.config import OutliersConfig
-from orita.serving.outliers import BOUNDS_KEY, OutlierCheck, OutlierCounts, outlier_check
+from orita.serving.predict.outliers import BOUNDS_KEY, OutlierCheck, OutlierCounts, outlier_check
 
 SCHEMA = FeatureSchema(tuple(FeatureColumn(f"rate_{n}", "item") for n in range(8)))
 RANDOM = np.random.default_rng(0)

@@ -10,8 +10,8 @@ import pytest
 from tests.serving.standing_server import standing_server
 
 from orita.core.home import Home
+from orita.serving.access.own_pages import OwnPages
 from orita.serving.config import ServingConfig
-from orita.serving.own_pages import OwnPages
 
 EVIL = "https://evil.example"
 LOCAL = "127.0.0.1:8080"

@@ -25,10 +25,10 @@ from orita.events.prediction_files import segment_folder
 from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame, read_segment
 from orita.events.predictions import prediction_log
 from orita.serving.config import PredictionLogConfig
-from orita.serving.log_backlog import LogBacklog
-from orita.serving.prediction_log import PredictionLog
+from orita.serving.log.backlog import LogBacklog
+from orita.serving.log.prediction_log import PredictionLog
+from orita.serving.log.segment_file import SegmentFile, lock_abandoned
 from orita.serving.protocols import LogStream
-from orita.serving.segment_file import SegmentFile, lock_abandoned
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 STREAM = LogStream("feed", "v1.0.0", ("a", "b"))
@@ -202,7 +202,7 @@ def test_the_flush_interval_is_bounded() -> None:
 
 def test_a_disk_that_fails_and_recovers(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing can be written the rows wait and it is told once; then each is there once, torn writes too."""
-    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._RETRY_SECONDS", 0.01)
     sync, tries, broken = SegmentFile.sync, [0], threading.Event()
 
     def failing(self: SegmentFile) -> None:
@@ -263,7 +263,7 @@ def test_what_cannot_be_converted_stays_readable(home: Home, monkeypatch: pytest
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched, capture_logs() as told:
-        patched.setattr("orita.serving.segment_conversion.convert_segment", full)
+        patched.setattr("orita.serving.log.segment_conversion.convert_segment", full)
         log = PredictionLog(home)
         log.start()
         log.append(STREAM, scored(0))
@@ -295,7 +295,7 @@ sys.path.insert(0, sys.argv[3])
 from test_prediction_log import STREAM, scored
 from orita.core.home import Home
 from orita.serving.config import PredictionLogConfig
-from orita.serving.prediction_log import PredictionLog
+from orita.serving.log.prediction_log import PredictionLog
 log = PredictionLog(Home(Path(sys.argv[1])), PredictionLogConfig(flush_ms=5, segment_mib=0.005))
 log.start()
 number = int(sys.argv[2])
@@ -349,7 +349,7 @@ class Disk:
         self.errors: dict[str, list[int]] = {"fdatasync": [], "ftruncate": [], "fsync": []}
         self.calls: dict[str, int] = dict.fromkeys(self.errors, 0)
         for name in self.errors:
-            monkeypatch.setattr(f"orita.serving.segment_file.os.{name}", self._call(name, getattr(os, name)))
+            monkeypatch.setattr(f"orita.serving.log.segment_file.os.{name}", self._call(name, getattr(os, name)))
 
     def _call(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: int) -> None:
@@ -365,7 +365,7 @@ class Disk:
 @pytest.mark.parametrize("cut", [[errno.EIO], [errno.EIO] * 3, []])
 def test_a_group_that_failed_is_there_once(home: Home, monkeypatch: pytest.MonkeyPatch, cut: list[int]) -> None:
     """Whether or not a segment can be cut back after a failed sync, its rows are written elsewhere only once it was."""
-    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._RETRY_SECONDS", 0.01)
     disk = Disk(monkeypatch)
     log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
     with capture_logs() as told:
@@ -386,7 +386,7 @@ def test_a_group_that_failed_is_there_once(home: Home, monkeypatch: pytest.Monke
 
 def test_a_disk_that_stays_broken_has_each_row_once_after_a_stop(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a segment can never be cut back, nothing is written to another; at a stop its rows are found there."""
-    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._RETRY_SECONDS", 0.01)
     disk = Disk(monkeypatch)
     log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
     with capture_logs():
@@ -431,8 +431,8 @@ def test_a_log_that_cannot_be_written_takes_no_more(
     home: Home, monkeypatch: pytest.MonkeyPatch, when_full: Literal["shed", "drop"]
 ) -> None:
     """From the first failed commit on requests have no room, or their rows are counted; then it goes on by itself."""
-    monkeypatch.setattr("orita.serving.prediction_log._RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("orita.serving.prediction_log._REFUSED_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("orita.serving.log.prediction_log._REFUSED_SECONDS", 0.01)
     wal = segment_folder(home)
     wal.parent.mkdir(parents=True)
     wal.write_text("this is no folder")

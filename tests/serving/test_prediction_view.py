@@ -18,7 +18,7 @@ from orita.core.home import Home
 from orita.events.prediction_files import segment_folder, write_ahead_files
 from orita.events.prediction_view import find_request
 from orita.events.predictions import prediction_log
-from orita.serving.prediction_log import PredictionLog
+from orita.serving.log.prediction_log import PredictionLog
 
 _ITEMS = 5
 _SERVER = """

@@ -18,7 +18,7 @@ from orita.models.package import Package, load_package
 from orita.models.training_bounds import TrainingBounds
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
-from orita.serving.outliers import BOUNDS_KEY
+from orita.serving.predict.outliers import BOUNDS_KEY
 from orita.serving.resources.predicting import ModelPredictor
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedFeatures

@@ -16,8 +16,8 @@ from orita.control.deployments import Deployments
 from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
 from orita.project import Project
-from orita.serving.refusal import Refused
-from orita.serving.requests import Asked, RequestDecoder
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.requests import Asked, RequestDecoder
 
 __all__ = ["ask_champion", "ask_server"]
 

@@ -13,31 +13,31 @@ from starlette.middleware import Middleware
 from orita.core.clock import Clock, SystemClock
 from orita.core.home import Home
 from orita.models.package import load_package
+from orita.serving.access.callers import Callers, LocalCallers
+from orita.serving.access.gate import Gate
+from orita.serving.access.own_pages import OwnPages
 from orita.serving.batching.mounting import mounted_batches
-from orita.serving.callers import Callers, LocalCallers
 from orita.serving.config import ServingConfig
-from orita.serving.document_routes import DocumentRoutes
-from orita.serving.edge import EdgeRoute, edges
-from orita.serving.error_answers import EXCEPTION_HANDLERS
-from orita.serving.explain_route import ExplainRequest
+from orita.serving.documents.openapi_document import document
+from orita.serving.documents.routes import DocumentRoutes
+from orita.serving.explain.route import ExplainRequest
 from orita.serving.feed.follower import RetrieverLoader
 from orita.serving.feed.mounting import mounted_feed
-from orita.serving.gate import Gate
+from orita.serving.http.edge import EdgeRoute, edges
+from orita.serving.http.error_answers import EXCEPTION_HANDLERS
+from orita.serving.http.turned_away import TurnedAway
 from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.mounting import mounted_inference
 from orita.serving.inference_protocol.quick import QuickPaths
 from orita.serving.inference_protocol.routes import InferenceRoutes
 from orita.serving.jobs.mounting import mounted_jobs
-from orita.serving.models_in_memory import ModelsInMemory
+from orita.serving.models.in_memory import ModelsInMemory
 from orita.serving.mounting import mounted_explanations, mounted_features, mounted_predictions
-from orita.serving.openapi_document import document
-from orita.serving.own_pages import OwnPages
-from orita.serving.predict_route import PredictRoute
+from orita.serving.predict.route import PredictRoute
 from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
 from orita.serving.resources.known import ModelRegistry
 from orita.serving.resources.mounting import mounted_models
 from orita.serving.service import build_service
-from orita.serving.turned_away import TurnedAway
 
 __all__ = ["create_app"]
 

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field, FiniteFloat
 
 from orita.core.config import Section
 from orita.events.prediction_segment import MAX_ROWS
+from orita.serving.access.loopback import is_loopback
 from orita.serving.batching.config import BatchingConfig
 from orita.serving.cache.config import CacheConfig
 from orita.serving.feed.config import FeedConfig
 from orita.serving.jobs.config import JobsConfig
-from orita.serving.loopback import is_loopback
 from orita.serving.resilience.config import ResilienceConfig
 from orita.serving.resilience.faults import FaultRule
 

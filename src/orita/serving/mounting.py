@@ -9,13 +9,13 @@ from functools import partial
 from starlette.routing import Route
 
 from orita.core.home import Home
-from orita.serving.explain_openapi import describe_explanations
-from orita.serving.explain_route import ExplainRequest, ExplainRoutes
-from orita.serving.face import Face
-from orita.serving.feature_openapi import describe_features
-from orita.serving.feature_routes import FeatureRoutes
-from orita.serving.openapi import describe
-from orita.serving.predict_route import PredictRoute
+from orita.serving.documents.openapi import describe
+from orita.serving.explain.openapi import describe_explanations
+from orita.serving.explain.route import ExplainRequest, ExplainRoutes
+from orita.serving.features.openapi import describe_features
+from orita.serving.features.routes import FeatureRoutes
+from orita.serving.http.face import Face
+from orita.serving.predict.route import PredictRoute
 from orita.serving.protocols import FeatureService
 from orita.serving.service import Service
 from orita.serving.status_routes import StatusRoutes

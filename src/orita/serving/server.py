@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.serving.config import ServingConfig
-from orita.serving.http_protocol import HttpLimits, ServingProtocol
+from orita.serving.http.protocol import HttpLimits, ServingProtocol
 from orita.serving.orderly_server import OrderlyServer
 from orita.serving.workers.board import Board, Seat
 from orita.serving.workers.supervisor import Patience, Supervisor

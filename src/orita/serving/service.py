@@ -17,22 +17,21 @@ import anyio.to_thread
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock, to_micros
 from orita.core.home import Home
-from orita.serving.background import BackgroundParts
+from orita.serving.background.parts import BackgroundParts
 from orita.serving.batching.joint import JointPredictions
 from orita.serving.batching.measuring import joins_up_to
 from orita.serving.cache.config import open_cache
 from orita.serving.cache.invalidating import InvalidatingFeatureService, id_columns
 from orita.serving.cache.predictions import PredictionCache
-from orita.serving.cached_predictor import CachedPredictor
-from orita.serving.champion import ChampionFollower
 from orita.serving.config import ServingConfig
-from orita.serving.metrics import ServingMetrics
-from orita.serving.outliers import OutlierCounts, outlier_check
-from orita.serving.prediction_log import PredictionLog
-from orita.serving.predictor import Predictor
+from orita.serving.http.reply import QuickRoutes
+from orita.serving.log.prediction_log import PredictionLog
+from orita.serving.models.champion import ChampionFollower
+from orita.serving.predict.cached_predictor import CachedPredictor
+from orita.serving.predict.outliers import OutlierCounts, outlier_check
+from orita.serving.predict.predictor import Predictor
+from orita.serving.predict.requests import RequestDecoder
 from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader, PredictionSink
-from orita.serving.reply import QuickRoutes
-from orita.serving.requests import RequestDecoder
 from orita.serving.resilience.admitted import AdmittedRoutes
 from orita.serving.resilience.faults import Faults
 from orita.serving.resilience.faulty import FaultyFeatures, FaultyFeatureService, FaultySink, faulty_loader
@@ -42,7 +41,8 @@ from orita.serving.resilience.parts import Parts, build_parts
 from orita.serving.resilience.ping import Ping
 from orita.serving.resilience.popularity import RateSource
 from orita.serving.resilience.prober import probing
-from orita.serving.skew_metric import SkewMetric
+from orita.serving.telemetry.metrics import ServingMetrics
+from orita.serving.telemetry.skew_metric import SkewMetric
 
 __all__ = ["Service", "build_service"]
 

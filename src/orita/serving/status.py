@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.predictor import Champion
+from orita.serving.predict.predictor import Champion
 from orita.serving.resilience.ladder import Level
 from orita.serving.service import Service
 

@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orita.serving.error_answers import error_answer, json_answer, request_id_of
-from orita.serving.exposition import exposition, wants_exposition
-from orita.serving.refusal import Refused, no_model
+from orita.serving.http.error_answers import error_answer, json_answer, request_id_of
+from orita.serving.http.refusal import Refused, no_model
 from orita.serving.service import Service
 from orita.serving.status import ProbeAnswer, config_answer, health_answer, live_answer, ready_answer
+from orita.serving.telemetry.exposition import exposition, wants_exposition
 
 __all__ = ["StatusRoutes"]
 

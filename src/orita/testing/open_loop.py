@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admission import Ticket
 from orita.serving.resilience.contracts import Priority
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from orita.serving.reply import Reply
+from orita.serving.http.reply import Reply
 
 __all__ = ["Sent", "asked_at_once"]
 

@@ -18,8 +18,8 @@ from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.events.predictions import prediction_log
 from orita.serving.batching.requests import parts_of
-from orita.serving.predictor import Predictor
-from orita.serving.requests import Asked
+from orita.serving.predict.predictor import Predictor
+from orita.serving.predict.requests import Asked
 from orita.testing.asgi import AsgiClient
 from orita.testing.serving import HashedReader
 

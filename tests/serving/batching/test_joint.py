@@ -17,8 +17,8 @@ from tests.serving.batching.at_once import Sent, asked_at_once
 from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.events.predictions import prediction_log
-from orita.serving.exposition import exposition
-from orita.serving.reply import Reply
+from orita.serving.http.reply import Reply
+from orita.serving.telemetry.exposition import exposition
 from orita.testing.serving import HashedReader, LinePackage
 
 MakeApp = Callable[..., Starlette]

@@ -12,9 +12,9 @@ from orita.core.clock import to_micros
 from orita.events.prediction_segment import ScoredRequest
 from orita.serving.feed.items import AttributeValues, Items, ItemsRead
 from orita.serving.feed.reads import Asker
+from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.requests import Asked
 from orita.serving.protocols import LogStream
-from orita.serving.question import Champion, Question
-from orita.serving.requests import Asked
 from orita.serving.resilience.ladder import Labelled, Level
 from orita.serving.resilience.parts import Scored
 from orita.testing.serving import LinePackage

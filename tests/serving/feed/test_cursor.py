@@ -16,7 +16,7 @@ from orita.core.clock import ManualClock
 from orita.core.errors import UserError
 from orita.serving.feed.cursor import Cursors
 from orita.serving.feed.cursor_key import KEY_FILE, read_key
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 KEY = bytes(range(32))
 IDS = st.one_of(st.integers(0, 2**63 - 1), st.text(min_size=1, max_size=256))

@@ -28,7 +28,7 @@ from orita.models.objectives import Head
 from orita.models.training_bounds import TrainingBounds
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
-from orita.serving.outliers import BOUNDS_KEY
+from orita.serving.predict.outliers import BOUNDS_KEY
 from orita.serving.resilience.contracts import Priority
 from orita.testing.asgi import Answer, AsgiClient
 from orita.testing.serving import LinePackage, load_line_package, publish_line_package

@@ -27,7 +27,7 @@ from orita.serving.feed.item_reading import ItemReading
 from orita.serving.feed.items import Items
 from orita.serving.feed.reads import Asker, FeedReads
 from orita.serving.feed.signals import signals_of
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 AT = to_micros(NOW)
 

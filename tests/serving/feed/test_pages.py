@@ -22,7 +22,7 @@ from orita.serving.feed.items import Items
 from orita.serving.feed.requests import FeedAsked
 from orita.serving.feed.reranking import Reranking
 from orita.serving.feed.retrieval import Retrieval
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admission import Admission
 from orita.serving.resilience.limit import BudgetLimit
 from orita.serving.resilience.turns import Turns

@@ -26,7 +26,7 @@ from orita.serving.config import ServingConfig
 from orita.serving.feed.items import Items
 from orita.serving.feed.reads import FeedReads
 from orita.serving.feed.retrieval import Retrieval
-from orita.serving.question import Champion
+from orita.serving.predict.question import Champion
 from orita.testing.asgi import Answer, AsgiClient
 from orita.testing.serving import load_line_package, publish_line_package
 

@@ -14,9 +14,9 @@ from tests.models.clicks import SCHEMA, clicks
 
 from orita.core.errors import UserError
 from orita.models.package import Package
-from orita.serving.callers import Caller, Callers, LocalCallers, Permission, Visitor
+from orita.serving.access.callers import Caller, Callers, LocalCallers, Permission, Visitor
+from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.models import FixedModels
-from orita.serving.refusal import Refused
 
 grpc = pytest.importorskip("grpc", reason="the extra 'grpc' is not installed")
 

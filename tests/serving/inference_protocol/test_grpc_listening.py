@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 
 from orita.core.errors import MissingExtra, UserError
 from orita.core.home import Home
+from orita.serving.access.callers import LocalCallers
 from orita.serving.app import create_app
-from orita.serving.callers import LocalCallers
 from orita.serving.config import ServingConfig
 from orita.serving.inference_protocol.models import FixedModels
 from orita.testing.asgi import AsgiClient

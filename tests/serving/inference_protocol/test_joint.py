@@ -13,17 +13,17 @@ from tests.models.clicks import SCHEMA, clicks
 
 from orita.core.clock import ManualClock
 from orita.models.package import Package
+from orita.serving.access.own_pages import OwnPages
 from orita.serving.batching.config import BatchingConfig
-from orita.serving.histogram import Histogram
+from orita.serving.http.reply import Reply
 from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.models import FixedModels
 from orita.serving.inference_protocol.quick import QuickPaths
 from orita.serving.inference_protocol.routes import InferenceRoutes
-from orita.serving.own_pages import OwnPages
-from orita.serving.reply import Reply
 from orita.serving.resilience.admitted import AdmittedRoutes
 from orita.serving.resilience.config import ResilienceConfig
 from orita.serving.resilience.parts import build_parts
+from orita.serving.telemetry.histogram import Histogram
 
 ROWS = clicks(60)
 Sent = tuple[str, bytes, tuple[tuple[bytes, bytes], ...]]

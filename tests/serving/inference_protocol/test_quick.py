@@ -14,11 +14,11 @@ from tests.models.clicks import SCHEMA, clicks
 
 from orita.core.errors import Unavailable
 from orita.models.package import Package
+from orita.serving.access.own_pages import OwnPages
+from orita.serving.http.refusal import Refused, body_too_large
 from orita.serving.inference_protocol.models import FixedModels
 from orita.serving.inference_protocol.quick import QUICK_BYTES, InferenceQuick, QuickPaths
 from orita.serving.inference_protocol.routes import InferenceRoutes
-from orita.serving.own_pages import OwnPages
-from orita.serving.refusal import Refused, body_too_large
 from orita.testing.asgi import AsgiClient
 
 ROWS = clicks(5)

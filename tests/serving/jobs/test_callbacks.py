@@ -21,10 +21,10 @@ from tests.serving.jobs.test_routes import ONE, ended, quick, refused, submitted
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
 from orita.core.webhooks import parse_secrets, signed_headers, verify
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.config import CallbackConfig, JobsConfig
 from orita.serving.jobs.destinations import Destination, Destinations
 from orita.serving.jobs.requests import PREFIX
-from orita.serving.refusal import Refused
 from orita.testing.asgi import AsgiClient
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -17,10 +17,10 @@ from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.events.predictions import prediction_log
 from orita.serving.config import ServingConfig
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.openapi import describe_jobs
 from orita.serving.jobs.requests import PREFIX, JobRequests
-from orita.serving.refusal import Refused
-from orita.serving.requests import RequestDecoder
+from orita.serving.predict.requests import RequestDecoder
 from orita.testing.asgi import Answer, AsgiClient
 
 ONE = {"user_id": 5, "item_ids": [1, 2, 3], "context": {"device": "mobile"}}

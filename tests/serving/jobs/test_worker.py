@@ -16,6 +16,7 @@ from orita.core.clock import ManualClock, SystemClock
 from orita.core.errors import Unavailable
 from orita.core.ids import uuid7
 from orita.serving.config import ServingConfig
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.config import JobsConfig
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.embedded import EmbeddedQueue
@@ -23,9 +24,8 @@ from orita.serving.jobs.pace import Pace
 from orita.serving.jobs.queue import JobQueue, NewJob, QueueBounds
 from orita.serving.jobs.threads import QueueThreads
 from orita.serving.jobs.worker import JobWorker
-from orita.serving.predictor import PredictAnswer
-from orita.serving.refusal import Refused
-from orita.serving.requests import Asked, RequestDecoder
+from orita.serving.predict.predictor import PredictAnswer
+from orita.serving.predict.requests import Asked, RequestDecoder
 
 CONFIG = JobsConfig(poll_seconds=0.005, lease_seconds=10, attempts=3, share=1.0)
 BOUNDS = QueueBounds(most_open=100, most_bytes=1 << 20, keep_seconds=1e6, lease_seconds=10, attempts=3, calls=3)

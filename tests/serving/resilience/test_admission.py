@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orita.core.clock import SystemClock
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admission import Admission, Ticket
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.limit import BudgetLimit

@@ -6,7 +6,7 @@ import anyio.to_thread
 import pytest
 from pydantic import ValidationError
 
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.deadline import (
     DeadlineConfig,

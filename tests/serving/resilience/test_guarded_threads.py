@@ -12,7 +12,7 @@ import pytest
 
 from orita.core.clock import SystemClock
 from orita.core.errors import Unavailable, UserError
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.breaker import BreakerOpen, BreakerState
 from orita.serving.resilience.bulkhead import BulkheadFull
 from orita.serving.resilience.config import WaitedGuardConfig

@@ -15,7 +15,7 @@ import structlog
 
 from orita.core.clock import ManualClock
 from orita.core.errors import Unavailable, UserError
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.breaker import BreakerOpen
 from orita.serving.resilience.bulkhead import BulkheadFull
 from orita.serving.resilience.fallbacks import PopularityTable, StaticList, write_popularity

@@ -12,8 +12,8 @@ import pytest
 from orita.core.clock import ManualClock, SystemClock
 from orita.core.config import load
 from orita.core.errors import UserError
-from orita.serving.refusal import Refused
-from orita.serving.requests import Asked
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.requests import Asked
 from orita.serving.resilience.breaker import BreakerState
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.fallbacks import write_popularity

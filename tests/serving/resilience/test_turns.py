@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from orita.core.clock import ManualClock
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admission import Admission
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.turns import Turns

@@ -85,7 +85,7 @@ def test_a_worker_whose_background_ended_is_replaced(tmp_path: Path) -> None:
     before = f"""
 import os
 from pathlib import Path
-from orita.serving.background import BackgroundParts
+from orita.serving.background.parts import BackgroundParts
 def ended(parts, marker=Path({str(marker)!r}), own=str(os.getpid())):
     return ["what is watched"] if marker.exists() and marker.read_text() == own else []
 BackgroundParts.ended = property(ended)

@@ -16,11 +16,11 @@ import msgspec
 import structlog
 
 from orita.serving.batching.requests import BatchAnswer, BatchError, BatchResult
-from orita.serving.predict_answer import PredictAnswer
-from orita.serving.question import Question
-from orita.serving.refusal import Refused, internal_error
-from orita.serving.reply import Headers
-from orita.serving.requests import Asked
+from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.reply import Headers
+from orita.serving.predict.answer import PredictAnswer
+from orita.serving.predict.question import Question
+from orita.serving.predict.requests import Asked
 from orita.serving.resilience.admitted import in_time
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.deadline import until

@@ -20,12 +20,12 @@ from orita.core.clock import Clock
 from orita.serving.batching.config import BatchingConfig
 from orita.serving.batching.contracts import Waiting
 from orita.serving.batching.measuring import joint_scores_of
-from orita.serving.histogram import Histogram
-from orita.serving.predictor import Predictor
-from orita.serving.question import Champion, Question
-from orita.serving.requests import RequestDecoder
+from orita.serving.predict.predictor import Predictor
+from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.requests import RequestDecoder
 from orita.serving.resilience.contracts import is_failure
 from orita.serving.resilience.deadline import until
+from orita.serving.telemetry.histogram import Histogram
 
 __all__ = ["JointPredictions"]
 

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from orita.serving.batching.openapi import describe_batches
 from orita.serving.batching.route import PATH, BatchRoute
-from orita.serving.face import Face
+from orita.serving.http.face import Face
 from orita.serving.service import Service
 
 __all__ = ["mounted_batches"]

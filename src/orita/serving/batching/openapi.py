@@ -9,9 +9,9 @@ import msgspec
 from orita.serving.batching.requests import BatchAnswer, BatchResult
 from orita.serving.batching.route import MOST_ID, PATH
 from orita.serving.config import ServingConfig
-from orita.serving.openapi import DEADLINE, PRIORITY, REQUEST_ID, TEMPLATE, describe, reference, responses
-from orita.serving.refusal import ErrorAnswer
-from orita.serving.requests import PredictRequest
+from orita.serving.documents.openapi import DEADLINE, PRIORITY, REQUEST_ID, TEMPLATE, describe, reference, responses
+from orita.serving.http.refusal import ErrorAnswer
+from orita.serving.predict.requests import PredictRequest
 
 __all__ = ["describe_batches"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from orita.serving.batching.config import BatchingConfig
-from orita.serving.decoding import BodyDecoder
+from orita.serving.http.decoding import BodyDecoder
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.requests import numbered
-from orita.serving.predict_answer import PredictAnswer
-from orita.serving.refusal import Refused
-from orita.serving.requests import Asked, RequestDecoder
+from orita.serving.predict.answer import PredictAnswer
+from orita.serving.predict.requests import Asked, RequestDecoder
 
 __all__ = ["BatchAnswer", "BatchDecoder", "BatchError", "BatchResult", "parts_of"]
 

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from orita.core.ids import uuid7
 from orita.serving.batching.answering import Batch, BatchAnswers
 from orita.serving.batching.requests import BatchDecoder, parts_of
-from orita.serving.body import read_body
-from orita.serving.decoding import check_request_id
-from orita.serving.refusal import Refused, internal_error
-from orita.serving.reply import Headers, refusal_reply
-from orita.serving.requests import RequestDecoder
+from orita.serving.http.body import read_body
+from orita.serving.http.decoding import check_request_id
+from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.reply import Headers, refusal_reply
+from orita.serving.predict.requests import RequestDecoder
 from orita.serving.resilience.admitted import admission_headers, in_time, says_deadline
 from orita.serving.service import Service
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import msgspec
 
 from orita.core.clock import Clock
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 __all__ = ["Cursors", "Remaining"]
 

@@ -16,19 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.clock import Clock, to_micros
-from orita.serving.feature_jobs import BoundedWork
+from orita.serving.features.jobs import BoundedWork
 from orita.serving.feed.cursor import Cursors, Remaining
 from orita.serving.feed.items import Items
 from orita.serving.feed.reads import Asker
 from orita.serving.feed.requests import FeedAsked
 from orita.serving.feed.reranking import Reranking
 from orita.serving.feed.retrieval import Retrieval
-from orita.serving.outliers import Outliers
-from orita.serving.predict_answer import RankedItem
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.answer import RankedItem
+from orita.serving.predict.outliers import Outliers
+from orita.serving.predict.question import Question
+from orita.serving.predict.requests import Asked
 from orita.serving.protocols import PredictionSink
-from orita.serving.question import Question
-from orita.serving.refusal import Refused
-from orita.serving.requests import Asked
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.deadline import check_deadline, current_deadline
 from orita.serving.resilience.ladder import Labelled, Level
@@ -69,7 +69,7 @@ class FeedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Scoring(Protocol):
-    """The one predict path, in its two first steps; `orita.serving.predictor.Predictor` is one."""
+    """The one predict path, in its two first steps; `orita.serving.predict.predictor.Predictor` is one."""
 
     def question(self, asked: Asked) -> Question:
         """Return what was *asked* with what answers it now."""

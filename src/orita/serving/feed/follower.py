@@ -17,12 +17,12 @@ import structlog
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import UserError
-from orita.serving.background import Background
+from orita.serving.background.leisure import Leisure
+from orita.serving.background.parts import Background
+from orita.serving.background.told_once import ToldOnce
 from orita.serving.feed.item_reading import ItemReading
 from orita.serving.feed.items import Items
 from orita.serving.feed.sources import Finder
-from orita.serving.leisure import Leisure
-from orita.serving.told_once import ToldOnce
 
 __all__ = ["FeedFollower", "RetrieverLoader", "retriever_name"]
 

@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
-from orita.serving.face import Face
 from orita.serving.feed.cursor import Cursors
 from orita.serving.feed.cursor_key import read_key
 from orita.serving.feed.feed import Feed
@@ -25,6 +24,7 @@ from orita.serving.feed.route import PATH, FeedRoute
 from orita.serving.feed.rules import PinRule
 from orita.serving.feed.signals import signals_of
 from orita.serving.feed.sources import DeployedRetriever, Newest, Pinned, Popular, Source, Topics
+from orita.serving.http.face import Face
 from orita.serving.protocols import FeatureSource
 from orita.serving.resilience.faulty import FaultyFeatures
 from orita.serving.resilience.guard import Guard, GuardConfig

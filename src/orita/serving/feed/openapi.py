@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from orita.serving.config import ServingConfig
-from orita.serving.envelope import Answered, Refusal
+from orita.serving.documents.openapi import REQUEST_ID, TEMPLATE, reference, responses
 from orita.serving.feed.feed import FeedAnswer
 from orita.serving.feed.requests import FeedRequest
 from orita.serving.feed.route import PATH
-from orita.serving.openapi import REQUEST_ID, TEMPLATE, reference, responses
-from orita.serving.requests import Context
+from orita.serving.http.envelope import Answered, Refusal
+from orita.serving.predict.requests import Context
 
 __all__ = ["describe_feed"]
 

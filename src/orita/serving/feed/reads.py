@@ -18,8 +18,8 @@ from orita.core.errors import OritaError, UserError
 from orita.core.patience import patience
 from orita.features.system import System
 from orita.serving.feed.signals import Signals
+from orita.serving.http.refusal import Refused
 from orita.serving.protocols import FeatureReader, FeatureSource
-from orita.serving.refusal import Refused
 from orita.serving.resilience.deadline import current_deadline
 
 __all__ = ["Asker", "FeedReads"]

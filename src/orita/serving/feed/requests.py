@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 
 from orita.serving.config import ServingConfig
-from orita.serving.decoding import BodyDecoder, Id
-from orita.serving.refusal import Refused
-from orita.serving.requests import Context, checked_time
+from orita.serving.http.decoding import BodyDecoder, Id
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.requests import Context, checked_time
 
 __all__ = ["FeedAsked", "FeedDecoder", "FeedRequest"]
 

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orita.core.ids import uuid7
-from orita.serving.body import read_body
-from orita.serving.decoding import check_request_id
-from orita.serving.envelope import Envelopes
 from orita.serving.feed.feed import Feed
 from orita.serving.feed.requests import FeedDecoder
-from orita.serving.refusal import Refused, internal_error
+from orita.serving.http.body import read_body
+from orita.serving.http.decoding import check_request_id
+from orita.serving.http.envelope import Envelopes
+from orita.serving.http.refusal import Refused, internal_error
 from orita.serving.resilience.admitted import admission_headers, in_time
 from orita.serving.resilience.deadline import until
 from orita.serving.service import Service

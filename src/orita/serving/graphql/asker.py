@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.callers import Callers, Permission, Visitor
-from orita.serving.metrics import ServingMetrics
-from orita.serving.predictor import PredictAnswer
-from orita.serving.refusal import Refused
-from orita.serving.requests import RequestDecoder
+from orita.serving.access.callers import Callers, Permission, Visitor
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.predictor import PredictAnswer
+from orita.serving.predict.requests import RequestDecoder
 from orita.serving.resources.known import KnownModel
 from orita.serving.resources.messages import Page
 from orita.serving.resources.models import Models
+from orita.serving.telemetry.metrics import ServingMetrics
 
 __all__ = ["Asker", "GraphqlParts"]
 

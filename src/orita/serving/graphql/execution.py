@@ -15,7 +15,7 @@ from orita.serving.graphql.asker import Asker
 from orita.serving.graphql.messages import GraphqlAnswer, GraphqlError, GraphqlRefusal, GraphqlRequest, Location
 from orita.serving.graphql.schema import build_schema
 from orita.serving.graphql.telling import told
-from orita.serving.refusal import Refused, internal_error
+from orita.serving.http.refusal import Refused, internal_error
 
 __all__ = ["Executor"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from orita.serving.documents.openapi import REQUEST_ID, TEMPLATE, reference, response
 from orita.serving.graphql.messages import GraphqlAnswer, GraphqlRefusal, GraphqlRequest
 from orita.serving.graphql.route import PATH
-from orita.serving.openapi import REQUEST_ID, TEMPLATE, reference, response
 
 __all__ = ["describe_graphql"]
 

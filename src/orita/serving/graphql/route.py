@@ -16,13 +16,13 @@ from starlette.routing import Route
 from orita.core.clock import Clock
 from orita.core.extras import require
 from orita.core.ids import uuid7
-from orita.serving.body import read_body
+from orita.serving.access.gate import visitor_of
 from orita.serving.config import ServingConfig
-from orita.serving.decoding import BodyDecoder, check_request_id
-from orita.serving.gate import visitor_of
 from orita.serving.graphql.asker import Asker, GraphqlParts
 from orita.serving.graphql.messages import GraphqlRefusal, GraphqlRequest
-from orita.serving.refusal import Refused, internal_error
+from orita.serving.http.body import read_body
+from orita.serving.http.decoding import BodyDecoder, check_request_id
+from orita.serving.http.refusal import Refused, internal_error
 
 if TYPE_CHECKING:
     from orita.serving.graphql.execution import Executor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orita.serving.graphql.messages import ErrorExtensions, GraphqlError, Location
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 __all__ = ["told"]
 

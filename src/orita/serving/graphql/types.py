@@ -8,8 +8,8 @@ from typing import Any, NewType
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
-from orita.serving.predictor import PredictAnswer
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.predictor import PredictAnswer
 from orita.serving.resources.known import KnownModel, created_at
 
 __all__ = [

@@ -8,10 +8,10 @@ import msgspec
 import structlog
 
 from orita.core.ids import uuid7
-from orita.serving.decoding import check_request_id
+from orita.serving.http.decoding import check_request_id
+from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.reply import Headers
 from orita.serving.inference_protocol.messages import InferenceError
-from orita.serving.refusal import Refused, internal_error
-from orita.serving.reply import Headers
 
 __all__ = ["BINARY", "JSON", "JSON_LENGTH", "Answer", "failed", "json_length", "refusal", "request_id_of"]
 

@@ -11,11 +11,11 @@ import structlog
 
 from orita.core.errors import NotFound, Unavailable
 from orita.models.package import Package
-from orita.serving.feature_jobs import BoundedWork
+from orita.serving.features.jobs import BoundedWork
+from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.inference import TensorMetadata, infer, inputs_of
 from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.inference_protocol.tensors import Tensor
-from orita.serving.refusal import Refused
 
 __all__ = ["Asking"]
 

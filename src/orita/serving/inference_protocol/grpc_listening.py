@@ -10,7 +10,7 @@ import structlog
 
 from orita.core.errors import UserError
 from orita.core.extras import require
-from orita.serving.callers import Callers
+from orita.serving.access.callers import Callers
 from orita.serving.config import ServingConfig
 from orita.serving.inference_protocol.models import ModelSource
 

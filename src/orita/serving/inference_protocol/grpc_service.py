@@ -18,7 +18,10 @@ import structlog
 
 from orita.core.errors import UserError
 from orita.core.version import VERSION
-from orita.serving.callers import Callers, Visitor
+from orita.serving.access.callers import Callers, Visitor
+from orita.serving.access.permissions import CALLS
+from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.trace_context import TraceContext, in_trace, trace_of
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.grpc_health import HEALTH, GrpcHealth
 from orita.serving.inference_protocol.inference import PLATFORM, TensorMetadata, outputs_of
@@ -26,9 +29,6 @@ from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.inference_protocol.proto import open_inference_pb2 as pb
 from orita.serving.inference_protocol.routes import SERVER_NAME
 from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_values, to_bytes
-from orita.serving.permissions import CALLS
-from orita.serving.refusal import Refused, internal_error
-from orita.serving.trace_context import TraceContext, in_trace, trace_of
 
 __all__ = ["SERVICE", "GrpcInference"]
 

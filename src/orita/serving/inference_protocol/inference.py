@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from orita.core.errors import UserError, closest
 from orita.models.graph import HEADS, INPUTS, ITEMS_FILE, OUTPUT, USERS_FILE
 from orita.models.package import Package
+from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.tensors import Tensor
-from orita.serving.refusal import Refused
 
 __all__ = [
     "PLATFORM",

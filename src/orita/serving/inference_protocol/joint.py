@@ -15,10 +15,10 @@ import numpy as np
 from orita.models.package import Package
 from orita.serving.batching.config import BatchingConfig
 from orita.serving.batching.contracts import Waiting
-from orita.serving.histogram import Histogram
 from orita.serving.inference_protocol.inference import Rows, answers_of, checked_rows, named_outputs
 from orita.serving.inference_protocol.messages import InferenceRequest, decoded
 from orita.serving.inference_protocol.tensors import Tensor
+from orita.serving.telemetry.histogram import Histogram
 
 __all__ = ["JointInference"]
 

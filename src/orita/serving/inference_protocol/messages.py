@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.decoding import BodyDecoder
+from orita.serving.http.decoding import BodyDecoder
+from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_json, to_bytes
-from orita.serving.refusal import Refused
 
 __all__ = [
     "InferenceError",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from orita.serving.callers import Callers
-from orita.serving.face import Face
+from orita.serving.access.callers import Callers
+from orita.serving.http.face import Face
 from orita.serving.inference_protocol.grpc_listening import check_grpc, grpc_listening
 from orita.serving.inference_protocol.openapi import describe_inference
 from orita.serving.inference_protocol.routes import InferenceRoutes

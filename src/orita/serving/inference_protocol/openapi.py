@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from orita.serving.documents.openapi import REQUEST_ID, TEMPLATE, reference, response
 from orita.serving.inference_protocol.answering import JSON_LENGTH
 from orita.serving.inference_protocol.messages import (
     InferenceError,
@@ -18,7 +19,6 @@ from orita.serving.inference_protocol.messages import (
     ServerMetadata,
 )
 from orita.serving.inference_protocol.tensors import DATATYPES
-from orita.serving.openapi import REQUEST_ID, TEMPLATE, reference, response
 
 __all__ = ["describe_inference"]
 

@@ -12,15 +12,15 @@ from functools import lru_cache
 from orita.core.errors import NotFound, Unavailable
 from orita.core.ids import uuid7
 from orita.models.package import Package
-from orita.serving.edge import EdgeRoute
+from orita.serving.access.own_pages import OwnPages
+from orita.serving.http.edge import EdgeRoute
+from orita.serving.http.refusal import Refused
+from orita.serving.http.reply import Headers, QuickRoute, QuickRoutes, Reply
 from orita.serving.inference_protocol.answering import BINARY, JSON_LENGTH, failed, json_length, refusal, request_id_of
 from orita.serving.inference_protocol.inference import infer
 from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.messages import answered, decoded
 from orita.serving.inference_protocol.routes import InferenceRoutes
-from orita.serving.own_pages import OwnPages
-from orita.serving.refusal import Refused
-from orita.serving.reply import Headers, QuickRoute, QuickRoutes, Reply
 from orita.serving.resilience.turnstile import Company
 
 __all__ = ["QUICK_BYTES", "InferenceQuick", "QuickPaths"]

@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from orita.core.ids import uuid7
 from orita.core.version import VERSION
-from orita.serving.body import read_body
+from orita.serving.http.body import read_body
+from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.answering import (
     BINARY,
     JSON,
@@ -41,7 +42,6 @@ from orita.serving.inference_protocol.messages import (
     decoded,
 )
 from orita.serving.inference_protocol.models import ModelSource
-from orita.serving.refusal import Refused
 
 __all__ = ["EXTENSIONS", "SERVER_NAME", "InferenceRoutes"]
 

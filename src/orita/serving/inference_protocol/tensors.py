@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 __all__ = ["DATATYPES", "Tensor", "from_bytes", "from_json", "from_values", "to_bytes"]
 

@@ -13,13 +13,13 @@ import structlog
 from orita.core.clock import Clock, from_micros
 from orita.core.errors import Unavailable
 from orita.core.webhooks import signed_headers
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.config import CallbackConfig
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.destinations import Destination, Destinations
 from orita.serving.jobs.queue import Job, JobQueue, Lease
 from orita.serving.jobs.requests import JobAnswer, job_answer
 from orita.serving.jobs.threads import QueueThreads
-from orita.serving.refusal import Refused
 
 __all__ = ["Callbacks", "JobEnded", "Posting"]
 

@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from orita.core.clock import Clock, to_micros
 from orita.core.ids import millis_of
-from orita.serving.histogram import Histogram
 from orita.serving.jobs.queue import QueueSize
+from orita.serving.telemetry.histogram import Histogram
 
 __all__ = ["JobCounts"]
 

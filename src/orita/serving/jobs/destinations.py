@@ -11,8 +11,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.config import CallbackConfig
-from orita.serving.refusal import Refused
 
 __all__ = ["Destination", "Destinations"]
 

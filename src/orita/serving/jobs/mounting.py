@@ -14,8 +14,8 @@ from orita.core.errors import UserError
 from orita.core.extras import require
 from orita.core.home import Home
 from orita.core.webhooks import parse_secrets
-from orita.serving.background import BackgroundParts, BackgroundTask
-from orita.serving.face import Face
+from orita.serving.background.parts import BackgroundParts, BackgroundTask
+from orita.serving.http.face import Face
 from orita.serving.jobs.callbacks import Callbacks
 from orita.serving.jobs.config import CallbackConfig, JobsConfig
 from orita.serving.jobs.counts import JobCounts
@@ -30,8 +30,8 @@ from orita.serving.jobs.routes import JobRoutes
 from orita.serving.jobs.threads import QueueThreads
 from orita.serving.jobs.watching import watching
 from orita.serving.jobs.worker import JobWorker
-from orita.serving.objective_bounds import asked_objective
-from orita.serving.requests import Asked, RequestDecoder
+from orita.serving.predict.objective_bounds import asked_objective
+from orita.serving.predict.requests import Asked, RequestDecoder
 from orita.serving.resilience.guarded_threads import GuardedThreads
 from orita.serving.service import Service
 

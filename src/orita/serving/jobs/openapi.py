@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from orita.serving.config import ServingConfig
-from orita.serving.envelope import Answered, Refusal
+from orita.serving.documents.openapi import DEADLINE, REQUEST_ID, TEMPLATE, describe, reference, response, responses
+from orita.serving.http.envelope import Answered, Refusal
 from orita.serving.jobs.requests import PREFIX, JobAnswer, JobResult
-from orita.serving.openapi import DEADLINE, REQUEST_ID, TEMPLATE, describe, reference, response, responses
-from orita.serving.requests import PredictRequest
+from orita.serving.predict.requests import PredictRequest
 
 __all__ = ["describe_jobs"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orita.serving.predictor import PredictAnswer, Predictor
-from orita.serving.requests import Asked
+from orita.serving.predict.predictor import PredictAnswer, Predictor
+from orita.serving.predict.requests import Asked
 from orita.serving.resilience.ladder import Level
 
 __all__ = ["NotYet", "PatientPredictor"]

@@ -11,12 +11,12 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from orita.core.clock import from_micros
-from orita.serving.decoding import BodyDecoder
+from orita.serving.http.decoding import BodyDecoder
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.config import JobsConfig
 from orita.serving.jobs.queue import Job, JobError, NewJob, State
-from orita.serving.predictor import PredictAnswer
-from orita.serving.refusal import Refused
-from orita.serving.requests import Asked
+from orita.serving.predict.predictor import PredictAnswer
+from orita.serving.predict.requests import Asked
 
 __all__ = ["PREFIX", "JobAnswer", "JobRequests", "JobResult", "job_answer", "numbered", "split_requests"]
 

@@ -14,13 +14,13 @@ from starlette.routing import Route
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.core.ids import uuid7
-from orita.serving.body import read_body
-from orita.serving.decoding import check_request_id
-from orita.serving.envelope import Envelopes
+from orita.serving.http.body import read_body
+from orita.serving.http.decoding import check_request_id
+from orita.serving.http.envelope import Envelopes
+from orita.serving.http.refusal import Refused, internal_error
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.queue import Job, JobQueue, KeyReused, NewJob, QueueFull
 from orita.serving.jobs.requests import PREFIX, JobRequests, job_answer
-from orita.serving.refusal import Refused, internal_error
 from orita.serving.resilience.admitted import said_deadline
 from orita.serving.resilience.breaker import BreakerOpen
 from orita.serving.resilience.bulkhead import BulkheadFull

@@ -17,6 +17,7 @@ import structlog
 
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
+from orita.serving.http.refusal import Refused, internal_error
 from orita.serving.jobs.config import JobsConfig
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.pace import Pace
@@ -24,9 +25,8 @@ from orita.serving.jobs.patient import NotYet
 from orita.serving.jobs.queue import JobError, JobQueue, Lease
 from orita.serving.jobs.requests import JobResult, numbered, split_requests
 from orita.serving.jobs.threads import QueueThreads
-from orita.serving.predictor import PredictAnswer
-from orita.serving.refusal import Refused, internal_error
-from orita.serving.requests import Asked
+from orita.serving.predict.predictor import PredictAnswer
+from orita.serving.predict.requests import Asked
 
 __all__ = ["JobWorker"]
 

@@ -25,7 +25,7 @@ from typing import Annotated, Protocol
 from pydantic import Field, model_validator
 
 from orita.core.config import Section
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.contracts import ConcurrencyLimit, Priority
 from orita.serving.resilience.retry_after import RetryAfter
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orita.serving.refusal import Refused
-from orita.serving.reply import Headers, QuickRoute, QuickRoutes, Reply
+from orita.serving.http.refusal import Refused
+from orita.serving.http.reply import Headers, QuickRoute, QuickRoutes, Reply
 from orita.serving.resilience.contracts import Priority
 from orita.serving.resilience.deadline import until
 from orita.serving.resilience.early import EarlyRefusal

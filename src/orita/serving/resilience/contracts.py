@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from orita.core.errors import UserError
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 __all__ = ["ConcurrencyLimit", "Priority", "is_failure"]
 

@@ -20,7 +20,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from orita.core.config import Section
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 
 __all__ = [
     "DeadlineConfig",

@@ -20,8 +20,8 @@ import re
 import secrets
 
 from orita.core.clock import Clock
-from orita.serving.decoding import check_request_id
-from orita.serving.refusal import Refused, encode_error
+from orita.serving.http.decoding import check_request_id
+from orita.serving.http.refusal import Refused, encode_error
 from orita.serving.resilience.admission import Admission, overloaded
 from orita.serving.resilience.contracts import Priority
 

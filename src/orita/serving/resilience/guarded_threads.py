@@ -20,7 +20,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from orita.core.clock import Clock
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.config import WaitedGuardConfig
 from orita.serving.resilience.deadline import seconds_left
 from orita.serving.resilience.guard import Guard

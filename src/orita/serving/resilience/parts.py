@@ -48,7 +48,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Question(Protocol):
-    """What the levels need of a request; `orita.serving.requests.Asked` is one."""
+    """What the levels need of a request; `orita.serving.predict.requests.Asked` is one."""
 
     @property
     def user_id(self) -> Id:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from orita.features.online.item_rates import ItemRates
-from orita.serving.background import Background
-from orita.serving.leisure import Leisure
+from orita.serving.background.leisure import Leisure
+from orita.serving.background.parts import Background
+from orita.serving.background.told_once import ToldOnce
 from orita.serving.resilience.fallbacks import PopularityTable
-from orita.serving.told_once import ToldOnce
 
 __all__ = ["Popularity", "RateSource"]
 

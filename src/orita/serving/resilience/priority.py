@@ -9,7 +9,7 @@ Whoever may raise the priority of a request would do so; thus the header only lo
 from __future__ import annotations
 
 from orita.core.config import Section
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.contracts import Priority
 
 __all__ = ["Priorities", "PriorityConfig"]

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from orita.core.clock import Clock
 from orita.serving.batching.contracts import Joint, Waiting
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admission import Admission, Ticket
 from orita.serving.resilience.contracts import Priority
 

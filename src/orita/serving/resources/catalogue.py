@@ -18,7 +18,7 @@ from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.models.metadata import ModelMetadata
 from orita.models.package.files import METADATA_FILE
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resources.known import KnownModel, ModelRegistry, Stage, created_at, version_order
 
 __all__ = ["ModelCatalogue"]

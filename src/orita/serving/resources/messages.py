@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from orita.serving.refusal import Refused
+from orita.serving.http.refusal import Refused
 from orita.serving.resources.known import KnownModel, Stage, created_at
 
 __all__ = [

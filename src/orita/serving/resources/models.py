@@ -12,12 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orita.core.clock import Clock
 from orita.core.errors import NotFound, Unavailable, UserError
-from orita.serving.callers import Caller
-from orita.serving.feature_jobs import BoundedWork
-from orita.serving.predictor import PredictAnswer
-from orita.serving.refusal import Refused, internal_error
-from orita.serving.reply import Headers
-from orita.serving.requests import Asked
+from orita.serving.access.callers import Caller
+from orita.serving.features.jobs import BoundedWork
+from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.reply import Headers
+from orita.serving.predict.predictor import PredictAnswer
+from orita.serving.predict.requests import Asked
 from orita.serving.resources.catalogue import ModelCatalogue
 from orita.serving.resources.known import KnownModel, ModelRegistry, Stage
 from orita.serving.resources.messages import MOST_TAGS, ModelUpdate, Page

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from orita.core.home import Home
-from orita.serving.callers import Callers
-from orita.serving.face import Face
+from orita.serving.access.callers import Callers
 from orita.serving.graphql.asker import GraphqlParts
 from orita.serving.graphql.openapi import describe_graphql
 from orita.serving.graphql.route import GraphqlRoute
+from orita.serving.http.face import Face
 from orita.serving.inference_protocol.models import ModelSource
+from orita.serving.predict.requests import RequestDecoder
 from orita.serving.protocols import FeatureSource
-from orita.serving.requests import RequestDecoder
 from orita.serving.resources.catalogue import ModelCatalogue
 from orita.serving.resources.known import ModelRegistry
 from orita.serving.resources.models import Models

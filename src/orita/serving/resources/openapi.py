@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.envelope import Answered, Refusal
-from orita.serving.openapi import DEADLINE, PRIORITY, REQUEST_ID, TEMPLATE, reference, responses
-from orita.serving.predictor import PredictAnswer
-from orita.serving.requests import PredictRequest
+from orita.serving.documents.openapi import DEADLINE, PRIORITY, REQUEST_ID, TEMPLATE, reference, responses
+from orita.serving.http.envelope import Answered, Refusal
+from orita.serving.predict.predictor import PredictAnswer
+from orita.serving.predict.requests import PredictRequest
 from orita.serving.resources.messages import MOST_MODELS, MOST_OFFSET, MOST_TAGS, PAGE, Model, ModelPage, ModelUpdate
 from orita.serving.resources.routes import PREFIX, STAGES
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from orita.core.errors import UserError
+from orita.serving.http.refusal import Refused
+from orita.serving.http.reply import Headers
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.models import ModelSource
-from orita.serving.predictor import Champion, PredictAnswer, Predictor
+from orita.serving.predict.predictor import Champion, PredictAnswer, Predictor
+from orita.serving.predict.requests import Asked
 from orita.serving.protocols import FeatureReader, FeatureSource, LogStream, ScoringPackage
-from orita.serving.refusal import Refused
-from orita.serving.reply import Headers
-from orita.serving.requests import Asked
 from orita.serving.resilience.admitted import admission_headers
 from orita.serving.resilience.deadline import until
 from orita.serving.resources.known import KnownModel

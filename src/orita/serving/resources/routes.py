@@ -12,17 +12,17 @@ from starlette.routing import Route
 
 from orita.core.clock import Clock
 from orita.core.ids import uuid7
-from orita.serving.body import read_body
+from orita.serving.access.gate import caller_of
 from orita.serving.config import ServingConfig
-from orita.serving.decoding import BodyDecoder, check_request_id
-from orita.serving.envelope import Envelopes
-from orita.serving.gate import caller_of
-from orita.serving.metrics import ServingMetrics
-from orita.serving.refusal import Refused
-from orita.serving.requests import RequestDecoder
+from orita.serving.http.body import read_body
+from orita.serving.http.decoding import BodyDecoder, check_request_id
+from orita.serving.http.envelope import Envelopes
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.requests import RequestDecoder
 from orita.serving.resources.known import Stage
 from orita.serving.resources.messages import ModelPage, ModelUpdate, model_of, page_of
 from orita.serving.resources.models import Models
+from orita.serving.telemetry.metrics import ServingMetrics
 
 __all__ = ["PREFIX", "ModelRoutes"]
 

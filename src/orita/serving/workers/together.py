@@ -13,8 +13,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from orita.serving.exposition import collected
 from orita.serving.service import Service
+from orita.serving.telemetry.exposition import collected
 from orita.serving.workers.board import Board, Seat, State
 from orita.serving.workers.reports import (
     Report,

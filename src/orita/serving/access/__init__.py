@@ -1,0 +1,1 @@
+"""Who may ask for what: one gate before every route."""

@@ -1,0 +1,1 @@
+"""Explanations and replays over HTTP."""

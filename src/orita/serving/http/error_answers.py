@@ -1,0 +1,71 @@
+"""Answers of the slow routes in their documented form, and what becomes of a request that no route takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orita.core.ids import uuid7
+from orita.serving.http.decoding import check_request_id
+from orita.serving.http.refusal import Refused, encode_error, internal_error
+
+__all__ = ["EXCEPTION_HANDLERS", "error_answer", "json_answer", "request_id_of"]
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+def json_answer(request: Request, answer: msgspec.Struct | dict[str, Any], status: int = 200) -> Response:
+    """Return *answer* as JSON, with the request's id."""
+    headers = {"x-request-id": request_id_of(request)}
+    return Response(msgspec.json.encode(answer), status, headers, media_type="application/json")
+
+
+def error_answer(request: Request, refused: Refused) -> Response:
+    """Return *refused* as the documented error."""
+    request_id = request_id_of(request)
+    content = encode_error(refused.code, refused.message, request_id)
+    headers = {"x-request-id": request_id}
+    if refused.retry_after is not None:
+        headers["retry-after"] = str(refused.retry_after)
+    return Response(content, refused.status, headers, media_type="application/json")
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that the caller gave, or a new one where it gave none that is allowed."""
+    given = request.headers.get("x-request-id")
+    try:
+        return check_request_id(given.encode("latin-1")) if given is not None else uuid7()
+    except Refused:
+        return uuid7()
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer what Starlette refuses: a path or a method that no route has."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}."
+    answer = error_answer(request, Refused(error.status_code, _CODES.get(error.status_code, "http_error"), message))
+    answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["allow"] = ", ".join(_allowed(request))
+    return answer
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    return error_answer(request, internal_error())
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return the methods of all routes of the path; Starlette names those of the first alone."""
+    every, path = request.app.router.routes, request.url.path
+    routes = [route for route in every if isinstance(route, Route) and route.path_regex.match(path)]
+    return sorted({method for route in routes for method in route.methods or ()})
+
+
+EXCEPTION_HANDLERS: Mapping[Any, Any] = {HTTPException: _refused, Exception: _failed}
+"""For Starlette: errors that no route answered."""

@@ -1,0 +1,237 @@
+"""How answers become durable without a request waiting for it.
+
+The path appends to a queue. A thread takes all that waits every ``flush_ms``, writes it behind the segment at
+hand and syncs once for all of it (group commit). A segment that is full, old, of another day or of another
+model is closed and becomes Parquet in a second thread. Whoever kills the process loses what came after the
+last commit; an orderly stop loses nothing.
+
+So that this stays little, nothing more is taken while a commit has failed, or is late: requests are shed, or answered
+without a row where the configuration says so. What was taken before waits in memory, and is written once it can be.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from datetime import date
+from typing import NamedTuple
+
+import structlog
+
+from orita.core.clock import from_micros
+from orita.core.home import Home
+from orita.core.ids import uuid7
+from orita.events.prediction_files import segment_folder
+from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame
+from orita.serving.background.parts import Background
+from orita.serving.background.told_once import ToldOnce
+from orita.serving.config import PredictionLogConfig
+from orita.serving.log.backlog import LogBacklog
+from orita.serving.log.segment_converter import SegmentConverter
+from orita.serving.log.segment_file import SegmentFile
+from orita.serving.protocols import LogStream
+
+__all__ = ["PredictionLog"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+_MIB = 1024 * 1024
+_GROUP = 256
+_RETRY_SECONDS = 0.2
+_REFUSED_SECONDS = 1.0  # so long after a row without room the log counts as too slow
+_MICROS_PER_DAY = 86_400_000_000
+
+
+class _Place(NamedTuple):
+    """Where rows belong: all rows of a segment have the same."""
+
+    stream: LogStream
+    day_number: int
+
+
+class PredictionLog:
+    """The prediction log of one server; `append` is called by one thread, the one that answers.
+
+    Attributes:
+        dropped_rows: rows that were not logged because the log was full or stuck (``when_full: drop``).
+        drops: whether it drops rows rather than have requests shed.
+    """
+
+    name = "what writes the prediction log"
+
+    def __init__(self, home: Home, config: PredictionLogConfig | None = None) -> None:
+        self._home = home
+        self._config = config or PredictionLogConfig()
+        self._queue: deque[tuple[LogStream, ScoredRequest]] = deque()
+        self._taken: deque[tuple[LogStream, ScoredRequest]] = deque()
+        self._backlog = LogBacklog(self._config.max_pending_rows, self._config.max_pending_seconds)
+        self.drops = self._config.when_full == "drop"
+        self.dropped_rows = 0
+        self._refused_at = -_REFUSED_SECONDS
+        self._segment: SegmentFile | None = None
+        self._place: _Place | None = None
+        self._opened = 0.0
+        self._uncut = False
+        self._told = ToldOnce()
+        self._stopping = threading.Event()
+        self._committed = threading.Condition()
+        self._converter = SegmentConverter(home, self._config.retention_days)
+        self._thread = threading.Thread(target=self._run, name="orita-prediction-log", daemon=True)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it began, was not asked to stop, and writes no more."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+
+    @property
+    def converter(self) -> Background:
+        """What turns its segments into Parquet."""
+        return self._converter.background
+
+    @property
+    def pending_rows(self) -> int:
+        """Rows that were appended and are not durable yet."""
+        return self._backlog.rows
+
+    @property
+    def stuck(self) -> bool:
+        """Whether rows cannot be made durable in time."""
+        return self._backlog.stuck
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not take all rows, as a sentence; None where it does."""
+        if time.monotonic() - self._refused_at < _REFUSED_SECONDS and not self._backlog.stuck:
+            return "the prediction log cannot keep up: in the last second there were rows without room."
+        return self._backlog.trouble
+
+    def start(self) -> None:
+        """Begin to write; segments that killed servers left become Parquet meanwhile."""
+        self._converter.start()
+        self._thread.start()
+
+    def room(self, rows: int) -> bool:
+        """Return whether a request of *rows* may be answered: they will be logged, or may be dropped."""
+        fits = self._fits(rows)
+        return self.drops or (fits and not self._backlog.stuck)
+
+    def append(self, stream: LogStream, request: ScoredRequest) -> None:
+        """Take one answered request; it is durable after the next commit."""
+        rows = len(request.item_ids)
+        # Whoever had room was answered, so is taken unless rows may be dropped: several may have had the same room, and
+        # a commit may have failed since. Beyond the bound are at most those who were being answered when it was met.
+        if self.drops and (not self._fits(rows) or self._backlog.stuck):
+            self.dropped_rows += rows
+            return
+        self._backlog.add(rows)
+        self._queue.append((stream, request))
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until all that was appended is durable; return whether it is, within *timeout* seconds."""
+        target = self._backlog.appended
+        with self._committed:
+            return self._committed.wait_for(lambda: self._backlog.durable >= target, timeout)
+
+    def close(self) -> None:
+        """Make everything durable and Parquet, then stop; once nothing more is appended."""
+        self._stopping.set()
+        self._thread.join()
+        self._converter.close()
+
+    def _fits(self, rows: int) -> bool:
+        fits = self._backlog.fits(rows)
+        if not fits:
+            self._refused_at = time.monotonic()
+        return fits
+
+    def _run(self) -> None:
+        pause = self._config.flush_ms / 1000
+        while not self._stopping.wait(_RETRY_SECONDS if self._backlog.failure else pause):
+            self._commit()
+        self._commit()
+        if self._taken:
+            _log.error("predictions_lost", alert=True, rows=self.pending_rows, reason="the log cannot be written")
+        self._rotate()
+
+    def _commit(self) -> None:
+        """Make all that waits durable, group by group; what cannot be written waits on."""
+        began, now = self._backlog.now(), time.monotonic()
+        self._taken.extend(self._queue.popleft() for _ in range(len(self._queue)))
+        try:
+            self._cut_back()
+            self._write_taken()
+            if self._segment is not None and now - self._opened > self._config.segment_seconds:
+                self._rotate()
+        except OSError as error:
+            self._failed(error)
+        else:
+            self._backlog.clean(began)
+            self._told.over("prediction_log_cannot_write", "prediction_segment_not_cut_back")
+
+    def _write_taken(self) -> None:
+        while self._taken:
+            place, group = self._next_group()
+            self._write(place, group)
+            for _ in group:
+                self._taken.popleft()
+            with self._committed:
+                self._backlog.committed(sum(len(request.item_ids) for request in group))
+                self._committed.notify_all()
+
+    def _next_group(self) -> tuple[_Place, list[ScoredRequest]]:
+        place = _place(*self._taken[0])
+        group = itertools.takewhile(lambda entry: _place(*entry) == place, itertools.islice(self._taken, _GROUP))
+        return place, [request for _, request in group]
+
+    def _write(self, place: _Place, group: list[ScoredRequest]) -> None:
+        segment = self._segment
+        if segment is None or place != self._place or segment.size > self._config.segment_mib * _MIB:
+            self._rotate()
+            segment = self._open(place)
+        segment.append(b"".join(map(encode_frame, group)))
+        segment.sync()
+
+    def _open(self, place: _Place) -> SegmentFile:
+        stream = place.stream
+        day = _day(place.day_number)
+        name = f"{day.isoformat()}-{uuid7()}"
+        header = SegmentHeader(name, day, stream.system, stream.model_version, stream.features)
+        self._segment = SegmentFile(segment_folder(self._home), header)
+        self._place, self._opened = place, time.monotonic()
+        return self._segment
+
+    def _rotate(self) -> None:
+        segment, self._segment, self._place = self._segment, None, None
+        if segment is not None:
+            self._converter.give(segment)
+
+    def _failed(self, error: OSError) -> None:
+        self._backlog.failure = error.strerror or str(error)
+        self._told.tell("prediction_log_cannot_write", error, pending_rows=self.pending_rows)
+        self._uncut = self._segment is not None
+        try:
+            self._cut_back()
+        except OSError as second:
+            self._told.tell("prediction_segment_not_cut_back", second)
+
+    def _cut_back(self) -> None:
+        """After a failure, leave in the segment what was committed to it, then give it up.
+
+        After a failed sync the kernel may have dropped the pages, so the group is written again, to another segment. It
+        must not be in both: until this one is cut, and that is durable, nothing is written elsewhere.
+        """
+        if self._uncut:
+            assert self._segment is not None
+            self._segment.cut_back()
+            self._uncut = False
+            self._rotate()
+
+
+def _place(stream: LogStream, request: ScoredRequest) -> _Place:
+    return _Place(stream, request.at_micros // _MICROS_PER_DAY)
+
+
+def _day(day_number: int) -> date:
+    return from_micros(day_number * _MICROS_PER_DAY).date()

@@ -1,0 +1,71 @@
+"""Finished segments of the prediction log become Parquet; as a process, with what the processors have left over.
+
+``python -m orita.serving.log.segment_conversion HOME TENANT DAYS NICE PARENT`` converts what there is, lets days go
+that are older than so many (0: none), and ends. What cannot be converted stays as it is, stays readable, and is told as
+a line of JSON: ``{"segment": …, "error": …}``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from orita.core.clock import SystemClock
+from orita.core.errors import OritaError
+from orita.core.home import Home
+from orita.events.prediction_files import convert_segment, segment_folder
+from orita.events.prediction_retention import retain_predictions
+from orita.serving.log.segment_file import lock_abandoned
+
+__all__ = ["convert_finished"]
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def convert_finished(home: Home, failed: Callable[[str, str], object]) -> None:
+    """Convert every segment that nobody writes, those that killed servers left included.
+
+    Args:
+        home: whose prediction log.
+        failed: told the segment and the reason where one could not be converted.
+    """
+    for path in sorted(segment_folder(home).glob("*")):
+        descriptor = lock_abandoned(path)
+        if descriptor is None:
+            continue
+        try:
+            if path.suffix == ".wal":
+                convert_segment(home, path)
+            elif path.name.startswith("."):
+                path.unlink(missing_ok=True)  # killed before it had its name: it holds no row
+        except (OSError, OritaError, ValueError) as error:
+            failed(str(path), str(error))
+        finally:
+            os.close(descriptor)
+
+
+def main() -> None:
+    """Convert what there is in a home."""
+    root, tenant, days, nice, parent = sys.argv[1:]
+    os.nice(int(nice))
+    # It dies with its server, so that whoever starts the next one finds no segment in its hands.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # half a file goes before it does
+    home = Home(Path(root), tenant)
+    convert_finished(
+        home,
+        lambda segment, error: sys.stdout.write(json.dumps({"segment": segment, "error": error}) + "\n"),
+    )
+    if int(days):
+        retain_predictions(home, int(days), SystemClock().now())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The models that answer: the champion, and others that are asked for by version."""

@@ -1,0 +1,160 @@
+"""Which model answers: the server follows the deployment pointer and changes models between two requests.
+
+A thread looks at control state. When the deployment changed it loads the package, verifies it, checks its
+sample, asks the features for a reader, and only then puts the new champion in the place of the old one: one
+assignment, so a request sees either. Whatever goes wrong leaves the old one answering, is told once, and is
+tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from orita.control.deployments import Deployment, Deployments
+from orita.core.clock import Clock
+from orita.core.errors import Unavailable
+from orita.serving.background.parts import Background
+from orita.serving.background.told_once import ToldOnce
+from orita.serving.models.verified import load_verified
+from orita.serving.predict.outliers import OutlierCheck
+from orita.serving.predict.predictor import Champion
+from orita.serving.protocols import FeatureSource, LogStream, PackageLoader, ScoringPackage
+
+__all__ = ["ChampionFollower"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+_RETRY_LOOKS, _AWAY_LOOKS = 10, 2
+"""Looks at the deployment between two attempts to load a version that failed; where something it needs is away."""
+
+
+class ChampionFollower:
+    """Keeps `champion` what the deployment of *system* says, as far as that can be loaded.
+
+    Attributes:
+        champion: what answers now; None until a package could be loaded.
+        failure: why the deployed version does not answer, or None.
+        background: its thread.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        deployments: Deployments,
+        packages: Path,
+        features: FeatureSource,
+        *,
+        load: PackageLoader,
+        clock: Clock,
+        seconds: float,
+        outliers: Callable[[ScoringPackage], OutlierCheck | None] = lambda _: None,
+        joins: Callable[[ScoringPackage], int] = lambda _: 0,
+    ) -> None:
+        self._system = system
+        self._deployments = deployments
+        self._packages, self._home = packages, packages.parent.parent
+        self._features = features
+        self._load = load
+        self._clock = clock
+        self._seconds = seconds
+        self._outliers = outliers
+        self._joins = joins
+        self._tried = 0
+        self._looks_since = 0
+        self._away = False
+        self._told = ToldOnce(system=system)
+        self._refused_at = 0.0
+        self.background = Background("what follows the deployment", "orita-champion", self._turn)
+        self.champion: Champion | None = None
+        self.failure: str | None = None
+
+    @property
+    def refused_seconds(self) -> float:
+        """For how long the deployed version has not been the one that answers; 0.0 where it is."""
+        return self._clock.monotonic() - self._refused_at if self.failure is not None else 0.0
+
+    def joins(self, package: ScoringPackage) -> int:
+        """Return `Champion.joins` where *package* is what answers now; 0 of every other one."""
+        champion = self.champion
+        return champion.joins if champion is not None and champion.package is package else 0
+
+    def start(self) -> None:
+        """Load what is deployed now, then follow in the background."""
+        self.background.start(rest=self._turn())
+
+    def close(self) -> None:
+        """Stop following."""
+        self.background.close()
+
+    def look(self) -> None:
+        """Look at the deployment once, and change the champion if it says so and it can be done."""
+        self._refresh_features()
+        try:
+            deployed = self._deployments.current(self._system)
+            self._told.over("deployment_not_read")
+            if deployed is None or not self._due(deployed):
+                return
+            if deployed.sequence != self._tried:
+                self._told.over("champion_not_loaded")
+            self._tried, self._looks_since = deployed.sequence, 0
+            if not self._take(deployed, deployed.version) and not self._away:
+                self._stand_in(deployed)
+        except Exception as error:  # a busy or broken database: the champion goes on answering
+            self._told.tell("deployment_not_read", error)
+
+    def _turn(self) -> float:
+        self.look()
+        return self._seconds
+
+    def _refresh_features(self) -> None:
+        if self.champion is None:
+            return  # loading a champion refreshes first, and says so if that fails
+        try:
+            self._features.refresh()
+        except Exception as error:  # what was published may be broken in any way; the features at hand go on
+            self._told.tell("features_not_refreshed", error)
+        else:
+            self._told.over("features_not_refreshed")
+
+    def _due(self, deployed: Deployment) -> bool:
+        if deployed.sequence != self._tried:
+            return True
+        self._looks_since += 1
+        return self.failure is not None and self._looks_since >= (_AWAY_LOOKS if self._away else _RETRY_LOOKS)
+
+    def _take(self, deployed: Deployment, version: str) -> bool:
+        try:
+            champion = self._loaded(deployed, version)
+        except Exception as error:  # a broken package may fail in any way; none may stop the server
+            if version == deployed.version:
+                if self.failure is None:
+                    self._refused_at = self._clock.monotonic()
+                told = str(error).replace(f"{self._home}/", "")  # callers of /health need not know where it lies
+                self.failure, self._away = f"{version}: {told}", isinstance(error, Unavailable)
+            self._told.tell("champion_not_loaded", error, of=version, sequence=deployed.sequence, version=version)
+            return False
+        self.champion = champion
+        if version == deployed.version:
+            self.failure, self._away = None, False
+            self._told.over("champion_not_loaded")
+        _log.info("champion_loaded", system=self._system, version=version, sequence=deployed.sequence)
+        return True
+
+    def _stand_in(self, deployed: Deployment) -> None:
+        """Let an earlier champion answer when a server starts under a deployment that cannot be loaded."""
+        if self.champion is not None:
+            return
+        for version in reversed(self._deployments.lineage(self._system)[:-1]):
+            if self._take(deployed, version):
+                return
+
+    def _loaded(self, deployed: Deployment, version: str) -> Champion:
+        self._features.refresh()
+        package = load_verified(self._load, self._packages / self._system / version, version)
+        features = self._features.reader(package.schema)
+        stream = LogStream(self._system, package.version, package.schema.names)
+        outliers, joins = self._outliers(package), self._joins(package)
+        return Champion(package, features, stream, deployed.sequence, self._clock.now(), outliers, joins)

@@ -1,0 +1,1 @@
+"""One request for predictions, from its body to its answer."""
