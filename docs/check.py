@@ -31,6 +31,7 @@ _MODULE = re.compile(r"[a-z]+/[\w/]+\.py")
 _KEY = re.compile(r"[a-z_]+(?:\.[a-z_]+)+")
 _ENDINGS = (".py", ".onnx", ".parquet", ".json", ".jsonl", ".yaml", ".csv", ".db", ".lock")
 _ALERT = re.compile(r"[A-Z]{2,}(?:_[A-Z]+)+")
+_FAILURES = {"failure", "log_failure"}
 _ANYWHERE = frozenset({"--help", "-h"})
 
 
@@ -237,7 +238,7 @@ def _alerting_events(source: str) -> set[str]:
     """Return the names of log events with ``alert=True``, also of those that a function is handed to log so.
 
     What a `ToldOnce` (`orita.serving.background.told_once`) is handed, as ``_told``, is an alert unless it says that
-    it is not.
+    it is not; what the functions of `orita.serving.http.failure` are handed is one.
     """
     tree = ast.parse(source)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
@@ -253,7 +254,7 @@ def _alerting_events(source: str) -> set[str]:
         call
         for call in calls
         if call not in quiet
-        if getattr(call.func, "attr", getattr(call.func, "id", "")) in tellers
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in tellers | _FAILURES
         or ast.unparse(call.func).endswith("_told.tell")
     ]
     firsts = [call.args[0] for call in alerting]

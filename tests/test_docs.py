@@ -22,13 +22,13 @@ def repository(tmp_path: Path) -> Path:
     )
     (tmp_path / "docs/decisions/0009-dependencies.md").write_text("| `numpy` | core |\n| `torch` | train |\n")
     (tmp_path / "docs/runbook.md").write_text(
-        "### Feature drift\n\n`FEATURE_DRIFT`, `DOWN_LONG`: `model_gone`, `told`, `seen`\n"
+        "### Feature drift\n\n`FEATURE_DRIFT`, `DOWN_LONG`: `model_gone`, `told`, `seen`, `broken`, `late`\n"
     )
     (tmp_path / "src/orita/monitoring/alerts.py").write_text('NAME = "FEATURE_DRIFT"\n')
     (tmp_path / "src/orita/serving/status.py").write_text(
         'def tell(event):\n    log.error(event, alert=True)\n\nlog.error("model_gone", alert=True)\ntell("told")\n'
         'log.info("quiet", alert=False)\nself._told.tell("seen", error)\n'
-        'self._told.tell("unseen", error, alert=False)\n'
+        'self._told.tell("unseen", error, alert=False)\nraise failure("broken", error)\nlog_failure("late", error)\n'
     )
     (tmp_path / "src/orita/monitoring/alert_rules.py").write_text('NAME = "DOWN_LONG"\n')
     return tmp_path

@@ -7,16 +7,15 @@ the caller has hung up no further part is begun.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
-import structlog
 
 from orita.serving.batching.requests import BatchAnswer, BatchError, BatchResult
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers
 from orita.serving.predict.answer import PredictAnswer
 from orita.serving.predict.question import Question
@@ -27,8 +26,6 @@ from orita.serving.resilience.deadline import until
 from orita.serving.service import Service
 
 __all__ = ["Batch", "BatchAnswers"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +126,7 @@ class BatchAnswers:
         except Refused as refused:
             return self._failed(batch, refused, number)
         except Exception as error:  # whatever it is, the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("predict_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            return self._failed(batch, internal_error(), number)
+            return self._failed(batch, failure("predict_failed", error, request_id=request_id), number)
         self._metrics.answered(len(answer.predictions), answer.latency_ms)
         return BatchResult(request_id, answer)
 

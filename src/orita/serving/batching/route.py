@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
-
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,15 +11,14 @@ from orita.serving.batching.answering import Batch, BatchAnswers
 from orita.serving.batching.requests import BatchDecoder, parts_of
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import check_request_id
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, refusal_reply
 from orita.serving.predict.requests import RequestDecoder
 from orita.serving.resilience.admitted import admission_headers, in_time, says_deadline
 from orita.serving.service import Service
 
 __all__ = ["MOST_ID", "PATH", "BatchRoute"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 PATH = "/predict/batch"
 MOST_ID = 120
@@ -56,9 +52,7 @@ class BatchRoute:
         except Refused as refused:
             return self._refused(refused, request_id, request.headers.raw)
         except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("batch_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            return self._refused(internal_error(), request_id, request.headers.raw)
+            return self._refused(failure("batch_failed", error, request_id=request_id), request_id, request.headers.raw)
         return Response(self._encode(answer), media_type=_JSON, headers={"x-request-id": request_id})
 
     async def _batch(self, request: Request, body: bytes | bytearray, request_id: str) -> Batch:

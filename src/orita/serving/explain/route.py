@@ -6,12 +6,10 @@ line. How requests are explained is injected, as serving knows nothing of it.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,11 +22,10 @@ from orita.serving.config import ServingConfig
 from orita.serving.features.jobs import BoundedWork
 from orita.serving.http.decoding import check_request_id
 from orita.serving.http.envelope import Envelopes
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 
 __all__ = ["MOST_ITEMS", "PREFIX", "ExplainRequest", "ExplainRoutes"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 PREFIX = "/api/v1/predictions"
 MOST_ITEMS = 10
@@ -94,9 +91,7 @@ class ExplainRoutes:
         except UserError as error:
             return self._envelopes.refused(Refused(409, "not_explainable", str(error)), own_id)
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("explaining_failed", alert=True, request_id=own_id, error=repr(error), trace=trace)
-            return self._envelopes.refused(internal_error(), own_id)
+            return self._envelopes.refused(failure("explaining_failed", error, request_id=own_id), own_id)
 
     async def _logged(self, request: Request, own_id: str) -> Response:
         _check_parameters(request, ())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pyarrow as pa
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -23,7 +21,8 @@ from orita.serving.features.requests import FeatureRequests, JobTaken, Pushed, R
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import check_request_id
 from orita.serving.http.envelope import Envelopes
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.predict.requests import checked_time
 from orita.serving.protocols import FeatureService
 from orita.serving.resilience.admitted import said_deadline
@@ -33,8 +32,6 @@ from orita.serving.resilience.parts import Parts
 from orita.serving.telemetry.metrics import ServingMetrics
 
 __all__ = ["PREFIX", "FeatureRoutes"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 PREFIX = "/api/v1/features"
 _HIDDEN = (
@@ -187,9 +184,7 @@ class FeatureRoutes:
         except Refused:
             raise
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("features_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            raise internal_error() from None
+            raise failure("features_failed", error, request_id=request_id) from None
 
     def _rows(self, table: pa.Table, request_id: str) -> Response:
         return self._envelopes.success(RowsAnswer(table.to_pylist()), f"{len(table)} rows.", request_id)

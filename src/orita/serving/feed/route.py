@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,14 +11,13 @@ from orita.serving.feed.requests import FeedDecoder
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import check_request_id
 from orita.serving.http.envelope import Envelopes
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.resilience.admitted import admission_headers, in_time
 from orita.serving.resilience.deadline import until
 from orita.serving.service import Service
 
 __all__ = ["PATH", "FeedRoute"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 PATH = "/api/v1/feed"
 _HUNG_UP = 499
@@ -57,9 +53,7 @@ class FeedRoute:
         except Refused as refused:
             return self._refused(request, refused, request_id)
         except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("feed_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            return self._refused(request, internal_error(), request_id)
+            return self._refused(request, failure("feed_failed", error, request_id=request_id), request_id)
         self._metrics.answered(len(page.predictions), page.latency_ms)
         return self._envelopes.success(page, f"{len(page.predictions)} items.", request_id)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-
-import structlog
 from graphql import GraphQLError
 from strawberry.exceptions import StrawberryGraphQLError
 from strawberry.http.ides import get_graphql_ide_html
@@ -15,11 +12,10 @@ from orita.serving.graphql.asker import Asker
 from orita.serving.graphql.messages import GraphqlAnswer, GraphqlError, GraphqlRefusal, GraphqlRequest, Location
 from orita.serving.graphql.schema import build_schema
 from orita.serving.graphql.telling import told
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 
 __all__ = ["Executor"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 
 class Executor:
@@ -68,8 +64,6 @@ def _error(error: GraphQLError, request_id: str) -> GraphqlError:
     elif cause is None or isinstance(cause, GraphQLError | StrawberryGraphQLError):
         refused = Refused(400, "invalid_query", error.message)
     else:
-        trace = "".join(traceback.format_exception(cause))
-        _log.error("graphql_failed", alert=True, request_id=request_id, error=repr(cause), trace=trace)
-        refused = internal_error()
+        refused = failure("graphql_failed", cause, request_id=request_id)
     locations = [Location(place.line, place.column) for place in error.locations or ()]
     return told(refused, request_id, locations, list(error.path or ()))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import traceback
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,14 +20,13 @@ from orita.serving.graphql.asker import Asker, GraphqlParts
 from orita.serving.graphql.messages import GraphqlRefusal, GraphqlRequest
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import BodyDecoder, check_request_id
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 
 if TYPE_CHECKING:
     from orita.serving.graphql.execution import Executor
 
 __all__ = ["PATH", "GraphqlRoute"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 PATH = "/graphql"
 _EXTRA = "graphql"
@@ -81,9 +78,7 @@ class GraphqlRoute:
         except Refused as refused:
             answer = self._refused(refused, request_id)
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("graphql_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            answer = self._refused(internal_error(), request_id)
+            answer = self._refused(failure("graphql_failed", error, request_id=request_id), request_id)
         answer.headers["x-request-id"] = request_id
         return answer
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
-
 import msgspec
-import structlog
 
 from orita.core.ids import uuid7
 from orita.serving.http.decoding import check_request_id
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers
 from orita.serving.inference_protocol.messages import InferenceError
 
 __all__ = ["BINARY", "JSON", "JSON_LENGTH", "Answer", "failed", "json_length", "refusal", "request_id_of"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 JSON, BINARY = b"application/json", b"application/octet-stream"
@@ -48,9 +44,7 @@ def refusal(refused: Refused) -> Answer:
 
 def failed(error: Exception, request_id: str) -> Answer:
     """Return the answer to a request that failed: the caller gets the protocol's form, the log the trace."""
-    trace = "".join(traceback.format_exception(error))
-    _log.error("inference_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-    return refusal(internal_error())
+    return refusal(failure("inference_failed", error, request_id=request_id))
 
 
 def json_length(headers: Headers) -> int | None:

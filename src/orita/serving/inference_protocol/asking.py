@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from orita.core.errors import NotFound, Unavailable
 from orita.models.package import Package
 from orita.serving.features.jobs import BoundedWork
+from orita.serving.http.failure import log_failure
 from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.inference import TensorMetadata, infer, inputs_of
 from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.inference_protocol.tensors import Tensor
 
 __all__ = ["Asking"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 T = TypeVar("T")
 
@@ -51,8 +47,7 @@ class Asking:
         except Refused:
             raise
         except Exception as error:  # a package may be broken in any way; why is for the log, not for callers
-            trace = "".join(traceback.format_exception(error))
-            _log.error("model_not_loaded", alert=True, model=name, version=version, error=repr(error), trace=trace)
+            log_failure("model_not_loaded", error, model=name, version=version)
             message = f"model {name!r} cannot be loaded; the server's log has the reason."
             raise Refused(503, "no_model", message, retry_after=_RETRY_SECONDS) from None
 

@@ -6,7 +6,6 @@ module needs the extra ``grpc``; `orita.core.extras.require` it before importing
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -14,13 +13,13 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import structlog
 
 from orita.core.errors import UserError
 from orita.core.version import VERSION
 from orita.serving.access.callers import Callers, Visitor
 from orita.serving.access.permissions import CALLS
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.http.trace_context import TraceContext, in_trace, trace_of
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.grpc_health import HEALTH, GrpcHealth
@@ -31,8 +30,6 @@ from orita.serving.inference_protocol.routes import SERVER_NAME
 from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_values, to_bytes
 
 __all__ = ["SERVICE", "GrpcInference"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -135,9 +132,7 @@ class GrpcInference:
             except Refused as refused:
                 failed = refused
             except Exception as error:  # the edge: the caller gets a status, the log the trace
-                told = "".join(traceback.format_exception(error))
-                _log.error("inference_failed", alert=True, method=name, error=repr(error), trace=told)
-                failed = internal_error()
+                failed = failure("inference_failed", error, method=name)
             else:
                 self.requests[name, "OK"] += 1
                 if trace is not None:

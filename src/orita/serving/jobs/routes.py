@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,7 +16,8 @@ from orita.core.ids import uuid7
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import check_request_id
 from orita.serving.http.envelope import Envelopes
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.queue import Job, JobQueue, KeyReused, NewJob, QueueFull
 from orita.serving.jobs.requests import PREFIX, JobRequests, job_answer
@@ -159,9 +159,7 @@ class JobRoutes:
             _log.error("jobs_unavailable", alert=True, request_id=request_id, error=str(error))
             raise _away() from None
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("job_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            raise internal_error() from None
+            raise failure("job_failed", error, request_id=request_id) from None
 
     def _told(self, job: Job, request_id: str, status: int = 200) -> Response:
         return self._envelopes.success(job_answer(job), f"job {job.id} {_MESSAGES[job.state]}", request_id, status)

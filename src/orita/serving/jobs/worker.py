@@ -8,7 +8,6 @@ the job anew. What that one answers has other request ids, so the prediction log
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from typing import Literal, Protocol
 
@@ -17,7 +16,8 @@ import structlog
 
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure, log_failure
+from orita.serving.http.refusal import Refused
 from orita.serving.jobs.config import JobsConfig
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.pace import Pace
@@ -113,8 +113,7 @@ class JobWorker:
             except _Stopping:
                 return
             except Exception as error:  # the edge: the lease of the job runs out, and its attempts are bounded
-                trace = "".join(traceback.format_exception(error))
-                _log.error("job_failed", alert=True, error=repr(error), trace=trace)
+                log_failure("job_failed", error)
             await self._sleep(self._config.poll_seconds)
 
     async def _work(self, lease: Lease) -> None:
@@ -158,9 +157,7 @@ class JobWorker:
         except Refused as refused:
             raise numbered(refused, number) from None
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("job_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-            raise numbered(internal_error(), number) from None
+            raise numbered(failure("job_failed", error, request_id=request_id), number) from None
         return self._encode(JobResult(request_id, answer))
 
     async def _failed(self, lease: Lease, refused: Refused) -> None:

@@ -7,7 +7,6 @@ Legend: N items of one request, F features.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -17,6 +16,7 @@ import structlog
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import Unavailable, UserError
 from orita.core.patience import patience
+from orita.serving.http.failure import log_failure
 from orita.serving.http.refusal import Refused, no_model
 from orita.serving.predict.answer import PredictAnswer, RankedItem, ranked
 from orita.serving.predict.objective_bounds import asked_objective
@@ -201,7 +201,6 @@ class Predictor:
         except (Refused, Unavailable, UserError):
             raise
         except Exception as error:
-            trace = "".join(traceback.format_exception(error))
             version = question.champion.package.version
-            _log.error("level_failed", alert=True, level=1, version=version, error=repr(error), trace=trace)
+            log_failure("level_failed", error, level=1, version=version)
             raise

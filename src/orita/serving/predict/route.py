@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
-
 import msgspec
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from orita.core.ids import uuid7
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import check_request_id
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, QuickRoute, Reply, refusal_reply
 from orita.serving.predict.answer import PredictAnswer
 from orita.serving.predict.cached_predictor import CachedPredictor
@@ -22,8 +20,6 @@ from orita.serving.resilience.turnstile import Company
 from orita.serving.service import Service
 
 __all__ = ["PredictRoute"]
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 
 class PredictRoute(QuickRoute):
@@ -119,12 +115,9 @@ class PredictRoute(QuickRoute):
         return Reply(200, [(b"x-request-id", request_id.encode())], content)
 
     def _failed(self, error: Exception, request_id: str, headers: Headers) -> Reply:
-        """Return the documented form of an error: this is the edge, so the log gets the trace."""
-        if isinstance(error, Refused):
-            return self._refused(error, request_id or uuid7(self._clock), headers)
-        trace = "".join(traceback.format_exception(error))
-        _log.error("predict_failed", alert=True, request_id=request_id, error=repr(error), trace=trace)
-        return self._refused(internal_error(), request_id or uuid7(self._clock), headers)
+        """Return the documented form of an error: this is the edge, so whatever it is, there is one."""
+        refused = error if isinstance(error, Refused) else failure("predict_failed", error, request_id=request_id)
+        return self._refused(refused, request_id or uuid7(self._clock), headers)
 
     def _refused(self, refused: Refused, request_id: str, headers: Headers) -> Reply:
         self._metrics.refused(refused.status, in_time=in_time(refused, headers))

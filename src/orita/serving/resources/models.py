@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -14,7 +13,8 @@ from orita.core.clock import Clock
 from orita.core.errors import NotFound, Unavailable, UserError
 from orita.serving.access.callers import Caller
 from orita.serving.features.jobs import BoundedWork
-from orita.serving.http.refusal import Refused, internal_error
+from orita.serving.http.failure import failure
+from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers
 from orita.serving.predict.predictor import PredictAnswer
 from orita.serving.predict.requests import Asked
@@ -191,9 +191,7 @@ class Models:
         except Refused:
             raise
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
-            trace = "".join(traceback.format_exception(error))
-            _log.error("models_failed", alert=True, error=repr(error), trace=trace)
-            raise internal_error() from None
+            raise failure("models_failed", error) from None
 
 
 def _deployed(model: KnownModel) -> Refused:

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -16,6 +15,7 @@ import structlog
 from structlog.typing import EventDict
 
 from orita.core.errors import OritaError
+from orita.serving.http.failure import log_failure
 from orita.serving.workers.board import Seat
 from orita.serving.workers.reports import failed_report
 
@@ -26,8 +26,6 @@ COULD_NOT_START = 2
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _BLOCKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-
-_log = structlog.stdlib.get_logger("orita.serving")
 
 
 def run_worker(seat: Seat, supervisor: int, work: Callable[[Seat], object]) -> NoReturn:
@@ -54,8 +52,7 @@ def run_worker(seat: Seat, supervisor: int, work: Callable[[Seat], object]) -> N
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException as error:  # whatever it is: nothing of the supervisor's may run in this process
-        trace = "".join(traceback.format_exception(error))
-        _log.error("worker_failed", alert=True, worker=seat.number, error=repr(error), trace=trace)
+        log_failure("worker_failed", error, worker=seat.number)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
