@@ -77,6 +77,7 @@ class Replica:
     port: int
     version: str
     process: subprocess.Popen[str]
+    settings: Mapping[str, Any]
 
     @property
     def address(self) -> str:
@@ -91,7 +92,7 @@ class Replica:
     def restart(self) -> None:
         """Start it again at its address."""
         self.stop()
-        self.process = _start(self.home, self.port)
+        self.process = _start(self.home, self.port, self.settings)
         _wait_until_it_answers(self.process)
 
     def stop(self) -> None:
@@ -105,7 +106,7 @@ class Replica:
 
 
 @contextmanager
-def replicas(folder: Path, count: int = 2) -> Iterator[list[Replica]]:
+def replicas(folder: Path, count: int = 2, **settings: Any) -> Iterator[list[Replica]]:
     """Run *count* servers; the first answers with v1.0.0, the second with v2.0.0, and so on."""
     with ExitStack() as stack:
         started: list[Replica] = []
@@ -114,15 +115,15 @@ def replicas(folder: Path, count: int = 2) -> Iterator[list[Replica]]:
             publish_line_package(home, "feed", version, _FEATURES)
             Deployments(home.control_db).deploy("feed", version, actor="test", reason="test")
             port = free_port()
-            started.append(Replica(home, port, version, _start(home, port)))
+            started.append(Replica(home, port, version, _start(home, port, settings), settings))
             stack.callback(started[-1].stop)
         for replica in started:
             _wait_until_it_answers(replica.process)
         yield started
 
 
-def _start(home: Home, port: int) -> subprocess.Popen[str]:
-    config = json.dumps({"port": port, "reload_seconds": 0.05, "expose_config": True, **PATIENT})
+def _start(home: Home, port: int, settings: Mapping[str, Any]) -> subprocess.Popen[str]:
+    config = json.dumps({"port": port, "reload_seconds": 0.05, "expose_config": True, **PATIENT, **settings})
     command = [sys.executable, "-c", _SERVER, str(home.root), config]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

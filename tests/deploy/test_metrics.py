@@ -18,14 +18,14 @@ from orita.deploy import render
 from orita.deploy.image import HEALTH_CHECK
 from orita.monitoring.skew_report import FeatureSkew, SkewReport, write_skew
 
-_WORDS = {"sum", "count", "by", "on", "le", "or", "unless", "and", "vector", "rate", "increase", "topk"}
+_WORDS = {"sum", "count", "by", "on", "le", "or", "unless", "and", "vector", "rate", "increase", "topk", "max"}
 _WORDS |= {"histogram_quantile"}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     """A server that has answered one request, and has a skew report."""
-    with replicas(tmp_path_factory.mktemp("one"), count=1) as (started,):
+    with replicas(tmp_path_factory.mktemp("one"), count=1, cache={"enabled": True}) as (started,):
         found = FeatureSkew("item_ctr", 8, 2, 0.25, 0.5, None)
         write_skew(started.home, SkewReport(8, (found,), {}, "feed", "v1.0.0", "2024-11-15T10:00:00+00:00"))
         assert ask(started.port)[0] == 200
@@ -66,8 +66,9 @@ def test_every_metric_is_one_that_a_server_exposes(server: Replica) -> None:
     """Each metric of a rule or a dashboard is in a server's ``/metrics``, recorded by a rule, or Prometheus' own."""
     families = _families(server)
     exposed = {sample.name for family in families for sample in family.samples}
-    # A counter by label has no samples before its first event; its type stands there all the same.
+    # What is counted by label has no samples before its first event; its type stands there all the same.
     exposed |= {f"{family.name}_total" for family in families if family.type == "counter"}
+    exposed |= {f"{family.name}_bucket" for family in families if family.type == "histogram"}
     expressions = _expressions()
     recorded = {name for name in expressions if ":" in name}
     asked = {name: labels for expression in expressions.values() for name, labels in _names(expression).items()}
@@ -81,7 +82,7 @@ def test_every_metric_is_one_that_a_server_exposes(server: Replica) -> None:
 def test_what_panels_group_by_is_a_label_of_the_metric(server: Replica) -> None:
     """The labels that alerts and panels group by or show are those of the metric, or Prometheus' own."""
     labels: set[str] = {label for family in _families(server) for sample in family.samples for label in sample.labels}
-    labels |= {"instance", "job", "route"}  # the last of feature_requests, which this server was not asked for
+    labels |= {"instance", "job", "route", "outcome", "code"}  # the last three of what this server was not asked for
     grouped = {
         label.strip()
         for expression in _expressions().values()

@@ -27,6 +27,18 @@ class _Panel:
     width: int = 8
 
 
+def _rate(counter: str, labels: str) -> str:
+    return f"sum by ({labels}) (rate({counter}{{{_MINE}}}[$__rate_interval]))"
+
+
+_LEFT_ALONE = f'sum by (dependency, instance) (breaker_state{{{_MINE}, state!="CLOSED"}})'
+_TURNED_AWAY = (
+    (_rate("requests_shed_total", "priority"), "no room: {{priority}}"),
+    (_rate("turned_away_requests_total", "code"), "{{code}}"),
+    (f"sum(rate(requests_expired_total{{{_MINE}}}[$__rate_interval]))", "too late"),
+)
+
+
 def _panels(site: Site) -> list[_Panel]:
     requests, errors = f"rate(requests_total{{{_MINE}}}[$__rate_interval])", site.deployment.alerts.error_rate
     buckets = f"sum by (le) (rate(prediction_latency_bucket{{{_MINE}}}[$__rate_interval]))"
@@ -44,13 +56,25 @@ def _panels(site: Site) -> list[_Panel]:
             "Items scored a second", ((f"sum(rate(predictions_total{{{_MINE}}}[$__rate_interval]))", "items"),), "ops"
         ),
         _Panel("Failed requests", ((_failed(), "{{instance}}"),), "percentunit", errors),
+        _Panel("Answers by level", ((_rate("answers_total", "level"), "level {{level}}"),), "reqps"),
+        _Panel("Requests turned away", _TURNED_AWAY, "reqps"),
+        _Panel("Dependencies left alone", ((_LEFT_ALONE, "{{dependency}} {{instance}}"),), "none"),
+        _Panel("Latency by route, p99", ((_routes(), "{{route}}"),), "s"),
         _Panel("Rows not durable yet", ((f"prediction_log_pending_rows{{{_MINE}}}", "{{instance}}"),), "short"),
         _Panel(
             "Rows never logged",
             ((f"increase(prediction_log_dropped_rows_total{{{_MINE}}}[5m])", "{{instance}}"),),
             "short",
         ),
-        _Panel("Feature store by route", ((_features(), "{{route}} {{status}}"),), "reqps"),
+        _Panel("Looks into the cache that found", ((f"cache_hit_rate{{{_MINE}}}", "{{instance}}"),), "percentunit"),
+        _Panel("Jobs that are open", ((f"max by (state) (jobs_open{{{_MINE}}})", "{{state}}"),), "short"),
+        _Panel("Age of the oldest job", ((f"max(jobs_oldest_seconds{{{_MINE}}})", "oldest"),), "s"),
+        _Panel("Jobs ended", ((_rate("jobs_ended_total", "outcome"), "{{outcome}}"),), "ops"),
+        _Panel(
+            "Feature store by route",
+            ((_rate("feature_requests_total", "route, status"), "{{route}} {{status}}"),),
+            "reqps",
+        ),
         _Panel("Features that history does not confirm", ((skew, "{{feature}}"),), "percentunit"),
         _Panel(
             "Model by server", ((f"model_info{{{_MINE}}}", "{{instance}} {{version}}"),), "none", kind="table", width=12
@@ -70,8 +94,8 @@ def _failed() -> str:
     return f"sum by (instance) ({errors}) / sum by (instance) ({requests})"
 
 
-def _features() -> str:
-    return f"sum by (route, status) (rate(feature_requests_total{{{_MINE}}}[$__rate_interval]))"
+def _routes() -> str:
+    return f"histogram_quantile(0.99, sum by (le, route) (rate(api_latency_bucket{{{_MINE}}}[$__rate_interval])))"
 
 
 def dashboard(site: Site, datasource: str) -> dict[str, Any]:
