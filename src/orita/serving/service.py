@@ -181,7 +181,8 @@ def build_service(
     """
     resilience = config.resilience
     faults = Faults(config.faults, clock, os.environ)
-    parts = build_parts(resilience, clock, features if isinstance(features, RateSource) else None)
+    rates = features if isinstance(features, RateSource) else None
+    parts = build_parts(resilience, clock, rates, slots=config.cache.answers_at_once)
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
     follower = ChampionFollower(
         system,

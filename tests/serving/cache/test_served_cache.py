@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from tests.features.small_system import small_workspace
+from tests.features.stores.redis_process import RedisProcess
 from tests.serving.conftest import FEATURES
+from tests.serving.patience import PATIENT
 
 from orita.core.clock import ManualClock
 from orita.core.errors import NotFound
@@ -24,6 +28,8 @@ from orita.features.declarations import Entity, Source
 from orita.features.system import System
 from orita.serving.app import create_app
 from orita.serving.cache.invalidating import Declared, id_columns
+from orita.serving.cache.redis import RedisCacheStore
+from orita.serving.cache.store import Looked
 from orita.serving.config import ServingConfig
 from orita.serving.resilience.guarded import GuardedPackage
 from orita.testing.asgi import AsgiClient
@@ -80,6 +86,29 @@ def _answers(client: AsgiClient, asked: dict[str, Any], times: int) -> list[dict
     answers = [client.post("/predict", json=asked) for _ in range(times)]
     assert {answer.status for answer in answers} == {200}
     return [answer.json() for answer in answers]
+
+
+def test_while_one_look_is_awaited_others_are_made(
+    make_app: Callable[..., Starlette],
+    deploy: Callable[..., None],
+    cache_redis: RedisProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look into Redis holds no other request up: here each look waits until four are under way."""
+    deploy("v1.0.0")
+    look, under_way = RedisCacheStore.get, asyncio.Barrier(4)
+
+    async def together(self: RedisCacheStore, key: bytes, tags: list[bytes]) -> Looked:
+        async with asyncio.timeout(20):
+            await under_way.wait()
+        return await look(self, key, tags)
+
+    monkeypatch.setattr(RedisCacheStore, "get", together)
+    cache = {"enabled": True, "store": "redis", "redis": cache_redis.config.model_dump()}
+    with AsgiClient(make_app(cache=cache, resilience=PATIENT["resilience"])) as client:
+        with ThreadPoolExecutor(4) as callers:
+            answers = list(callers.map(lambda user: client.post("/predict", json={**ASKED, "user_id": user}), range(4)))
+    assert [answer.status for answer in answers] == [200] * 4
 
 
 @pytest.mark.parametrize("cache", [{"enabled": True}, BY_IDS])

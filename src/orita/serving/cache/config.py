@@ -16,6 +16,8 @@ from orita.serving.cache.store import CacheStore
 
 __all__ = ["CacheConfig", "open_cache"]
 
+_AT_ONCE = 16
+
 
 class CacheConfig(Section):
     """Whether and how predictions are kept.
@@ -51,6 +53,11 @@ class CacheConfig(Section):
         if self.key == "ids" and self.stable_seconds is None:
             raise ValueError("key is 'ids', so stable_seconds must say how long features may be taken to be stable")
         return self
+
+    @property
+    def answers_at_once(self) -> int:
+        """How many answers may be under way: while one awaits another machine, the next can be computed."""
+        return _AT_ONCE if self.enabled and self.store == "redis" else 1
 
     @property
     def seconds(self) -> float:

@@ -129,15 +129,21 @@ class Parts:
         return None if table is None else Scored(table.scores(question.item_ids))
 
 
-def build_parts(config: ResilienceConfig, clock: Clock, rates: RateSource | None = None) -> Parts:
-    """Return the parts that *config* describes; *rates* is what level 3 counts from where no table is configured.
+def build_parts(config: ResilienceConfig, clock: Clock, rates: RateSource | None = None, *, slots: int = 1) -> Parts:
+    """Return the parts that *config* describes.
+
+    Args:
+        config: what can be set.
+        clock: the time.
+        rates: what level 3 counts from where no table is configured.
+        slots: requests that are answered at a time; more than one where an answer awaits another machine.
 
     Raises:
         UserError: the popularity table is not there, or is none.
     """
     door = config.admission
     limit = BudgetLimit(door.wait_ms / 1000, least=door.least, most=door.most)
-    admission = Admission(limit, retry_after=RetryAfter(most=door.retry_after_seconds))
+    admission = Admission(limit, slots=slots, retry_after=RetryAfter(most=door.retry_after_seconds))
     table = PopularityTable.read(config.popularity) if config.popularity is not None else None
     return Parts(
         clock=clock,
