@@ -152,7 +152,7 @@ def over_http(served: Served, rows: int, *, binary: bool, path: str = "/v2/model
         after += content
     head = json.dumps({"inputs": told, "parameters": {"binary_data_output": binary}}).encode()
     lines = f"Host: x\r\nContent-Length: {len(head) + len(after)}\r\n"
-    lines += f"Inference-Header-Content-Length: {len(head)}\r\n" if binary else ""
+    lines += f"Inference-Header-Content-Length: {len(head)}\r\n" if binary else "Content-Type: application/json\r\n"
     request = f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + head + after
     connection = socket.create_connection(("127.0.0.1", served.http))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
