@@ -84,6 +84,8 @@ def test_an_alert_without_an_entry_is_found(repository: Path) -> None:
     assert [fault.sentence for fault in find_faults(repository)] == [
         "src/orita/monitoring/alert_rules.py has the alert 'DOWN_LONG', and no entry names it.",
         "src/orita/monitoring/alerts.py links to #feature-drift, and there is no such heading.",
+        "src/orita/serving/status.py logs the alert 'broken', and no entry names it.",
+        "src/orita/serving/status.py logs the alert 'late', and no entry names it.",
         "src/orita/serving/status.py logs the alert 'model_gone', and no entry names it.",
         "src/orita/serving/status.py logs the alert 'seen', and no entry names it.",
         "src/orita/serving/status.py logs the alert 'told', and no entry names it.",

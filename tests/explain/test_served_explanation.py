@@ -25,7 +25,7 @@ def test_all_of_a_request(served: tuple[Workspace, Package]) -> None:
     with AsgiClient(app) as client:
         logged = client.get("/api/v1/predictions/r1").json()["data"]
         explained = client.get("/api/v1/predictions/r1/explanation?top=2").json()["data"]
-        unknown = client.get("/api/v1/predictions/r2/explanation")
+        unknown = client.get("/api/v1/predictions/unheard-of/explanation")
         item = client.get("/api/v1/predictions/r1/explanation?item=no")
     assert [item["rank"] for item in logged["items"]] == [1, 2, 3, 4]
     assert explained == msgspec.json.decode(msgspec.json.encode(explain("r1", top=2)))
