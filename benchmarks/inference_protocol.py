@@ -147,7 +147,7 @@ def over_http(served: Served, rows: int, *, binary: bool, path: str = "/v2/model
     told, after = [], b""
     for name, datatype, shape, values in tensors(rows):
         content = values.tobytes() if binary else b""
-        data = {"parameters": {"binary_data_size": len(content)}} if binary else {"data": values.tolist()}
+        data = {"parameters": {"binary_data_size": len(content)}} if binary else {"data": values.ravel().tolist()}
         told.append({"name": name, "datatype": datatype, "shape": shape, **data})
         after += content
     head = json.dumps({"inputs": told, "parameters": {"binary_data_output": binary}}).encode()

@@ -42,7 +42,7 @@ async def watched(address: str, pid: int, options: argparse.Namespace) -> tuple[
     looks: list[float] = []
     statuses: Counter[int] = Counter()
     for look in range(_LOOKS):
-        statuses += await _ask(callers, requests, options.requests // _LOOKS)
+        statuses += await _ask(callers, requests, max(1, options.requests // _LOOKS))
         looks.append(own_mib(pid))
         if look % _TENTHS == _TENTHS - 1:
             print(f"{(look + 1) * options.requests // _LOOKS:>9,} requests   {looks[-1]:6.1f} MiB", flush=True)

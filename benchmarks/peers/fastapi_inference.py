@@ -21,7 +21,7 @@ class Tensor(BaseModel):
     name: str
     datatype: str
     shape: list[int]
-    data: list[float] | list[list[float]]
+    data: list[float]
 
 
 class InferRequest(BaseModel):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.serving.patience import PATIENT
+from tests.serving.patience import patient
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
@@ -123,7 +123,7 @@ def replicas(folder: Path, count: int = 2, **settings: Any) -> Iterator[list[Rep
 
 
 def _start(home: Home, port: int, settings: Mapping[str, Any]) -> subprocess.Popen[str]:
-    config = json.dumps({"port": port, "reload_seconds": 0.05, "expose_config": True, **PATIENT, **settings})
+    config = json.dumps(patient({"port": port, "reload_seconds": 0.05, "expose_config": True, **settings}))
     command = [sys.executable, "-c", _SERVER, str(home.root), config]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["PATIENT"]
+from collections.abc import Mapping
+from typing import Any
 
-PATIENT = {
+__all__ = ["PATIENT", "patient"]
+
+PATIENT: Mapping[str, Any] = {
     "resilience": {"admission": {"least": 100}, "deadline": {"default_ms": 30_000}, "store": {"slow_ms": None}},
     "log": {"max_pending_seconds": 60},
 }
 """No request is turned away for want of time, however busy the machine and its disk are."""
+
+
+def patient(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *settings*, and `PATIENT` where they say nothing."""
+    both = {**PATIENT, **settings}
+    return both | {name: {**part, **settings.get(name, {})} for name, part in PATIENT.items()}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.serving.models_at_hand import publish_model
-from tests.serving.patience import PATIENT
+from tests.serving.patience import patient
 
 from orita.core.home import Home
 
@@ -51,7 +51,7 @@ def standing_server(home: Home, **settings: object) -> Iterator[Standing]:
     """Run a server of *home* with ``v1.0.0`` published and ``v1.1.0`` deployed; it ends with the block."""
     publish_model(home, "v1.0.0")
     publish_model(home, "v1.1.0", deploy=True)
-    command = [sys.executable, "-c", _SERVER, str(home.root), json.dumps(PATIENT | settings)]
+    command = [sys.executable, "-c", _SERVER, str(home.root), json.dumps(patient(settings))]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.serving.patience import PATIENT
+from tests.serving.patience import patient
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
@@ -41,7 +41,7 @@ def served(home: Home, **settings: Any) -> Iterator[tuple[int, subprocess.Popen[
     """Run a server with *settings*, faults allowed; give its port and process."""
     publish_line_package(home, "feed", "v1.0.0", ("item_ctr",))
     Deployments(home.control_db).deploy("feed", "v1.0.0", actor="test", reason="test")
-    command = [sys.executable, "-c", _SERVER, str(home.root), json.dumps(PATIENT | settings)]
+    command = [sys.executable, "-c", _SERVER, str(home.root), json.dumps(patient(settings))]
     environment = os.environ | {"ORITA_ALLOW_FAULTS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

@@ -32,6 +32,10 @@ def _rate(counter: str, labels: str) -> str:
 
 
 _LEFT_ALONE = f'sum by (dependency, instance) (breaker_state{{{_MINE}, state!="CLOSED"}})'
+_HITS = " / ".join(
+    f'sum by (instance) (rate(cache_requests_total{{{_MINE}, outcome=~"{outcome}"}}[$__rate_interval]))'
+    for outcome in ("hit", "hit|miss")
+)
 _TURNED_AWAY = (
     (_rate("requests_shed_total", "priority"), "no room: {{priority}}"),
     (_rate("turned_away_requests_total", "code"), "{{code}}"),
@@ -66,7 +70,7 @@ def _panels(site: Site) -> list[_Panel]:
             ((f"increase(prediction_log_dropped_rows_total{{{_MINE}}}[5m])", "{{instance}}"),),
             "short",
         ),
-        _Panel("Looks into the cache that found", ((f"cache_hit_rate{{{_MINE}}}", "{{instance}}"),), "percentunit"),
+        _Panel("Looks into the cache that found", ((_HITS, "{{instance}}"),), "percentunit"),
         _Panel("Jobs that are open", ((f"max by (state) (jobs_open{{{_MINE}}})", "{{state}}"),), "short"),
         _Panel("Age of the oldest job", ((f"max(jobs_oldest_seconds{{{_MINE}}})", "oldest"),), "s"),
         _Panel("Jobs ended", ((_rate("jobs_ended_total", "outcome"), "{{outcome}}"),), "ops"),

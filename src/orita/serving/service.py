@@ -115,10 +115,12 @@ class Service:
 
     @property
     def guards(self) -> tuple[GuardState, ...]:
-        """How the dependencies are: store, model, where there is one, event log, and the queue of jobs."""
+        """How the dependencies are: store, model where there is one, event log, queue of jobs, cache in Redis."""
         store, *others = self.parts.states
         model = self._model_guard()
-        return (store, *others) if model is None else (store, model.state, *others)
+        cache = None if self.cache is None else self.cache.guard
+        found = (store, None if model is None else model.state, *others, cache)
+        return tuple(state for state in found if state is not None)
 
     def admitted(self, routes: QuickRoutes) -> QuickRoutes:
         """Return quick *routes* behind the door."""

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.serving.feed.published import published_feed
-from tests.serving.patience import PATIENT
+from tests.serving.patience import patient
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
@@ -66,7 +66,7 @@ def home(tmp_path: Path) -> Home:
 @contextmanager
 def serving(home: Home, slow: float, **settings: object) -> Iterator[tuple[int, str]]:
     """Run a server that takes *slow* seconds to read the items; give its process and its address."""
-    config = json.dumps({"port": 0, **PATIENT, **settings})
+    config = json.dumps(patient({"port": 0, **settings}))
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(home.root), config, str(slow)],
         cwd=ROOT,

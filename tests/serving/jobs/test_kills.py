@@ -168,6 +168,8 @@ def test_a_storm_of_kills(home: Home, deploy: Callable[..., None], kills: int) -
     for kill in range(kills):
         with server(home, QUICK, pause=0.001) as (process, address):
             ends = threading.Timer(random.uniform(0.0, 0.6), process.kill)
+            if kill % 2:
+                ends.start()  # maybe before it takes any job: it begins with those of the one before
             try:
                 while True:
                     user = len(acknowledged)
@@ -182,9 +184,9 @@ def test_a_storm_of_kills(home: Home, deploy: Callable[..., None], kills: int) -
                         assert seen.setdefault(earlier, data) == data, "a result has changed"
                     threading.Event().wait(0.02)
             except (http.client.HTTPException, OSError):
-                pass  # killed, as it should be
+                assert ends.ident is not None, "nobody has killed it"
             ends.join()
-        assert len(acknowledged) > kill
+        assert len(acknowledged) > kill // 2
     with server(home, QUICK) as (_, address):
         for job, user in acknowledged.items():
             done = ended(address, job)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.serving.patience import PATIENT
+from tests.serving.patience import patient
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
@@ -110,7 +110,7 @@ def gone(pid: int) -> bool:
 @contextmanager
 def serving(home: Home, before: str = "", **settings: object) -> Iterator[Served]:
     """Run a supervisor with two workers; *before* is Python that each of them runs first."""
-    config = json.dumps({"port": 0, "workers": 2, "reload_seconds": 0.05, **PATIENT, **settings})
+    config = json.dumps(patient({"port": 0, "workers": 2, "reload_seconds": 0.05, **settings}))
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(home.root), config, before],
         stdin=subprocess.DEVNULL,

@@ -16,7 +16,8 @@ from orita.serving.cache.store import CacheStore
 
 __all__ = ["CacheConfig", "open_cache"]
 
-_AT_ONCE = 16
+_AT_ONCE = 4
+"""A look takes about as long as an answer. Of more, each would wait for all the others while its own time runs."""
 
 
 class CacheConfig(Section):

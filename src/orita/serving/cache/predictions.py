@@ -29,7 +29,8 @@ from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.serving.cache.keys import EVERYTHING
 from orita.serving.cache.settling import Settling
-from orita.serving.cache.store import CacheStore, Others, StoreSize
+from orita.serving.cache.store import CacheStore, GuardedStore, Others, StoreSize
+from orita.serving.resilience.guard import GuardState
 
 __all__ = ["CacheCounts", "CachedScores", "Kept", "PredictionCache"]
 
@@ -130,6 +131,11 @@ class PredictionCache:
         """What is kept."""
         return self._store.size()
 
+    @property
+    def guard(self) -> GuardState | None:
+        """How its store is, None where that cannot be away."""
+        return self._store.guard.state if isinstance(self._store, GuardedStore) else None
+
     def open(self) -> None:
         """Let the running loop be the one that `changed_in_thread` hands over to."""
         self._loop = asyncio.get_running_loop()
@@ -169,7 +175,7 @@ class PredictionCache:
         """Do as `changed`, from a thread, and wait for it; before `open` nothing is kept.
 
         Raises:
-            TimeoutError: the loop has not come to it within 2 seconds.
+            TimeoutError: it is not done within 2 seconds.
         """
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self.changed(tags), self._loop).result(timeout=_PATIENT_SECONDS)
@@ -229,17 +235,9 @@ class PredictionCache:
         flight = self._flights[flight_key] = asyncio.get_running_loop().create_future()
         started = self._clock.monotonic()
         try:
-            record = await compute()
-            flight.set_result(record)
+            record = await _computed(flight, compute)
             if record is not None and epochs is not None:
                 await self._keep(key, epochs, record, self._clock.monotonic() - started)
-        except asyncio.CancelledError:
-            flight.cancel()
-            raise
-        except BaseException as error:
-            flight.set_exception(error)
-            flight.exception()  # it is raised here: that nobody else waits for it is no matter for the log
-            raise
         finally:
             del self._flights[flight_key]
         return record
@@ -247,3 +245,20 @@ class PredictionCache:
     async def _keep(self, key: bytes, epochs: bytes, record: bytes, took: float) -> None:
         expires = self._clock.now().timestamp() + self._seconds
         await self._store.put(key, _TIMES.pack(expires, took) + record, epochs, self._seconds)
+
+
+async def _computed(
+    flight: asyncio.Future[bytes | None], compute: Callable[[], Awaitable[bytes | None]]
+) -> bytes | None:
+    """Return what *compute* does; who waits for *flight* is told the same."""
+    try:
+        record = await compute()
+    except asyncio.CancelledError:
+        flight.cancel()
+        raise
+    except BaseException as error:
+        flight.set_exception(error)
+        flight.exception()  # it is raised here: that nobody else waits for it is no matter for the log
+        raise
+    flight.set_result(record)
+    return record

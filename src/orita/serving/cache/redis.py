@@ -21,7 +21,7 @@ from orita.serving.resilience.guard import Guard, GuardConfig
 
 __all__ = ["RedisCacheStore"]
 
-_CONNECTIONS = 16
+_CONNECTIONS = 16  # more than looks at once (`CacheConfig.answers_at_once`): invalidations find one free
 _PATIENT_SECONDS = 1.0
 
 # The number and the tags change together: a look between them would take the one for the other.

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-__all__ = ["CacheStore", "Looked", "Others", "StoreSize"]
+from orita.serving.resilience.guard import Guard
+
+__all__ = ["CacheStore", "GuardedStore", "Looked", "Others", "StoreSize"]
 
 
 class Looked(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +49,14 @@ class Others(Protocol):
     def told(self) -> Sequence[bytes] | None:
         """Return the tags that they told of since the last call; None: they told of more than could be kept."""
         ...
+
+
+@runtime_checkable
+class GuardedStore(Protocol):
+    """A store that may be away; `orita.serving.cache.redis.RedisCacheStore` is one."""
+
+    guard: Guard
+    """Lets it alone then."""
 
 
 class CacheStore(Protocol):

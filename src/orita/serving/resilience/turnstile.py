@@ -1,4 +1,4 @@
-"""The door of an event loop: one request has its turn, the loop looks at its sockets, then the next one has.
+"""The door of an event loop: a request has its turn, the loop looks at its sockets, then the next one has.
 
 An answer is computed without a pause, so a loop that finds a hundred requests at once would answer all of them before
 it looks at the hundred-and-first, in the order of their sockets. Here a slot that was left is free again only at
