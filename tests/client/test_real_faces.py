@@ -12,6 +12,7 @@ from tests.client.served import serving
 from tests.serving.feed.published import features_of, published_feed
 from tests.serving.jobs.receiver import Receiver, receiver
 from tests.serving.models_at_hand import StandInRegistry, model_id, write_card
+from tests.serving.patience import attempts
 
 from orita.client import (
     ExpiredCursor,
@@ -227,12 +228,11 @@ def test_a_request_as_it_was_and_why(opened: Opened, url: str) -> None:
 
 
 def _logged(ask: Callable[..., Any], request_id: str) -> LoggedRequest:
-    for _ in range(500):  # until the log's next group commit
+    for _ in attempts():  # until the log's next group commit
         try:
             found: LoggedRequest = ask("prediction", request_id)
         except Refused as refused:
             assert refused.code == "not_found"
-            time.sleep(0.02)
         else:
             return found
     raise AssertionError(f"{request_id} is not in the log")

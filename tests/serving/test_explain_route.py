@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from tests.serving.patience import attempts
 
 from orita.core.errors import NotFound, Unavailable, UserError
 from orita.core.home import Home
@@ -77,7 +78,7 @@ def test_a_request_as_it_was(asked: AsgiClient) -> None:
     """By its id, or that of one of its predictions; an id that a caller made up may hold slashes."""
     body = {"user_id": 7, "item_ids": [1, 2, 3]}
     answer = asked.post("/predict", json=body, headers={"X-Request-Id": "a/b:1"})
-    for _ in range(200):  # until the log's next group commit
+    for _ in attempts():  # until the log's next group commit
         found = asked.get(f"{PREFIX}/a/b:1", headers={"X-Request-Id": "mine"})
         if found.status == 200:
             break

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from starlette.applications import Starlette
 from tests.features.small_system import NOW, events, ingested, small_workspace
+from tests.serving.patience import attempts
 
 from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
@@ -118,11 +118,10 @@ def refused(answer: Answer, status: int, code: str, *words: str) -> None:
 
 def eventually(client: AsgiClient, url: str, wanted: int) -> Answer:
     """Ask until the answer has the status *wanted*."""
-    for _ in range(500):
+    for _ in attempts():
         answer = client.get(url)
         if answer.status == wanted:
             return answer
-        time.sleep(0.01)
     raise AssertionError(f"{url} still answers {answer.status}: {answer.text}")
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from tests.serving.patience import attempts
 
 from orita.core.home import Home
 from orita.events.prediction_files import segment_folder, write_ahead_files
@@ -157,13 +158,12 @@ def test_one_view_through_kills(home: Home, deploy: Callable[..., None], kills: 
 
 def _after(home: Home, logged: set[str], told: list[list[str]]) -> None:
     """Check that the next start converts what the last kill left, and that nothing changes by it."""
-    for _ in range(100):  # what the killed server had started to convert is let go of once that process is gone too
+    for _ in attempts():  # what the killed server had started to convert is let go of once that process is gone too
         log = PredictionLog(home)
         log.start()
         log.close()
         if not write_ahead_files(home):
             break
-        threading.Event().wait(0.05)
     assert write_ahead_files(home) == []
     assert list(segment_folder(home).glob("*")) == []
     assert set(prediction_log(home, columns=["request_id"])["request_id"].to_pylist()) == logged

@@ -15,6 +15,7 @@ import pytest
 from tests.cli.test_features import project, recent_events, run, told
 from tests.features.small_system import DECLARED, declared_system, write_jsonl
 from tests.features.stores.redis_process import RedisProcess
+from tests.serving.patience import attempts
 
 from orita.cli import show  # noqa: F401 - it registers its commands
 from orita.control.deployments import Deployments
@@ -169,7 +170,7 @@ def test_a_server_that_starts_before_redis_answers_later(process: RedisProcess, 
         assert (health.status, health.json()["status"]) == (503, "no_model")
         assert "is away" in health.json()["detail"]
         process.start()
-        for _ in range(1000):
+        for _ in attempts():
             if client.get("/health").status == 200:
                 break
         assert client.post("/predict", json={"user_id": 3, "item_ids": [100]}).status == 200

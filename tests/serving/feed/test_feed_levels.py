@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pytest
 from starlette.applications import Starlette
 from tests.serving.feed.published import ITEMS, NOW, features_of, feed_system, published_feed
+from tests.serving.patience import attempts
 
 from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock
@@ -86,7 +87,7 @@ def make(
 
 def ready(client: AsgiClient) -> AsgiClient:
     """Wait until the feed knows its items: then a request whose deadline is past is refused for that."""
-    for _ in range(2000):
+    for _ in attempts():
         answer = client.post(PATH, json={"user_id": "somebody"}, headers={"grpc-timeout": "1n"})
         if answer.json()["code"] == "deadline_exceeded":
             return client

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 from tests.serving.feed.published import ITEMS, NOW, features_of, published_feed
+from tests.serving.patience import attempts
 
 from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock
@@ -55,7 +56,7 @@ def client(make: Callable[..., Starlette]) -> Iterator[AsgiClient]:
 
 def ready(client: AsgiClient) -> AsgiClient:
     """Wait until the feed knows its items."""
-    for _ in range(500):
+    for _ in attempts():
         if client.post(PATH, json={"user_id": 0}).status == 200:
             return client
     raise AssertionError("the feed has no items")
@@ -142,7 +143,7 @@ def test_a_deployed_retriever_is_asked(make: Callable[..., Starlette], published
     few = {"candidates": 2, "session_items": 2, "sources": {"topics": 0, "newest": 0, "retriever": 2}}
     with AsgiClient(make(load=load_retriever, **few)) as client:
         ready(client)
-        for _ in range(500):  # items are read first, then the retriever
+        for _ in attempts():  # items are read first, then the retriever
             shown = set(items_of(page(client)))
             if 33 in shown:
                 break
@@ -271,7 +272,7 @@ def test_without_items_a_model_or_its_switch_it_says_so(
     with closing(features_of(empty)) as features:
         app = create_app(empty, "feed", features, clock=ManualClock(NOW), load=load_line_package)
         with AsgiClient(app) as client:
-            for _ in range(500):
+            for _ in attempts():
                 answer = client.post(PATH, json={"user_id": 1})
                 if answer.json()["code"] != "no_items":
                     break

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.serving.patience import attempts
+
 __all__ = ["Call", "Receiver", "receiver"]
 
 
@@ -38,10 +40,9 @@ class Receiver:
 
     def wait(self, calls: int) -> list[Call]:
         """Return the calls once there are so many."""
-        for _ in range(2000):
+        for _ in attempts():
             if len(self.calls) >= calls:
                 return self.calls
-            threading.Event().wait(0.01)
         raise AssertionError(f"{len(self.calls)} calls came, not {calls}")
 
 

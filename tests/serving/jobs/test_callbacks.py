@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from tests.serving.jobs.receiver import Receiver, receiver
 from tests.serving.jobs.test_routes import ONE, ended, quick, refused, submitted
+from tests.serving.patience import attempts
 
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
@@ -58,11 +59,10 @@ def serving(make_app: Callable[..., Starlette], deploy: Callable[..., None], sec
 
 def settled(client: AsgiClient, job: str) -> dict[str, Any]:
     """Ask for a job until its callback is settled."""
-    for _ in range(2000):
+    for _ in attempts():
         data: dict[str, Any] = client.get(f"{PREFIX}/{job}").json()["data"]
         if data["callback"] in ("delivered", "failed"):
             return data
-        threading.Event().wait(0.01)
     raise AssertionError(f"the callback of {data} is not settled")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.serving.models_at_hand import StandInRegistry, model_app, model_id, publish_model, write_card
+from tests.serving.patience import attempts
 
 from orita.control.model_records import ModelRecords
 from orita.core.clock import ManualClock
@@ -136,11 +136,10 @@ def test_another_version_predicts(client: AsgiClient, home: Home) -> None:
     assert answer.json()["data"]["model_version"] == "v1.9.0"
     assert [item["rank"] for item in answer.json()["data"]["predictions"]] == [1, 2, 3]
     versions: list[str] = []
-    for _ in range(500):
+    for _ in attempts():
         versions = prediction_log(home, columns=["model_version"])["model_version"].to_pylist()
         if versions:
             break
-        time.sleep(0.01)  # it is committed within 50 ms
     assert versions == ["v1.9.0"] * 3
 
 
@@ -218,10 +217,9 @@ def test_deploying_goes_through_the_registry(client: AsgiClient, registry: Stand
     put(client, "v1.9.0", TOLD | {"stage": "production"})
     assert registry.asked == [("v1.9.0", "asked over HTTP, request d-1")]
     assert stages(client) == {"v1.10.0": "available", "v1.9.0": "production"}
-    for _ in range(500):
+    for _ in attempts():
         if client.post("/predict", json=REQUEST).json()["model_version"] == "v1.9.0":
             return
-        time.sleep(0.01)
     raise AssertionError("the server did not take the deployment up")
 
 
