@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,12 +47,12 @@ def test_a_start_ends_with_a_prediction(tmp_path: Path) -> None:
 
 def test_workers_count() -> None:
     """What a child has for itself is counted with its parent."""
-    before = own_mib(os.getpid())
     code = "kept = bytes(range(256)) * (64 * 4096); print(len(kept), flush=True); input()"
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        assert child.stdout is not None
-        child.stdout.readline()
-        assert own_mib(os.getpid()) > before + 60
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert own_mib(process.pid) > 60
     finally:
-        child.communicate(b"\n")
+        process.communicate(b"\n")
