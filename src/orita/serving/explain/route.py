@@ -20,7 +20,7 @@ from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.serving.config import ServingConfig
 from orita.serving.features.jobs import BoundedWork
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import check_request_id, given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
@@ -77,8 +77,7 @@ class ExplainRoutes:
         """Return what *work* answers, or the refusal in its documented form."""
         own_id = uuid7(self._clock)
         try:
-            given = request.headers.get("x-request-id")
-            own_id = check_request_id(given.encode("latin-1")) if given is not None else own_id
+            own_id = given_request_id(request.headers.raw) or own_id
             if not self._config.explanations_exposed:
                 raise Refused(404, "explanations_hidden", _HIDDEN)
             return await work(request, own_id)

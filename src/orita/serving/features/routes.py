@@ -19,7 +19,7 @@ from orita.serving.config import ServingConfig
 from orita.serving.features.jobs import BoundedWork, Jobs
 from orita.serving.features.requests import FeatureRequests, JobTaken, Pushed, RowsAnswer
 from orita.serving.http.body import read_body
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
@@ -100,8 +100,7 @@ class FeatureRoutes:
         """Return what *work* answers, or the refusal in its documented form."""
         request_id = uuid7(self._clock)
         try:
-            given = request.headers.get("x-request-id")
-            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            request_id = given_request_id(request.headers.raw) or request_id
             if not self._config.features_exposed:
                 raise Refused(404, "features_hidden", _HIDDEN)
             answer = await work(request_id)

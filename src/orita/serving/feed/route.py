@@ -9,7 +9,7 @@ from orita.core.ids import uuid7
 from orita.serving.feed.feed import Feed
 from orita.serving.feed.requests import FeedDecoder
 from orita.serving.http.body import read_body
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
@@ -41,8 +41,7 @@ class FeedRoute:
         """Return the answer to one request."""
         request_id = uuid7(self._clock)
         try:
-            given = request.headers.get("x-request-id")
-            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            request_id = given_request_id(request.headers.raw) or request_id
             body = await read_body(request.receive, request.headers.raw, self._max_body)
             if body is None:
                 return Response(status_code=_HUNG_UP)  # nobody reads it

@@ -19,7 +19,7 @@ from orita.serving.config import ServingConfig
 from orita.serving.graphql.asker import Asker, GraphqlParts
 from orita.serving.graphql.messages import GraphqlRefusal, GraphqlRequest
 from orita.serving.http.body import read_body
-from orita.serving.http.decoding import BodyDecoder, check_request_id
+from orita.serving.http.decoding import BodyDecoder, given_request_id
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
 
@@ -72,8 +72,7 @@ class GraphqlRoute:
     async def _answer(self, request: Request) -> Response:
         request_id = uuid7(self._clock)
         try:
-            given = request.headers.get("x-request-id")
-            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            request_id = given_request_id(request.headers.raw) or request_id
             answer = await self._answered(request, request_id)
         except Refused as refused:
             answer = self._refused(refused, request_id)

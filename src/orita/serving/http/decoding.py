@@ -12,7 +12,7 @@ from orita.core.errors import closest
 from orita.serving.http.no_number import no_number
 from orita.serving.http.refusal import Refused
 
-__all__ = ["BodyDecoder", "Id", "check_request_id"]
+__all__ = ["BodyDecoder", "Id", "check_request_id", "given_request_id"]
 
 MAX_ID_LENGTH = 256
 
@@ -83,6 +83,18 @@ class BodyDecoder(Generic[T]):
 def _choices(type_: object) -> tuple[object, ...]:
     """Return what a field may say that is a Literal, or one or null."""
     return next((get_args(t) for t in (type_, *get_args(type_)) if get_origin(t) is Literal), ())
+
+
+def given_request_id(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the request id that a caller gave, None where it gave none.
+
+    Raises:
+        Refused: as of `check_request_id`.
+    """
+    for name, value in headers:
+        if name == b"x-request-id":
+            return check_request_id(value)
+    return None
 
 
 def check_request_id(header: bytes) -> str:

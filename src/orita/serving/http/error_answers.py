@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orita.core.ids import uuid7
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import given_request_id
 from orita.serving.http.refusal import Refused, encode_error, internal_error
 
 __all__ = ["EXCEPTION_HANDLERS", "error_answer", "json_answer", "request_id_of"]
@@ -38,9 +38,8 @@ def error_answer(request: Request, refused: Refused) -> Response:
 
 def request_id_of(request: Request) -> str:
     """Return the id that the caller gave, or a new one where it gave none that is allowed."""
-    given = request.headers.get("x-request-id")
     try:
-        return check_request_id(given.encode("latin-1")) if given is not None else uuid7()
+        return given_request_id(request.headers.raw) or uuid7()
     except Refused:
         return uuid7()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from orita.core.ids import uuid7
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import given_request_id
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers
@@ -27,10 +27,7 @@ def request_id_of(headers: Headers) -> str:
     Raises:
         Refused: it holds other characters than it may.
     """
-    for name, value in headers:
-        if name == b"x-request-id":
-            return check_request_id(value)
-    return uuid7()
+    return given_request_id(headers) or uuid7()
 
 
 def refusal(refused: Refused) -> Answer:

@@ -14,7 +14,7 @@ from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.core.ids import uuid7
 from orita.serving.http.body import read_body
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
@@ -124,8 +124,7 @@ class JobRoutes:
         """Return what *work* answers, or the refusal in its documented form."""
         request_id = uuid7(self._clock)
         try:
-            given = request.headers.get("x-request-id")
-            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            request_id = given_request_id(request.headers.raw) or request_id
             return await self._done(work, request_id)
         except Refused as refused:
             return self._envelopes.refused(refused, request_id)

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from orita.core.ids import uuid7
 from orita.serving.http.body import read_body
-from orita.serving.http.decoding import check_request_id
+from orita.serving.http.decoding import given_request_id
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, QuickRoute, Reply, refusal_reply
@@ -124,10 +124,7 @@ class PredictRoute(QuickRoute):
         return refusal_reply(refused, request_id)
 
     def _request_id(self, headers: Headers) -> str:
-        for name, value in headers:
-            if name == b"x-request-id":
-                return check_request_id(value)
-        return uuid7(self._clock)
+        return given_request_id(headers) or uuid7(self._clock)
 
 
 async def _send(send: Send, reply: Reply) -> None:

@@ -15,7 +15,7 @@ from orita.core.ids import uuid7
 from orita.serving.access.gate import caller_of
 from orita.serving.config import ServingConfig
 from orita.serving.http.body import read_body
-from orita.serving.http.decoding import BodyDecoder, check_request_id
+from orita.serving.http.decoding import BodyDecoder, given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.refusal import Refused
 from orita.serving.predict.requests import RequestDecoder
@@ -72,8 +72,7 @@ class ModelRoutes:
         """Return what *work* answers, or the refusal in its documented form."""
         request_id = uuid7(self._clock)
         try:
-            given = request.headers.get("x-request-id")
-            request_id = check_request_id(given.encode("latin-1")) if given is not None else request_id
+            request_id = given_request_id(request.headers.raw) or request_id
             if not self._on:
                 raise Refused(404, "models_hidden", _HIDDEN)
             answer = await work(request, request_id)
