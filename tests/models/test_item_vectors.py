@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,8 +122,21 @@ def test_items_that_the_model_does_not_know_are_kept_too(
     check(package, 7, strange_N, asked.x_NF)
     assert made == [count] * 3
     monkeypatch.setattr(module, "_UNKNOWN", 3)
-    check(package, 7, strange_N, asked.x_NF)
-    assert made == [count] * 4
+    for _ in range(2):
+        check(package, 7, strange_N + 3 * count, asked.x_NF)
+    assert made == [count] * 5
+
+
+def test_an_id_of_any_kind_has_its_place(package: Package, asked: Examples, made: list[int]) -> None:
+    """Unknown ids are found again whether they are small numbers, large or negative ones, or texts."""
+    beyond = [1, 0, -5, 4_194_303, 4_194_304, 2**62, -(2**63), 2**63 - 1, "new", "1x"]
+    for ids in (beyond[:8], beyond, [2**80, "new", 1, -5]):
+        given: Any = ids
+        x_NF = asked.x_NF[: len(ids)]
+        first = package.score_user(7, given, of_one_user(x_NF))
+        before = len(made)
+        np.testing.assert_array_equal(package.score_user(7, given, of_one_user(x_NF)), first)
+        assert len(made) == before
 
 
 def test_an_item_twice_in_a_request_has_the_features_of_each_row(package: Package, asked: Examples) -> None:

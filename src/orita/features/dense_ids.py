@@ -41,3 +41,8 @@ class DenseIds:
         # The table begins and ends with a zero, which is where all numbers beyond are cut off to; a difference that
         # overflows wraps around, and two different ids never become one by that.
         return self._row_T.take(id_N - self._before, mode="clip")
+
+    def row(self, number: int) -> int:
+        """Return the row of one id, 0 where it is not known."""
+        at = number - self._before
+        return int(self._row_T[at]) if 0 <= at < len(self._row_T) else 0

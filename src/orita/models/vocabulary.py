@@ -74,6 +74,12 @@ class Vocabulary:
         at_N[at_N == len(self.ids_V)] = 0
         return np.where(self.ids_V[at_N] == numbers_N, at_N + 1, 0)
 
+    def row(self, identifier: int | str) -> int:
+        """Return the row of one id, as `rows` does."""
+        if self._dense is not None and type(identifier) is int:
+            return self._dense.row(identifier)
+        return int(self.rows([identifier])[0])
+
     def _rows_of_mixed(self, ids_N: Any) -> npt.NDArray[np.int64]:
         numbers = [_integer(i) for i in (ids_N.tolist() if isinstance(ids_N, np.ndarray) else ids_N)]
         known_N = np.array([n is not None for n in numbers], bool)

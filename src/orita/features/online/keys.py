@@ -5,7 +5,6 @@ Legend: N items of the request.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ import pyarrow as pa
 from orita.core.errors import UserError
 from orita.core.whole_ids import whole_id
 from orita.features.declarations import Entity
+from orita.features.id_list import numbers_of
 from orita.features.keys import encode_id, id_kind, integer_bytes, keys_behind
 from orita.features.plan import Plan
 from orita.features.state.layout import row_prefix
@@ -176,11 +176,9 @@ def _each(entity: Entity, string_ids: Collection[str]) -> Callable[[Sequence[Id]
 
     def items(ids: Sequence[Id]) -> Items:
         # Numbers among numbers, which most requests bring, are encoded as one array.
-        if encode is _number and set(map(type, ids)) == {int}:
-            try:
-                return Items(ids, np.frombuffer(array("q", cast("Sequence[int]", ids)), np.int64))
-            except OverflowError:
-                pass  # the sentence is that of one id
+        number_N = numbers_of(ids) if encode is _number else None
+        if number_N is not None:
+            return Items(ids, number_N)
         return Items([hashable(each) for each in ids], None, [encode(each) for each in ids])
 
     return items

@@ -66,6 +66,7 @@ class OnlineReader:
         row_of = dict(zip(others, range(self._together.rows, self._together.rows + len(others)), strict=True))
         self._row_F = np.array([row_of[f] if row is None else row for f, row in enumerate(held)], np.intp)
         self._kinds = [kind_of(plan, read.record) for read in plan.reads]
+        self._dated = [(position, read.entities) for position, read in enumerate(plan.reads) if read.entities]
         self._ages = any(kind.expires for kind in self._kinds)
 
     def matrix(
@@ -108,16 +109,17 @@ class OnlineReader:
         return states
 
     def _refuse_the_past(self, states: Sequence[Floats], at: int) -> None:
-        for read, state_NW in zip(self._plan.reads, states, strict=True):
+        for position, entities in self._dated:
+            state_NW = states[position]
             # One row is looked at as a number, which costs a tenth; a comparison with NaN, no event, is false.
             passed = (
                 state_NW[0, WATERMARK] >= at if len(state_NW) == 1 else np.count_nonzero(state_NW[:, WATERMARK] >= at)
             )
-            if not passed or not read.entities:
+            if not passed:
                 continue
             latest = int(np.nanmax(state_NW[:, WATERMARK]))
             raise UserError(
                 f"timestamp {from_micros(at).isoformat()} is not after the latest event of this request's "
-                f"{'-'.join(entity.name for entity in read.entities)} ({from_micros(latest).isoformat()}): "
+                f"{'-'.join(entity.name for entity in entities)} ({from_micros(latest).isoformat()}): "
                 "send a later timestamp, or none for the present."
             )

@@ -10,7 +10,7 @@ of the model's table of items (row 0 is the unknown id), K places for vectors, P
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ Integers = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint32]
 
 _UNKNOWN = 16_384  # so many items that the model does not know are kept
+_NUMBERS = 1 << 22  # those with an id below are found by it; the table takes memory where there are some
 _MOST_BYTES = 1 << 30
 
 
@@ -41,6 +42,59 @@ class _Kept:
 
     number_KI: Bits
     vector_KP: Floats
+
+
+class _Unknown:
+    """Where items are kept that the model does not know.
+
+    Args:
+        first: the place of the first.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._place: dict[int | str, int] = {}
+        self._place_T = np.zeros(_NUMBERS + 2, np.int64)  # by id + 1; it begins and ends with a place that is none
+
+    def places(self, asked: Ids) -> Integers | None:
+        """Return the places of items; None where one has none."""
+        asked_M = np.asarray(asked)
+        if asked_M.dtype.kind == "i":
+            place_M: Integers = self._place_T.take(asked_M + 1, mode="clip")
+            if np.count_nonzero(place_M) == len(place_M):
+                return place_M
+        try:
+            return np.array([self._place[each] for each in _listed(asked)], np.int64)
+        except (KeyError, TypeError):  # one is new, or is a list
+            return None
+
+    def admit(self, asked: Ids) -> tuple[Integers, bool] | None:
+        """Give items a place that have none; return all places, and whether those of before were forgotten for it.
+
+        None: there are more than there is room for.
+        """
+        keys = [each if isinstance(each, int | str) else str(each) for each in _listed(asked)]
+        new = dict.fromkeys(key for key in keys if key not in self._place)
+        full = len(self._place) + len(new) > _UNKNOWN
+        if full:
+            new = dict.fromkeys(keys)
+            if len(new) > _UNKNOWN:
+                return None
+            self._place_T[_in_table(self._place)] = 0
+            self._place.clear()
+        begin = self._first + len(self._place)
+        self._place.update(zip(new, range(begin, begin + len(new)), strict=True))
+        at_M = _in_table(new)
+        self._place_T[at_M] = [self._place[at - 1] for at in at_M]
+        return np.array([self._place[key] for key in keys], np.int64), full
+
+
+def _listed(ids: Ids) -> Sequence[Any]:
+    return ids.tolist() if isinstance(ids, np.ndarray) else ids
+
+
+def _in_table(keys: Iterable[int | str]) -> list[int]:
+    return [key + 1 for key in keys if isinstance(key, int) and 0 <= key < _NUMBERS]
 
 
 class ItemVectors:
@@ -57,7 +111,7 @@ class ItemVectors:
         self._columns, self._features, self._items = np.array(schema.of_side("item"), np.intp), len(schema), items
         is_category_I = np.array([schema.columns[f].kind == "category" for f in self._columns])
         self._rounding = Rounding(~is_category_I)
-        self._unknown: dict[int | str, int] = {}
+        self._unknown = _Unknown(items)
         self._using = threading.Lock()
         self._kept = self._room()
 
@@ -79,10 +133,8 @@ class ItemVectors:
             self._using.release()
 
     def _looked_up(self, item_ids: Ids, row_N: Integers, number_NI: Bits) -> Floats:
-        place_N, kept = (
-            row_N if np.count_nonzero(row_N) == len(row_N) else self._with_unknown(item_ids, row_N),
-            self._kept,
-        )
+        known = np.count_nonzero(row_N) == len(row_N)
+        place_N, kept = row_N if known else self._with_unknown(item_ids, row_N), self._kept
         if kept is None or place_N is None:
             return self._make(row_N, number_NI)
         same_NI = kept.number_KI.take(place_N, axis=0) == number_NI
@@ -97,30 +149,18 @@ class ItemVectors:
     def _with_unknown(self, item_ids: Ids, row_N: Integers) -> Integers | None:
         """Return where each item is kept, those that the model does not know behind the others; None: too many."""
         (new_M,) = np.nonzero(row_N == 0)
-        asked = [item_ids[m] for m in new_M.tolist()]
-        place_N = row_N.copy()
-        try:
-            place_N[new_M] = [self._unknown[each] for each in asked]
-        except (KeyError, TypeError):  # one is new, or is a list
-            keys = [each if isinstance(each, int | str) else str(each) for each in asked]
-            if not self._admit(keys):
+        asked = item_ids[new_M] if isinstance(item_ids, np.ndarray) else [item_ids[m] for m in new_M.tolist()]
+        place_M = self._unknown.places(asked)
+        if place_M is None:
+            admitted = self._unknown.admit(asked)
+            if admitted is None:
                 return None
-            place_N[new_M] = [self._unknown[key] for key in keys]
-        return place_N
-
-    def _admit(self, keys: Sequence[int | str]) -> bool:
-        """Give items a place that have none, of those of earlier requests if need be; tell whether there is room."""
-        new = dict.fromkeys(key for key in keys if key not in self._unknown)
-        if len(self._unknown) + len(new) > _UNKNOWN:
-            new = dict.fromkeys(keys)
-            if len(new) > _UNKNOWN:
-                return False
-            self._unknown.clear()
-            if self._kept is not None:
+            place_M, forgotten = admitted
+            if forgotten and self._kept is not None:
                 self._kept.number_KI[self._items :] = _NEVER
-        begin = self._items + len(self._unknown)
-        self._unknown.update(zip(new, range(begin, begin + len(new)), strict=True))
-        return True
+        place_N = row_N.copy()
+        place_N[new_M] = place_M
+        return place_N
 
     def _make(self, row_M: Integers, number_MI: Bits) -> Floats:
         x_MF = np.zeros((len(row_M), self._features), np.float32)  # the half sees nothing but what belongs to the item

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.errors import NotFound, UserError, closest
+from orita.features.id_list import numbers_of
 from orita.features.schema import FeatureSchema
 from orita.models.examples import Examples, Ids
 from orita.models.graph import HEADS, OUTPUT, run_graph
@@ -136,10 +137,12 @@ class Package:
         """
         if len(item_ids) != len(x_NF):
             raise UserError(f"score_user was given {len(item_ids)} items and {len(x_NF)} rows; they must agree.")
-        user_row = None if self._users is None else self._users.rows([user_id])
+        user_row = None if self._users is None else np.array([self._users.row(user_id)], np.int64)
         if user_row is not None and self._inputs["users"] != "U":
             user_row = user_row.repeat(len(x_NF))
-        return self.description.score(self._run(user_row, item_ids, x_NF, request=True), objective)
+        number_N = None if isinstance(item_ids, np.ndarray) else numbers_of(item_ids)
+        items_N = item_ids if number_N is None else number_N
+        return self.description.score(self._run(user_row, items_N, x_NF, request=True), objective)
 
     def score_requests(
         self,

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from orita.core.clock import to_micros
+from orita.features.id_list import IdList
 from orita.serving.config import ServingConfig
 from orita.serving.http.decoding import BodyDecoder, Id
 from orita.serving.http.refusal import Refused
@@ -78,25 +79,26 @@ class RequestDecoder:
             Refused: 400 for what is not JSON, 422 for wrong fields and values.
         """
         request = self._decode(body)
-        self._check_items(request.item_ids)
+        item_ids = IdList(request.item_ids)
+        self._check_items(item_ids)
         context = request.context or _NO_CONTEXT
         return Asked(
             request.user_id,
-            request.item_ids,
+            item_ids,
             self._features_context(context),
             checked_time(context.timestamp, "context.timestamp"),
             request.objective,
         )
 
-    def _check_items(self, item_ids: list[int | str]) -> None:
+    def _check_items(self, item_ids: IdList) -> None:
         count = len(item_ids)
         if count == 0:
             raise Refused(422, "invalid_value", "item_ids is empty: give at least one item to rank.")
         if count > self._max_items:
             message = f"item_ids has {count} items, allowed are {self._max_items}: split the request."
             raise Refused(422, "too_many_items", message)
-        same = item_ids
-        if len(set(map(type, item_ids))) > 1:  # 5 and "5" are one item in tables of integer ids
+        same: list[int | str] = item_ids
+        if item_ids.number_N is None:  # 5 and "5" are one item in tables of integer ids
             same = [str(item) for item in item_ids]
         if len(set(same)) != count:
             twice = next(item for item in same if same.count(item) > 1)
