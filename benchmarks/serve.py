@@ -67,7 +67,7 @@ def export_for_peers(home: Path, folder: Path, seed: int = 0) -> str:
     from orita.project import open_project
 
     project = open_project(folder, home=home)
-    deployed = Deployments(project.home.control_db).current(project.system.name)
+    deployed = Deployments(project.home.control).current(project.system.name)
     assert deployed is not None, f"{home} has no champion"
     package = project.load_package(project.home.packages / project.system.name / deployed.version)
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests.left_behind import nothing_stays
+from tests.postgres_server import MISSING, postgres_programs, postgres_server
 from tests.registry_copies import copied_registries
 
 # Workers share the cores, and threads of OpenMP that wait for one another keep them busy: one each, children included.
@@ -51,6 +52,16 @@ def _copied_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Let MLflow migrate one registry a process, not one a test."""
     with copied_registries(tmp_path_factory.mktemp("registry") / "mlflow.db"):
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Yield the address of a PostgreSQL server, without a database."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip(MISSING)
+    with postgres_server(programs) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)

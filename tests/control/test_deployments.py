@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
 
+from orita.control.database import ControlDatabase
 from orita.control.deployments import Deployment, DeploymentConflict, Deployments, lineage
 from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
@@ -19,9 +20,9 @@ AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def deployments(tmp_path: Path) -> Deployments:
+def deployments(where: Path | str) -> Deployments:
     """Deployments of an empty home."""
-    return Deployments(tmp_path / "control.db", "default", ManualClock(AT))
+    return Deployments(where, "default", ManualClock(AT))
 
 
 def deploy(deployments: Deployments, *versions: str) -> None:
@@ -30,13 +31,13 @@ def deploy(deployments: Deployments, *versions: str) -> None:
         deployments.deploy("feed", version, actor="ana", reason="test")
 
 
-def test_nothing_deployed(deployments: Deployments, tmp_path: Path) -> None:
+def test_nothing_deployed(deployments: Deployments, where: Path | str) -> None:
     """Asking before the first deployment answers None and makes no file."""
     assert deployments.current("feed") is None
     assert deployments.previous("feed") is None
     assert deployments.history("feed") == []
     assert deployments.systems() == []
-    assert not (tmp_path / "control.db").exists()
+    assert isinstance(where, str) or not where.exists()
 
 
 def test_current_is_the_last_deployment(deployments: Deployments) -> None:
@@ -141,12 +142,12 @@ def test_expected_sequence(deployments: Deployments) -> None:
     assert len(deployments.history("feed")) == 2
 
 
-def test_only_one_of_many_writers_wins(tmp_path: Path) -> None:
+def test_only_one_of_many_writers_wins(where: Path | str) -> None:
     """Of writers that saw the same state, one deploys; the sequence has no gap and no double."""
     won, lost = [], []
 
     def write(name: str) -> None:
-        mine = Deployments(tmp_path / "control.db")
+        mine = Deployments(where)
         try:
             won.append(mine.deploy("feed", name, actor=name, reason="race", expected_sequence=0))
         except DeploymentConflict:
@@ -158,26 +159,26 @@ def test_only_one_of_many_writers_wins(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert (len(won), len(lost)) == (1, 7)
-    assert [event.sequence for event in Deployments(tmp_path / "control.db").history("feed")] == [1]
+    assert [event.sequence for event in Deployments(where).history("feed")] == [1]
 
 
-def test_another_process_sees_it(deployments: Deployments, tmp_path: Path) -> None:
+def test_another_process_sees_it(deployments: Deployments, where: Path | str) -> None:
     """A deployment made by another process is current here at the next look."""
     deploy(deployments, "v1")
     code = (
-        "import sys; from pathlib import Path; from orita.control.deployments import Deployments; "
-        "Deployments(Path(sys.argv[1])).deploy('feed', 'v2', actor='child', reason='x', expected_sequence=1)"
+        "import sys; from orita.control.deployments import Deployments; "
+        "Deployments(sys.argv[1]).deploy('feed', 'v2', actor='child', reason='x', expected_sequence=1)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "control.db")], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(where)], check=True, timeout=60)
     current = deployments.current("feed")
     assert current is not None
     assert (current.version, current.actor) == ("v2", "child")
 
 
-def test_tenants_and_systems_are_apart(tmp_path: Path) -> None:
+def test_tenants_and_systems_are_apart(where: Path | str) -> None:
     """One tenant's deployment is not another's, one system's not another's."""
-    acme = Deployments(tmp_path / "control.db", "acme")
-    other = Deployments(tmp_path / "control.db", "other")
+    acme = Deployments(where, "acme")
+    other = Deployments(where, "other")
     acme.deploy("feed", "v1", actor="a", reason="x")
     acme.deploy("ads", "v7", actor="a", reason="x")
     assert other.current("feed") is None
@@ -186,16 +187,14 @@ def test_tenants_and_systems_are_apart(tmp_path: Path) -> None:
     assert other.deploy("feed", "v2", actor="a", reason="x").sequence == 1
 
 
-def test_events_cannot_be_changed(deployments: Deployments, tmp_path: Path) -> None:
+def test_events_cannot_be_changed(deployments: Deployments, where: Path | str) -> None:
     """The database itself refuses to change or delete what happened."""
     deploy(deployments, "v1")
-    connection = sqlite3.connect(tmp_path / "control.db")
-    try:
-        for statement in ("UPDATE deployments SET version = 'v9'", "DELETE FROM deployments"):
-            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                connection.execute(statement)
-    finally:
-        connection.close()
+    database = ControlDatabase(where)
+    for statement in ("UPDATE control_events SET actor = 'eve'", "DELETE FROM control_events"):
+        with pytest.raises(DBAPIError, match="append-only"), database.writing() as connection:
+            connection.exec_driver_sql(statement)
+    assert [event.actor for event in deployments.history("feed")] == ["ana"]
 
 
 @pytest.mark.parametrize("name", ["", "../v1", "a/b", ".hidden", "v 1", "x" * 129])
@@ -207,10 +206,10 @@ def test_names_are_checked(deployments: Deployments, name: str) -> None:
         deployments.deploy(name, "v1", actor="a", reason="x")
 
 
-def test_time_is_kept_to_the_microsecond(tmp_path: Path) -> None:
+def test_time_is_kept_to_the_microsecond(where: Path | str) -> None:
     """What is read back is what was written, to the microsecond and in UTC."""
     at = AT + timedelta(microseconds=123456)
-    deployments = Deployments(tmp_path / "control.db", clock=ManualClock(at))
+    deployments = Deployments(where, clock=ManualClock(at))
     deploy(deployments, "v1")
     current = deployments.current("feed")
     assert current is not None

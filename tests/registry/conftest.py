@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.postgres_server import MISSING, postgres_programs, postgres_server
 
 from orita.core.home import Home
 from orita.core.progress import SILENT
@@ -49,16 +48,6 @@ def draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("draft") / "package"
     write_package(folder, ranker, ModelMetadata("id", "v0.0.0", "2024-01-01T00:00:00Z", "", "popularity"), SCHEMA, rows)
     return folder
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Return the address of a PostgreSQL server, without a database."""
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip(MISSING)
-    with postgres_server(programs) as address:
-        yield address
 
 
 @pytest.fixture(scope="session")

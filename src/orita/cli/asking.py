@@ -33,7 +33,7 @@ def ask_champion(project: Project, request: dict[str, Any]) -> dict[str, Any]:
     begun = time.perf_counter()
     asked = _checked(project, request)
     home, name = project.home, project.system.name
-    deployed = Deployments(home.control_db, home.tenant).current(name) if home.control_db.exists() else None
+    deployed = Deployments(home.control, home.tenant).current(name)
     if deployed is None:
         raise UserError(f"system {name!r} has no champion yet: run 'orita run all' first.")
     package = project.load_package(home.packages / name / deployed.version)

@@ -23,6 +23,7 @@ def serve(
 ) -> None:
     """Answer POST /predict with the champion until stopped; a new champion is taken up without a restart."""
     from orita.cli.served_project import served_project
+    from orita.control.deployments import Deployments
     from orita.serving.server import serve as serve_app
     from orita.serving.server import serve_with_workers
 
@@ -38,7 +39,8 @@ def serve(
             print_json({"address": address, "system": project.system.name})
             sys.stdout.flush()
         else:
-            waiting = "" if project.home.control_db.exists() else "   [yellow]no champion yet: requests get 503[/]"
+            deployed = Deployments(project.home.control, project.home.tenant).current(project.system.name)
+            waiting = "" if deployed else "   [yellow]no champion yet: requests get 503[/]"
             settings.screen.console.print(
                 f"{project.system.name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C{waiting}"
             )

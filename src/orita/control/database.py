@@ -1,46 +1,88 @@
-"""How control state is kept: one SQLite file, write-ahead logged, shared by processes and tenants."""
+"""Where control state is kept: a SQLite file, or a PostgreSQL database; shared by processes and tenants."""
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
+
+from orita.control.migrations import LATEST, migrate
+from orita.core.errors import Unavailable, UserError
+from orita.core.extras import require
 
 __all__ = ["ControlDatabase"]
 
 _BUSY_SECONDS = 5.0
+_WRITERS = 0x6F726974  # the lock that writers to one PostgreSQL database take, one after the other
+_POSTGRES = ("postgresql://", "postgres://")
+
+_OPEN: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 class ControlDatabase:
-    """The tables of *metadata* in the SQLite file *path*, made at the first write.
+    """Control state in the SQLite file *where*, made at the first write, or in the PostgreSQL database of that URL.
 
-    A connection lives for one operation only, so nothing stays open, and threads, forks and other processes
-    may use the same file. A write is one ``BEGIN IMMEDIATE`` transaction: what it reads cannot change before
-    it commits.
+    Writers wait for one another: what a write reads cannot change before it commits. Its schema is brought up to date
+    by the first who uses it. Threads and forks may share it.
+
+    Raises:
+        UserError: *where* is no address.
     """
 
-    def __init__(self, path: Path, metadata: sa.MetaData) -> None:
-        self._path = path
-        self._metadata = metadata
+    def __init__(self, where: Path | str) -> None:
+        self._file = Path(where) if not str(where).startswith(_POSTGRES) else None
+        self._engine = _file_engine(self._file) if self._file is not None else _server_engine(str(where))
         self._prepared = False
-        self._engine = sa.create_engine(
-            f"sqlite:///{path}",
-            poolclass=NullPool,
-            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
-        )
-        sa.event.listen(self._engine, "connect", _leave_transactions_to_us)
+        weakref.finalize(self, self._engine.dispose)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Open one write transaction; it is durable when the block ends, undone when the block raises."""
-        self._prepare()
+        """Open one write transaction; it is durable when the block ends, undone when the block raises.
+
+        Raises:
+            Unavailable: the database is away, or busy for five seconds.
+            OritaError: a later Orita wrote it.
+        """
+        with self._told():
+            self._prepare()
+            with self._transaction() as connection:
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection | None]:
+        """Open one state for reading; None when nothing was ever written, and then no file is made.
+
+        Raises:
+            Unavailable, OritaError: as `writing`.
+        """
+        if self._file is not None and not self._file.exists():
+            yield None
+            return
+        with self._told():
+            self._prepare()
+            with self._engine.connect() as connection:
+                if self._file is not None:
+                    connection.exec_driver_sql("BEGIN")
+                else:
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
+            if self._file is None:
+                with connection.begin():
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+                    yield connection
+                return
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -49,29 +91,75 @@ class ControlDatabase:
                 raise
             connection.exec_driver_sql("COMMIT")
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection | None]:
-        """Open the state for reading; None when nothing was ever written, and then no file is made."""
-        if not self._path.exists():
-            yield None
-            return
-        self._prepare()
-        with self._engine.connect() as connection:
-            yield connection
-
     def _prepare(self) -> None:
+        """Bring the schema up to date."""
         if self._prepared:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._engine.connect() as connection:
-            _enter_wal(connection)
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            self._metadata.create_all(connection, checkfirst=True)
-            for table in self._metadata.tables.values():
-                for statement in _append_only(table.name):
-                    connection.exec_driver_sql(statement)
-            connection.exec_driver_sql("COMMIT")
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._engine.connect() as connection:
+                _enter_wal(connection)
+        if self._schema() != LATEST:
+            with self._transaction() as connection:
+                migrate(connection, self.name)
         self._prepared = True
+
+    def _schema(self) -> str | None:
+        """Return which migration was the last, None before the first."""
+        with self._engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            return version
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people: no password."""
+        return str(self._file) if self._file is not None else self._engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise Unavailable(f"control state ({self.name}) cannot be reached now: {_line(error)}") from error
+
+
+def _file_engine(file: Path) -> sa.Engine:
+    # A connection lives for one operation only, so nothing stays open.
+    engine = sa.create_engine(
+        f"sqlite:///{file}",
+        poolclass=NullPool,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+    )
+    sa.event.listen(engine, "connect", _leave_transactions_to_us)
+    return engine
+
+
+def _server_engine(url: str) -> sa.Engine:
+    require("psycopg", extra="postgres")
+    try:
+        address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        raise UserError("control.url is no address: give postgresql://USER@HOST:PORT/DATABASE.") from None
+    seconds = int(_BUSY_SECONDS)
+    engine = sa.create_engine(
+        address,
+        pool_size=2,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": seconds, "options": f"-c lock_timeout={seconds}s -c statement_timeout=60s"},
+    )
+    _OPEN.add(engine)
+    return engine
+
+
+def _forget_connections() -> None:
+    """Leave a fork's connections to the process that it came from: two would read one another's answers."""
+    for engine in _OPEN:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 def _leave_transactions_to_us(dbapi_connection: Any, _record: object) -> None:
@@ -91,9 +179,5 @@ def _enter_wal(connection: sa.Connection) -> None:
             time.sleep(0.02)
 
 
-def _append_only(table: str) -> tuple[str, str]:
-    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-    return (
-        f"CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE ON {table} {refuse}",
-        f"CREATE TRIGGER IF NOT EXISTS {table}_no_delete BEFORE DELETE ON {table} {refuse}",
-    )
+def _line(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())

@@ -14,36 +14,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import sqlalchemy as sa
+import msgspec
 
+from orita.control.aggregates import Aggregates, Change, Kind
 from orita.control.database import ControlDatabase
-from orita.core.clock import Clock, SystemClock, from_micros, to_micros
+from orita.control.events import Conflict, ControlEvent, ControlLog
+from orita.core.clock import Clock
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import DEFAULT_TENANT
 
-__all__ = ["Deployment", "DeploymentConflict", "Deployments", "lineage"]
+__all__ = ["DEPLOYMENT", "Deployment", "DeploymentConflict", "DeploymentState", "Deployments", "lineage"]
 
-Kind = Literal["deploy", "rollback"]
+Way = Literal["deploy", "rollback"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
-_METADATA = sa.MetaData()
-_EVENTS = sa.Table(
-    "deployments",
-    _METADATA,
-    sa.Column("tenant", sa.Text, primary_key=True),
-    sa.Column("system", sa.Text, primary_key=True),
-    sa.Column("sequence", sa.BigInteger, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("version", sa.Text, nullable=False),
-    sa.Column("at_micros", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-)
 
 
-class DeploymentConflict(UserError):
+class DeploymentConflict(Conflict):
     """Somebody deployed since the caller looked; the sentence says what is there now."""
 
 
@@ -67,16 +56,44 @@ class Deployment:
     at: datetime
     actor: str
     reason: str
-    kind: Kind = "deploy"
+    kind: Way = "deploy"
+
+
+class Deployed(msgspec.Struct, frozen=True):
+    """The body of an event: what answers from then on, and whether that went back."""
+
+    version: str
+    kind: Way
+
+
+class DeploymentState(msgspec.Struct, frozen=True):
+    """What the deployments of a system amount to: the latest one, and the lineage."""
+
+    latest: Deployment
+    lineage: tuple[str, ...]
+
+
+def _evolve(state: DeploymentState | None, event: ControlEvent, body: Any) -> DeploymentState:
+    made = _deployment(event, msgspec.convert(body, Deployed))
+    return DeploymentState(made, _onward(state.lineage if state is not None else (), made))
+
+
+DEPLOYMENT = Kind("deployment", DeploymentState, _evolve, goes_back="orita models promote VERSION")
 
 
 class Deployments:
-    """The deployments of one tenant's systems, kept in the SQLite file *db_path*."""
+    """The deployments of one tenant's systems.
 
-    def __init__(self, db_path: Path, tenant: str = DEFAULT_TENANT, clock: Clock | None = None) -> None:
-        self._database = ControlDatabase(db_path, _METADATA)
-        self._tenant = tenant
-        self._clock = clock or SystemClock()
+    Args:
+        where: the SQLite file, PostgreSQL URL or open database of control state.
+        tenant: whose.
+        clock: the time.
+    """
+
+    def __init__(
+        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
+    ) -> None:
+        self._of = Aggregates(ControlLog(where, tenant, clock), DEPLOYMENT)
 
     def deploy(
         self, system: str, version: str, *, actor: str, reason: str, expected_sequence: int | None = None
@@ -96,12 +113,10 @@ class Deployments:
         """
         _check_name("system", system)
         _check_name("version", version)
-        with self._database.writing() as connection:
-            events = self._events(connection, system)
-            _check_sequence(system, events, expected_sequence)
-            kind: Kind = "rollback" if lineage(events)[-2:-1] == [version] else "deploy"
-            made = Deployment(len(events) + 1, system, version, self._clock.now(), actor, reason, kind)
-            return self._append(connection, made)
+        with self._of.changing(system) as change:
+            _check_sequence(system, change, expected_sequence)
+            back = change.state is not None and change.state.lineage[-2:-1] == (version,)
+            return _record(change, Deployed(version, "rollback" if back else "deploy"), actor, reason)
 
     def rollback(
         self,
@@ -118,85 +133,64 @@ class Deployments:
             NotFound: there is no earlier version, or *to* is not among them.
             DeploymentConflict: the sequence is not the expected one.
         """
-        with self._database.writing() as connection:
-            events = self._events(connection, system)
-            _check_sequence(system, events, expected_sequence)
-            earlier = lineage(events)[:-1]
+        with self._of.changing(system) as change:
+            _check_sequence(system, change, expected_sequence)
+            earlier = change.state.lineage[:-1] if change.state is not None else ()
             if not earlier:
                 raise NotFound(f"system {system!r} has no earlier version to go back to: deploy one first.")
             if to is not None and to not in earlier:
                 raise NotFound(f"version {to!r} was not champion of {system!r} before. {closest(to, earlier)}")
-            version = to or earlier[-1]
-            made = Deployment(len(events) + 1, system, version, self._clock.now(), actor, reason, "rollback")
-            return self._append(connection, made)
+            return _record(change, Deployed(to or earlier[-1], "rollback"), actor, reason)
 
     def current(self, system: str) -> Deployment | None:
         """Return the last change of champion of *system*, None before the first."""
-        newest = sa.select(_EVENTS).where(*self._of(system)).order_by(_EVENTS.c.sequence.desc()).limit(1)
-        with self._database.reading() as connection:
-            row = connection.execute(newest).one_or_none() if connection is not None else None
-        return _deployment(row) if row is not None else None
+        held = self._of.get(system)
+        return None if held is None else held.state.latest
 
     def history(self, system: str) -> list[Deployment]:
         """Return every change of champion of *system*, oldest first."""
-        with self._database.reading() as connection:
-            return self._events(connection, system) if connection is not None else []
+        return [
+            _deployment(event, msgspec.json.decode(event.body, type=Deployed)) for event in self._of.history(system)
+        ]
 
     def previous(self, system: str) -> str | None:
         """Return the version that a rollback goes to: champion before the current one became champion."""
-        versions = lineage(self.history(system))
+        versions = self.lineage(system)
         return versions[-2] if len(versions) > 1 else None
 
     def lineage(self, system: str) -> list[str]:
         """Return the versions of *system* in the order they became champion, those taken back left out."""
-        return lineage(self.history(system))
+        held = self._of.get(system)
+        return [] if held is None else list(held.state.lineage)
 
     def systems(self) -> list[str]:
         """Return the names of the systems that were ever deployed."""
-        names = sa.select(_EVENTS.c.system).where(_EVENTS.c.tenant == self._tenant).distinct().order_by("system")
-        with self._database.reading() as connection:
-            return list(connection.execute(names).scalars()) if connection is not None else []
-
-    def _of(self, system: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-        return _EVENTS.c.tenant == self._tenant, _EVENTS.c.system == system
-
-    def _events(self, connection: sa.Connection, system: str) -> list[Deployment]:
-        rows = connection.execute(sa.select(_EVENTS).where(*self._of(system)).order_by(_EVENTS.c.sequence))
-        return [_deployment(row) for row in rows]
-
-    def _append(self, connection: sa.Connection, made: Deployment) -> Deployment:
-        connection.execute(
-            _EVENTS.insert().values(
-                tenant=self._tenant,
-                system=made.system,
-                sequence=made.sequence,
-                kind=made.kind,
-                version=made.version,
-                at_micros=to_micros(made.at),
-                actor=made.actor,
-                reason=made.reason,
-            )
-        )
-        return made
+        return self._of.log.names(DEPLOYMENT.name)
 
 
 def lineage(events: Iterable[Deployment]) -> list[str]:
     """Return the versions that *events*, oldest first, leave behind, in the order they became champion."""
-    versions: list[str] = []
+    versions: tuple[str, ...] = ()
     for event in events:
-        if event.kind == "rollback":
-            versions.pop()  # first, so that of A, B, A going back to A ends at the first A
-            while versions and versions[-1] != event.version:
-                versions.pop()
-        elif versions[-1:] != [event.version]:
-            versions.append(event.version)
+        versions = _onward(versions, event)
+    return list(versions)
+
+
+def _onward(versions: tuple[str, ...], made: Deployment) -> tuple[str, ...]:
+    if made.kind == "deploy":
+        return versions if versions[-1:] == (made.version,) else (*versions, made.version)
+    versions = versions[:-1]  # first, so that of A, B, A going back to A ends at the first A
+    while versions and versions[-1] != made.version:
+        versions = versions[:-1]
     return versions
 
 
-def _deployment(row: sa.Row[tuple[object, ...]]) -> Deployment:
-    return Deployment(
-        row.sequence, row.system, row.version, from_micros(row.at_micros), row.actor, row.reason, row.kind
-    )
+def _record(change: Change[DeploymentState], deployed: Deployed, actor: str, reason: str) -> Deployment:
+    return _deployment(change.record("deployed", deployed, actor=actor, reason=reason), deployed)
+
+
+def _deployment(event: ControlEvent, deployed: Deployed) -> Deployment:
+    return Deployment(event.version, event.name, deployed.version, event.at, event.actor, event.reason, deployed.kind)
 
 
 def _check_name(field: str, name: str) -> None:
@@ -207,11 +201,12 @@ def _check_name(field: str, name: str) -> None:
         )
 
 
-def _check_sequence(system: str, events: list[Deployment], expected: int | None) -> None:
-    if expected is None or expected == len(events):
+def _check_sequence(system: str, change: Change[DeploymentState], expected: int | None) -> None:
+    if expected is None or expected == change.version:
         return
-    there = f"{events[-1].version} by {events[-1].actor}" if events else "nothing deployed"
+    latest = change.state.latest if change.state is not None else None
+    there = f"{latest.version} by {latest.actor}" if latest is not None else "nothing deployed"
     raise DeploymentConflict(
-        f"system {system!r} is at sequence {len(events)} ({there}), expected {expected}: "
+        f"system {system!r} is at sequence {change.version} ({there}), expected {expected}: "
         "look at what was deployed meanwhile, then decide again."
     )

@@ -1,39 +1,25 @@
 """What people say of models: descriptions, tags, and which ones are retired.
 
-A package never changes, so what is said of it later is kept here: a list of events that only grows. The last one that
-speaks of a version holds.
+A package never changes, so what is said of it later is kept here. The last event that speaks of a version holds.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import sqlalchemy as sa
+import msgspec
 
+from orita.control.aggregates import Aggregates, Change, Kind
 from orita.control.database import ControlDatabase
-from orita.core.clock import Clock, SystemClock, from_micros, to_micros
+from orita.control.events import ControlEvent, ControlLog
+from orita.core.clock import Clock, from_micros, to_micros
 from orita.core.home import DEFAULT_TENANT
 
-__all__ = ["UNTOLD", "ModelRecord", "ModelRecords"]
-
-_METADATA = sa.MetaData()
-_EVENTS = sa.Table(
-    "model_records",
-    _METADATA,
-    sa.Column("tenant", sa.Text, primary_key=True),
-    sa.Column("system", sa.Text, primary_key=True),
-    sa.Column("sequence", sa.BigInteger, primary_key=True),
-    sa.Column("version", sa.Text, nullable=False),
-    sa.Column("description", sa.Text, nullable=False),
-    sa.Column("tags", sa.Text, nullable=False),
-    sa.Column("retired_micros", sa.BigInteger, nullable=True),
-    sa.Column("at_micros", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-)
+__all__ = ["MODELS", "UNTOLD", "ModelRecord", "ModelRecords", "ModelsState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,73 +41,85 @@ UNTOLD = ModelRecord()
 """Of a version that nobody has said anything of."""
 
 
-class ModelRecords:
-    """What is said of the models of one tenant's systems, kept in the SQLite file *db_path*."""
+class Told(msgspec.Struct, frozen=True):
+    """The body of an event: all that is said of a version from then on."""
 
-    def __init__(self, db_path: Path, tenant: str = DEFAULT_TENANT, clock: Clock | None = None) -> None:
-        self._database = ControlDatabase(db_path, _METADATA)
-        self._tenant = tenant
-        self._clock = clock or SystemClock()
+    version: str
+    description: str
+    tags: dict[str, str]
+    retired_micros: int | None
+
+
+class ModelsState(msgspec.Struct, frozen=True):
+    """What is said of the models of a system, by version."""
+
+    told: dict[str, Told]
+
+
+def _evolve(state: ModelsState | None, event: ControlEvent, body: Any) -> ModelsState:
+    told = msgspec.convert(body, Told)
+    return ModelsState({**(state.told if state is not None else {}), told.version: told})
+
+
+MODELS = Kind("models", ModelsState, _evolve)
+
+
+class ModelRecords:
+    """What is said of the models of one tenant's systems.
+
+    Args:
+        where: the SQLite file, PostgreSQL URL or open database of control state.
+        tenant: whose.
+        clock: the time.
+    """
+
+    def __init__(
+        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
+    ) -> None:
+        self._of = Aggregates(ControlLog(where, tenant, clock), MODELS)
 
     def of(self, system: str) -> dict[str, ModelRecord]:
         """Return what is said of the versions of *system*; a version that nobody spoke of is not there."""
-        with self._database.reading() as connection:
-            return {} if connection is None else self._told(connection, system)
+        held = self._of.get(system)
+        return {} if held is None else {version: _record(told) for version, told in held.state.told.items()}
 
     def describe(
         self, system: str, version: str, *, description: str, tags: Mapping[str, str], actor: str
     ) -> ModelRecord:
         """Replace the description and the tags of a version; return its record."""
-        with self._database.writing() as connection:
-            before = self._told(connection, system).get(version, UNTOLD)
-            return self._append(
-                connection, system, version, ModelRecord(description, dict(tags), before.retired_at), actor
-            )
+        with self._of.changing(system) as change:
+            before = _before(change, version)
+            return _tell(change, version, ModelRecord(description, dict(tags), before.retired_at), actor)
 
     def retire(self, system: str, version: str, *, actor: str) -> ModelRecord:
         """Say that a version is out of use; return its record. One that is already stays as it is."""
-        with self._database.writing() as connection:
-            before = self._told(connection, system).get(version, UNTOLD)
+        with self._of.changing(system) as change:
+            before = _before(change, version)
             if before.retired_at is not None:
                 return before
-            retired = ModelRecord(before.description, before.tags, self._clock.now())
-            return self._append(connection, system, version, retired, actor)
+            return _tell(change, version, ModelRecord(before.description, before.tags, change.at), actor)
 
     def restore(self, system: str, version: str, *, actor: str) -> ModelRecord:
         """Say that a retired version may be used again; return its record."""
-        with self._database.writing() as connection:
-            before = self._told(connection, system).get(version, UNTOLD)
+        with self._of.changing(system) as change:
+            before = _before(change, version)
             if before.retired_at is None:
                 return before
-            return self._append(connection, system, version, ModelRecord(before.description, before.tags), actor)
-
-    def _told(self, connection: sa.Connection, system: str) -> dict[str, ModelRecord]:
-        of = (_EVENTS.c.tenant == self._tenant, _EVENTS.c.system == system)
-        rows = connection.execute(sa.select(_EVENTS).where(*of).order_by(_EVENTS.c.sequence))
-        return {row.version: _record(row) for row in rows}
-
-    def _append(
-        self, connection: sa.Connection, system: str, version: str, record: ModelRecord, actor: str
-    ) -> ModelRecord:
-        newest = sa.select(sa.func.coalesce(sa.func.max(_EVENTS.c.sequence), 0)).where(
-            _EVENTS.c.tenant == self._tenant, _EVENTS.c.system == system
-        )
-        connection.execute(
-            _EVENTS.insert().values(
-                tenant=self._tenant,
-                system=system,
-                sequence=connection.execute(newest).scalar_one() + 1,
-                version=version,
-                description=record.description,
-                tags=json.dumps(record.tags, sort_keys=True),
-                retired_micros=None if record.retired_at is None else to_micros(record.retired_at),
-                at_micros=to_micros(self._clock.now()),
-                actor=actor,
-            )
-        )
-        return record
+            return _tell(change, version, ModelRecord(before.description, before.tags), actor)
 
 
-def _record(row: sa.Row[tuple[object, ...]]) -> ModelRecord:
-    retired = None if row.retired_micros is None else from_micros(row.retired_micros)
-    return ModelRecord(row.description, json.loads(row.tags), retired)
+def _before(change: Change[ModelsState], version: str) -> ModelRecord:
+    told = change.state.told.get(version) if change.state is not None else None
+    return UNTOLD if told is None else _record(told)
+
+
+def _tell(change: Change[ModelsState], version: str, record: ModelRecord, actor: str) -> ModelRecord:
+    retired = None if record.retired_at is None else to_micros(record.retired_at)
+    told = Told(version, record.description, dict(sorted(record.tags.items())), retired)
+    change.record("told", told, actor=actor, reason="")
+    return record
+
+
+def _record(told: Told) -> ModelRecord:
+    retired = None if told.retired_micros is None else from_micros(told.retired_micros)
+    return ModelRecord(told.description, told.tags, retired)

@@ -16,10 +16,17 @@ DEFAULT_TENANT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The state folder (``ORITA_HOME``, by default ``./.orita``) as one tenant sees it."""
+    """The state folder (``ORITA_HOME``, by default ``./.orita``) as one tenant sees it.
+
+    Attributes:
+        root: the folder.
+        tenant: whose state.
+        control_url: the PostgreSQL database of control state, "" where it lies in the folder too.
+    """
 
     root: Path
     tenant: str = DEFAULT_TENANT
+    control_url: str = ""
 
     def __post_init__(self) -> None:
         check_name("tenant", self.tenant)
@@ -125,6 +132,11 @@ class Home:
     def control_db(self) -> Path:
         """Control state (SQLite), shared by tenants; every row carries its tenant."""
         return self.root / "control.db"
+
+    @property
+    def control(self) -> Path | str:
+        """Where control state is kept: the PostgreSQL database of `control_url`, else the file `control_db`."""
+        return self.control_url or self.control_db
 
     @property
     def mlflow_db(self) -> Path:

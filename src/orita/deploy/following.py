@@ -60,7 +60,7 @@ def follow_once(source: Home, target: Home, system: str) -> Followed:
         OSError: a file of *source* cannot be read.
     """
     history = _history(source, system)
-    mine = Deployments(target.control_db, target.tenant)
+    mine = Deployments(target.control, target.tenant)
     known = mine.history(system)
     if [(event.version, event.kind) for event in known] != [(e.version, e.kind) for e in history[: len(known)]]:
         raise UserError(

@@ -95,7 +95,7 @@ def _published(
 
 def _models(workspace: Workspace) -> Iterator[FeatureFault]:
     home, system = workspace.home, workspace.system
-    deployed = Deployments(home.control_db, home.tenant).current(system.name) if home.control_db.exists() else None
+    deployed = Deployments(home.control, home.tenant).current(system.name)
     if deployed is None:
         return
     try:

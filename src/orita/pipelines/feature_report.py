@@ -174,7 +174,7 @@ def facts_of(workspace: Workspace, name: str) -> FeatureFacts:
 def published_models(workspace: Workspace) -> tuple[ModelReading, ...]:
     """Return every model that was published to serve, with what it reads, the newest first."""
     home, system = workspace.home, workspace.system.name
-    deployed = Deployments(home.control_db, home.tenant).current(system) if home.control_db.exists() else None
+    deployed = Deployments(home.control, home.tenant).current(system)
     found = []
     for folder in (home.packages / system).glob("v*"):
         aliases = ("champion",) if deployed and deployed.version == folder.name else ()

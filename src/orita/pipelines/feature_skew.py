@@ -27,7 +27,7 @@ def look_for_skew(workspace: Workspace, last: timedelta, sample: int) -> tuple[S
         UserError: there is no champion, it predicted nothing in this time, or a feature that it reads has changed.
     """
     home, system = workspace.home, workspace.system
-    deployed = Deployments(home.control_db, home.tenant).current(system.name) if home.control_db.exists() else None
+    deployed = Deployments(home.control, home.tenant).current(system.name)
     if deployed is None:
         raise UserError(f"system {system.name!r} has no champion, so nothing was served: run 'orita run all' first.")
     now = workspace.clock.now()

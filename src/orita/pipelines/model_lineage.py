@@ -32,7 +32,7 @@ def lineage_of_version(workspace: Workspace, version: str) -> dict[str, Any]:
     """
     home, system, catalogue = workspace.home, workspace.system, workspace.catalogue()
     entry = catalogue.get(system.name, version)
-    deployments = Deployments(home.control_db, home.tenant).history(system.name) if home.control_db.exists() else []
+    deployments = Deployments(home.control, home.tenant).history(system.name)
     answers = answers_of(home, system.name, entry.version, progress=workspace.progress)
     memory = workspace.data.validation.memory_mb
     feedback = feedback_of(home, system, entry.version, memory_mb=memory) if answers.rows else None

@@ -30,9 +30,7 @@ def state_of(workspace: Workspace) -> dict[str, Any]:
         rows = {name: split.rows for name, split in training_set.splits.items()}
     with closing(workspace.generations()) as generations:
         online = generations.current()
-    deployed = (
-        Deployments(home.control_db, home.tenant, workspace.clock).current(system) if home.control_db.exists() else None
-    )
+    deployed = Deployments(home.control, home.tenant, workspace.clock).current(system)
     report = latest_report(workspace)
     firing = [state for state in read_ledger(home.reports / "alerts.jsonl").values() if state.firing]
     return {

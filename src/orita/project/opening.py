@@ -66,7 +66,7 @@ def open_project(
     file, defaults = _file_of(name, folder)
     declared = _load_system(file)
     root = Home.default(main.value.tenant, folder).root if home is None else home.absolute()
-    opened = Home(root, main.value.tenant)
+    opened = Home(root, main.value.tenant, main.value.control.url)
     return Project(
         folder=folder,
         home=opened,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orita.control.config import ControlConfig
 from orita.core.clock import Clock, SystemClock
 from orita.core.config import Loaded, Section, Setting
 from orita.core.errors import NotFound, UserError, closest
@@ -55,6 +56,7 @@ class OritaConfig(Section):
         tenant: whose data these are.
         events: the event log.
         online: the online store.
+        control: control state: who gets what.
         registry: the catalogue of models.
         serving: the server.
         deployment: several servers behind one address, for ``orita render``.
@@ -64,6 +66,7 @@ class OritaConfig(Section):
     tenant: str = DEFAULT_TENANT
     events: EventLogConfig = EventLogConfig()
     online: OnlineConfig = OnlineConfig()
+    control: ControlConfig = ControlConfig()
     registry: RegistryConfig = RegistryConfig()
     serving: ServingConfig = ServingConfig()
     deployment: DeploymentConfig = DeploymentConfig()

@@ -30,7 +30,7 @@ class Promotions:
     @cached_property
     def _deployments(self) -> Deployments:
         home = self._store.home
-        return Deployments(home.control_db, home.tenant, self._store.clock)
+        return Deployments(home.control, home.tenant, self._store.clock)
 
     def promote(self, system: str, version: str, *, actor: str, reason: str) -> ModelVersion:
         """Make *version* the champion: publish its package, then point serving at it."""

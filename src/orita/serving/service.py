@@ -188,7 +188,7 @@ def build_service(
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
     follower = ChampionFollower(
         system,
-        Deployments(home.control_db, home.tenant, clock),
+        Deployments(home.control, home.tenant, clock),
         home.packages,
         GuardedFeatures(FaultyFeatures(features, faults) if faults else features, parts.store),
         load=guarded_loader(

@@ -11,20 +11,16 @@ __all__ = ["champion_version", "taken_back"]
 def champion_version(workspace: Workspace) -> str | None:
     """Return the version that serves the system, None where nothing does."""
     deployments = _deployments(workspace)
-    deployed = deployments.current(workspace.system.name) if deployments else None
+    deployed = deployments.current(workspace.system.name)
     return deployed.version if deployed else None
 
 
 def taken_back(workspace: Workspace, version: str) -> bool:
     """Tell whether *version* served the system, and a rollback took it back."""
     deployments, system = _deployments(workspace), workspace.system.name
-    if deployments is None:
-        return False
     served = {event.version for event in deployments.history(system)}
     return version in served and version not in deployments.lineage(system)
 
 
-def _deployments(workspace: Workspace) -> Deployments | None:
-    """Return the deployments; None where there are none yet, as asking makes nothing."""
-    home = workspace.home
-    return Deployments(home.control_db, home.tenant, workspace.clock) if home.control_db.exists() else None
+def _deployments(workspace: Workspace) -> Deployments:
+    return Deployments(workspace.home.control, workspace.home.tenant, workspace.clock)

@@ -60,7 +60,7 @@ def mounted_feed(
     popularity = service.parts.popularity
     reading = ItemReading(features, config, signals, popularity.supply)
     popularity.supplied = reading.supplies
-    deployments = Deployments(home.control_db, home.tenant, clock)
+    deployments = Deployments(home.control, home.tenant, clock)
     background = service.background
     follower = FeedFollower(
         system,

@@ -41,8 +41,8 @@ class ModelCatalogue:
 
     def __init__(self, home: Home, system: str, clock: Clock, registry: ModelRegistry | None) -> None:
         self.system = system
-        self.records = ModelRecords(home.control_db, home.tenant, clock)
-        self._deployments = Deployments(home.control_db, home.tenant, clock)
+        self.records = ModelRecords(home.control, home.tenant, clock)
+        self._deployments = Deployments(home.control, home.tenant, clock)
         self._folder = home.packages / system
         self._registry = registry
         self._cards: dict[Path, tuple[int, ModelMetadata | None]] = {}

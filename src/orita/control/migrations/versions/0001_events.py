@@ -1,0 +1,113 @@
+"""Control state as events, and what follows from them.
+
+Before, deployments and what is said of models had a table each. They are brought along, and the old tables take nothing
+more: a server of before goes on reading what it knew, and nobody writes where nobody looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make the tables; bring along what there was."""
+    connection = op.get_bind()
+    there = sa.inspect(connection).get_table_names()
+    events = op.create_table(
+        "control_events",
+        sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("at_micros", sa.BigInteger, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("command", sa.Text, nullable=True),
+        sa.UniqueConstraint("tenant", "kind", "name", "version", name="control_events_version"),
+        sa.UniqueConstraint("tenant", "command", name="control_events_command"),
+    )
+    op.create_table(
+        "control_states",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.Text, nullable=True),
+    )
+    _append_only(connection)
+    before = [*_deployments(connection, there), *_model_records(connection, there)]
+    before.sort(key=lambda row: row["at_micros"])
+    rows = [{**row, "position": position} for position, row in enumerate(before, start=1)]
+    if rows:
+        op.bulk_insert(events, rows)
+    for table in {"deployments", "model_records"}.intersection(there):
+        op.execute(
+            f"CREATE TRIGGER {table}_moved BEFORE INSERT ON {table} BEGIN "
+            "SELECT RAISE(ABORT, 'a later Orita has taken over this control state: upgrade the one that writes'); END"
+        )
+
+
+def _deployments(connection: sa.Connection, there: list[str]) -> Iterator[dict[str, Any]]:
+    if "deployments" not in there:
+        return
+    rows = connection.exec_driver_sql("SELECT * FROM deployments ORDER BY tenant, system, sequence")
+    for row in rows.mappings():
+        body = {"version": row["version"], "kind": row["kind"]}
+        yield _event(row, "deployment", "deployed", body, row["reason"])
+
+
+def _model_records(connection: sa.Connection, there: list[str]) -> Iterator[dict[str, Any]]:
+    if "model_records" not in there:
+        return
+    rows = connection.exec_driver_sql("SELECT * FROM model_records ORDER BY tenant, system, sequence")
+    for row in rows.mappings():
+        body = {
+            "version": row["version"],
+            "description": row["description"],
+            "tags": json.loads(row["tags"]),
+            "retired_micros": row["retired_micros"],
+        }
+        yield _event(row, "models", "told", body, "")
+
+
+def _event(row: Any, kind: str, name: str, body: dict[str, Any], reason: str) -> dict[str, Any]:
+    return {
+        "tenant": row["tenant"],
+        "kind": kind,
+        "name": row["system"],
+        "version": row["sequence"],
+        "type": name,
+        "body": json.dumps(body),
+        "at_micros": row["at_micros"],
+        "actor": row["actor"],
+        "reason": reason,
+        "command": None,
+    }
+
+
+def _append_only(connection: sa.Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        refuse = "BEGIN SELECT RAISE(ABORT, 'control_events is append-only'); END"
+        for change in ("UPDATE", "DELETE"):
+            op.execute(f"CREATE TRIGGER control_events_no_{change.lower()} BEFORE {change} ON control_events {refuse}")
+        return
+    op.execute(
+        "CREATE FUNCTION control_events_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'control_events is append-only'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER control_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON control_events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION control_events_refuse()"
+    )
