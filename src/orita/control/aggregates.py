@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from orita.control.events import Conflict, ControlEvent, ControlLog, Entry, KeptState, Writing
+from orita.control.leases import Lease
 from orita.core.errors import OritaError
 
 __all__ = ["RESTORED", "Aggregates", "Change", "Held", "Kind"]
@@ -173,18 +174,20 @@ class Aggregates(Generic[S]):
         return {name: Held(name, version, state) for name, (version, state) in states.items() if state is not None}
 
     @contextmanager
-    def changing(self, name: str, *, expected: int | None = None) -> Iterator[Change[S]]:
+    def changing(self, name: str, *, expected: int | None = None, lease: Lease | None = None) -> Iterator[Change[S]]:
         """Open one command.
 
         Args:
             name: of the thing.
             expected: the version that the caller last saw (0: none); None: do not check.
+            lease: under which the caller acts; None: anybody may.
 
         Raises:
             Conflict: the version is another one.
+            LeaseLost: somebody else acts now.
             Unavailable: the database is away or busy.
         """
-        with self.log.writing(self.kind.name, name) as writing:
+        with self.log.writing(self.kind.name, name, lease) as writing:
             change = Change(self.kind, writing, name)
             if expected is not None and expected != change.version:
                 events = change.history()

@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from orita.control.database import ControlDatabase
+from orita.control.leases import Lease, check_lease
 from orita.control.tables import EVENTS, STATES
 from orita.core.clock import Clock, SystemClock, from_micros, to_micros
 from orita.core.errors import UserError
@@ -95,13 +96,16 @@ class ControlLog:
         self.clock = clock or SystemClock()
 
     @contextmanager
-    def writing(self, kind: str, name: str) -> Iterator[Writing]:
+    def writing(self, kind: str, name: str, lease: Lease | None = None) -> Iterator[Writing]:
         """Open one change of a thing: what is read in it cannot change before it is done.
 
         Raises:
+            LeaseLost: somebody else has the *lease* under which is acted.
             Unavailable: the database is away or busy.
         """
         with self.database.writing() as connection:
+            if lease is not None:
+                check_lease(connection, self.tenant, lease)
             yield Writing(connection, self, kind, name)
 
     def events(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-__all__ = ["EVENTS", "METADATA", "STATES"]
+__all__ = ["EVENTS", "LEASES", "METADATA", "STATES"]
 
 METADATA = sa.MetaData()
 
@@ -41,3 +41,14 @@ STATES = sa.Table(
     sa.Column("state", sa.Text, nullable=True),
 )
 """What the events of each thing amount to, so that nobody has to read them all; derived, and made anew by replay."""
+
+LEASES = sa.Table(
+    "control_leases",
+    METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until_micros", sa.BigInteger, nullable=False),
+)
+"""Who may act, one at a time; *token* grows with each new holder."""

@@ -46,6 +46,14 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("state", sa.Text, nullable=True),
     )
+    op.create_table(
+        "control_leases",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("until_micros", sa.BigInteger, nullable=False),
+    )
     _append_only(connection)
     before = [*_deployments(connection, there), *_model_records(connection, there)]
     before.sort(key=lambda row: row["at_micros"])

@@ -1,0 +1,131 @@
+"""Who may act: of several controllers one at a time, and one that was away too long not any more.
+
+A lease is held for some seconds and renewed before they are over. Each new holder gets a greater token. A decision that
+is made under a lease looks at the token in its own transaction (`ControlLog.writing`), so a controller that was stopped
+for a minute and wakes up cannot act on what it saw before, whatever its clock says (Kleppmann, "How to do distributed
+locking", 2016: fencing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from orita.control.database import ControlDatabase
+from orita.control.tables import LEASES
+from orita.core.clock import Clock, SystemClock, from_micros, to_micros
+from orita.core.errors import OritaError
+from orita.core.home import DEFAULT_TENANT
+
+__all__ = ["Lease", "LeaseLost", "Leases", "check_lease"]
+
+
+class LeaseLost(OritaError):
+    """Somebody else acts now; what was to be done is not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to act.
+
+    Attributes:
+        name: what for, such as ``rollouts``.
+        holder: whose it is.
+        token: greater than that of every holder before.
+        until: how long, by the clock of who took it.
+    """
+
+    name: str
+    holder: str
+    token: int
+    until: datetime
+
+
+class Leases:
+    """The leases of one tenant.
+
+    Args:
+        where: the SQLite file, PostgreSQL URL or open database of control state.
+        tenant: whose.
+        clock: the time; clocks of several machines may differ by less than the seconds of a lease.
+    """
+
+    def __init__(
+        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
+    ) -> None:
+        self._database = where if isinstance(where, ControlDatabase) else ControlDatabase(where)
+        self._tenant = tenant
+        self._clock = clock or SystemClock()
+
+    def take(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """Return the lease, for *seconds*; None while somebody else has it.
+
+        Who has it already gets it anew, with the same token.
+
+        Raises:
+            Unavailable: the database is away or busy.
+        """
+        now = self._clock.now()
+        with self._database.writing() as connection:
+            row = _held(connection, self._tenant, name)
+            mine = row is not None and row.holder == holder
+            if row is not None and not mine and row.until_micros > to_micros(now):
+                return None
+            token = row.token if row is not None and mine else (row.token if row is not None else 0) + 1
+            lease = Lease(name, holder, token, now + timedelta(seconds=seconds))
+            self._write(connection, lease)
+        return lease
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Return the lease for *seconds* from now on.
+
+        Raises:
+            LeaseLost: somebody else took it meanwhile.
+            Unavailable: the database is away or busy.
+        """
+        renewed = Lease(lease.name, lease.holder, lease.token, self._clock.now() + timedelta(seconds=seconds))
+        with self._database.writing() as connection:
+            check_lease(connection, self._tenant, lease)
+            self._write(connection, renewed)
+        return renewed
+
+    def release(self, lease: Lease) -> None:
+        """Let others act at once; nothing where somebody else has it already."""
+        ended = Lease(lease.name, "", lease.token, from_micros(0))
+        with self._database.writing() as connection:
+            row = _held(connection, self._tenant, lease.name)
+            if row is not None and row.token == lease.token:
+                self._write(connection, ended)
+
+    def holder(self, name: str) -> str | None:
+        """Return who acts now, None where nobody does."""
+        with self._database.reading() as connection:
+            row = None if connection is None else _held(connection, self._tenant, name)
+        acts = row is not None and row.until_micros > to_micros(self._clock.now())
+        return str(row.holder) if row is not None and acts else None
+
+    def _write(self, connection: sa.Connection, lease: Lease) -> None:
+        of_it = (LEASES.c.tenant == self._tenant, LEASES.c.name == lease.name)
+        connection.execute(LEASES.delete().where(*of_it))
+        told = {"token": lease.token, "holder": lease.holder, "until_micros": to_micros(lease.until)}
+        connection.execute(LEASES.insert().values(tenant=self._tenant, name=lease.name, **told))
+
+
+def check_lease(connection: sa.Connection, tenant: str, lease: Lease) -> None:
+    """Refuse to act under a lease that somebody else took; in the transaction in which is acted.
+
+    Raises:
+        LeaseLost: it was taken.
+    """
+    row = _held(connection, tenant, lease.name)
+    if row is None or row.token != lease.token or row.holder != lease.holder:
+        by = f"{row.holder!r}" if row is not None and row.holder else "nobody"
+        raise LeaseLost(f"the lease {lease.name!r} of {lease.holder!r} is over, {by} has it now: nothing was done.")
+
+
+def _held(connection: sa.Connection, tenant: str, name: str) -> sa.Row[tuple[object, ...]] | None:
+    wanted = sa.select(LEASES).where(LEASES.c.tenant == tenant, LEASES.c.name == name)
+    return connection.execute(wanted).one_or_none()

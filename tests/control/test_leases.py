@@ -1,0 +1,103 @@
+"""One acts at a time, in both databases; who was away too long is refused in the transaction in which it would act."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.control.counters import COUNTER, Counter
+
+from orita.control.aggregates import Aggregates
+from orita.control.events import ControlLog
+from orita.control.leases import Lease, LeaseLost, Leases
+from orita.core.clock import ManualClock
+
+AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Return the time, which all share."""
+    return ManualClock(AT)
+
+
+@pytest.fixture
+def leases(where: Path | str, clock: ManualClock) -> Leases:
+    """Return the leases of an empty home."""
+    return Leases(where, clock=clock)
+
+
+def count(where: Path | str, lease: Lease | None) -> None:
+    """Decide something under a lease."""
+    counters: Aggregates[Counter] = Aggregates(ControlLog(where, clock=ManualClock(AT)), COUNTER)
+    with counters.changing("a", lease=lease) as change:
+        change.record("added", {"by": 1}, actor="controller", reason="")
+
+
+def test_one_has_it_until_it_is_over(leases: Leases, clock: ManualClock) -> None:
+    """Others get none before; then the next has a greater token, and the one before cannot renew."""
+    first = leases.take("rollouts", "a", 10)
+    assert first == Lease("rollouts", "a", 1, AT + timedelta(seconds=10))
+    assert leases.take("rollouts", "b", 10) is None
+    assert leases.holder("rollouts") == "a"
+    clock.advance(timedelta(seconds=9))
+    renewed = leases.renew(first, 10)
+    assert renewed.token == 1
+    clock.advance(timedelta(seconds=9))
+    assert leases.take("rollouts", "b", 10) is None
+    clock.advance(timedelta(seconds=1))
+    assert leases.holder("rollouts") is None
+    second = leases.take("rollouts", "b", 10)
+    assert second is not None
+    assert second.token == 2
+    with pytest.raises(LeaseLost, match="the lease 'rollouts' of 'a' is over, 'b' has it now"):
+        leases.renew(renewed, 10)
+    again = leases.take("rollouts", "b", 10)
+    assert again is not None
+    assert again.token == 2
+    assert leases.take("other", "a", 10) is not None
+
+
+def test_it_can_be_given_back(leases: Leases) -> None:
+    """The next need not wait; giving back what somebody else has by now changes nothing."""
+    first = leases.take("rollouts", "a", 10)
+    assert first is not None
+    leases.release(first)
+    assert leases.holder("rollouts") is None
+    second = leases.take("rollouts", "b", 10)
+    assert second is not None
+    assert second.token == 2
+    leases.release(first)
+    assert leases.holder("rollouts") == "b"
+    with pytest.raises(LeaseLost):
+        leases.renew(first, 10)
+
+
+def test_who_was_away_cannot_act(where: Path | str, leases: Leases, clock: ManualClock) -> None:
+    """A decision under a lease that somebody else took is not made; under one that ran out and nobody took, it is."""
+    first = leases.take("rollouts", "a", 10)
+    count(where, first)
+    clock.advance(timedelta(minutes=1))
+    count(where, first)
+    second = leases.take("rollouts", "b", 10)
+    with pytest.raises(LeaseLost):
+        count(where, first)
+    count(where, second)
+    assert len(ControlLog(where).events("counter", "a")) == 3
+
+
+def test_of_many_one_gets_it(where: Path | str) -> None:
+    """Whoever asks at the same time: one has it."""
+    got: list[Lease | None] = []
+    threads = [
+        threading.Thread(target=lambda n=n: got.append(Leases(where, clock=ManualClock(AT)).take("x", f"c{n}", 60)))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([lease for lease in got if lease is not None]) == 1
+    assert len(got) == 8
