@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import psycopg
 import pytest
 
-_NUMBERS = itertools.count()
+
+@pytest.fixture(scope="session")
+def control_database(postgres: str) -> str:
+    """Return the address of a PostgreSQL database of this process."""
+    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE control")
+    return f"{postgres}/control"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -16,7 +21,8 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     """Return where control state is kept: nowhere yet."""
     if request.param == "sqlite":
         return tmp_path / "control.db"
-    address, name = request.getfixturevalue("postgres"), f"control_{next(_NUMBERS)}"
-    with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{address}/{name}"
+    address: str = request.getfixturevalue("control_database")
+    with psycopg.connect(address, autocommit=True) as connection:  # a database a test takes half a second to go
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return address

@@ -14,12 +14,22 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import sqlalchemy as sa
 
-from orita.control.events import Conflict, ControlEvent, ControlLog, Entry, KeptState, Writing
+from orita.control.events import (
+    Conflict,
+    ControlEvent,
+    ControlLog,
+    Entry,
+    KeptState,
+    Writing,
+    read_events,
+    read_states,
+)
 from orita.control.leases import Lease
 from orita.core.errors import OritaError
 
-__all__ = ["RESTORED", "Aggregates", "Change", "Held", "Kind"]
+__all__ = ["RESTORED", "Aggregates", "Change", "Decisions", "Held", "Kind", "deciding"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -137,6 +147,39 @@ class Change(Generic[S]):
         return self.record(RESTORED, _Restored(state, as_of), actor=actor, reason=reason)
 
 
+class Decisions:
+    """One transaction, in which any number of things may change: all of them, or none."""
+
+    def __init__(self, log: ControlLog, connection: sa.Connection) -> None:
+        self._log, self._connection = log, connection
+
+    def of(self, kind: Kind[S], name: str) -> Change[S]:
+        """Return the change of a thing."""
+        return Change(kind, Writing(self._connection, self._log, kind.name, name), name)
+
+    def events(self) -> list[ControlEvent]:
+        """Return what was decided so far, of all things."""
+        return read_events(self._connection, self._log.tenant)
+
+    def states(self, kind: Kind[S]) -> dict[str, S]:
+        """Return what is kept of the things of a kind that are there, with the changes of this transaction."""
+        kept = read_states(self._connection, self._log.tenant, kind.name)
+        states = {each.name: kind.decoded(each.state) for each in kept}
+        return {name: state for name, state in states.items() if state is not None}
+
+
+@contextmanager
+def deciding(log: ControlLog, lease: Lease | None = None) -> Iterator[Decisions]:
+    """Open one transaction for several things.
+
+    Raises:
+        LeaseLost: somebody else has the *lease* under which is acted.
+        Unavailable: the database is away or busy.
+    """
+    with log.writing(lease) as connection:
+        yield Decisions(log, connection)
+
+
 class Aggregates(Generic[S]):
     """The things of one kind of one tenant.
 
@@ -187,8 +230,8 @@ class Aggregates(Generic[S]):
             LeaseLost: somebody else acts now.
             Unavailable: the database is away or busy.
         """
-        with self.log.writing(self.kind.name, name, lease) as writing:
-            change = Change(self.kind, writing, name)
+        with deciding(self.log, lease) as decisions:
+            change = decisions.of(self.kind, name)
             if expected is not None and expected != change.version:
                 events = change.history()
                 there = f"{events[-1].type} by {events[-1].actor}" if events else "nothing"

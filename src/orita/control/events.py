@@ -96,8 +96,8 @@ class ControlLog:
         self.clock = clock or SystemClock()
 
     @contextmanager
-    def writing(self, kind: str, name: str, lease: Lease | None = None) -> Iterator[Writing]:
-        """Open one change of a thing: what is read in it cannot change before it is done.
+    def writing(self, lease: Lease | None = None) -> Iterator[sa.Connection]:
+        """Open one transaction: what is read in it cannot change before it is done.
 
         Raises:
             LeaseLost: somebody else has the *lease* under which is acted.
@@ -106,7 +106,7 @@ class ControlLog:
         with self.database.writing() as connection:
             if lease is not None:
                 check_lease(connection, self.tenant, lease)
-            yield Writing(connection, self, kind, name)
+            yield connection
 
     def events(
         self, kind: str | None = None, name: str | None = None, *, after: int = 0, until: datetime | None = None

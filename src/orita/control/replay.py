@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from orita.control.aggregates import Change, Held, Kind
-from orita.control.events import ControlEvent, ControlLog, Writing, read_events
+from orita.control.aggregates import Held, Kind, deciding
+from orita.control.events import ControlEvent, ControlLog, read_events
 from orita.control.tables import STATES
 from orita.core.clock import to_micros
 from orita.core.errors import OritaError
@@ -119,12 +119,12 @@ def restore(
         Unavailable: the database is away or busy.
     """
     until, made = to_micros(moment), []
-    with log.database.writing() as connection:
-        for kind, name, events in _by_thing(read_events(connection, log.tenant), kinds):
+    with deciding(log) as decisions:
+        for kind, name, events in _by_thing(decisions.events(), kinds):
             if kind.goes_back or not only(kind.name, name):
                 continue
             then = [event for event in events if to_micros(event.at) <= until]
-            change = Change(kind, Writing(connection, log, kind.name, name), name)
+            change = decisions.of(kind, name)
             state = kind.folded(then)
             if kind.encoded(state) != kind.encoded(change.state):
                 made.append(change.restore(state, then[-1].position if then else 0, actor=actor, reason=reason))
