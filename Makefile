@@ -62,7 +62,7 @@ $(READY): requirements.lock requirements-cuda.lock pyproject.toml
 
 lock: pyproject.toml
 	$(BIN)/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra client --extra graphql --extra grpc --extra kafka --extra postgres --extra redis --extra spark --extra train --extra transformers --extra dev --output-file requirements.lock pyproject.toml
+	  --no-emit-find-links --no-emit-trusted-host --allow-unsafe --extra client --extra flags --extra graphql --extra grpc --extra kafka --extra postgres --extra redis --extra spark --extra train --extra transformers --extra dev --output-file requirements.lock pyproject.toml
 	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' -e '/^--constraint/d' \
 	  -e '1i --constraint requirements-cuda.lock' requirements.lock
 

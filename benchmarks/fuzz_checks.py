@@ -19,6 +19,7 @@ __all__ = ["before_call", "documented_errors", "no_server_error", "refuses_what_
 _PROBES = ("/health", "/v2/health/ready")
 _CODE = re.compile(r"[a-z][a-z_]*")
 _ANY_HEADER = "in header - object with unexpected properties"
+_FLAG_CODES = ("FLAG_NOT_FOUND", "PARSE_ERROR", "INVALID_CONTEXT", "GENERAL")
 _DEADLINE = "x-request-timeout-ms"
 
 
@@ -74,6 +75,8 @@ def _is_error(body: dict[str, Any], path: str, request_id: str) -> bool:
         return path == "/graphql" and bool(told) and all(told)
     if path.startswith("/v2") and "error" in body:
         return isinstance(body["error"], str) and bool(body["error"])
+    if path.startswith("/ofrep") and "errorCode" in body:
+        return body["errorCode"] in _FLAG_CODES and isinstance(body.get("errorDetails"), str)
     return body.get("status") == "error" and _is_told(body, body, request_id)
 
 

@@ -51,7 +51,7 @@ def test_what_who_when_and_why(decided: Path) -> None:
     assert orita_json(decided, "control", "log", "--name", "ads") == {"events": []}
     shown = run_orita(decided, "control", "log", "--last", "1")
     assert "the last 1 of 3" in shown
-    with pytest.raises(UserError, match="--kind 'flags' is none: use one of deployment, models"):
+    with pytest.raises(UserError, match="--kind 'flags' is none: use one of deployment, flag, models, segment"):
         run_orita(decided, "control", "log", "--kind", "flags")
 
 
@@ -76,7 +76,7 @@ def test_the_state_at_a_time_and_back_to_it(decided: Path) -> None:
     [
         (["at", "yesterday"], "the time 'yesterday' is none: give one such as"),
         (["restore", "now", "--reason", "x"], "the state is that of now already"),
-        (["restore", "2024-11-15", "--reason", "x", "--only", "flag"], "--only 'flag' names no kind"),
+        (["restore", "2024-11-15", "--reason", "x", "--only", "job"], "--only 'job' names no kind"),
         (
             ["restore", "2024-11-15", "--reason", "x", "--only", "deployment/feed"],
             "a deployment goes back by",

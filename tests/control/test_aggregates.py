@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -235,3 +237,37 @@ def test_a_database_that_is_away_is_told() -> None:
     with pytest.raises(Unavailable, match=r"control state \(.*ana:\*\*\*@127\.0\.0\.1:1/x\) cannot be reached") as told:
         counters_at("postgresql://ana:secret@127.0.0.1:1/x").get("a")
     assert "secret" not in str(told.value)
+
+
+def test_what_was_not_written_since_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that stays as it is is not opened; each write is seen at once, also one right after another."""
+    looks = 0
+    reading = ControlDatabase.reading
+
+    def counted(self: ControlDatabase) -> Any:
+        nonlocal looks
+        looks += 1
+        return reading(self)
+
+    monkeypatch.setattr(ControlDatabase, "reading", counted)
+    file = tmp_path / "control.db"
+    mine, others = counters_at(file), counters_at(file)
+    for total in range(1, 30):
+        add(others, "a", 1)
+        held = mine.get("a")
+        assert held is not None
+        assert (held.state.total, mine.log.position()) == (total, total)
+    for each in (file, file.with_name("control.db-wal")):
+        if each.exists():
+            os.utime(each, (1_000_000_000, 1_000_000_000))
+    mine.get("a"), mine.log.position(), mine.get("b")
+    before = looks
+    for _ in range(5):
+        held = mine.get("a")
+        assert held is not None
+        assert (held.state.total, mine.log.position(), mine.get("b")) == (29, 29, None)
+    assert looks == before
+    add(others, "a", 1)
+    held = mine.get("a")
+    assert held is not None
+    assert (held.state.total, mine.log.position()) == (30, 30)

@@ -23,6 +23,7 @@ def main() -> None:
         explain,
         feature_values,
         features,
+        flags,
         jobs,
         learn,
         model_diff,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -17,6 +17,7 @@ from orita.core.clock import from_micros, to_micros
 from orita.core.errors import UserError
 
 if TYPE_CHECKING:
+    from orita.control.aggregates import Kind
     from orita.control.events import ControlEvent, ControlLog
     from orita.control.replay import Kinds
     from orita.project import Project
@@ -121,10 +122,12 @@ def restore_command(
     'orita models promote VERSION'.
     """
     from orita.control.replay import restore
+    from orita.delivery.flags.kept import check_flags
     from orita.project.project import actor
 
     log, kinds = _opened(project_of(context))
-    made = restore(log, kinds, _past(moment), actor=actor(), reason=reason, only=_meant(only, kinds))
+    only_these = _meant(only, kinds)
+    made = restore(log, kinds, _past(moment), actor=actor(), reason=reason, only=only_these, check=check_flags)
     if as_json:
         print_json({"events": [_told(event) for event in made]})
         return
@@ -155,8 +158,10 @@ def _opened(project: Project) -> tuple[ControlLog, Kinds]:
     from orita.control.deployments import DEPLOYMENT
     from orita.control.events import ControlLog
     from orita.control.model_records import MODELS
+    from orita.delivery.flags.kept import FLAG, SEGMENT
 
-    return ControlLog(project.home.control, project.home.tenant), {kind.name: kind for kind in (DEPLOYMENT, MODELS)}
+    kinds: tuple[Kind[Any], ...] = (DEPLOYMENT, MODELS, FLAG, SEGMENT)
+    return ControlLog(project.home.control, project.home.tenant), {kind.name: kind for kind in kinds}
 
 
 def _told(event: ControlEvent) -> dict[str, object]:

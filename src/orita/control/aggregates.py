@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from orita.control.database import Stamp
 from orita.control.events import (
     Conflict,
     ControlEvent,
@@ -190,13 +191,18 @@ class Aggregates(Generic[S]):
 
     def __init__(self, log: ControlLog, kind: Kind[S]) -> None:
         self.log, self.kind = log, kind
+        self._got: dict[str, tuple[Stamp, Held[S] | None]] = {}
 
     def get(self, name: str) -> Held[S] | None:
-        """Return a thing, None where it is not there."""
+        """Return a thing, None where it is not there; where nothing was written since, without a look."""
+        stamp = self.log.database.stamp()
+        known = self._got.get(name)
+        if known is not None and known[0] == stamp:
+            return known[1]
         kept = next(iter(self.log.states(self.kind.name, name)), None)
-        if kept is None:
-            return self._brought(name)
-        return self._held(kept)
+        held = self._brought(name) if kept is None else self._held(kept)
+        self._got = {} if stamp is None else {**self._got, name: (stamp, held)}
+        return held
 
     def all(self) -> dict[str, Held[S]]:
         """Return the things that are there, by name."""

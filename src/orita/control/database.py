@@ -18,11 +18,14 @@ from orita.control.migrations import LATEST, migrate
 from orita.core.errors import Unavailable, UserError
 from orita.core.extras import require
 
-__all__ = ["ControlDatabase"]
+__all__ = ["ControlDatabase", "Stamp"]
 
 _BUSY_SECONDS = 5.0
 _WRITERS = 0x6F726974  # the lock that writers to one PostgreSQL database take, one after the other
 _POSTGRES = ("postgresql://", "postgres://")
+_TICK_NANOS = 100_000_000
+
+Stamp = tuple[tuple[int, int, int], ...]
 
 _OPEN: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
@@ -74,6 +77,25 @@ class ControlDatabase:
                 else:
                     connection.execution_options(isolation_level="REPEATABLE READ")
                 yield connection
+
+    def stamp(self) -> Stamp | None:
+        """Return what is another after every write, without opening anything; None where that cannot be told.
+
+        Of a file it is who it is, its size and when it changed. A change of the last moments says nothing: another may
+        come in the same tick of the file system's clock.
+        """
+        if self._file is None:
+            return None
+        found, newest = [], 0
+        for file in (self._file, self._file.with_name(f"{self._file.name}-wal")):
+            try:
+                stat = file.stat()
+            except FileNotFoundError:
+                found.append((0, 0, 0))
+                continue
+            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            newest = max(newest, stat.st_mtime_ns)
+        return tuple(found) if abs(time.time_ns() - newest) > _TICK_NANOS else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from orita.control.database import ControlDatabase
+from orita.control.database import ControlDatabase, Stamp
 from orita.control.leases import Lease, check_lease
 from orita.control.tables import EVENTS, STATES
 from orita.core.clock import Clock, SystemClock, from_micros, to_micros
@@ -94,6 +94,7 @@ class ControlLog:
         self.database = where if isinstance(where, ControlDatabase) else ControlDatabase(where)
         self.tenant = tenant
         self.clock = clock or SystemClock()
+        self._looked: tuple[Stamp | None, int] = (None, 0)
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[sa.Connection]:
@@ -129,8 +130,11 @@ class ControlLog:
 
     def position(self) -> int:
         """Return the position of the latest event of any tenant, 0 before the first: whether there is news."""
-        with self.database.reading() as connection:
-            return _latest(connection) if connection is not None else 0
+        stamp = self.database.stamp()
+        if stamp is None or stamp != self._looked[0]:
+            with self.database.reading() as connection:
+                self._looked = (stamp, _latest(connection) if connection is not None else 0)
+        return self._looked[1]
 
     def states(self, kind: str, name: str | None = None) -> list[KeptState]:
         """Return what is kept of the things of a kind, by name; of things brought along from before, nothing is."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from orita.control.aggregates import Held, Kind, deciding
+from orita.control.aggregates import Decisions, Held, Kind, deciding
 from orita.control.events import ControlEvent, ControlLog, read_events
 from orita.control.tables import STATES
 from orita.core.clock import to_micros
@@ -102,6 +102,7 @@ def restore(
     actor: str,
     reason: str,
     only: Callable[[str, str], bool] = lambda kind, name: True,
+    check: Callable[[Decisions], None] = lambda decisions: None,
 ) -> list[ControlEvent]:
     """Make things what they were at *moment*, by one event each; those that are so already get none.
 
@@ -113,6 +114,7 @@ def restore(
         moment: what happened at that time is included.
         actor, reason: who restores, and why.
         only: whether a thing, by kind and name, is meant.
+        check: refuses what would be a contradiction, by an error; nothing is changed then.
 
     Raises:
         OritaError: a later Orita wrote some of it; nothing is changed.
@@ -128,6 +130,7 @@ def restore(
             state = kind.folded(then)
             if kind.encoded(state) != kind.encoded(change.state):
                 made.append(change.restore(state, then[-1].position if then else 0, actor=actor, reason=reason))
+        check(decisions)
     return made
 
 

@@ -23,6 +23,7 @@ from orita.serving.documents.routes import DocumentRoutes
 from orita.serving.explain.route import ExplainRequest
 from orita.serving.feed.follower import RetrieverLoader
 from orita.serving.feed.mounting import mounted_feed
+from orita.serving.flags.mounting import mounted_flags
 from orita.serving.http.edge import EdgeRoute, edges
 from orita.serving.http.error_answers import EXCEPTION_HANDLERS
 from orita.serving.http.turned_away import TurnedAway
@@ -96,6 +97,7 @@ def create_app(
         mounted_explanations(home, system, service, explain),
         mounted_feed(home, system, service, features, load_retriever),
         mounted_jobs(home, system, service),
+        mounted_flags(home, service),
         mounted_models(home, system, service, features, models, who, registry=registry),
     )
 

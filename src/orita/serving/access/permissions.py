@@ -14,6 +14,7 @@ _PATHS: tuple[tuple[str, Permission | None], ...] = (
     ("/predict", "model:predict"),
     ("/api/v1/feed", "model:predict"),
     ("/api/v1/jobs", "model:predict"),
+    ("/ofrep/v1", "model:predict"),
     ("/api/v1/features/push", "data:write"),
     ("/api/v1/features", "data:read"),
     ("/api/v1/predictions", "data:read"),

@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from orita.core.clock import Clock
+from orita.serving.flags.messages import GeneralFailure
 from orita.serving.graphql.messages import GraphqlRefusal
 from orita.serving.graphql.telling import told
 from orita.serving.http.envelope import Envelopes
@@ -44,6 +45,8 @@ class RefusalForms:
         if _is_below(path, "/graphql"):
             content = msgspec.json.encode(GraphqlRefusal([told(refused, request_id)]))
             return Response(content, refused.status, media_type=_JSON)
+        if _is_below(path, "/ofrep"):
+            return Response(msgspec.json.encode(GeneralFailure.of(refused)), refused.status, media_type=_JSON)
         return Response(encode_error(refused.code, refused.message, request_id), refused.status, media_type=_JSON)
 
 

@@ -1,0 +1,1 @@
+"""How a change reaches users: assignment, flags, rollouts, shadow, experiments, bandits, off-policy evaluation."""
