@@ -19,7 +19,7 @@ __all__ = ["before_call", "documented_errors", "no_server_error", "refuses_what_
 _PROBES = ("/health", "/v2/health/ready")
 _CODE = re.compile(r"[a-z][a-z_]*")
 _ANY_HEADER = "in header - object with unexpected properties"
-_FLAG_CODES = ("FLAG_NOT_FOUND", "PARSE_ERROR", "INVALID_CONTEXT", "GENERAL")
+_FLAG_CODES = ("FLAG_NOT_FOUND", "PARSE_ERROR", "INVALID_CONTEXT", "GENERAL", "PROVIDER_NOT_READY")
 _DEADLINE = "x-request-timeout-ms"
 
 

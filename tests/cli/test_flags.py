@@ -78,6 +78,14 @@ def test_the_kill_switch_and_back(declared: Path) -> None:
     assert orita_json(declared, "flags", "show", "checkout")["version"] == 5
 
 
+def test_names_that_look_like_markup(declared: Path) -> None:
+    """They are shown as they are."""
+    (declared / "odd.yaml").write_text('flags: [{key: "[bold]k"}]\nsegments: {"[/x]": {is: present, attribute: a}}')
+    run_orita(declared, "flags", "set", str(declared / "odd.yaml"))
+    assert "[/x]" in run_orita(declared, "control", "log")
+    assert "[bold]k" in run_orita(declared, "control", "at", "now")
+
+
 def test_a_whole_file(declared: Path) -> None:
     """What the file has not is removed."""
     (declared / "few.json").write_text('{"flags": [{"key": "banner2"}]}')

@@ -16,13 +16,19 @@ def control_database(postgres: str) -> str:
     return f"{postgres}/control"
 
 
+@pytest.fixture
+def empty_database(control_database: str) -> str:
+    """Return the address of that database, with nothing in it."""
+    with psycopg.connect(control_database, autocommit=True) as connection:  # one a test takes half a second to go
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return control_database
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     """Return where control state is kept: nowhere yet."""
     if request.param == "sqlite":
         return tmp_path / "control.db"
-    address: str = request.getfixturevalue("control_database")
-    with psycopg.connect(address, autocommit=True) as connection:  # a database a test takes half a second to go
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+    address: str = request.getfixturevalue("empty_database")
     return address

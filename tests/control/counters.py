@@ -24,7 +24,7 @@ def _evolve(state: Counter | None, event: ControlEvent, body: Any) -> Counter | 
     return Counter((state.total if state is not None else 0) + int(body["by"]))
 
 
-COUNTER = Kind("counter", Counter, _evolve)
+COUNTER = Kind("counter", Counter, ("added", "taken_away"), _evolve)
 
 
 def add(counters: Aggregates[Counter], name: str, by: int, *, expected: int | None = None) -> ControlEvent:

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.exc import DBAPIError
 
 from orita.control.database import ControlDatabase
 from orita.control.deployments import Deployment, DeploymentConflict, Deployments, lineage
 from orita.core.clock import ManualClock
-from orita.core.errors import NotFound, UserError
+from orita.core.errors import NotFound, Unavailable, UserError
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 
@@ -192,7 +191,7 @@ def test_events_cannot_be_changed(deployments: Deployments, where: Path | str) -
     deploy(deployments, "v1")
     database = ControlDatabase(where)
     for statement in ("UPDATE control_events SET actor = 'eve'", "DELETE FROM control_events"):
-        with pytest.raises(DBAPIError, match="append-only"), database.writing() as connection:
+        with pytest.raises(Unavailable, match="append-only"), database.writing() as connection:
             connection.exec_driver_sql(statement)
     assert [event.actor for event in deployments.history("feed")] == ["ana"]
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from orita.cli.app import JsonOption, app
 from orita.cli.console import figures, print_json, table
 from orita.cli.opening import project_of
-from orita.core.clock import from_micros, to_micros
+from orita.core.clock import SystemClock, from_micros, to_micros
 from orita.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def log_command(
     rows = [
         [
             f"{event.at:%Y-%m-%d %H:%M:%S}",
-            f"{event.kind} {event.name} {event.version}",
+            escape(f"{event.kind} {event.name} {event.version}"),
             escape(f"{event.type} {_short(event.body)}"),
             escape(event.actor),
             escape(event.reason),
@@ -95,7 +95,7 @@ def at_command(
     rows = [
         [
             thing.kind.name,
-            thing.held.name,
+            escape(thing.held.name),
             str(thing.held.version),
             escape(_short(msgspec.json.encode(thing.held.state).decode())),
             f"{thing.event.at:%Y-%m-%d %H:%M:%S}",
@@ -134,7 +134,7 @@ def restore_command(
     if not made:
         typer.echo(f"Everything is as it was at {moment} already.")
         return
-    rows = [[event.kind, event.name, str(event.version)] for event in made]
+    rows = [[event.kind, escape(event.name), str(event.version)] for event in made]
     table(f"Restored as of {moment}", ["kind", "name", "version"], rows)
 
 
@@ -194,7 +194,7 @@ def _time(text: str) -> datetime | None:
         return None
     try:
         return from_micros(to_micros(datetime.fromisoformat(text)))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"the time {text!r} is none: give one such as 2024-11-15T10:30:00, in UTC; or now.") from None
 
 
@@ -202,4 +202,6 @@ def _past(text: str) -> datetime:
     at = _time(text)
     if at is None:
         raise UserError("the state is that of now already: give a time of before, such as 2024-11-15T10:30:00.")
+    if at > SystemClock().now():
+        raise UserError(f"the time {text!r} is not over yet: give one of before, such as 2024-11-15T10:30:00.")
     return at

@@ -16,7 +16,6 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from orita.control.database import Stamp
 from orita.control.events import (
     Conflict,
     ControlEvent,
@@ -28,7 +27,7 @@ from orita.control.events import (
     read_states,
 )
 from orita.control.leases import Lease
-from orita.core.errors import OritaError
+from orita.core.errors import OritaError, UserError
 
 __all__ = ["RESTORED", "Aggregates", "Change", "Decisions", "Held", "Kind", "deciding"]
 
@@ -52,6 +51,7 @@ class Kind(Generic[S]):
     Attributes:
         name: such as ``flag``.
         state: what is known of one.
+        types: what may happen to one, besides being restored.
         evolve: returns the state after an event (None: not there any more) from the one before (None: before the
             first); it is given the event with its body decoded.
         goes_back: the command by which its things go back to what they were, where restoring their state is not
@@ -60,6 +60,7 @@ class Kind(Generic[S]):
 
     name: str
     state: type[S]
+    types: tuple[str, ...]
     evolve: Callable[[S | None, ControlEvent, Any], S | None]
     goes_back: str = ""
 
@@ -73,6 +74,8 @@ class Kind(Generic[S]):
             body = msgspec.json.decode(event.body)
             if event.type == RESTORED:
                 return None if body["state"] is None else msgspec.convert(body["state"], self.state)
+            if event.type not in self.types:
+                raise KeyError(event.type)
             return self.evolve(state, event, body)
         except (msgspec.ValidationError, KeyError) as error:
             raise OritaError(
@@ -136,7 +139,10 @@ class Change(Generic[S]):
 
     def record(self, type_: str, body: object, *, actor: str, reason: str, command: str | None = None) -> ControlEvent:
         """Record what was decided; *body* is anything that becomes JSON."""
-        text = msgspec.json.encode(body).decode()
+        try:
+            text = msgspec.json.encode(body).decode()
+        except UnicodeEncodeError:
+            raise UserError(f"{self._kind.name} {self._name!r} has a text that is no UTF-8: leave it out.") from None
         version = self.version + 1
         event = ControlEvent(0, self._kind.name, self._name, version, type_, text, self.at, actor, reason, command)
         self.state, self.version = self._kind.after(self.state, event), version
@@ -191,18 +197,11 @@ class Aggregates(Generic[S]):
 
     def __init__(self, log: ControlLog, kind: Kind[S]) -> None:
         self.log, self.kind = log, kind
-        self._got: dict[str, tuple[Stamp, Held[S] | None]] = {}
 
     def get(self, name: str) -> Held[S] | None:
-        """Return a thing, None where it is not there; where nothing was written since, without a look."""
-        stamp = self.log.database.stamp()
-        known = self._got.get(name)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        """Return a thing, None where it is not there."""
         kept = next(iter(self.log.states(self.kind.name, name)), None)
-        held = self._brought(name) if kept is None else self._held(kept)
-        self._got = {} if stamp is None else {**self._got, name: (stamp, held)}
-        return held
+        return self._brought(name) if kept is None else self._held(kept)
 
     def all(self) -> dict[str, Held[S]]:
         """Return the things that are there, by name."""

@@ -14,18 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from orita.control.migrations import LATEST, migrate
+from orita.control.migrations import LATEST, migrate, schema_of
 from orita.core.errors import Unavailable, UserError
 from orita.core.extras import require
 
-__all__ = ["ControlDatabase", "Stamp"]
+__all__ = ["ControlDatabase"]
 
 _BUSY_SECONDS = 5.0
 _WRITERS = 0x6F726974  # the lock that writers to one PostgreSQL database take, one after the other
 _POSTGRES = ("postgresql://", "postgres://")
-_TICK_NANOS = 100_000_000
-
-Stamp = tuple[tuple[int, int, int], ...]
 
 _OPEN: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
@@ -57,6 +54,9 @@ class ControlDatabase:
         with self._told():
             self._prepare()
             with self._transaction() as connection:
+                if schema_of(connection) != LATEST:  # since this process looked
+                    self._prepared = False
+                    raise Unavailable(f"control state ({self.name}) was upgraded or replaced meanwhile: try again.")
                 yield connection
 
     @contextmanager
@@ -77,25 +77,6 @@ class ControlDatabase:
                 else:
                     connection.execution_options(isolation_level="REPEATABLE READ")
                 yield connection
-
-    def stamp(self) -> Stamp | None:
-        """Return what is another after every write, without opening anything; None where that cannot be told.
-
-        Of a file it is who it is, its size and when it changed. A change of the last moments says nothing: another may
-        come in the same tick of the file system's clock.
-        """
-        if self._file is None:
-            return None
-        found, newest = [], 0
-        for file in (self._file, self._file.with_name(f"{self._file.name}-wal")):
-            try:
-                stat = file.stat()
-            except FileNotFoundError:
-                found.append((0, 0, 0))
-                continue
-            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
-            newest = max(newest, stat.st_mtime_ns)
-        return tuple(found) if abs(time.time_ns() - newest) > _TICK_NANOS else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -121,18 +102,12 @@ class ControlDatabase:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._engine.connect() as connection:
                 _enter_wal(connection)
-        if self._schema() != LATEST:
+        with self._engine.connect() as connection:
+            schema = schema_of(connection)
+        if schema != LATEST:
             with self._transaction() as connection:
                 migrate(connection, self.name)
         self._prepared = True
-
-    def _schema(self) -> str | None:
-        """Return which migration was the last, None before the first."""
-        with self._engine.connect() as connection:
-            if not sa.inspect(connection).has_table("alembic_version"):
-                return None
-            version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-            return version
 
     @property
     def name(self) -> str:
@@ -143,8 +118,8 @@ class ControlDatabase:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            raise Unavailable(f"control state ({self.name}) cannot be reached now: {_line(error)}") from error
+        except DBAPIError as error:
+            raise Unavailable(f"control state ({self.name}) cannot be used now: {_line(error)}") from error
 
 
 def _file_engine(file: Path) -> sa.Engine:
@@ -167,6 +142,7 @@ def _server_engine(url: str) -> sa.Engine:
     seconds = int(_BUSY_SECONDS)
     engine = sa.create_engine(
         address,
+        isolation_level="READ COMMITTED",  # a writer sees what was committed while it waited for the others
         pool_size=2,
         pool_pre_ping=True,
         connect_args={"connect_timeout": seconds, "options": f"-c lock_timeout={seconds}s -c statement_timeout=60s"},

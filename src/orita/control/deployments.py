@@ -59,7 +59,7 @@ class Deployment:
     kind: Way = "deploy"
 
 
-class Deployed(msgspec.Struct, frozen=True):
+class Deployed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an event: what answers from then on, and whether that went back."""
 
     version: str
@@ -78,7 +78,7 @@ def _evolve(state: DeploymentState | None, event: ControlEvent, body: Any) -> De
     return DeploymentState(made, _onward(state.lineage if state is not None else (), made))
 
 
-DEPLOYMENT = Kind("deployment", DeploymentState, _evolve, goes_back="orita models promote VERSION")
+DEPLOYMENT = Kind("deployment", DeploymentState, ("deployed",), _evolve, goes_back="orita models promote VERSION")
 
 
 class Deployments:

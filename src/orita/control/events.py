@@ -14,14 +14,24 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from orita.control.database import ControlDatabase, Stamp
+from orita.control.database import ControlDatabase
 from orita.control.leases import Lease, check_lease
 from orita.control.tables import EVENTS, STATES
 from orita.core.clock import Clock, SystemClock, from_micros, to_micros
 from orita.core.errors import UserError
 from orita.core.home import DEFAULT_TENANT
 
-__all__ = ["Conflict", "ControlEvent", "ControlLog", "Entry", "KeptState"]
+__all__ = [
+    "Conflict",
+    "ControlEvent",
+    "ControlLog",
+    "Entry",
+    "KeptState",
+    "Writing",
+    "check_text",
+    "read_events",
+    "read_states",
+]
 
 
 class Conflict(UserError):
@@ -94,7 +104,6 @@ class ControlLog:
         self.database = where if isinstance(where, ControlDatabase) else ControlDatabase(where)
         self.tenant = tenant
         self.clock = clock or SystemClock()
-        self._looked: tuple[Stamp | None, int] = (None, 0)
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[sa.Connection]:
@@ -130,11 +139,15 @@ class ControlLog:
 
     def position(self) -> int:
         """Return the position of the latest event of any tenant, 0 before the first: whether there is news."""
-        stamp = self.database.stamp()
-        if stamp is None or stamp != self._looked[0]:
-            with self.database.reading() as connection:
-                self._looked = (stamp, _latest(connection) if connection is not None else 0)
-        return self._looked[1]
+        with self.database.reading() as connection:
+            return _latest(connection) if connection is not None else 0
+
+    def snapshot(self, *kinds: str) -> tuple[int, dict[str, list[KeptState]]]:
+        """Return `position`, and what is kept of the things of some kinds, all as of one moment."""
+        with self.database.reading() as connection:
+            if connection is None:
+                return 0, {kind: [] for kind in kinds}
+            return _latest(connection), {kind: read_states(connection, self.tenant, kind) for kind in kinds}
 
     def states(self, kind: str, name: str | None = None) -> list[KeptState]:
         """Return what is kept of the things of a kind, by name; of things brought along from before, nothing is."""
@@ -174,7 +187,8 @@ class Writing:
 
     def next_at(self) -> datetime:
         """Return the time that an event now has: now, or that of the latest event where the clock went back."""
-        latest = self._connection.execute(sa.select(sa.func.max(EVENTS.c.at_micros))).scalar()
+        newest = sa.select(EVENTS.c.at_micros).order_by(EVENTS.c.position.desc()).limit(1)
+        latest = self._connection.execute(newest).scalar()
         return from_micros(max(to_micros(self._log.clock.now()), latest or 0))
 
     def append(
@@ -183,11 +197,10 @@ class Writing:
         """Write an event, and what the thing is from then on.
 
         Raises:
-            UserError: *actor*, *reason* or *command* has a character NUL, which no database of text takes.
+            UserError: a text has characters that no database of text takes.
         """
-        for field, text in (("actor", actor), ("reason", reason), ("command", command)):
-            if "\0" in (text or ""):
-                raise UserError(f"{field} has the character NUL: leave it out.")
+        for field, text in (("actor", actor), ("reason", reason), ("command", command or "")):
+            check_text(field, text)
         position = _latest(self._connection) + 1
         thing = {"tenant": self._log.tenant, "kind": self._kind, "name": self._name, "version": version}
         told = {"at_micros": to_micros(at), "actor": actor, "reason": reason, "command": command}
@@ -202,6 +215,16 @@ class Writing:
         )
 
 
+def check_text(field: str, text: str) -> None:
+    """Refuse what a database of text does not take.
+
+    Raises:
+        UserError: it has the character NUL, or half of a pair of UTF-16, which bytes that are no UTF-8 become.
+    """
+    if "\0" in text or (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)):
+        raise UserError(f"{field} is {text[:80]!r}: it has the character NUL, or is no UTF-8; leave that out.")
+
+
 def read_events(
     connection: sa.Connection,
     tenant: str,
@@ -211,6 +234,7 @@ def read_events(
     until: datetime | None = None,
 ) -> list[ControlEvent]:
     """Return events in order; see `ControlLog.events`."""
+    check_text("name", name or "")
     wanted = [EVENTS.c.tenant == tenant, EVENTS.c.position > after]
     wanted += [EVENTS.c.kind == kind] if kind is not None else []
     wanted += [EVENTS.c.name == name] if name is not None else []
@@ -221,6 +245,7 @@ def read_events(
 
 def read_states(connection: sa.Connection, tenant: str, kind: str, name: str | None = None) -> list[KeptState]:
     """Return what is kept of the things of a kind; see `ControlLog.states`."""
+    check_text("name", name or "")
     wanted = [STATES.c.tenant == tenant, STATES.c.kind == kind]
     wanted += [STATES.c.name == name] if name is not None else []
     rows = connection.execute(sa.select(STATES).where(*wanted).order_by(STATES.c.name))

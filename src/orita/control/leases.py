@@ -1,9 +1,9 @@
 """Who may act: of several controllers one at a time, and one that was away too long not any more.
 
-A lease is held for some seconds and renewed before they are over. Each new holder gets a greater token. A decision that
-is made under a lease looks at the token in its own transaction (`ControlLog.writing`), so a controller that was stopped
-for a minute and wakes up cannot act on what it saw before, whatever its clock says (Kleppmann, "How to do distributed
-locking", 2016: fencing).
+Each process that acts is a holder with a name of its own. A lease is held for some seconds and renewed before they are
+over. Each new holder gets a greater token. A decision that is made under a lease looks at the token in its own
+transaction (`ControlLog.writing`), so a controller that was stopped for a minute and wakes up cannot act on what it saw
+before, whatever its clock says (Kleppmann, "How to do distributed locking", 2016: fencing).
 """
 
 from __future__ import annotations

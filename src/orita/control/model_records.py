@@ -41,7 +41,7 @@ UNTOLD = ModelRecord()
 """Of a version that nobody has said anything of."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an event: all that is said of a version from then on."""
 
     version: str
@@ -61,7 +61,7 @@ def _evolve(state: ModelsState | None, event: ControlEvent, body: Any) -> Models
     return ModelsState({**(state.told if state is not None else {}), told.version: told})
 
 
-MODELS = Kind("models", ModelsState, _evolve)
+MODELS = Kind("models", ModelsState, ("told",), _evolve)
 
 
 class ModelRecords:

@@ -7,17 +7,26 @@ a backup does.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from orita.core.errors import OritaError
 
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-__all__ = ["LATEST", "migrate"]
+__all__ = ["LATEST", "VERSION_TABLE", "migrate", "schema_of"]
 
 LATEST = "0001"
 """The last step."""
+
+VERSION_TABLE = "control_schema_version"
+"""Where it is kept which was the last: not Alembic's own name, as neighbours in the database may have that: MLflow."""
+
+
+def schema_of(connection: sa.Connection) -> str | None:
+    """Return which step was the last, None before the first."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version: str | None = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+    return version
 
 
 def migrate(connection: sa.Connection, where: str) -> None:

@@ -16,11 +16,12 @@ VersionKey = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
 """Keys compare as the versions do."""
 
 _RELEASE = ((2, 0, ""),)
+_LONGEST = 256
 
 
 def version_key(text: str) -> VersionKey | None:
-    """Return the key of a version, None where *text* is none; what follows ``+`` does not count."""
-    if (found := _VERSION.fullmatch(text)) is None:
+    """Return the key of a version, None where *text* is none, or longer than any; what follows ``+`` does not count."""
+    if len(text) > _LONGEST or (found := _VERSION.fullmatch(text)) is None:
         return None
     major, minor, patch, before = found.groups()
     if before is None:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from orita.core.clock import Clock, SystemClock
-from orita.core.errors import UserError, closest
+from orita.core.errors import UserError
 from orita.delivery.assignment.conditions import Condition
 from orita.delivery.assignment.matching import Attributes, Now, asks_time, matcher
 from orita.delivery.flags.checking import check_flag, in_order
@@ -104,7 +104,7 @@ class FlagSet:
         """
         compiled = self._compiled.get(key)
         if compiled is None:
-            sentence = f"there is no flag {key!r}. {closest(key, self._compiled)}"
+            sentence = f"there is no flag {key[:80]!r}."  # its neighbours are not looked for on a request's path
             return Evaluation(key, default, None, Reason.ERROR, ErrorCode.FLAG_NOT_FOUND, sentence)
         found = compiled(attributes, now)
         return msgspec.structs.replace(found, reason=Reason.STALE) if self.stale else found

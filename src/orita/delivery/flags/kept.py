@@ -25,13 +25,13 @@ from orita.delivery.flags.flag_set import FlagSet
 __all__ = ["FLAG", "SEGMENT", "Flags", "Segment", "check_flags"]
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom a segment means."""
 
     condition: Condition
 
 
-class Switched(msgspec.Struct, frozen=True):
+class Switched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an event: whether a flag is enabled from then on."""
 
     enabled: bool
@@ -49,8 +49,8 @@ def _segment_after(state: Segment | None, event: ControlEvent, body: Any) -> Seg
     return None if event.type == "removed" else msgspec.convert(body, Segment)
 
 
-FLAG = Kind("flag", Flag, _flag_after)
-SEGMENT = Kind("segment", Segment, _segment_after)
+FLAG = Kind("flag", Flag, ("declared", "switched", "removed"), _flag_after)
+SEGMENT = Kind("segment", Segment, ("declared", "removed"), _segment_after)
 
 
 def check_flags(decisions: Decisions) -> None:
@@ -76,7 +76,7 @@ class Flags:
         self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
     ) -> None:
         self.log = ControlLog(where, tenant, clock)
-        self._flags, self._segments = Aggregates(self.log, FLAG), Aggregates(self.log, SEGMENT)
+        self._flags = Aggregates(self.log, FLAG)
 
     def get(self, key: str) -> Held[Flag]:
         """Return a flag.
@@ -95,13 +95,23 @@ class Flags:
 
     def file(self) -> FlagFile:
         """Return all flags and segments, as a file has them."""
-        flags = tuple(held.state for held in self._flags.all().values())
-        return FlagFile(flags=flags, segments={name: its.state.condition for name, its in self._segments.all().items()})
+        return self._read()[1]
 
     def current(self) -> FlagSet:
         """Return the flags as they are now, to be evaluated."""
-        file = self.file()
-        return FlagSet.of(file.flags, file.segments, clock=self.log.clock)
+        return self.followed()[1]
+
+    def followed(self) -> tuple[int, FlagSet]:
+        """Return the position of control state, and the flags as they are at it."""
+        position, file = self._read()
+        return position, FlagSet.of(file.flags, file.segments, clock=self.log.clock)
+
+    def _read(self) -> tuple[int, FlagFile]:
+        position, kept = self.log.snapshot(FLAG.name, SEGMENT.name)
+        flags = [FLAG.decoded(each.state) for each in kept[FLAG.name]]
+        segments = [(each.name, SEGMENT.decoded(each.state)) for each in kept[SEGMENT.name]]
+        there = {name: segment.condition for name, segment in segments if segment is not None}
+        return position, FlagFile(flags=tuple(flag for flag in flags if flag is not None), segments=there)
 
     def history(self, key: str) -> list[ControlEvent]:
         """Return what was decided of a flag, the first first."""
@@ -162,11 +172,11 @@ class Flags:
         """
 
         def change(decisions: Decisions) -> Iterable[ControlEvent | None]:
-            flag = self._known(decisions, key)
-            before = None if command is None else flag.asked_before(command)
+            before = None if command is None else decisions.of(FLAG, key).asked_before(command)
             if before is not None:
                 yield before
                 return
+            flag = self._known(decisions, key)
             if expected is not None:
                 _check_version(key, flag, expected)
             if flag.state is not None and flag.state.enabled != enabled:

@@ -75,7 +75,9 @@ def _context(body: object) -> Mapping[str, object] | _Wrong:
         return _Wrong(ErrorCode.PARSE_ERROR, 'the body is no JSON object: send {"context": {...}}.')
     context = body.get("context", {})
     if not isinstance(context, Mapping):
-        return _Wrong(ErrorCode.INVALID_CONTEXT, f"context is {context!r}: send an object of attributes.")
+        return _Wrong(
+            ErrorCode.INVALID_CONTEXT, f"context is of type {type(context).__name__}: send an object of attributes."
+        )
     return context
 
 

@@ -9,6 +9,9 @@ from orita.serving.background.told_once import ToldOnce
 
 __all__ = ["FlagFollower"]
 
+_EVERY = 20
+"""Looks after which all is read again, whatever the position says: what is kept may have been made anew."""
+
 
 class FlagFollower:
     """Keeps `current` what control state says.
@@ -21,15 +24,15 @@ class FlagFollower:
         seconds: between two looks.
 
     Attributes:
-        current: the flags; none before the first look.
+        current: the flags; None before they were read for the first time.
         background: its thread.
     """
 
     def __init__(self, flags: Flags, seconds: float) -> None:
         self._flags, self._seconds = flags, seconds
-        self._seen = 0
+        self._seen = self._looks = 0
         self._told = ToldOnce()
-        self.current = FlagSet.of(())
+        self.current: FlagSet | None = None
         self.background = Background("what follows the flags", "orita-flags", self._turn)
 
     def start(self) -> None:
@@ -39,12 +42,13 @@ class FlagFollower:
     def look(self) -> None:
         """Look at control state once."""
         try:
-            position = self._flags.log.position()
-            if position != self._seen or self.current.stale:
-                self.current, self._seen = self._flags.current(), position
+            self._looks += 1
+            stale = self.current is None or self.current.stale
+            if stale or self._looks % _EVERY == 0 or self._flags.log.position() != self._seen:
+                self._seen, self.current = self._flags.followed()
         except Exception as error:  # a busy or broken database, or what a later Orita wrote: the flags go on
             self._told.tell("flags_not_read", error)
-            if not self.current.stale:
+            if self.current is not None and not self.current.stale:
                 self.current = self.current.as_stale()
         else:
             self._told.over("flags_not_read")

@@ -54,4 +54,4 @@ class GeneralFailure(_Camel, frozen=True):
     @classmethod
     def of(cls, refused: Refused) -> GeneralFailure:
         """Return what refuses a request."""
-        return cls("GENERAL", refused.message)
+        return cls("PROVIDER_NOT_READY" if refused.status == 503 else "GENERAL", refused.message)

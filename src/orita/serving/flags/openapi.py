@@ -60,7 +60,7 @@ def describe_flags() -> dict[str, Any]:
 
 
 def _operation(name: str, summary: str, parameters: list[Any], answers: dict[int, Any]) -> dict[str, Any]:
-    failed = {422: "X-Request-Id is wrong.", 500: "It failed."}
+    failed = {422: "X-Request-Id is wrong.", 500: "It failed.", 503: "The flags were not read yet."}
     answers |= {status: response(text, GeneralFailure) for status, text in failed.items()}
     return {
         "summary": summary,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +17,15 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+
+_BEFORE = {
+    "deployments": "tenant TEXT NOT NULL, system TEXT NOT NULL, sequence BIGINT NOT NULL, kind TEXT NOT NULL, "
+    "version TEXT NOT NULL, at_micros BIGINT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, "
+    "PRIMARY KEY (tenant, system, sequence)",
+    "model_records": "tenant TEXT NOT NULL, system TEXT NOT NULL, sequence BIGINT NOT NULL, version TEXT NOT NULL, "
+    "description TEXT NOT NULL, tags TEXT NOT NULL, retired_micros BIGINT, at_micros BIGINT NOT NULL, "
+    "actor TEXT NOT NULL, PRIMARY KEY (tenant, system, sequence)",
+}
 
 
 def upgrade() -> None:
@@ -55,12 +66,14 @@ def upgrade() -> None:
         sa.Column("until_micros", sa.BigInteger, nullable=False),
     )
     _append_only(connection)
-    before = [*_deployments(connection, there), *_model_records(connection, there)]
-    before.sort(key=lambda row: row["at_micros"])
+    if connection.dialect.name != "sqlite":
+        return  # before, there was no other
+    before = sorted([*_deployments(connection, there), *_model_records(connection, there)], key=itemgetter("at_micros"))
     rows = [{**row, "position": position} for position, row in enumerate(before, start=1)]
     if rows:
         op.bulk_insert(events, rows)
-    for table in {"deployments", "model_records"}.intersection(there):
+    for table, columns in _BEFORE.items():
+        op.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
         op.execute(
             f"CREATE TRIGGER {table}_moved BEFORE INSERT ON {table} BEGIN "
             "SELECT RAISE(ABORT, 'a later Orita has taken over this control state: upgrade the one that writes'); END"
@@ -70,8 +83,7 @@ def upgrade() -> None:
 def _deployments(connection: sa.Connection, there: list[str]) -> Iterator[dict[str, Any]]:
     if "deployments" not in there:
         return
-    rows = connection.exec_driver_sql("SELECT * FROM deployments ORDER BY tenant, system, sequence")
-    for row in rows.mappings():
+    for row in _in_time(connection, "deployments"):
         body = {"version": row["version"], "kind": row["kind"]}
         yield _event(row, "deployment", "deployed", body, row["reason"])
 
@@ -79,8 +91,7 @@ def _deployments(connection: sa.Connection, there: list[str]) -> Iterator[dict[s
 def _model_records(connection: sa.Connection, there: list[str]) -> Iterator[dict[str, Any]]:
     if "model_records" not in there:
         return
-    rows = connection.exec_driver_sql("SELECT * FROM model_records ORDER BY tenant, system, sequence")
-    for row in rows.mappings():
+    for row in _in_time(connection, "model_records"):
         body = {
             "version": row["version"],
             "description": row["description"],
@@ -88,6 +99,16 @@ def _model_records(connection: sa.Connection, there: list[str]) -> Iterator[dict
             "retired_micros": row["retired_micros"],
         }
         yield _event(row, "models", "told", body, "")
+
+
+def _in_time(connection: sa.Connection, table: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table of before, thing by thing in order; where a clock went back, the time stands still."""
+    rows = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY tenant, system, sequence").mappings()
+    for _, its in groupby(rows, itemgetter("tenant", "system")):
+        latest = 0
+        for row in its:
+            latest = max(latest, row["at_micros"])
+            yield {**row, "at_micros": latest}
 
 
 def _event(row: Any, kind: str, name: str, body: dict[str, Any], reason: str) -> dict[str, Any]:
