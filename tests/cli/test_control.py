@@ -74,10 +74,10 @@ def test_the_state_at_a_time_and_back_to_it(decided: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["at", "yesterday"], "the time 'yesterday' is none: give one such as"),
+        (["at", "yesterday"], "the time is 'yesterday': give a time in ISO 8601"),
         (["restore", "now", "--reason", "x"], "the state is that of now already"),
         (["restore", "2999-01-01", "--reason", "x"], "is not over yet"),
-        (["at", "0001-01-01T00:00:00+14:00"], "the time '0001"),
+        (["at", "0001-01-01T00:00:00+14:00"], "the time is '0001"),
         (["restore", "2024-11-15", "--reason", "x", "--only", "job"], "--only 'job' names no kind"),
         (
             ["restore", "2024-11-15", "--reason", "x", "--only", "deployment/feed"],

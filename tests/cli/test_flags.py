@@ -101,7 +101,7 @@ def test_a_whole_file(declared: Path) -> None:
         (["evaluate", "--with", "7"], UserError, "--with is '7'"),
         (["set", "nothing.yaml"], UserError, "nothing.yaml cannot be read"),
         (["set", "{folder}/flags.yaml", "--expected", "1"], UserError, "has 2: leave it out"),
-        (["off", "checkout", "--expected", "7"], UserError, "at version 1, expected 7"),
+        (["off", "checkout", "--expected", "7"], UserError, r"at version 1 \(declared by .*\), expected 7"),
         (["remove", "nothing"], NotFound, "there is no flag 'nothing'"),
     ],
 )

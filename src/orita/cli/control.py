@@ -13,7 +13,8 @@ from rich.markup import escape
 from orita.cli.app import JsonOption, app
 from orita.cli.console import figures, print_json, table
 from orita.cli.opening import project_of
-from orita.core.clock import SystemClock, from_micros, to_micros
+from orita.cli.times import time_of
+from orita.core.clock import SystemClock
 from orita.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -190,12 +191,7 @@ def _meant(only: list[str] | None, kinds: Kinds) -> Callable[[str, str], bool]:
 
 
 def _time(text: str) -> datetime | None:
-    if text == "now":
-        return None
-    try:
-        return from_micros(to_micros(datetime.fromisoformat(text)))
-    except (ValueError, OverflowError):
-        raise UserError(f"the time {text!r} is none: give one such as 2024-11-15T10:30:00, in UTC; or now.") from None
+    return None if text == "now" else time_of(text, "the time")
 
 
 def _past(text: str) -> datetime:

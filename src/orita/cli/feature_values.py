@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from orita.cli.console import figures, print_json, table
 from orita.cli.features import features_app
 from orita.cli.ids import id_of
 from orita.cli.opening import project_of
+from orita.cli.times import time_of
 from orita.core.clock import to_micros
 from orita.core.errors import UserError
 
@@ -73,7 +73,7 @@ def read(
     if user is None or not items:
         raise UserError("give a user and at least one item, such as 'orita features read 7 101 102', or --rows FILE.")
     brought = _context(given or []) | ({"device": device} if device else {})
-    found = _online(project, user, items, names, brought, None if at is None else _micros(at))
+    found = _online(project, user, items, names, brought, None if at is None else to_micros(time_of(at)))
     _show(found, out, as_json)
 
 
@@ -271,13 +271,6 @@ def _scalar(text: str) -> object:
         return float(text)
     except ValueError:
         return text
-
-
-def _micros(text: str) -> int:
-    try:
-        return to_micros(datetime.fromisoformat(text))
-    except ValueError:
-        raise UserError(f"--at is {text!r}: give a time in ISO 8601, such as 2024-11-15T10:30:00Z.") from None
 
 
 def _told(done: Streamed) -> str:

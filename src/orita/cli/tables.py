@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from rich.markup import escape
 from orita.cli.app import JsonOption, app
 from orita.cli.console import figures, print_json, table
 from orita.cli.opening import project_of
-from orita.core.errors import UserError
+from orita.cli.times import time_of
 
 if TYPE_CHECKING:
     from orita.events.lake import Snapshot
@@ -52,7 +52,7 @@ def show(
     from orita.events.lake import Lake
 
     lake = Lake(project_of(context).home)
-    snapshot = lake.snapshot(name, version, at=_time(at) if at is not None else None)
+    snapshot = lake.snapshot(name, version, at=time_of(at) if at is not None else None)
     found = _described(snapshot) | {
         "origin": lake.origin(name),
         "offsets": {str(partition): offset for partition, offset in lake.offsets(name, snapshot.version).items()},
@@ -186,15 +186,6 @@ def _described(snapshot: Snapshot) -> dict[str, Any]:
         "files": len(snapshot.files),
         "bytes": snapshot.bytes,
     }
-
-
-def _time(text: str) -> datetime:
-    from orita.core.clock import from_micros, to_micros
-
-    try:
-        return from_micros(to_micros(datetime.fromisoformat(text)))
-    except ValueError:
-        raise UserError(f"--at is {text!r}: give a time in ISO 8601, such as 2024-11-15T10:30:00Z.") from None
 
 
 def _mib(size: int) -> str:

@@ -129,6 +129,21 @@ class Change(Generic[S]):
         """Return what was decided of the thing so far."""
         return self._writing.events()
 
+    def check_version(self, expected: int | None) -> None:
+        """Refuse to change another version than the caller last saw (0: none); None: any.
+
+        Raises:
+            Conflict: it is another one.
+        """
+        if expected is None or expected == self.version:
+            return
+        events = self.history()
+        there = f"{events[-1].type} by {events[-1].actor}" if events else "nothing"
+        raise Conflict(
+            f"{self._kind.name} {self._name!r} is at version {self.version} ({there}), expected {expected}: "
+            "look at what was changed meanwhile, then decide again."
+        )
+
     def asked_before(self, command: str) -> ControlEvent | None:
         """Return the event that came of a command already: who asks again under its id gets that, and no other.
 
@@ -237,13 +252,7 @@ class Aggregates(Generic[S]):
         """
         with deciding(self.log, lease) as decisions:
             change = decisions.of(self.kind, name)
-            if expected is not None and expected != change.version:
-                events = change.history()
-                there = f"{events[-1].type} by {events[-1].actor}" if events else "nothing"
-                raise Conflict(
-                    f"{self.kind.name} {name!r} is at version {change.version} ({there}), expected {expected}: "
-                    "look at what was changed meanwhile, then decide again."
-                )
+            change.check_version(expected)
             yield change
 
     def _held(self, kept: KeptState) -> Held[S] | None:

@@ -79,7 +79,7 @@ def test_the_kill_switch(flags: Flags) -> None:
     assert flags.switch("checkout", enabled=False, actor="ben", reason="it breaks") is None
     assert flags.current().evaluate("checkout", {"country": "SE"}).value is False
     assert flags.get("checkout").state.description == "the new one"
-    with pytest.raises(Conflict, match="flag 'checkout' is at version 2, expected 1"):
+    with pytest.raises(Conflict, match=r"flag 'checkout' is at version 2 \(switched by ben\), expected 1"):
         flags.switch("checkout", enabled=True, actor="ana", reason="", expected=1)
     with pytest.raises(NotFound):
         flags.switch("nothing", enabled=True, actor="ana", reason="")

@@ -14,7 +14,7 @@ import msgspec
 
 from orita.control.aggregates import Aggregates, Change, Decisions, Held, Kind, deciding
 from orita.control.database import ControlDatabase
-from orita.control.events import Conflict, ControlEvent, ControlLog
+from orita.control.events import ControlEvent, ControlLog
 from orita.core.clock import Clock
 from orita.core.errors import NotFound, closest
 from orita.core.home import DEFAULT_TENANT
@@ -140,8 +140,7 @@ class Flags:
                 yield _declared(decisions.of(SEGMENT, name), Segment(condition), actor, reason)
             for flag in file.flags:
                 flag_change = decisions.of(FLAG, flag.key)
-                if expected is not None:
-                    _check_version(flag.key, flag_change, expected)
+                flag_change.check_version(expected)
                 yield _declared(flag_change, flag, actor, reason)
             if whole:
                 gone: list[tuple[Kind[Any], str]] = [
@@ -177,8 +176,7 @@ class Flags:
                 yield before
                 return
             flag = self._known(decisions, key)
-            if expected is not None:
-                _check_version(key, flag, expected)
+            flag.check_version(expected)
             if flag.state is not None and flag.state.enabled != enabled:
                 yield flag.record("switched", Switched(enabled), actor=actor, reason=reason, command=command)
 
@@ -196,8 +194,7 @@ class Flags:
 
         def change(decisions: Decisions) -> Iterable[ControlEvent | None]:
             flag = self._known(decisions, key)
-            if expected is not None:
-                _check_version(key, flag, expected)
+            flag.check_version(expected)
             yield flag.record("removed", {}, actor=actor, reason=reason)
 
         return self._changed(change)[0]
@@ -218,11 +215,3 @@ class Flags:
 
 def _declared(change: Change[Any], state: Any, actor: str, reason: str) -> ControlEvent | None:
     return None if change.state == state else change.record("declared", state, actor=actor, reason=reason)
-
-
-def _check_version(key: str, change: Change[Flag], expected: int) -> None:
-    if expected != change.version:
-        raise Conflict(
-            f"flag {key!r} is at version {change.version}, expected {expected}: look at what was changed meanwhile "
-            f"('orita flags show {key}'), then decide again."
-        )
