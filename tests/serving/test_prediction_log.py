@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
+from tests.serving.patience import attempts
 
 from orita.core.clock import to_micros
 from orita.core.home import Home
@@ -222,7 +223,8 @@ def test_a_disk_that_fails_and_recovers(home: Home, monkeypatch: pytest.MonkeyPa
         while tries[0] < 3:
             threading.Event().wait(0.01)
         assert log.pending_rows == 3
-        assert set(request_ids(home)) == {"r0"}
+        # A row that was written and could not be made durable is there until it is taken back.
+        assert any(set(request_ids(home)) == {"r0"} for _ in attempts())
         broken.clear()
         assert log.flush()
         log.close()

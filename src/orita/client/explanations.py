@@ -49,6 +49,8 @@ class _Logged(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     cached: bool = False
     objective: dict[str, float] | None = None
+    rollout: str | None = None
+    variant: str | None = None
 
 
 class LoggedRequest(_Logged, frozen=True, kw_only=True):
@@ -63,6 +65,8 @@ class LoggedRequest(_Logged, frozen=True, kw_only=True):
         level: how good the answer is: 1 the model's, 2 and more what stood in for it.
         cached: whether its scores were computed for an earlier request.
         objective: what one unit of each head was worth, None where the request weighed none.
+        rollout: the rollout whose dice chose the model, None where none did.
+        variant: the variant of a rollout that answered, None where none ran.
         items: every item, best first.
     """
 

@@ -43,6 +43,8 @@ class LoggedRequest:
         level: how good the answer is: 1 the model's, 2 and more what stood in for it, without features.
         cached: whether its scores were computed for an earlier request.
         objective: what one unit of each head was worth, where the request weighed them.
+        rollout: the rollout whose dice chose the model, None where none did.
+        variant: the variant of a rollout that answered, None where none ran.
     """
 
     request_id: str
@@ -62,6 +64,8 @@ class LoggedRequest:
     level: int = 1
     cached: bool = False
     objective: Mapping[str, float] | None = None
+    rollout: str | None = None
+    variant: str | None = None
 
     def place(self, item: str) -> int:
         """Return the position of *item* in the request.
@@ -91,7 +95,8 @@ class LoggedRequest:
         ]
         times = {"at": self.at.isoformat(), "as_of": self.as_of.isoformat()}
         counts = {"latency_ms": self.latency_ms, "answers": self.answers, "level": self.level, "cached": self.cached}
-        return {**told, **times, **counts, "objective": self.objective, "items": items}
+        by = {"objective": self.objective, "rollout": self.rollout, "variant": self.variant}
+        return {**told, **times, **counts, **by, "items": items}
 
 
 def latest_answer(rows: pa.Table) -> LoggedRequest:
@@ -120,6 +125,8 @@ def latest_answer(rows: pa.Table) -> LoggedRequest:
         level=first.get("level") or 1,  # files of before have no such column, or none in these rows
         cached=bool(first.get("cached")),
         objective=json.loads(first["objective"]) if first.get("objective") else None,
+        rollout=first.get("rollout"),
+        variant=first.get("variant"),
     )
 
 

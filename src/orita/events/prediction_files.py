@@ -37,7 +37,14 @@ _PARQUET = ".parquet"
 _DAY = "date="
 _GROUP_ROWS = 65_536
 """Rows of a group in Parquet: who looks for one request reads the groups that may have it, not the file."""
-_BEFORE_LEVELS = {"level": (1, pa.int8()), "cached": (False, pa.bool_()), "objective": (None, pa.string())}
+_BEFORE = {
+    "level": (1, pa.int8()),
+    "cached": (False, pa.bool_()),
+    "objective": (None, pa.string()),
+    "rollout": (None, pa.string()),
+    "variant": (None, pa.string()),
+    "placement_propensity": (1.0, pa.float32()),
+}
 """What files say that were written before these columns were."""
 
 
@@ -95,7 +102,7 @@ class Part:
                 rows = prediction_schema(()).empty_table().drop_columns(["features"])
         else:
             rows = self.source
-        for name, (value, type_) in _BEFORE_LEVELS.items():
+        for name, (value, type_) in _BEFORE.items():
             if name in needed and name not in rows.column_names:
                 rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), len(rows)))
         if wanted is not None:

@@ -77,6 +77,10 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
         level: how good the answer is: 1 the model's, 2 and more what stood in for it.
         cached: whether the scores were computed for an earlier request.
         objective: what one unit of each head was worth, where the request weighed them.
+        rollout: the rollout whose dice chose the model; None where none runs, or an override chose.
+        variant: the variant of a rollout that answered, None where none runs.
+        propensities: ``propensities_N``, float32, as bytes: of each item at its rank given those above it; empty: 1.
+        placements: ``placements_N``, likewise, of each item at its rank whatever is above it.
     """
 
     at_micros: int
@@ -92,6 +96,10 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
     level: int = 1
     cached: bool = False
     objective: dict[str, float] | None = None
+    rollout: str | None = None
+    variant: str | None = None
+    propensities: bytes = b""
+    placements: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,9 @@ def prediction_schema(features: Sequence[str]) -> pa.Schema:
             ("level", pa.int8()),
             ("cached", pa.bool_()),
             ("objective", pa.string()),
+            ("rollout", pa.string()),
+            ("variant", pa.string()),
+            ("placement_propensity", pa.float32()),
         ]
     )
 
@@ -198,12 +209,15 @@ def segment_table(header: SegmentHeader, requests: Sequence[ScoredRequest]) -> p
         "features": _features(header.features, requests, rows),
         "request_id": spread([r.request_id for r in requests], pa.string()),
         "position": ranks,
-        "propensity": pa.repeat(pa.scalar(1.0, pa.float32()), rows),
+        "propensity": pa.array(_probabilities([r.propensities for r in requests], counts_R)),
         "as_of": spread([r.as_of_micros for r in requests], pa.int64()),
         "system": pa.repeat(header.system, rows),
         "level": spread([r.level for r in requests], pa.int8()),
         "cached": spread([r.cached for r in requests], pa.bool_()),
         "objective": spread([_weights(r.objective) for r in requests], pa.string()),
+        "rollout": spread([r.rollout for r in requests], pa.string()),
+        "variant": spread([r.variant for r in requests], pa.string()),
+        "placement_propensity": pa.array(_probabilities([r.placements for r in requests], counts_R)),
     }
     schema = prediction_schema(header.features)
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
@@ -212,6 +226,14 @@ def segment_table(header: SegmentHeader, requests: Sequence[ScoredRequest]) -> p
 def _weights(objective: dict[str, float] | None) -> str | None:
     """Return the weights of a request as JSON."""
     return None if objective is None else msgspec.json.encode(objective).decode()
+
+
+def _probabilities(parts: list[bytes], counts_R: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the probabilities of all items, 1 in requests that have none."""
+    if not any(parts):
+        return np.ones(counts_R.sum(), np.float32)
+    certain = [part or np.ones(count, np.float32).tobytes() for part, count in zip(parts, counts_R, strict=True)]
+    return np.frombuffer(b"".join(certain), np.float32)
 
 
 def _joined(parts: list[bytes], kind: type[np.generic]) -> npt.NDArray[np.generic]:

@@ -41,7 +41,11 @@ def test_the_embedded_queue_keeps_the_contract(tmp_path: Path) -> None:
 def test_the_queue_in_redis_keeps_the_contract(jobs_redis: RedisProcess) -> None:
     """The queue in Redis is as `check_job_queue` demands, by the server's own clock."""
     config = jobs_redis.config
-    check_job_queue(lambda bounds: RedisQueue(config, bounds, tenant="default", system="contract"), time.sleep)
+
+    def make(bounds: QueueBounds) -> RedisQueue:
+        return RedisQueue(config, bounds, tenant="default", system="contract")
+
+    check_job_queue(make, time.sleep, slower=3)
 
 
 class _Unfenced(EmbeddedQueue):

@@ -37,6 +37,8 @@ class LoggedAnswer(msgspec.Struct, frozen=True):
         level: how good the answer is: 1 the model's, 2 and more what stood in for it.
         cached: whether its scores were computed for an earlier request.
         objective: what one unit of each head was worth, null where the request weighed none.
+        rollout: the rollout whose dice chose the model, null where none did.
+        variant: the variant of a rollout that answered, null where none ran.
         items: every item.
     """
 
@@ -51,6 +53,8 @@ class LoggedAnswer(msgspec.Struct, frozen=True):
     level: int
     cached: bool
     objective: dict[str, float] | None
+    rollout: str | None
+    variant: str | None
     items: list[LoggedItem]
 
 
@@ -138,8 +142,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """Why a request was answered as it was.
 
     Attributes:
-        request_id, system, model_version, user_id, at, as_of, latency_ms, answers, level, cached, objective: as in
-            a logged answer.
+        request_id, system, model_version, user_id, at, as_of, latency_ms, answers, level, cached, objective, rollout,
+            variant: as in a logged answer.
         model_type: of the version that answered.
         method: how contributions were found.
         baseline: the mean score of the reference rows.
@@ -159,6 +163,8 @@ class Explanation(msgspec.Struct, frozen=True):
     level: int
     cached: bool
     objective: dict[str, float] | None
+    rollout: str | None
+    variant: str | None
     model_type: str
     method: ExplanationMethod
     baseline: float

@@ -59,6 +59,8 @@ class Question(msgspec.Struct, gc=False):
         failure: why they could not be.
         scores_N: what the model says, where it was asked for several requests at once.
         objective: what one unit of each head is worth, where the request weighs them.
+        rollout: the rollout whose dice chose what answers; None where none did.
+        variant: the variant of a rollout that answers; None where none runs.
     """
 
     asked: Asked
@@ -70,6 +72,8 @@ class Question(msgspec.Struct, gc=False):
     failure: Exception | None = None
     scores_N: Floats | None = None
     objective: dict[str, float] | None = None
+    rollout: str | None = None
+    variant: str | None = None
 
     @property
     def user_id(self) -> int | str:
@@ -92,10 +96,13 @@ class Question(msgspec.Struct, gc=False):
         latency_ms: float,
         level: int,
         cached: bool = False,
+        propensities_N: Floats | None = None,
+        placements_N: Floats | None = None,
     ) -> ScoredRequest:
         """Return what the prediction log says of the answer: of the items *item_ids*, which may be some of those asked.
 
-        ``x_NF`` is None where the scores come from no features.
+        ``x_NF`` is None where the scores come from no features. ``propensities_N`` and ``placements_N`` are the
+        probabilities of each item at its rank, given those above it and whatever is above it; None: nothing explored.
         """
         return ScoredRequest(
             at_micros=self.at_micros,
@@ -111,4 +118,8 @@ class Question(msgspec.Struct, gc=False):
             level=level,
             cached=cached,
             objective=self.objective,
+            rollout=self.rollout,
+            variant=self.variant,
+            propensities=b"" if propensities_N is None else propensities_N.tobytes(),
+            placements=b"" if placements_N is None else placements_N.tobytes(),
         )
