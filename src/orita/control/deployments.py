@@ -18,14 +18,23 @@ from typing import Any, Literal
 
 import msgspec
 
-from orita.control.aggregates import Aggregates, Change, Kind
+from orita.control.aggregates import Aggregates, Change, Decisions, Kind
 from orita.control.database import ControlDatabase
 from orita.control.events import Conflict, ControlEvent, ControlLog
 from orita.core.clock import Clock
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.home import DEFAULT_TENANT
 
-__all__ = ["DEPLOYMENT", "Deployment", "DeploymentConflict", "DeploymentState", "Deployments", "lineage"]
+__all__ = [
+    "DEPLOYMENT",
+    "Deployment",
+    "DeploymentConflict",
+    "DeploymentState",
+    "Deployments",
+    "champion_within",
+    "deploy_within",
+    "lineage",
+]
 
 Way = Literal["deploy", "rollback"]
 
@@ -111,12 +120,9 @@ class Deployments:
             DeploymentConflict: the sequence is not the expected one.
             UserError: a name is not allowed.
         """
-        _check_name("system", system)
-        _check_name("version", version)
         with self._of.changing(system) as change:
             _check_sequence(system, change, expected_sequence)
-            back = change.state is not None and change.state.lineage[-2:-1] == (version,)
-            return _record(change, Deployed(version, "rollback" if back else "deploy"), actor, reason)
+            return _deployed(change, system, version, actor, reason)
 
     def rollback(
         self,
@@ -168,6 +174,21 @@ class Deployments:
         return self._of.log.names(DEPLOYMENT.name)
 
 
+def deploy_within(decisions: Decisions, system: str, version: str, *, actor: str, reason: str) -> Deployment:
+    """Make *version* the champion of *system*, in a transaction in which other things are decided too.
+
+    Raises:
+        UserError: a name is not allowed.
+    """
+    return _deployed(decisions.of(DEPLOYMENT, system), system, version, actor, reason)
+
+
+def champion_within(decisions: Decisions, system: str) -> str | None:
+    """Return the version that is deployed as a transaction sees it, None where none is."""
+    state = decisions.of(DEPLOYMENT, system).state
+    return None if state is None else state.latest.version
+
+
 def lineage(events: Iterable[Deployment]) -> list[str]:
     """Return the versions that *events*, oldest first, leave behind, in the order they became champion."""
     versions: tuple[str, ...] = ()
@@ -183,6 +204,13 @@ def _onward(versions: tuple[str, ...], made: Deployment) -> tuple[str, ...]:
     while versions and versions[-1] != made.version:
         versions = versions[:-1]
     return versions
+
+
+def _deployed(change: Change[DeploymentState], system: str, version: str, actor: str, reason: str) -> Deployment:
+    _check_name("system", system)
+    _check_name("version", version)
+    back = change.state is not None and change.state.lineage[-2:-1] == (version,)
+    return _record(change, Deployed(version, "rollback" if back else "deploy"), actor, reason)
 
 
 def _record(change: Change[DeploymentState], deployed: Deployed, actor: str, reason: str) -> Deployment:

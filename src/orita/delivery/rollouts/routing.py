@@ -1,0 +1,47 @@
+"""Which version answers a request, by the rollout under way: a compiled function of its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orita.delivery.rollouts.rollout import Rollout
+from orita.delivery.rollouts.rollouts import experiment_of
+
+__all__ = ["Route", "Router"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a request gets.
+
+    Attributes:
+        version: which answers.
+        rollout: the rollout whose dice said so; None where the request takes no part, or an override chose.
+    """
+
+    version: str
+    rollout: str | None
+
+
+class Router:
+    """Routes the requests of one system while a rollout is under way.
+
+    Args:
+        rollout: that changes what users get.
+    """
+
+    def __init__(self, rollout: Rollout) -> None:
+        self.rollout = rollout
+        self._experiment = experiment_of(rollout)
+        names = (rollout.champion, *rollout.plan.versions)
+        self._drawn = {version: Route(version, rollout.id) for version in names}
+        self._set = {version: Route(version, None) for version in names}
+        self._outside = self._set[rollout.champion]
+
+    def route(self, attributes: Mapping[str, object]) -> Route:
+        """Return what a request of these attributes gets; nothing that they hold raises."""
+        assigned = self._experiment.assign(attributes)
+        if assigned.variant is None:
+            return self._outside
+        return (self._drawn if assigned.reason == "assigned" else self._set)[assigned.variant]
