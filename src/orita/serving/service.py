@@ -17,6 +17,7 @@ import anyio.to_thread
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock, to_micros
 from orita.core.home import Home
+from orita.delivery.rollouts.rollouts import Rollouts
 from orita.serving.background.parts import BackgroundParts
 from orita.serving.batching.joint import JointPredictions
 from orita.serving.batching.measuring import joins_up_to
@@ -26,6 +27,7 @@ from orita.serving.cache.predictions import PredictionCache
 from orita.serving.config import ServingConfig
 from orita.serving.http.reply import QuickRoutes
 from orita.serving.log.prediction_log import PredictionLog
+from orita.serving.models.challengers import ChallengerFollower
 from orita.serving.models.champion import ChampionFollower
 from orita.serving.predict.cached_predictor import CachedPredictor
 from orita.serving.predict.outliers import OutlierCounts, outlier_check
@@ -186,6 +188,7 @@ def build_service(
     rates = features if isinstance(features, RateSource) else None
     parts = build_parts(resilience, clock, rates, slots=config.cache.answers_at_once)
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
+    challengers = ChallengerFollower(system, Rollouts(home.control, home.tenant, clock))
     follower = ChampionFollower(
         system,
         Deployments(home.control, home.tenant, clock),
@@ -198,6 +201,7 @@ def build_service(
         seconds=config.reload_seconds,
         outliers=lambda package: outlier_check(package, config.outliers, outliers),
         joins=lambda package: joins_up_to(package, config.batching, config.max_items),
+        challengers=challengers,
     )
     sink: PredictionSink = FaultySink(log, faults) if faults else log
     predictor = Predictor(
@@ -207,6 +211,7 @@ def build_service(
         parts,
         store_seconds=resilience.store_ms / 1000,
         objective_bounds=config.objective_bounds,
+        challengers=lambda: challengers.current,
     )
     cache = open_cache(config.cache, clock, tenant=home.tenant, system=system)
     background = BackgroundParts()

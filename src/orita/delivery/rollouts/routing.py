@@ -10,6 +10,8 @@ from orita.delivery.rollouts.rollouts import experiment_of
 
 __all__ = ["Route", "Router"]
 
+_HEADER = "header."
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -29,6 +31,10 @@ class Router:
 
     Args:
         rollout: that changes what users get.
+
+    Attributes:
+        rollout: as given.
+        headers: the headers that its overrides look at, by the name that a server has them under, and the attribute's.
     """
 
     def __init__(self, rollout: Rollout) -> None:
@@ -38,6 +44,8 @@ class Router:
         self._drawn = {version: Route(version, rollout.id) for version in names}
         self._set = {version: Route(version, None) for version in names}
         self._outside = self._set[rollout.champion]
+        named = {each.attribute for each in rollout.plan.overrides if each.attribute.startswith(_HEADER)}
+        self.headers = {name.removeprefix(_HEADER).lower().encode(): name for name in sorted(named)}
 
     def route(self, attributes: Mapping[str, object]) -> Route:
         """Return what a request of these attributes gets; nothing that they hold raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import msgspec
 from orita.serving.config import ServingConfig
 from orita.serving.http.decoding import BodyDecoder, Id
 from orita.serving.http.refusal import Refused
-from orita.serving.predict.requests import Context, checked_time
+from orita.serving.predict.requests import Attribute, Context, checked_time
 
 __all__ = ["FeedAsked", "FeedDecoder", "FeedRequest"]
 
@@ -41,7 +42,8 @@ _NO_CONTEXT = Context()
 class FeedAsked:
     """A request that was checked: its context is for features, its time None for now.
 
-    The weights of its objective are not checked yet: that takes the model that answers.
+    The weights of its objective are not checked yet: that takes the model that answers. Its attributes are what a
+    rollout chooses by.
     """
 
     user_id: int | str
@@ -50,6 +52,7 @@ class FeedAsked:
     at_micros: int | None
     cursor: str | None
     objective: dict[str, float] | None = None
+    attributes: Mapping[str, Attribute] | None = None
 
 
 class FeedDecoder:
@@ -77,4 +80,4 @@ class FeedDecoder:
             raise Refused(422, "invalid_value", message)
         known: dict[str, object] = {} if context.device is None else {"device": context.device}
         at = checked_time(context.timestamp, "context.timestamp")
-        return FeedAsked(request.user_id, limit, known, at, request.cursor, request.objective)
+        return FeedAsked(request.user_id, limit, known, at, request.cursor, request.objective, context.attributes)

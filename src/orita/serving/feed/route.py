@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from orita.core.ids import uuid7
 from orita.serving.feed.feed import Feed
-from orita.serving.feed.requests import FeedDecoder
+from orita.serving.feed.requests import FeedAsked, FeedDecoder
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
+from orita.serving.http.reply import Headers
 from orita.serving.resilience.admitted import admission_headers, in_time
 from orita.serving.resilience.deadline import until
 from orita.serving.service import Service
@@ -33,7 +36,7 @@ class FeedRoute:
 
     def __init__(self, feed: Feed, service: Service) -> None:
         self._feed, self._parts, self._clock, self._metrics = feed, service.parts, service.clock, service.metrics
-        self._decode = FeedDecoder(service.config)
+        self._decode, self._preview = FeedDecoder(service.config), service.predictor.preview
         self._envelopes = Envelopes(service.clock)
         self._max_body = service.config.max_body_bytes
 
@@ -48,13 +51,22 @@ class FeedRoute:
             arrived = self._clock.monotonic()
             priority, deadline = admission_headers(self._parts, request.headers.raw, arrived)
             with until(deadline, arrived):
-                page = await self._feed.answer(self._decode(body), request_id, arrived, priority)
+                page = await self._feed.answer(self._asked(body, request.headers.raw), request_id, arrived, priority)
         except Refused as refused:
             return self._refused(request, refused, request_id)
         except Exception as error:  # the edge: whatever it is, the caller gets the documented form, the log the trace
             return self._refused(request, failure("feed_failed", error, request_id=request_id), request_id)
         self._metrics.answered(len(page.predictions), page.latency_ms)
         return self._envelopes.success(page, f"{len(page.predictions)} items.", request_id)
+
+    def _asked(self, body: bytes | bytearray, headers: Headers) -> FeedAsked:
+        """Return what *body* asks, with what *headers* say to a rollout.
+
+        Raises:
+            Refused: 400 or 422, the body is wrong.
+        """
+        asked, preview = self._decode(body), self._preview(headers)
+        return asked if preview is None else replace(asked, attributes={**(asked.attributes or {}), **preview})
 
     def _refused(self, request: Request, refused: Refused, request_id: str) -> Response:
         self._metrics.refused(refused.status, in_time=in_time(refused, request.headers.raw))

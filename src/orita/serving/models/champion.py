@@ -9,6 +9,7 @@ tried again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -18,6 +19,7 @@ from orita.core.clock import Clock
 from orita.core.errors import Unavailable
 from orita.serving.background.parts import Background
 from orita.serving.background.told_once import ToldOnce
+from orita.serving.models.challengers import ChallengerFollower
 from orita.serving.models.verified import load_verified
 from orita.serving.predict.outliers import OutlierCheck
 from orita.serving.predict.predictor import Champion
@@ -52,6 +54,7 @@ class ChampionFollower:
         seconds: float,
         outliers: Callable[[ScoringPackage], OutlierCheck | None] = lambda _: None,
         joins: Callable[[ScoringPackage], int] = lambda _: 0,
+        challengers: ChallengerFollower | None = None,
     ) -> None:
         self._system = system
         self._deployments = deployments
@@ -62,6 +65,7 @@ class ChampionFollower:
         self._seconds = seconds
         self._outliers = outliers
         self._joins = joins
+        self._challengers = challengers
         self._tried = 0
         self._looks_since = 0
         self._away = False
@@ -77,7 +81,7 @@ class ChampionFollower:
         return self._clock.monotonic() - self._refused_at if self.failure is not None else 0.0
 
     def joins(self, package: ScoringPackage) -> int:
-        """Return `Champion.joins` where *package* is what answers now; 0 of every other one."""
+        """Return `Champion.joins` where *package* is what answers now, 0 of every other one."""
         champion = self.champion
         return champion.joins if champion is not None and champion.package is package else 0
 
@@ -92,6 +96,13 @@ class ChampionFollower:
     def look(self) -> None:
         """Look at the deployment once, and change the champion if it says so and it can be done."""
         self._refresh_features()
+        if self._challengers is not None:
+            self._challengers.read()  # first: a rollout that has ended then has its deployment behind it
+        self._look()
+        if self._challengers is not None and self.champion is not None:
+            self._challengers.follow(self.champion, self._loaded)
+
+    def _look(self) -> None:
         try:
             deployed = self._deployments.current(self._system)
             self._told.over("deployment_not_read")
@@ -127,7 +138,7 @@ class ChampionFollower:
 
     def _take(self, deployed: Deployment, version: str) -> bool:
         try:
-            champion = self._loaded(deployed, version)
+            champion = self._tried_out(deployed, version) or self._loaded(version, deployed.sequence)
         except Exception as error:  # a broken package may fail in any way; none may stop the server
             if version == deployed.version:
                 if self.failure is None:
@@ -151,10 +162,15 @@ class ChampionFollower:
             if self._take(deployed, version):
                 return
 
-    def _loaded(self, deployed: Deployment, version: str) -> Champion:
+    def _tried_out(self, deployed: Deployment, version: str) -> Champion | None:
+        """Return the challenger that was promoted: it is loaded and warm."""
+        found = None if self._challengers is None else self._challengers.loaded.get(version)
+        return None if found is None else replace(found, sequence=deployed.sequence)
+
+    def _loaded(self, version: str, sequence: int) -> Champion:
         self._features.refresh()
         package = load_verified(self._load, self._packages / self._system / version, version)
         features = self._features.reader(package.schema)
         stream = LogStream(self._system, package.version, package.schema.names)
         outliers, joins = self._outliers(package), self._joins(package)
-        return Champion(package, features, stream, deployed.sequence, self._clock.now(), outliers, joins)
+        return Champion(package, features, stream, sequence, self._clock.now(), outliers, joins)

@@ -6,6 +6,8 @@ so an answer from the cache is logged as any other, and says that it is one. Onl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 
@@ -13,7 +15,7 @@ from orita.serving.cache.keys import Scorer, key_of_ids, key_of_values, tags_of,
 from orita.serving.cache.predictions import CachedScores, PredictionCache
 from orita.serving.predict.answer import PredictAnswer
 from orita.serving.predict.predictor import Predictor
-from orita.serving.predict.question import Question
+from orita.serving.predict.question import Champion, Question
 from orita.serving.predict.requests import Asked
 from orita.serving.resilience.contracts import is_failure
 from orita.serving.resilience.ladder import Labelled, Level
@@ -38,10 +40,12 @@ class CachedPredictor:
         self._predictor, self._cache, self._by_ids = predictor, cache, by_ids
         self._version: str | None = None
 
-    async def answer(self, asked: Asked, request_id: str, started: float) -> PredictAnswer:
-        """Return the answer to what was *asked*; see `Predictor.answer`."""
-        question = self._predictor.question(asked)
-        await self._follow(question.champion.package.version)
+    async def answer(
+        self, asked: Asked, request_id: str, started: float, preview: Mapping[str, object] | None = None
+    ) -> PredictAnswer:
+        """Return the answer to what was *asked*; see `Predictor.answer` and `Predictor.question`."""
+        question = self._predictor.question(asked, preview)
+        await self._follow(self._predictor.champion)
         known = await self._known(question)
         if known is None:
             return self._predictor.finished(question, self._predictor.labelled(question), request_id, started)
@@ -101,8 +105,11 @@ class CachedPredictor:
             question.as_of_micros = kept.as_of_micros
         return Labelled(Scored(scores_N, x_NF), Level.FULL, "cache", None)
 
-    async def _follow(self, version: str) -> None:
-        """Let go what the version before said, once another answers."""
+    async def _follow(self, champion: Champion | None) -> None:
+        """Let go what the version before said, once another is deployed."""
+        if champion is None:
+            return
+        version = champion.package.version
         before, self._version = self._version, version
         if before is not None and before != version:
             await self._cache.invalidate([version_tag(before)])

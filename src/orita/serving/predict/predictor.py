@@ -18,6 +18,8 @@ from orita.core.errors import Unavailable, UserError
 from orita.core.patience import patience
 from orita.serving.http.failure import log_failure
 from orita.serving.http.refusal import Refused, no_model
+from orita.serving.http.reply import Headers
+from orita.serving.models.challengers import Challengers, Chosen
 from orita.serving.predict.answer import PredictAnswer, RankedItem, ranked
 from orita.serving.predict.objective_bounds import asked_objective
 from orita.serving.predict.question import Champion, Question
@@ -44,6 +46,7 @@ class Predictor:
         parts: what keeps the server up; None: a request that the model cannot answer is refused.
         store_seconds: how long a read of features may take where the store is on another machine.
         objective_bounds: which heads a request may weigh, and between which weights.
+        challengers: what answers beside the champion now, None while no rollout changes that.
 
     Attributes:
         ladder: the levels of its answers, None without *parts*.
@@ -58,8 +61,9 @@ class Predictor:
         *,
         store_seconds: float = 1.0,
         objective_bounds: Mapping[str, tuple[float, float]] | None = None,
+        challengers: Callable[[], Challengers | None] = lambda: None,
     ) -> None:
-        self._champion = champion
+        self._champion, self._challengers = champion, challengers
         self._log = log
         self._clock = clock
         self._store_seconds = store_seconds
@@ -92,20 +96,49 @@ class Predictor:
         """What answers now, None without a model."""
         return self._champion()
 
-    def question(self, asked: Asked) -> Question:
-        """Return what was *asked* with what answers it now.
+    def preview(self, headers: Headers) -> dict[str, str] | None:
+        """Return what a request's *headers* say to a rollout whose overrides look at them, None where it is nothing."""
+        challengers = self._challengers()
+        return None if challengers is None else challengers.preview(headers)
+
+    def question(self, asked: Asked, preview: Mapping[str, object] | None = None) -> Question:
+        """Return what was *asked* with what answers it now: the champion, or a challenger of the rollout under way.
+
+        Args:
+            asked: the checked request.
+            preview: what its headers say (`preview`).
 
         Raises:
             Refused: 503, there is no model, or no room in the log; 422, its objective is not allowed.
         """
+        champion = self._deployed()
+        challengers = self._challengers()
+        chosen = Chosen(champion) if challengers is None else challengers.choose(asked, champion, preview)
+        return self._question(asked, chosen)
+
+    def question_to_champion(self, asked: Asked) -> Question:
+        """Return what was *asked* with the champion, whatever rollout is under way.
+
+        Raises:
+            Refused: as `question`.
+        """
+        return self._question(asked, Chosen(self._deployed()))
+
+    def _deployed(self) -> Champion:
         champion = self._champion()
         if champion is None:
             raise no_model()
+        return champion
+
+    def _question(self, asked: Asked, chosen: Chosen) -> Question:
+        champion = chosen.champion
         if not self._log.room(len(asked.item_ids)):
             raise Refused(503, "log_full", "the prediction log cannot keep up: send the request again.", retry_after=1)
         now = to_micros(self._clock.now())
         as_of = now if asked.at_micros is None else asked.at_micros
-        question = Question(asked, champion, now, as_of, current_deadline())
+        question = Question(
+            asked, champion, now, as_of, current_deadline(), rollout=chosen.rollout, variant=chosen.variant
+        )
         if asked.objective is not None:
             package = champion.package
             weights = asked_objective(asked.objective, self._objective_bounds, package.heads, package.objective)

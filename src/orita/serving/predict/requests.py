@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +15,9 @@ from orita.serving.config import ServingConfig
 from orita.serving.http.decoding import BodyDecoder, Id
 from orita.serving.http.refusal import Refused
 
-__all__ = ["Asked", "Context", "PredictRequest", "RequestDecoder", "checked_time"]
+__all__ = ["Asked", "Attribute", "Context", "PredictRequest", "RequestDecoder", "checked_time"]
+
+Attribute = str | int | float | bool
 
 
 class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,10 +26,13 @@ class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         device: what the user holds: mobile, desktop or tablet, unless configured otherwise.
         timestamp: the time to answer for, ISO 8601 with an offset; by default now.
+        attributes: what else is known of the request, such as a country or a session, by which a rollout may choose
+            whom it means and whom it keeps together; no feature reads it.
     """
 
     device: str | None = None
     timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    attributes: Annotated[dict[str, Attribute], msgspec.Meta(max_length=32)] | None = None
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +59,8 @@ _NO_CONTEXT = Context()
 class Asked:
     """A request that was checked: its ids, its context for features, its time (None: now), and what it weighs.
 
-    The weights are not checked yet: that takes the model that answers.
+    The weights are not checked yet: that takes the model that answers. Its attributes are what a
+    rollout chooses by.
     """
 
     user_id: int | str
@@ -61,6 +68,7 @@ class Asked:
     context: dict[str, object]
     at_micros: int | None
     objective: dict[str, float] | None = None
+    attributes: Mapping[str, Attribute] | None = None
 
 
 class RequestDecoder:
@@ -88,6 +96,7 @@ class RequestDecoder:
             self._features_context(context),
             checked_time(context.timestamp, "context.timestamp"),
             request.objective,
+            context.attributes,
         )
 
     def _check_items(self, item_ids: IdList) -> None:

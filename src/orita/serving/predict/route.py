@@ -45,9 +45,10 @@ class PredictRoute(QuickRoute):
         started, request_id = self._started(), ""
         try:
             request_id = self._request_id(headers)
-            question = self._joint.taken(body) if self._joint.found else None
+            preview = self._predictor.preview(headers)
+            question = self._joint.taken(body) if self._joint.found and preview is None else None
             if question is None:
-                question = self._predictor.question(self._decode(body))
+                question = self._predictor.question(self._decode(body), preview)
             return self._answered(self._predictor.answer_to(question, request_id, started), request_id)
         except Exception as error:
             return self._failed(error, request_id, headers)
@@ -61,7 +62,8 @@ class PredictRoute(QuickRoute):
         started, request_id = self._started(), ""
         try:
             request_id = self._request_id(headers)
-            return self._answered(await cached.answer(self._decode(body), request_id, started), request_id)
+            preview = self._predictor.preview(headers)
+            return self._answered(await cached.answer(self._decode(body), request_id, started, preview), request_id)
         except Exception as error:
             return self._failed(error, request_id, headers)
 

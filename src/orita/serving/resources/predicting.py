@@ -64,12 +64,13 @@ class ModelPredictor:
             parts.turnstile.leave(ticket, answered=answered)
 
     def answer(self, asked: Asked, request_id: str, started: float) -> PredictAnswer:
-        """Return what ``POST /predict`` would answer.
+        """Return what the deployed model answers, with all that stands in for it; no rollout has a say.
 
         Raises:
-            Refused: as there.
+            Refused: as ``POST /predict``.
         """
-        return self._service.predictor.answer(asked, request_id, started)
+        predictor = self._service.predictor
+        return predictor.answer_to(predictor.question_to_champion(asked), request_id, started)
 
     async def champion_of(self, model: KnownModel) -> Champion:
         """Return *model*, loaded if need be, as what answers a request.

@@ -1,0 +1,173 @@
+"""What answers beside the champion: the challengers of the rollout under way, loaded, and who gets them.
+
+The thread that follows the deployment reads the rollout before it and loads afterwards. A request sees one value of
+`ChallengerFollower.current`: the router and what it may choose from change together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import structlog
+
+from orita.delivery.rollouts.rollout import Rollout
+from orita.delivery.rollouts.rollouts import Rollouts
+from orita.delivery.rollouts.routing import Router
+from orita.serving.background.told_once import ToldOnce
+from orita.serving.http.reply import Headers
+from orita.serving.predict.question import Champion
+from orita.serving.predict.requests import Asked
+
+__all__ = ["ChallengerFollower", "Challengers", "Chosen"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+_RETRY_LOOKS = 10
+"""Looks at the rollout between two attempts to load a challenger that failed."""
+
+Load = Callable[[str, int], Champion]
+"""Loads a version; the number is that of its deployment, 0 without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What answers a request.
+
+    Attributes:
+        champion: a loaded model.
+        rollout: the rollout whose dice chose; None where the request takes no part, or an override chose.
+        variant: the version that was chosen; None where no rollout is under way.
+    """
+
+    champion: Champion
+    rollout: str | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challengers:
+    """The challengers of a rollout.
+
+    Attributes:
+        router: who gets which.
+        loaded: those that can answer, by version.
+        failed: those that cannot be loaded.
+    """
+
+    router: Router
+    loaded: Mapping[str, Champion]
+    failed: frozenset[str] = frozenset()
+
+    def preview(self, headers: Headers) -> dict[str, str] | None:
+        """Return the attributes that *headers* are to the overrides of the rollout, None where they are none."""
+        names = self.router.headers
+        if not names:
+            return None
+        found = {names[name]: value.decode("latin-1") for name, value in headers if name in names}
+        return found or None
+
+    def choose(self, asked: Asked, champion: Champion, extra: Mapping[str, object] | None = None) -> Chosen:
+        """Return what answers a request.
+
+        While a challenger is being loaded its requests go to the champion and take no part. Where it cannot be loaded
+        they go there too, and count as its failures: the log says the variant, and the version that answered.
+
+        Args:
+            asked: the request.
+            champion: what is deployed.
+            extra: attributes beside those of the request, such as headers.
+        """
+        deployed = champion.package.version
+        if self.router.rollout.champion != deployed:
+            return Chosen(champion)  # somebody deployed another version: the rollout is over
+        attributes = {**(asked.attributes or {}), **asked.context, **(extra or {}), "user_id": asked.user_id}
+        route = self.router.route(attributes)
+        if route.version == deployed:
+            return Chosen(champion, route.rollout, deployed)
+        found = self.loaded.get(route.version)
+        if found is not None:
+            return Chosen(found, route.rollout, route.version)
+        if route.version in self.failed:
+            return Chosen(champion, route.rollout, route.version)
+        return Chosen(champion, None, deployed)
+
+
+class ChallengerFollower:
+    """Keeps `current` what the rollouts of *system* say, as far as challengers can be loaded.
+
+    Args:
+        system: whose.
+        rollouts: where they are kept.
+
+    Attributes:
+        current: None while no rollout changes what users get.
+    """
+
+    def __init__(self, system: str, rollouts: Rollouts) -> None:
+        self._system, self._rollouts = system, rollouts
+        self._seen: Rollout | None = None
+        self._looks_since = 0
+        self._told = ToldOnce(system=system)
+        self.current: Challengers | None = None
+
+    @property
+    def loaded(self) -> Mapping[str, Champion]:
+        """The challengers that can answer, by version."""
+        return self.current.loaded if self.current is not None else MappingProxyType({})
+
+    def read(self) -> None:
+        """Read the rollout under way; while control state cannot be read, that of before goes on."""
+        try:
+            self._seen = self._rollouts.current(self._system).routing
+            self._told.over("rollout_not_read")
+        except Exception as error:  # a busy or broken database, or what a later Orita wrote
+            self._told.tell("rollout_not_read", error)
+
+    def follow(self, champion: Champion, load: Load) -> None:
+        """Let `current` be what was read: at most one challenger is loaded, so that the champion is not kept waiting.
+
+        Args:
+            champion: what is deployed.
+            load: loads a version.
+        """
+        rollout, before = self._seen, self.current
+        if rollout is None or rollout.champion != champion.package.version:
+            self.current = None
+            return
+        same = before is not None and before.router.rollout.id == rollout.id
+        loaded, failed = (dict(before.loaded), before.failed) if before is not None and same else ({}, frozenset[str]())
+        missing = self._missing(rollout, loaded, failed)
+        if before is not None and same and before.router.rollout == rollout and missing is None:
+            return
+        router = before.router if before is not None and before.router.rollout == rollout else Router(rollout)
+        self.current = Challengers(router, MappingProxyType(loaded), failed)
+        if missing is None:
+            return
+        made = self._made(missing, load)
+        failed = failed - {missing} if made is not None else failed | {missing}
+        self.current = Challengers(router, MappingProxyType(loaded | ({missing: made} if made else {})), failed)
+
+    def _missing(self, rollout: Rollout, loaded: Mapping[str, Champion], failed: frozenset[str]) -> str | None:
+        """Return a challenger that is to be loaded now; one that failed comes again after a while."""
+        missing = [version for version in rollout.plan.versions if version not in loaded]
+        fresh = [version for version in missing if version not in failed]
+        if fresh or not missing:
+            self._looks_since = 0
+            return fresh[0] if fresh else None
+        self._looks_since += 1
+        if self._looks_since < _RETRY_LOOKS:
+            return None
+        self._looks_since = 0
+        return missing[0]
+
+    def _made(self, version: str, load: Load) -> Champion | None:
+        try:
+            made = load(version, 0)
+        except Exception as error:  # a broken package may fail in any way; none may stop the server
+            self._told.tell("challenger_not_loaded", error, of=version, version=version)
+            return None
+        self._told.over("challenger_not_loaded")
+        _log.info("challenger_loaded", system=self._system, version=version)
+        return made
