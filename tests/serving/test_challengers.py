@@ -85,6 +85,9 @@ def test_users_are_split_by_the_documented_dice(served: AsgiClient, rollouts: Ro
     assert 20 < sum(version == "v1.1.0" for version in before.values()) < 80
     rows = logged(served, home)
     assert rows == [(str(user), version, rollout.id, version) for user, version in before.items()]
+    counted = served.get("/metrics", headers={"accept": "text/plain"}).text
+    challenger = sum(version == "v1.1.0" for version in before.values())
+    assert f'rollout_requests_total{{version="v1.1.0"}} {challenger:.1f}' in counted
     rollouts.reweigh(rollout, {"v1.1.0": 60.0}, **WHO)
     follower(served).look()
     after = {user: asked(served, user) for user in USERS}

@@ -203,6 +203,8 @@ def build_service(
         joins=lambda package: joins_up_to(package, config.batching, config.max_items),
         challengers=challengers,
     )
+    metrics = ServingMetrics(clock)
+    metrics.others.append(challengers.metrics)
     sink: PredictionSink = FaultySink(log, faults) if faults else log
     predictor = Predictor(
         lambda: follower.champion,
@@ -223,7 +225,7 @@ def build_service(
         follower,
         log,
         sink,
-        ServingMetrics(clock),
+        metrics,
         predictor,
         JointPredictions(predictor, RequestDecoder(config), clock, config.batching),
         SkewMetric(home, system),

@@ -6,11 +6,12 @@ The thread that follows the deployment reads the rollout before it and loads aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import structlog
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.rollouts import Rollouts
@@ -54,11 +55,13 @@ class Challengers:
         router: who gets which.
         loaded: those that can answer, by version.
         failed: those that cannot be loaded.
+        requests: counts them, by the version that was chosen.
     """
 
     router: Router
     loaded: Mapping[str, Champion]
     failed: frozenset[str] = frozenset()
+    requests: dict[str, int] = field(default_factory=dict)
 
     def preview(self, headers: Headers) -> dict[str, str] | None:
         """Return the attributes that *headers* are to the overrides of the rollout, None where they are none."""
@@ -84,6 +87,7 @@ class Challengers:
             return Chosen(champion)  # somebody deployed another version: the rollout is over
         attributes = {**(asked.attributes or {}), **asked.context, **(extra or {}), "user_id": asked.user_id}
         route = self.router.route(attributes)
+        self.requests[route.version] = self.requests.get(route.version, 0) + 1
         if route.version == deployed:
             return Chosen(champion, route.rollout, deployed)
         found = self.loaded.get(route.version)
@@ -103,6 +107,7 @@ class ChallengerFollower:
 
     Attributes:
         current: None while no rollout changes what users get.
+        requests: of rollouts, by the version that was chosen, since the server began.
     """
 
     def __init__(self, system: str, rollouts: Rollouts) -> None:
@@ -111,6 +116,16 @@ class ChallengerFollower:
         self._looks_since = 0
         self._told = ToldOnce(system=system)
         self.current: Challengers | None = None
+        self.requests: dict[str, int] = {}
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield what is counted."""
+        counted = CounterMetricFamily(
+            "rollout_requests", "Requests under a rollout, by the version that was chosen.", labels=["version"]
+        )
+        for version, count in sorted(self.requests.items()):
+            counted.add_metric([version], count)
+        yield counted
 
     @property
     def loaded(self) -> Mapping[str, Champion]:
@@ -142,12 +157,13 @@ class ChallengerFollower:
         if before is not None and same and before.router.rollout == rollout and missing is None:
             return
         router = before.router if before is not None and before.router.rollout == rollout else Router(rollout)
-        self.current = Challengers(router, MappingProxyType(loaded), failed)
+        self.current = Challengers(router, MappingProxyType(loaded), failed, self.requests)
         if missing is None:
             return
         made = self._made(missing, load)
         failed = failed - {missing} if made is not None else failed | {missing}
-        self.current = Challengers(router, MappingProxyType(loaded | ({missing: made} if made else {})), failed)
+        loaded |= {missing: made} if made is not None else {}
+        self.current = Challengers(router, MappingProxyType(loaded), failed, self.requests)
 
     def _missing(self, rollout: Rollout, loaded: Mapping[str, Champion], failed: frozenset[str]) -> str | None:
         """Return a challenger that is to be loaded now; one that failed comes again after a while."""
