@@ -64,6 +64,27 @@ def postgres() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def control_database(postgres: str) -> str:
+    """Return the address of a PostgreSQL database of this process."""
+    import psycopg  # most tests need none
+
+    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE control")
+    return f"{postgres}/control"
+
+
+@pytest.fixture
+def empty_database(control_database: str) -> str:
+    """Return the address of that database, with nothing in it."""
+    import psycopg
+
+    with psycopg.connect(control_database, autocommit=True) as connection:  # one a test takes half a second to go
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return control_database
+
+
 @pytest.fixture(autouse=True)
 def _nothing_stays() -> Iterator[None]:
     """Leave the process to the next test as this one found it, whatever the order."""

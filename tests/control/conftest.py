@@ -4,25 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
 import pytest
-
-
-@pytest.fixture(scope="session")
-def control_database(postgres: str) -> str:
-    """Return the address of a PostgreSQL database of this process."""
-    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE control")
-    return f"{postgres}/control"
-
-
-@pytest.fixture
-def empty_database(control_database: str) -> str:
-    """Return the address of that database, with nothing in it."""
-    with psycopg.connect(control_database, autocommit=True) as connection:  # one a test takes half a second to go
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    return control_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

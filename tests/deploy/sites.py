@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.serving.patience import patient
 
+from orita.control.config import ControlConfig
 from orita.control.deployments import Deployments
 from orita.core.home import Home
 from orita.deploy import DeploymentConfig, Site
@@ -48,8 +49,10 @@ serve(app, config, announce=lambda address: print(address, flush=True))
 """
 
 
-def site_of(serving: Mapping[str, Any] | None = None, redis: bool = False, **deployment: Any) -> Site:
-    """Return a site of the system ``feed`` with these settings of serving and deployment."""
+def site_of(
+    serving: Mapping[str, Any] | None = None, redis: bool = False, control: str = "", **deployment: Any
+) -> Site:
+    """Return a site of the system ``feed`` with these settings of serving, control and deployment."""
     return Site(
         system="feed",
         tenant="default",
@@ -58,6 +61,7 @@ def site_of(serving: Mapping[str, Any] | None = None, redis: bool = False, **dep
         online=OnlineConfig(store="redis" if redis else "lmdb"),
         events=EventLogConfig(),
         registry=RegistryConfig(),
+        control=ControlConfig(url=control),
         latency_p99_ms=1000.0,
     )
 

@@ -13,8 +13,12 @@ import pytest
 from tests.deploy.sites import Callers, replicas
 
 from orita.control.deployments import Deployments
+from orita.control.events import ControlLog
 from orita.core.errors import UserError
 from orita.core.home import Home
+from orita.delivery.flags.declarations import Flag, FlagFile
+from orita.delivery.flags.kept import Flags
+from orita.delivery.rollouts import RolloutPlan, Rollouts
 from orita.deploy.following import Followed, follow_once, main
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
@@ -43,7 +47,7 @@ def _promote(home: Home, version: str) -> None:
 def test_all_that_a_server_needs_comes_and_only_once(source: Home, tmp_path: Path) -> None:
     """Packages, declarations and deployments come with actor and reason; a second look changes nothing."""
     target = Home(tmp_path / "target")
-    assert follow_once(source, target, "feed") == Followed(packages=2, files=1, deployments=2)
+    assert follow_once(source, target, "feed") == Followed(packages=2, files=1, decisions=2)
     history = Deployments(target.control_db).history("feed")
     assert [(e.sequence, e.version, e.actor, e.reason) for e in history] == [
         (1, "v1.0.0", "a", "b"),
@@ -74,9 +78,38 @@ def test_a_home_of_its_own_is_refused(source: Home, tmp_path: Path) -> None:
     """Deployments that the other home has not are a sentence, and stay."""
     target = Home(tmp_path / "target")
     _promote(target, "v9.0.0")
-    with pytest.raises(UserError, match=r"has deployments of 'feed' that .* has not"):
+    with pytest.raises(UserError, match=r"has a deployment of 'feed' that .* has not"):
         follow_once(source, target, "feed")
     assert Deployments(target.control_db).lineage("feed") == ["v9.0.0"]
+
+
+def test_rollouts_and_flags_are_followed(source: Home, tmp_path: Path) -> None:
+    """What is tried comes with its package before anybody hears of it, and every decision with who and why."""
+    target = Home(tmp_path / "target")
+    publish_line_package(source, "feed", "v3.0.0", _FEATURES)
+    rollouts = Rollouts(source.control_db)
+    begun = rollouts.start("feed", RolloutPlan(strategy="canary", versions=("v3.0.0",)), actor="a", reason="try")
+    Flags(source.control_db).declare(FlagFile(flags=(Flag(key="new"),)), actor="a", reason="b")
+    assert follow_once(source, target, "feed") == Followed(packages=3, files=1, decisions=4)
+    assert Rollouts(target.control_db).current("feed").routing == begun
+    assert list(Flags(target.control_db).all()) == ["new"]
+    moved = rollouts.advance(begun, actor="a", reason="fine")
+    rollouts.promote("feed", actor="a", reason="won")
+    assert follow_once(source, target, "feed") == Followed(0, 0, decisions=3)
+    assert ControlLog(target.control_db).events() == ControlLog(source.control_db).events()
+    assert Rollouts(target.control_db).current("feed").ended[0].split == moved.split
+    assert Deployments(target.control_db).lineage("feed") == ["v1.0.0", "v2.0.0", "v3.0.0"]
+    assert follow_once(source, target, "feed") == Followed(0, 0, 0)
+
+
+def test_control_state_in_a_database_is_not_copied(source: Home, tmp_path: Path, empty_database: str) -> None:
+    """Servers read it there: only packages and files come."""
+    url = empty_database
+    Deployments(url).deploy("feed", "v2.0.0", actor="a", reason="b")
+    target = Home(tmp_path / "target", control_url=url)
+    shared = Home(source.root, control_url=url)
+    assert follow_once(shared, target, "feed") == Followed(packages=1, files=1, decisions=0)
+    assert not target.control_db.exists()
 
 
 def test_an_empty_home_is_followed_to_its_first_model(tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ _HARD = {
     "autoscaling": {"min_instances": 3, "max_instances": 30, "high_cpu": 60, "low_cpu": 20},
     "kubernetes": {"namespace": "ranking", "name": "feed", "secret": "redis-password"},
 }
-SITES = {"plain": site_of(redis=True), "hard": site_of({"port": 9000}, redis=True, **_HARD)}
+SITES = {
+    "plain": site_of(redis=True),
+    "hard": site_of({"port": 9000}, redis=True, control="postgresql://orita@control.example/orita", **_HARD),
+}
 
 
 @pytest.fixture(params=sorted(SITES))
@@ -177,8 +180,9 @@ def test_kubernetes_takes_its_manifests(site: Site) -> None:
     manifests = _documents(render("kubernetes", site))
     kinds = [manifest["kind"] for manifest in manifests.values()]
     assert kinds == [
-        *("Namespace", "ConfigMap", "PersistentVolumeClaim", "ServiceAccount", "Deployment", "Service"),
-        *("HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"),
+        *("Namespace", "ConfigMap", "PersistentVolumeClaim", "ServiceAccount", "Deployment"),
+        *(["Deployment"] if site.control.url else []),
+        *("Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"),
     ]
     for manifest in manifests.values():
         kubernetes_validate.validate(manifest, "1.37", strict=True)
@@ -315,6 +319,24 @@ def test_passwords_do_not_come_into_a_config_map() -> None:
     shown = OnlineConfig(store="redis", redis=RedisConfig(url="redis://me:secret@cache:6379/0"))
     with pytest.raises(UserError, match=r"online\.redis\.url holds a password.*deployment\.kubernetes\.secret"):
         render("kubernetes", replace(site_of(redis=True), online=shown))
+
+
+def test_control_state_in_a_database_is_read_there() -> None:
+    """Then there is a controller, servers may ask the database and have its password, and only packages are copied."""
+    url = "postgresql://orita@control.example:6432/orita"
+    documents = _documents(render("kubernetes", site_of(redis=True, control=url, kubernetes={"secret": "passwords"})))
+    secret = [{"secretRef": {"name": "passwords"}}]
+    pod = documents["kubernetes/40-deployment.yaml"]["spec"]["template"]["spec"]
+    for container in pod["initContainers"]:
+        assert container["command"][-4:-2] == ["--control", url] or container["command"][-3:-1] == ["--control", url]
+        assert container["envFrom"] == secret
+    stores = documents["kubernetes/80-network.yaml"]["spec"]["egress"][1]["ports"]
+    assert [each["port"] for each in stores] == [6379, 6432]
+    controller = documents["kubernetes/45-controller.yaml"]["spec"]["template"]["spec"]["containers"][0]
+    assert (controller["args"], controller["envFrom"]) == (["controller"], secret)
+    assert "kubernetes/45-controller.yaml" not in _documents(render("kubernetes", site_of(redis=True)))
+    with pytest.raises(UserError, match=r"control\.url holds a password"):
+        render("kubernetes", site_of(redis=True, control="postgresql://orita:secret@control.example/orita"))
 
 
 def test_servers_of_a_cluster_share_jobs_and_the_key_of_feeds() -> None:

@@ -1,4 +1,4 @@
-"""Containers on one machine: servers, nginx before them, their stores, Prometheus and Grafana.
+"""Containers on one machine: servers, nginx before them, what judges rollouts, stores, Prometheus and Grafana.
 
 A store of the project's configuration that is at this machine (``127.0.0.1``) becomes a service here, and servers find
 it by its name; one that is elsewhere stays there.
@@ -57,6 +57,8 @@ def _compose(site: Site) -> dict[str, Any]:
     if _postgres_here(site):
         services["postgres"] = _postgres(site)
         volumes.append("postgres")
+    services["controller"] = _beside(site, "controller")
+    services["shadow"] = _beside(site, "shadow", "run")
     services["pipelines"] = _pipelines(site)
     services["prometheus"] = _prometheus(site)
     services["grafana"] = _grafana(site)
@@ -139,6 +141,16 @@ def _server(site: Site) -> dict[str, Any]:
         healthcheck=_health(["CMD", *HEALTH_CHECK]),
         stop_grace_period=f"{math.ceil(site.serving.drain_seconds) + site.serving.shutdown_seconds + _GRACE}s",
         deploy={"resources": {"limits": {"memory": _bytes(resources.memory_limit)}}},
+        networks=["inside"] if _all_here(site) else ["outside", "inside"],
+    )
+
+
+def _beside(site: Site, *command: str) -> dict[str, Any]:
+    """Return what judges rollouts, or scores copies of requests: it reads the log that the servers write."""
+    return _locked_down(
+        **_orita(site, "server"),
+        command=list(command),
+        healthcheck={"disable": True},  # it answers nothing
         networks=["inside"] if _all_here(site) else ["outside", "inside"],
     )
 

@@ -3,8 +3,9 @@
 python -m orita.deploy.following /shared /var/lib/orita --system feed --every 2
 
 The other home may be on a network's file system, where SQLite's write-ahead log is not safe to read: its control state
-is copied, looked at only if it held still meanwhile, and its deployments are made again here, one by one. A server here
-swaps models when pipelines there promote one, without a restart.
+is copied, looked at only if it held still meanwhile, and its decisions are appended here. A server here swaps models
+when pipelines there promote one, and takes part in rollouts and flags, without a restart. Where control state is in
+PostgreSQL (``--control``), servers read it there, and only packages and files are brought.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import structlog
 
-from orita.control.deployments import Deployment, Deployments, lineage
+from orita.control.database import ControlDatabase
+from orita.control.deployments import Deployments
+from orita.control.replication import replicate
 from orita.core.errors import OritaError, UserError
 from orita.core.files import atomic_directory, atomic_file, remove_leftovers
 from orita.core.home import DEFAULT_TENANT, Home
+from orita.delivery.rollouts.rollouts import Rollouts
 
 __all__ = ["Followed", "follow_once", "main"]
 
@@ -40,61 +45,62 @@ _TRIES, _PAUSE = 20, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What one look brought: packages that were copied, files that were, and deployments that were made again."""
+    """What one look brought: packages that were copied, files that were, and decisions that were made there."""
 
     packages: int
     files: int
-    deployments: int
+    decisions: int
 
 
 def follow_once(source: Home, target: Home, system: str) -> Followed:
     """Bring *target* to where *source* is; what is there already is not touched, and a kill leaves nothing half-done.
 
     Args:
-        source: the home that pipelines write; it is only read.
+        source: the home that pipelines write; it is only read. Where its control state is in PostgreSQL, *target* has
+            the same, and only packages and files come.
         target: the home of a server, possibly one that runs.
-        system: whose deployments are followed.
+        system: whose packages are brought.
 
     Raises:
-        UserError: *target* has deployments of its own, or *source* changes without a pause.
+        UserError: *target* has decisions of its own, or *source* changes without a pause.
         OSError: a file of *source* cannot be read.
+        Unavailable: control state in PostgreSQL is away.
     """
-    history = _history(source, system)
-    mine = Deployments(target.control, target.tenant)
-    known = mine.history(system)
-    if [(event.version, event.kind) for event in known] != [(e.version, e.kind) for e in history[: len(known)]]:
-        raise UserError(
-            f"{target.root} has deployments of {system!r} that {source.root} has not: a home follows one other from "
-            "its beginning; give it a new folder."
-        )
-    remove_leftovers(target.packages / system)
-    packages = sum(_copy_package(source, target, system, version) for version in lineage(history)[-_KEPT:])
-    files = _copy_files(source.features, target.features) + _copy_files(source.trusted_keys, target.trusted_keys)
-    # Last, so that a server never hears of a version whose package is not here yet.
-    for event in history[len(known) :]:
-        _deploy_again(mine, event)
-    return Followed(packages, files, len(history) - len(known))
+    with _control_of(source) as control:
+        remove_leftovers(target.packages / system)
+        packages = sum(_copy_package(source, target, system, version) for version in _needed(control, source, system))
+        files = _copy_files(source.features, target.features) + _copy_files(source.trusted_keys, target.trusted_keys)
+        # Last, so that a server never hears of a version whose package is not here yet.
+        decisions = 0 if source.control_url else replicate(control, ControlDatabase(target.control), source.tenant)
+    return Followed(packages, files, decisions)
 
 
-def _deploy_again(mine: Deployments, event: Deployment) -> None:
-    actor, reason, expected = event.actor, event.reason, event.sequence - 1
-    if event.kind == "rollback":
-        mine.rollback(event.system, to=event.version, actor=actor, reason=reason, expected_sequence=expected)
-    else:
-        mine.deploy(event.system, event.version, actor=actor, reason=reason, expected_sequence=expected)
+def _needed(control: ControlDatabase, source: Home, system: str) -> list[str]:
+    """Return the versions that a server may need now: the deployed one, that before it, and those that are tried."""
+    deployed = Deployments(control, source.tenant).lineage(system)[-_KEPT:]
+    tried = [rollout.plan.versions for rollout in Rollouts(control, source.tenant).current(system).live]
+    return list(dict.fromkeys([*deployed, *chain.from_iterable(tried)]))
 
 
-def _history(source: Home, system: str) -> list[Deployment]:
-    """Return the deployments of *source*, of a copy of its control state that was whole."""
-    if not source.control_db.exists():
-        return []
+@contextmanager
+def _control_of(source: Home) -> Iterator[ControlDatabase]:
+    """Yield the control state of *source*: the database, or a copy of its file that was whole."""
+    if source.control_url:
+        yield ControlDatabase(source.control_url)
+        return
     with tempfile.TemporaryDirectory(prefix="orita-follow-") as folder:
         copy = Path(folder) / source.control_db.name
-        for _ in range(_TRIES):
-            if _copied_whole(source.control_db, copy):
-                return Deployments(copy, source.tenant).history(system)
-            threading.Event().wait(_PAUSE)
-    raise UserError(f"{source.control_db} was written all the time for {_TRIES * _PAUSE:.0f} s: look who does.")
+        if source.control_db.exists():
+            _copy_whole(source.control_db, copy)
+        yield ControlDatabase(copy)
+
+
+def _copy_whole(original: Path, copy: Path) -> None:
+    for _ in range(_TRIES):
+        if _copied_whole(original, copy):
+            return
+        threading.Event().wait(_PAUSE)
+    raise UserError(f"{original} was written all the time for {_TRIES * _PAUSE:.0f} s: look who does.")
 
 
 def _copied_whole(original: Path, copy: Path) -> bool:
@@ -156,13 +162,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path, help="the home of a server")
     parser.add_argument("--system", required=True, help="whose deployments are followed, such as feed")
     parser.add_argument("--tenant", default=DEFAULT_TENANT)
+    parser.add_argument("--control", default="", help="the PostgreSQL database of control state, where it is in one")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks")
     parser.add_argument("--once", action="store_true", help="look once, and end")
     given = parser.parse_args(arguments)
     with _stop_asked() as stopping:
         told = ""
         while True:
-            told = _look(Home(given.source, given.tenant), Home(given.target, given.tenant), given.system, told)
+            source, target = (Home(root, given.tenant, given.control) for root in (given.source, given.target))
+            told = _look(source, target, given.system, told)
             if given.once or stopping.wait(given.every):
                 return 2 if told else 0
 
@@ -189,8 +197,8 @@ def _look(source: Home, target: Home, system: str, told: str) -> str:
         if str(error) != told:
             _log.error("home_not_followed", alert=True, source=str(source.root), error=str(error))
         return str(error)
-    if brought.packages or brought.files or brought.deployments:
-        _log.info("home_followed", packages=brought.packages, files=brought.files, deployments=brought.deployments)
+    if brought.packages or brought.files or brought.decisions:
+        _log.info("home_followed", packages=brought.packages, files=brought.files, decisions=brought.decisions)
     return ""
 
 

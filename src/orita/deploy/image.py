@@ -36,11 +36,8 @@ def image_files(site: Site) -> list[RenderedFile]:
 def _dockerfile(site: Site) -> str:
     base = site.deployment.images.base
     serving = [name for name, used in _extras(site).items() if used]
-    training = [
-        *serving,
-        *(["postgres"] if (site.registry.tracking_uri or "").startswith("postgresql") else []),
-        "train",
-    ]
+    tracked = ["postgres"] if (site.registry.tracking_uri or "").startswith("postgresql") else []
+    training = [*dict.fromkeys([*serving, *tracked]), "train"]
     return _built(site, _requirement(serving), _requirement(training)) + _run(base)
 
 
@@ -108,6 +105,7 @@ def _extras(site: Site) -> dict[str, bool]:
         "graphql": bool(serving.expose_graphql),  # in a container no address is loopback, so null means off
         "grpc": serving.inference_grpc_port is not None,
         "kafka": site.events.log == "kafka",
+        "postgres": bool(site.control.url),
         "redis": "redis" in (site.online.store, serving.cache.store, serving.jobs.queue),
     }
 

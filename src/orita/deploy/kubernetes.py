@@ -2,7 +2,8 @@
 
 A pod's home is its own and ends with it. What it needs of the home that pipelines write (packages, deployments,
 declarations) is copied there before its server starts, and followed from then on (`orita.deploy.following`): control
-state is SQLite, whose write-ahead log no two machines can share. Predictions are written to the shared claim.
+state is SQLite, whose write-ahead log no two machines can share, unless it is in PostgreSQL, where servers read it
+themselves. Predictions are written to the shared claim.
 """
 
 from __future__ import annotations
@@ -14,9 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orita.core.errors import UserError
-from orita.deploy.image import HOME, PORT, PROJECT, USER
+from orita.deploy.image import HOME, PORT, PROJECT
+from orita.deploy.kubernetes_controller import controller
 from orita.deploy.kubernetes_policies import autoscaler, disruption_budget, network_policy
-from orita.deploy.kubernetes_shared import shared_environment, shared_mounts, shared_volumes
+from orita.deploy.kubernetes_shared import (
+    no_rights,
+    pod_security,
+    secrets,
+    shared_environment,
+    shared_mounts,
+    shared_volumes,
+)
 from orita.deploy.rendered import RenderedFile, to_yaml
 from orita.deploy.site import Site
 
@@ -55,6 +64,8 @@ def kubernetes_files(site: Site) -> list[RenderedFile]:
         ("70-budget", "One server at a time may be taken away on purpose.", disruption_budget(site)),
         ("80-network", "Who may ask, and whom servers may ask.", network_policy(site, redis_port(site))),
     ]
+    if site.control.url:
+        manifests.insert(5, ("45-controller", "What judges rollouts; one acts at a time.", controller(site)))
     return [RenderedFile(f"kubernetes/{name}.yaml", to_yaml(about, manifest)) for name, about, manifest in manifests]
 
 
@@ -105,6 +116,7 @@ def _refuse_passwords(site: Site) -> None:
         ("serving.jobs.redis.url", site.serving.jobs.redis.url),
         ("serving.cache.redis.url", site.serving.cache.redis.url),
         ("registry.tracking_uri", site.registry.tracking_uri),
+        ("control.url", site.control.url),
     ):
         if address and urlsplit(address).password:
             raise UserError(
@@ -150,6 +162,7 @@ def _deployment(site: Site) -> dict[str, Any]:
 def _pod(site: Site) -> dict[str, Any]:
     names = site.deployment.kubernetes
     take = ["python", "-m", "orita.deploy.following", _SHARED, HOME, "--system", site.system, "--tenant", site.tenant]
+    take += ["--control", site.control.url] if site.control.url else []
     return {
         "serviceAccountName": names.name,
         "automountServiceAccountToken": False,
@@ -158,14 +171,7 @@ def _pod(site: Site) -> dict[str, Any]:
         + math.ceil(site.serving.drain_seconds)
         + site.serving.shutdown_seconds
         + _SPARE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -191,7 +197,7 @@ def _pod(site: Site) -> dict[str, Any]:
 
 
 def _server(site: Site) -> dict[str, Any]:
-    names, resources = site.deployment.kubernetes, site.deployment.resources
+    resources = site.deployment.resources
     limits = {"memory": resources.memory_limit, **({"cpu": resources.cpu_limit} if resources.cpu_limit else {})}
     shared = shared_environment(site)
     return {
@@ -200,13 +206,13 @@ def _server(site: Site) -> dict[str, Any]:
         "args": ["serve"],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         **({"env": shared} if shared else {}),
-        **({"envFrom": [{"secretRef": {"name": names.secret}}]} if names.secret else {}),
+        **secrets(site),
         "resources": {"requests": {"cpu": resources.cpu, "memory": resources.memory}, "limits": limits},
         "startupProbe": _probe("/health/live", every=1, failures=60),
         "livenessProbe": _probe("/health/live", every=10, failures=3),
         "readinessProbe": _probe("/health/ready", every=2, failures=2),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(_SLEEP_SECONDS)]}}},
-        "securityContext": _no_rights(),
+        "securityContext": no_rights(),
         "volumeMounts": [
             {"name": "home", "mountPath": HOME},
             {"name": "shared", "mountPath": f"{HOME}/predictions", "subPath": "predictions"},
@@ -222,8 +228,9 @@ def _beside(site: Site, name: str, command: list[str]) -> dict[str, Any]:
         "name": name,
         "image": site.deployment.images.orita,
         "command": command,
+        **(secrets(site) if site.control.url else {}),
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
-        "securityContext": _no_rights(),
+        "securityContext": no_rights(),
         "volumeMounts": [
             {"name": "shared", "mountPath": _SHARED, "readOnly": True},
             {"name": "home", "mountPath": HOME},
@@ -235,11 +242,3 @@ def _beside(site: Site, name: str, command: list[str]) -> dict[str, Any]:
 def _probe(path: str, *, every: int, failures: int) -> dict[str, Any]:
     request = {"path": path, "port": "http"}
     return {"httpGet": request, "periodSeconds": every, "timeoutSeconds": 2, "failureThreshold": failures}
-
-
-def _no_rights() -> dict[str, Any]:
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }

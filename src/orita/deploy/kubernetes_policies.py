@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from urllib.parse import urlsplit
 
 from orita.deploy.image import PORT
 from orita.deploy.site import Site
@@ -65,11 +66,13 @@ def disruption_budget(site: Site) -> dict[str, Any]:
 
 
 def network_policy(site: Site, redis_port: int) -> dict[str, Any]:
-    """Return the NetworkPolicy: callers, Prometheus and the own namespace come in; names, Redis and Kafka are asked."""
+    """Return the NetworkPolicy: callers, Prometheus and the own namespace come in; names and stores are asked."""
     names = site.deployment.kubernetes
     spaces = [names.caller_namespace, names.monitoring_namespace]
     inside = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": spaces}]}
-    stores = [{"protocol": "TCP", "port": port} for port in sorted({redis_port, *_broker_ports(site)})]
+    stores = [
+        {"protocol": "TCP", "port": port} for port in sorted({redis_port, *_broker_ports(site), *_control_ports(site)})
+    ]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -99,3 +102,7 @@ def _broker_ports(site: Site) -> list[int]:
         for server in site.events.servers.split(",")
         if server.rpartition(":")[2].isdigit()
     ]
+
+
+def _control_ports(site: Site) -> list[int]:
+    return [urlsplit(site.control.url).port or 5432] if site.control.url else []

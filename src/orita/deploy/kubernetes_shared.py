@@ -1,4 +1,4 @@
-"""What servers of a cluster must have in common beside their features: the queue of jobs, and the key of feeds.
+"""What servers of a cluster have in common: the queue of jobs, the key of feeds, passwords, and no rights.
 
 A pod's files end with it, and the next request may come to another pod. So jobs are kept in the Redis of the online
 state, and the key that signs the cursors of feeds comes from one secret.
@@ -10,14 +10,42 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orita.deploy.compose import LOOPBACK
+from orita.deploy.image import USER
 from orita.deploy.site import Site
 from orita.features.stores.redis_server import RedisConfig
 from orita.serving.feed.cursor_key import KEY_FILE
 
-__all__ = ["shared_environment", "shared_mounts", "shared_volumes"]
+__all__ = ["no_rights", "pod_security", "secrets", "shared_environment", "shared_mounts", "shared_volumes"]
 
 _KEYS = "/keys"
 _READABLE = 0o440  # by the pod's group, as by its fsGroup
+
+
+def pod_security() -> dict[str, Any]:
+    """Return as whom the containers of a pod run."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def no_rights() -> dict[str, Any]:
+    """Return what a container may not do."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def secrets(site: Site) -> dict[str, Any]:
+    """Return what gives a container the passwords of stores."""
+    secret = site.deployment.kubernetes.secret
+    return {"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}
 
 
 def shared_environment(site: Site) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from orita.control.config import ControlConfig
 from orita.core.errors import UserError
 from orita.deploy.config import DeploymentConfig, ReplicaConfig
 from orita.events.log.opening import EventLogConfig
@@ -28,6 +29,7 @@ class Site:
         online: where its state is.
         events: where its events are.
         registry: where its models are registered.
+        control: where control state is.
         latency_p99_ms: the limit of latency that monitoring holds it to.
         files: the project's own files by name, without which a container would serve the built-in system.
     """
@@ -39,6 +41,7 @@ class Site:
     online: OnlineConfig
     events: EventLogConfig
     registry: RegistryConfig
+    control: ControlConfig
     latency_p99_ms: float
     files: Mapping[str, str] = field(default_factory=dict)
 

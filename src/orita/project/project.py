@@ -267,6 +267,7 @@ class Project:
             online=main.online,
             events=main.events,
             registry=main.registry,
+            control=main.control,
             latency_p99_ms=self.monitoring.value.performance_monitoring.latency_p99_threshold_ms,
             files=own_files(self.folder, (MAIN, FILES[0], *([main.system] if main.system.endswith(".py") else []))),
         )
