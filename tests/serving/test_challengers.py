@@ -214,13 +214,17 @@ def test_who_asks_for_the_deployed_model_gets_it(served: AsgiClient, rollouts: R
 def test_control_state_that_cannot_be_read(
     served: AsgiClient, rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rollout of before goes on."""
+    """The rollout of before goes on, and what changed is taken up as soon as it can be read."""
     canary(rollouts, 100)
     follower(served).look()
+    rollouts.abort("feed", **WHO)
 
     def broken(*_: object) -> None:
         raise OSError("disk on fire")
 
-    monkeypatch.setattr(Rollouts, "current", broken)
-    follower(served).look()
+    with monkeypatch.context() as patch:
+        patch.setattr(Rollouts, "current", broken)
+        follower(served).look()
     assert asked(served, 1) == "v1.1.0"
+    follower(served).look()
+    assert asked(served, 1) == "v1.0.0"

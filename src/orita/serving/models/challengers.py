@@ -27,6 +27,8 @@ _log = structlog.stdlib.get_logger("orita.serving")
 
 _RETRY_LOOKS = 10
 """Looks at the rollout between two attempts to load a challenger that failed."""
+_EVERY = 20
+"""Looks after which all is read again, whatever the position says: what is kept may have been made anew."""
 
 Load = Callable[[str, int], Champion]
 """Loads a version; the number is that of its deployment, 0 without one."""
@@ -113,6 +115,7 @@ class ChallengerFollower:
     def __init__(self, system: str, rollouts: Rollouts) -> None:
         self._system, self._rollouts = system, rollouts
         self._seen: Rollout | None = None
+        self._looks, self._position = 0, -1
         self._looks_since = 0
         self._told = ToldOnce(system=system)
         self.current: Challengers | None = None
@@ -132,13 +135,23 @@ class ChallengerFollower:
         """The challengers that can answer, by version."""
         return self.current.loaded if self.current is not None else MappingProxyType({})
 
-    def read(self) -> None:
-        """Read the rollout under way; while control state cannot be read, that of before goes on."""
+    def read(self) -> bool:
+        """Read the rollout under way; return whether control state has news, or might have.
+
+        While control state cannot be read, the rollout of before goes on.
+        """
+        self._looks += 1
         try:
+            position = self._rollouts.log.position()
+            if position == self._position and self._looks % _EVERY:
+                return False
             self._seen = self._rollouts.current(self._system).routing
+            self._position = position
             self._told.over("rollout_not_read")
         except Exception as error:  # a busy or broken database, or what a later Orita wrote
+            self._position = -1
             self._told.tell("rollout_not_read", error)
+        return True
 
     def follow(self, champion: Champion, load: Load) -> None:
         """Let `current` be what was read: at most one challenger is loaded, so that the champion is not kept waiting.

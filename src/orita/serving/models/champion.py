@@ -66,6 +66,7 @@ class ChampionFollower:
         self._outliers = outliers
         self._joins = joins
         self._challengers = challengers
+        self._deployed: Deployment | None = None
         self._tried = 0
         self._looks_since = 0
         self._away = False
@@ -96,15 +97,17 @@ class ChampionFollower:
     def look(self) -> None:
         """Look at the deployment once, and change the champion if it says so and it can be done."""
         self._refresh_features()
-        if self._challengers is not None:
-            self._challengers.read()  # first: a rollout that has ended then has its deployment behind it
+        # The rollout is read first: one that has ended then has its deployment behind it.
+        if self._challengers is None or self._challengers.read():
+            self._deployed = None
         self._look()
         if self._challengers is not None and self.champion is not None:
             self._challengers.follow(self.champion, self._loaded)
 
     def _look(self) -> None:
         try:
-            deployed = self._deployments.current(self._system)
+            deployed = self._deployed or self._deployments.current(self._system)
+            self._deployed = deployed
             self._told.over("deployment_not_read")
             if deployed is None or not self._due(deployed):
                 return
