@@ -18,10 +18,17 @@ from orita.client import (
     PredictionJob,
     Ranking,
 )
-from orita.client.asynchronous import AsyncFeatures, AsyncJobs, AsyncModels
-from orita.client.blocking import Features, Jobs, Models
+from orita.client.asynchronous import AsyncBandits, AsyncFeatures, AsyncJobs, AsyncModels, AsyncRollouts
+from orita.client.blocking import Bandits, Features, Jobs, Models, Rollouts
 
-TWINS = [(Client, AsyncClient), (Features, AsyncFeatures), (Jobs, AsyncJobs), (Models, AsyncModels)]
+TWINS = [
+    (Client, AsyncClient),
+    (Bandits, AsyncBandits),
+    (Features, AsyncFeatures),
+    (Jobs, AsyncJobs),
+    (Models, AsyncModels),
+    (Rollouts, AsyncRollouts),
+]
 METHODS = {
     "Client": [
         "close",
@@ -35,9 +42,11 @@ METHODS = {
         "predict_many",
         "prediction",
     ],
+    "Bandits": ["choose", "reward"],
     "Features": ["job", "offline", "online", "push", "start_offline"],
     "Jobs": ["cancel", "get", "result", "submit", "wait"],
     "Models": ["get", "list", "page", "predict", "retire", "update"],
+    "Rollouts": ["abort", "advance", "get", "list", "pause", "promote", "resume", "start"],
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.control.counters import COUNTER, Counter, add, take_away
 
-from orita.control.aggregates import RESTORED, Aggregates
+from orita.control.aggregates import RESTORED, Aggregates, deciding
 from orita.control.database import ControlDatabase
 from orita.control.events import Conflict, ControlLog
 from orita.control.replay import rebuild, restore, things_at
@@ -246,3 +246,16 @@ def test_a_database_that_is_away_is_told() -> None:
     ) as told:
         counters_at("postgresql://ana:secret@127.0.0.1:1/x").get("a")
     assert "secret" not in str(told.value)
+
+
+def test_what_is_decided_together_happens_at_one_time(where: Path | str) -> None:
+    """However long it takes, and in whatever order it is recorded: no event is before the one in front of it."""
+    clock = ManualClock(AT)
+    counters = counters_at(where, clock)
+    with deciding(counters.log) as decisions:
+        first = decisions.of(COUNTER, "a")
+        clock.advance(timedelta(seconds=1))
+        second = decisions.of(COUNTER, "b")
+        second.record("added", {"by": 1}, actor="ana", reason="")
+        first.record("added", {"by": 1}, actor="ana", reason="")
+    assert [(each.name, each.at) for each in counters.log.events()] == [("b", AT), ("a", AT)]

@@ -100,6 +100,31 @@ def test_a_promotion_cut_short_is_finished(catalogue: Catalogue, draft: Path, mo
     assert catalogue.reconcile("feed") is None
 
 
+def test_a_deployment_of_a_rollout_is_followed(
+    catalogue: Catalogue, draft: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was deployed in control state since is what the alias names next; a promotion cut short is finished."""
+    versions = [register(catalogue, draft).version for _ in range(3)]
+    catalogue.promote("feed", versions[0], actor="ada", reason="first")
+    catalogue.publish("feed", versions[1])
+    assert deployed(catalogue) == versions[0]
+    Deployments(catalogue.home.control_db).deploy("feed", versions[1], actor="controller", reason="no harm found")
+    assert catalogue.reconcile("feed") is None
+    champion = catalogue.champion("feed")
+    assert champion is not None
+    assert champion.version == deployed(catalogue) == versions[1]
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Promotions, "_point", killed)
+        with pytest.raises(KeyboardInterrupt):
+            catalogue.promote("feed", versions[2], actor="ada", reason="third")
+    assert catalogue.rollback("feed", actor="ada", reason="worse").version == versions[1]
+    assert deployed(catalogue) == versions[1]
+
+
 def test_a_rollback_cut_short_and_repeated_goes_back_once(
     catalogue: Catalogue, draft: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

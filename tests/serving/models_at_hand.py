@@ -66,6 +66,13 @@ class StandInRegistry:
         """Return what is registered."""
         return self.registered
 
+    def publish(self, version: str) -> None:
+        """Put *version* into the package store."""
+        if self.error is not None:
+            raise self.error
+        self.asked.append((version, "publish"))
+        publish_model(self.home, version)
+
     def promote(self, version: str, *, reason: str) -> None:
         """Deploy *version*."""
         if self.error is not None:

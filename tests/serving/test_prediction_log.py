@@ -122,6 +122,23 @@ def test_another_model_or_day_begins_another_segment(home: Home) -> None:
     assert pairs == {("r0", "v1.0.0"), ("r1", "v2.0.0"), ("r2", "v1.0.0")}
 
 
+def test_models_that_answer_by_turns_have_a_segment_each(home: Home) -> None:
+    """A rollout does not cut the log into pieces: a file a model, of the few that answer; of more, the latest."""
+    streams = [LogStream("feed", f"v1.{number}.0", ("a", "b")) for number in range(10)]
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+    log.start()
+    for number in range(60):
+        log.append(streams[number % 2], scored(number))
+        assert log.flush()
+    assert len(segments(home)) == 2
+    for number, stream in enumerate(streams, start=60):
+        log.append(stream, scored(number))
+        assert log.flush()
+    log.close()
+    assert len(parquet(home)) == 10
+    assert sorted(request_ids(home)) == sorted([f"r{number}" for number in range(70)] * 3)
+
+
 def _one_feature(request: ScoredRequest) -> ScoredRequest:
     values = {name: getattr(request, name) for name in request.__struct_fields__}
     return ScoredRequest(**{**values, "features": np.zeros((3, 1), np.float32).tobytes()})

@@ -159,9 +159,12 @@ def _opened(project: Project) -> tuple[ControlLog, Kinds]:
     from orita.control.deployments import DEPLOYMENT
     from orita.control.events import ControlLog
     from orita.control.model_records import MODELS
+    from orita.delivery.bandits.kept import BANDIT
+    from orita.delivery.experiments import EXPERIMENT
     from orita.delivery.flags.kept import FLAG, SEGMENT
+    from orita.delivery.rollouts import ROLLOUT
 
-    kinds: tuple[Kind[Any], ...] = (DEPLOYMENT, MODELS, FLAG, SEGMENT)
+    kinds: tuple[Kind[Any], ...] = (DEPLOYMENT, MODELS, FLAG, SEGMENT, ROLLOUT, BANDIT, EXPERIMENT)
     return ControlLog(project.home.control, project.home.tenant), {kind.name: kind for kind in kinds}
 
 

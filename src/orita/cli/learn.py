@@ -216,6 +216,19 @@ def promote_model(
     project = project_of(context)
     entry = _catalogue(context).promote(project.system.name, version, actor=actor(), reason=reason)
     print_json(_entry(entry)) if as_json else typer.echo(f"{entry.version} ({entry.type}) is the champion.")
+    _tell_of_rollout(project, entry.version)
+
+
+@models_app.command("publish")
+def publish_model(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="A version, or the alias challenger.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Put a model's package, verified, where servers find it, without deploying it; a rollout does so by itself."""
+    project = project_of(context)
+    entry = _catalogue(context).publish(project.system.name, version)
+    print_json(_entry(entry)) if as_json else typer.echo(f"{entry.version} ({entry.type}) is published.")
 
 
 @models_app.command("rollback")
@@ -230,6 +243,16 @@ def rollback_model(
     project = project_of(context)
     entry = _catalogue(context).rollback(project.system.name, actor=actor(), reason=reason)
     print_json(_entry(entry)) if as_json else typer.echo(f"{entry.version} ({entry.type}) is the champion again.")
+    _tell_of_rollout(project, entry.version)
+
+
+def _tell_of_rollout(project: Project, champion: str) -> None:
+    """Say what becomes of a rollout under way, beside the result."""
+    from orita.cli.rollout_tables import ends_with_promotion
+
+    said = ends_with_promotion(project.home, project.system.name, champion)
+    if said is not None:
+        typer.echo(said, err=True)
 
 
 def _standing(project: Project, version: str, *, cached: bool) -> str:

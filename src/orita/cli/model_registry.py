@@ -1,7 +1,7 @@
 """The registry as a server asks it: what is registered is read here, a promotion is a command of its own.
 
-A promotion imports MLflow. In the server that would hold up predictions and keep a hundred megabytes for good; as a
-process of its own it holds up nobody, and does exactly what ``orita models promote`` does.
+A promotion and a publication import MLflow. In the server that would hold up predictions and keep a hundred megabytes
+for good; as processes of their own they hold up nobody, and do exactly what ``orita models`` does.
 """
 
 from __future__ import annotations
@@ -38,6 +38,15 @@ class ProjectRegistry:
 
         return registered_packages(self._project.catalogue(), self._project.system.name)
 
+    def publish(self, version: str) -> None:
+        """Put the package of *version* into the package store.
+
+        Raises:
+            UserError: it cannot be; the sentence says why.
+            Unavailable: it takes more than two minutes, or fails for a reason that a caller cannot mend.
+        """
+        self._carry_out(["models", "publish", version], f"the publication of {version}")
+
     def promote(self, version: str, *, reason: str) -> None:
         """Make *version* the champion.
 
@@ -45,17 +54,18 @@ class ProjectRegistry:
             UserError: it cannot be; the sentence says why.
             Unavailable: it takes more than two minutes, or fails for a reason that a caller cannot mend.
         """
-        command = [sys.executable, "-m", "orita", "--quiet", *self._options()]
-        command += ["models", "promote", version, "--reason", reason]
+        self._carry_out(["models", "promote", version, "--reason", reason], f"the promotion of {version}")
+
+    def _carry_out(self, words: list[str], what: str) -> None:
+        command = [sys.executable, "-m", "orita", "--quiet", *self._options(), *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            message = f"the promotion of {version} took more than {_SECONDS} seconds: look at the registry."
-            raise Unavailable(message) from None
+            raise Unavailable(f"{what} took more than {_SECONDS} seconds: look at the registry.") from None
         if done.returncode == _USER_ERROR:
-            raise UserError(done.stderr.strip().rpartition("\n")[2] or f"{version} cannot be promoted.")
+            raise UserError(done.stderr.strip().rpartition("\n")[2] or f"{what} is refused.")
         if done.returncode:
-            raise Unavailable(f"the promotion of {version} ended with {done.returncode}: {done.stderr.strip()}")
+            raise Unavailable(f"{what} ended with {done.returncode}: {done.stderr.strip()}")
 
     def _options(self) -> list[str]:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""Commands about answering: serve, predict, simulate."""
+"""Commands about answering: serve, predict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orita.cli.app import JsonOption, app, settings_of
-from orita.cli.console import figures, print_json, table
+from orita.cli.console import print_json, table
 from orita.cli.ids import id_of
 from orita.cli.opening import project_of
 
@@ -77,19 +77,3 @@ def predict(
         ["rank", "item", "score"],
         rows,
     )
-
-
-@app.command()
-def simulate(
-    context: typer.Context,
-    server: Annotated[str, typer.Argument(help="Where the server answers, such as http://127.0.0.1:8080.")],
-    requests: Annotated[int, typer.Option(min=1, help="How many feeds are asked for.")] = 1000,
-    items: Annotated[int, typer.Option(min=1, max=1000, help="Candidates of each.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed asks the same.")] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Let users of the synthetic world ask a server for feeds and react; their reactions are ingested as feedback."""
-    from orita.cli.traffic import simulated_traffic
-
-    report = simulated_traffic(project_of(context), server, requests, items, seed, settings_of(context).screen)
-    print_json(report) if as_json else figures(report)

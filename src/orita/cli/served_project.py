@@ -26,4 +26,5 @@ def served_project(project: Project, settings: Settings) -> Starlette:
         registry=ProjectRegistry(project, settings),
         explain=ServedRequests(project),
         load_retriever=project.load_retriever,
+        bandit_log=project.event_log(),
     )

@@ -28,7 +28,7 @@ from orita.simulate.replay import ReplayReport, replay_events
 from orita.simulate.report import SimulationReport
 from orita.simulate.requests import simulate_requests
 
-__all__ = ["Held", "hold_out", "replayed_traffic", "simulated_traffic"]
+__all__ = ["Held", "hold_out", "replayed_traffic", "simulated_traffic", "world_folder"]
 
 _MILLISECOND = 1000
 _RECENT = 20_000  # events whose items stand for what is popular now
@@ -58,7 +58,7 @@ def simulated_traffic(
     Raises:
         UserError: there is no synthetic world, or no server answers.
     """
-    folder = _world_folder(project)
+    folder = world_folder(project)
     feedback = _feedback_file(project.home)
     report = simulate_requests(
         load_world(folder),
@@ -73,7 +73,7 @@ def simulated_traffic(
     return _told(project, report, progress)
 
 
-def _world_folder(project: Project) -> Path:
+def world_folder(project: Project) -> Path:
     """Return the world of the configuration, else the only one there is."""
     folder = generated_folder(project.home, project.data.value.data_generation)
     worlds = [path.parents[1] for path in project.home.generated.glob("*/truth/world.json")]

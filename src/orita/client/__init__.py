@@ -20,6 +20,7 @@ from orita.client.answers import (
     Ranking,
 )
 from orita.client.asynchronous import AsyncClient
+from orita.client.bandits import BanditChoice, RewardsTaken
 from orita.client.batches import Batch, BatchError, BatchResult
 from orita.client.blocking import Client
 from orita.client.callbacks import JobEnded, verify_callback
@@ -37,12 +38,14 @@ from orita.client.explanations import (
 from orita.client.jobs import JobError, JobResult, PredictionJob, PredictRequest
 from orita.client.models import Model, ModelPage
 from orita.client.pins import pin_of
+from orita.client.rollouts import Rollout
 from orita.core.webhooks import BadSignature
 
 __all__ = [
     "AsyncClient",
     "BadAnswer",
     "BadSignature",
+    "BanditChoice",
     "Batch",
     "BatchError",
     "BatchResult",
@@ -77,6 +80,8 @@ __all__ = [
     "RankedItem",
     "Ranking",
     "Refused",
+    "RewardsTaken",
+    "Rollout",
     "TimedOut",
     "Unreachable",
     "Untrusted",

@@ -8,13 +8,19 @@ from typing import Unpack
 
 from orita.client.answers import FeedPage
 from orita.client.asking import Asker, CallOptions, ClientOptions
+from orita.client.bandits import BanditCalls
 from orita.client.course import Awaiting
 from orita.client.feature_calls import FeatureCalls
 from orita.client.jobs import JobCalls
 from orita.client.models import ModelCalls
+from orita.client.rollouts import RolloutCalls
 from orita.client.server_calls import ServerCalls
 
-__all__ = ["AsyncClient", "AsyncFeatures", "AsyncJobs", "AsyncModels"]
+__all__ = ["AsyncBandits", "AsyncClient", "AsyncFeatures", "AsyncJobs", "AsyncModels", "AsyncRollouts"]
+
+
+class AsyncBandits(BanditCalls, Awaiting):
+    """Arms that are picked by what was learnt of them, by `AsyncClient.bandits`."""
 
 
 class AsyncFeatures(FeatureCalls, Awaiting):
@@ -29,6 +35,10 @@ class AsyncModels(ModelCalls, Awaiting):
     """The models of the server, by `AsyncClient.models`."""
 
 
+class AsyncRollouts(RolloutCalls, Awaiting):
+    """How new versions reach users, by `AsyncClient.rollouts`."""
+
+
 class AsyncClient(ServerCalls, Awaiting):
     """Asks the server at *url* from one event loop, keeps connections, and is closed by ``async with`` or `close`.
 
@@ -37,9 +47,11 @@ class AsyncClient(ServerCalls, Awaiting):
         options: see `ClientOptions`.
 
     Attributes:
+        bandits: arms that are picked by what was learnt of them.
         features: the feature store of the server.
         jobs: predictions that are answered later.
         models: the models of the server.
+        rollouts: how new versions reach users.
 
     Raises:
         UserError: the address or an option is not allowed.
@@ -51,9 +63,11 @@ class AsyncClient(ServerCalls, Awaiting):
         from orita.client.transport import AsyncTransport  # it imports what the extra brings
 
         super().__init__(asker, AsyncTransport(asker.address, asker.tls, asker.connections))
+        self.bandits = AsyncBandits(asker, self._transport)
         self.features = AsyncFeatures(asker, self._transport)
         self.jobs = AsyncJobs(asker, self._transport)
         self.models = AsyncModels(asker, self._transport)
+        self.rollouts = AsyncRollouts(asker, self._transport)
 
     async def feed_pages(
         self,

@@ -8,13 +8,19 @@ from typing import Unpack
 
 from orita.client.answers import FeedPage
 from orita.client.asking import Asker, CallOptions, ClientOptions
+from orita.client.bandits import BanditCalls
 from orita.client.course import Blocking
 from orita.client.feature_calls import FeatureCalls
 from orita.client.jobs import JobCalls
 from orita.client.models import ModelCalls
+from orita.client.rollouts import RolloutCalls
 from orita.client.server_calls import ServerCalls
 
-__all__ = ["Client", "Features", "Jobs", "Models"]
+__all__ = ["Bandits", "Client", "Features", "Jobs", "Models", "Rollouts"]
+
+
+class Bandits(BanditCalls, Blocking):
+    """Arms that are picked by what was learnt of them, by `Client.bandits`."""
 
 
 class Features(FeatureCalls, Blocking):
@@ -29,6 +35,10 @@ class Models(ModelCalls, Blocking):
     """The models of the server, by `Client.models`."""
 
 
+class Rollouts(RolloutCalls, Blocking):
+    """How new versions reach users, by `Client.rollouts`."""
+
+
 class Client(ServerCalls, Blocking):
     """Asks the server at *url*; may be shared by threads, keeps connections, and is closed by ``with`` or `close`.
 
@@ -37,9 +47,11 @@ class Client(ServerCalls, Blocking):
         options: see `ClientOptions`.
 
     Attributes:
+        bandits: arms that are picked by what was learnt of them.
         features: the feature store of the server.
         jobs: predictions that are answered later.
         models: the models of the server.
+        rollouts: how new versions reach users.
 
     Raises:
         UserError: the address or an option is not allowed.
@@ -51,9 +63,11 @@ class Client(ServerCalls, Blocking):
         from orita.client.transport import Transport  # it imports what the extra brings
 
         super().__init__(asker, Transport(asker.address, asker.tls, asker.connections))
+        self.bandits = Bandits(asker, self._transport)
         self.features = Features(asker, self._transport)
         self.jobs = Jobs(asker, self._transport)
         self.models = Models(asker, self._transport)
+        self.rollouts = Rollouts(asker, self._transport)
 
     def feed_pages(
         self,

@@ -117,13 +117,13 @@ class Change(Generic[S]):
         at: when the event happens.
     """
 
-    def __init__(self, kind: Kind[S], writing: Writing, name: str) -> None:
+    def __init__(self, kind: Kind[S], writing: Writing, name: str, at: datetime) -> None:
         self._kind, self._writing, self._name = kind, writing, name
         kept = writing.kept()
         events = writing.events() if kept is None else []
         self.state = kind.folded(events) if kept is None else kind.decoded(kept.state)
         self.version = len(events) if kept is None else kept.version
-        self.at = writing.next_at()
+        self.at = at
 
     def history(self) -> list[ControlEvent]:
         """Return what was decided of the thing so far."""
@@ -170,14 +170,17 @@ class Change(Generic[S]):
 
 
 class Decisions:
-    """One transaction, in which any number of things may change: all of them, or none."""
+    """One transaction, in which any number of things may change: all of them, or none, and all at one time."""
 
     def __init__(self, log: ControlLog, connection: sa.Connection) -> None:
         self._log, self._connection = log, connection
+        self._at: datetime | None = None
 
     def of(self, kind: Kind[S], name: str) -> Change[S]:
         """Return the change of a thing."""
-        return Change(kind, Writing(self._connection, self._log, kind.name, name), name)
+        writing = Writing(self._connection, self._log, kind.name, name)
+        self._at = self._at or writing.next_at()
+        return Change(kind, writing, name, self._at)
 
     def events(self) -> list[ControlEvent]:
         """Return what was decided so far, of all things."""

@@ -84,6 +84,16 @@ class Home:
         return self.root / "predictions" / self.tenant
 
     @property
+    def bandits(self) -> Path:
+        """What bandits have learnt so far, to start from; it follows from the event log."""
+        return self.root / "bandits" / self.tenant
+
+    @property
+    def shadow(self) -> Path:
+        """How candidates differ from the champion on copies of requests."""
+        return self.root / "shadow" / self.tenant
+
+    @property
     def jobs(self) -> Path:
         """Queues of predictions that are answered later: ``<system>.db``."""
         return self.root / "jobs" / self.tenant
@@ -159,6 +169,8 @@ class Home:
             "packages": self.packages,
             "predictions": self.predictions,
             "jobs": self.jobs,
+            "bandits": self.bandits,
+            "shadow": self.shadow,
             "quarantine": self.quarantine,
             "reports": self.reports,
             "checkpoints": self.checkpoints,

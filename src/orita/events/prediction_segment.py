@@ -25,17 +25,19 @@ import pyarrow.compute as pc
 
 __all__ = [
     "MAX_ROWS",
+    "SEGMENT_MAGIC",
     "ScoredRequest",
     "Segment",
     "SegmentHeader",
     "encode_frame",
     "encode_header",
+    "next_frame",
     "prediction_schema",
     "read_segment",
     "segment_table",
 ]
 
-_MAGIC = b"ORITAPL1"
+SEGMENT_MAGIC = b"ORITAPL1"
 _FRAME = struct.Struct("<II")
 
 MAX_ROWS = 4096
@@ -119,7 +121,7 @@ def encode_frame(record: SegmentHeader | ScoredRequest) -> bytes:
 
 def encode_header(header: SegmentHeader) -> bytes:
     """Return the beginning of a segment file: the magic word and the header's frame."""
-    return _MAGIC + encode_frame(header)
+    return SEGMENT_MAGIC + encode_frame(header)
 
 
 def read_segment(path: Path) -> Segment | None:
@@ -129,22 +131,23 @@ def read_segment(path: Path) -> Segment | None:
         FileNotFoundError: it became Parquet meanwhile.
     """
     content = memoryview(path.read_bytes())
-    if content[: len(_MAGIC)] != _MAGIC:
+    if content[: len(SEGMENT_MAGIC)] != SEGMENT_MAGIC:
         return None
-    payload, position = _next_frame(content, len(_MAGIC))
+    payload, position = next_frame(content, len(SEGMENT_MAGIC))
     if payload is None:
         return None
     header = msgspec.msgpack.decode(payload, type=SegmentHeader)
     decode = msgspec.msgpack.Decoder(ScoredRequest).decode
     requests: list[ScoredRequest] = []
-    while (frame := _next_frame(content, position))[0] is not None:
+    while (frame := next_frame(content, position))[0] is not None:
         payload, position = frame
         assert payload is not None
         requests.append(decode(payload))
     return Segment(header, tuple(requests), position)
 
 
-def _next_frame(content: memoryview, position: int) -> tuple[memoryview | None, int]:
+def next_frame(content: memoryview, position: int) -> tuple[memoryview | None, int]:
+    """Return what the frame at *position* holds and where the next begins; None where it is not whole."""
     start = position + _FRAME.size
     if start > len(content):
         return None, position

@@ -29,14 +29,18 @@ def promotion_graph(version: str) -> Graph:
 
 
 def compare_with_production(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Bless the challenger if it keeps the limits and, on the same fresh rows, is surely better than the champion."""
+    """Bless the challenger if it keeps the limits and, on the same fresh rows, is surely better than the champion.
+
+    Where ``blessing.gates`` demand it, the champion's own log must agree.
+    """
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
     version = results["trigger_training_dag"]["version"]
     if champion_version(workspace) == version:
         return {"challenger": version, "champion": version, "better": False, "why": "it serves already", "cached": True}
     step = carry_out(Blessing(version), workspace, {})
-    return {**read_blessing(workspace, step.outputs["blessing"]), "steps": [step.to_dict()]}
+    verdict = {**read_blessing(workspace, step.outputs["blessing"]), "steps": [step.to_dict()]}
+    return _gated(workspace, verdict)
 
 
 def promote_if_better(workspace: Workspace, results: Mapping[str, Result]) -> Result:
@@ -46,7 +50,25 @@ def promote_if_better(workspace: Workspace, results: Mapping[str, Result]) -> Re
     verdict = results["compare_with_production"]
     if not verdict["better"]:
         nothing_new = verdict.get("cached") or all(step["status"] == "cached" for step in verdict["steps"])
-        return {"promoted": False, "champion": verdict["champion"], "why": verdict["why"], "cached": nothing_new}
+        kept = {"promoted": False, "champion": verdict["champion"], "why": verdict["why"], "cached": nothing_new}
+        return {**kept, **_evidence(verdict)}
     step = carry_out(Pusher(), workspace, artifacts_of(results))
     pushed = step.outputs["pushed"].facts
-    return {"promoted": True, "champion": pushed["version"], "why": pushed["reason"], "steps": [step.to_dict()]}
+    done = {"promoted": True, "champion": pushed["version"], "why": pushed["reason"], "steps": [step.to_dict()]}
+    return {**done, **_evidence(verdict)}
+
+
+def _evidence(verdict: Result) -> Result:
+    """Return what the gates found, where there are some."""
+    return {"ope": verdict["ope"]} if "ope" in verdict else {}
+
+
+def _gated(workspace: Workspace, verdict: Result) -> Result:
+    """Return the verdict with what the gates make of it; they are asked anew each time, as the log grows."""
+    gate = workspace.model.blessing.gates.ope
+    if gate is None or not verdict["better"] or not verdict["champion"]:
+        return verdict
+    from orita.pipelines.ope_gate import ope_gate  # with SciPy, a second, which a verdict without gates saves
+
+    found = ope_gate(workspace, verdict["challenger"], verdict["champion"], gate)
+    return {**verdict, "better": found["passed"], "why": f"{verdict['why']}; {found['why']}", "ope": found}

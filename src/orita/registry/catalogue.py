@@ -134,6 +134,15 @@ class Catalogue:
             self._store.client.set_registered_model_alias(name, "challenger", str(entry.number))
         return self.get(entry.system, entry.version)
 
+    def publish(self, system: str, version: str) -> ModelVersion:
+        """Put the package of *version* into the package store, verified, so that a rollout can try it.
+
+        Raises:
+            NotFound: there is no such version.
+            UserError: its package is damaged, or not of who is trusted.
+        """
+        return self._promotions.publish(system, version)
+
     def promote(self, system: str, version: str, *, actor: str, reason: str) -> ModelVersion:
         """Make *version* the champion: publish its package, then point serving at it.
 
@@ -152,5 +161,7 @@ class Catalogue:
         return self._promotions.rollback(system, actor=actor, reason=reason)
 
     def reconcile(self, system: str) -> Deployment | None:
-        """Point serving at the alias ``champion``; return the deployment that took, None where it did already."""
+        """Let serving and the alias ``champion`` agree: a promotion that was cut short is finished, and after one in
+        control state, by a rollout, the alias follows; return the deployment that took, None where it took none.
+        """
         return self._promotions.reconcile(system)

@@ -12,10 +12,12 @@ from starlette.middleware import Middleware
 
 from orita.core.clock import Clock, SystemClock
 from orita.core.home import Home
+from orita.events.log.log import EventLog
 from orita.models.package import load_package
 from orita.serving.access.callers import Callers, LocalCallers
 from orita.serving.access.gate import Gate
 from orita.serving.access.own_pages import OwnPages
+from orita.serving.bandits.mounting import mounted_bandits
 from orita.serving.batching.mounting import mounted_batches
 from orita.serving.config import ServingConfig
 from orita.serving.documents.openapi_document import document
@@ -38,6 +40,7 @@ from orita.serving.predict.route import PredictRoute
 from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
 from orita.serving.resources.known import ModelRegistry
 from orita.serving.resources.mounting import mounted_models
+from orita.serving.rollouts.mounting import mounted_rollouts
 from orita.serving.service import build_service
 
 __all__ = ["create_app"]
@@ -56,6 +59,7 @@ def create_app(
     explain: ExplainRequest | None = None,
     load_retriever: RetrieverLoader | None = None,
     callers: Callers | None = None,
+    bandit_log: EventLog | None = None,
 ) -> Starlette:
     """Return the server of *system* as a Starlette application.
 
@@ -71,6 +75,7 @@ def create_app(
         explain: explains logged requests at ``/api/v1/predictions``; None: there is no such path.
         load_retriever: opens the retriever that is deployed for the feed; None: the feed goes without.
         callers: knows who asks, and what they may; None: `LocalCallers`.
+        bandit_log: where choices and rewards of bandits are logged; None: the event log of the home.
 
     Raises:
         MissingExtra, UserError: gRPC is wanted, and not installed, or cannot listen where it should.
@@ -98,7 +103,9 @@ def create_app(
         mounted_feed(home, system, service, features, load_retriever),
         mounted_jobs(home, system, service),
         mounted_flags(home, service),
+        mounted_bandits(home, service, bandit_log),
         mounted_models(home, system, service, features, models, who, registry=registry),
+        mounted_rollouts(home, system, service, features, load=load, registry=registry),
     )
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, FiniteFloat
 from orita.core.config import Section
 from orita.events.prediction_segment import MAX_ROWS
 from orita.serving.access.loopback import is_loopback
+from orita.serving.bandits.config import BanditsConfig
 from orita.serving.batching.config import BatchingConfig
 from orita.serving.cache.config import CacheConfig
 from orita.serving.feed.config import FeedConfig
@@ -162,6 +163,7 @@ class ServingConfig(Section):
         faults: what is to go wrong in a drill; only where ORITA_ALLOW_FAULTS is 1.
         cache: whether and how predictions are kept.
         batching: how requests are answered together.
+        bandits: how ``/api/v1/bandits`` answers.
     """
 
     host: str = "127.0.0.1"
@@ -199,6 +201,7 @@ class ServingConfig(Section):
     faults: tuple[FaultRule, ...] = ()
     cache: CacheConfig = CacheConfig()
     batching: BatchingConfig = BatchingConfig()
+    bandits: BanditsConfig = BanditsConfig()
 
     @property
     def features_exposed(self) -> bool:

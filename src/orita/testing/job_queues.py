@@ -16,7 +16,7 @@ _BOUNDS = QueueBounds(most_open=40, most_bytes=1 << 20, keep_seconds=0.6, lease_
 
 Make = Callable[[QueueBounds], JobQueue]
 Wait = Callable[[float], None]
-Again = Callable[[], JobQueue]
+Reopen = Callable[[], JobQueue]
 
 
 def check_job_queue(make: Make, wait: Wait, *, slower: float = 1.0) -> None:
@@ -35,7 +35,7 @@ def check_job_queue(make: Make, wait: Wait, *, slower: float = 1.0) -> None:
     """
     bounds = replace(_BOUNDS, keep_seconds=_BOUNDS.keep_seconds * slower, lease_seconds=_BOUNDS.lease_seconds * slower)
 
-    def again() -> JobQueue:
+    def reopen() -> JobQueue:
         return make(bounds)
 
     def wait_longer(seconds: float) -> None:
@@ -44,7 +44,7 @@ def check_job_queue(make: Make, wait: Wait, *, slower: float = 1.0) -> None:
     queue = make(bounds)
     try:
         for check in _CHECKS:
-            check(queue, again, wait_longer)
+            check(queue, reopen, wait_longer)
             _emptied(queue, wait_longer)
     finally:
         queue.close()
@@ -72,14 +72,14 @@ def _emptied(queue: JobQueue, wait: Wait) -> None:
     assert queue.size().open == 0, "jobs that ended are counted as open"
 
 
-def _a_job_goes_its_way(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _a_job_goes_its_way(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     new = _new()
     taken_in = queue.submit(new)
     assert (taken_in.id, taken_in.state, taken_in.count, taken_in.content) == (new.id, "queued", 1, b"")
     lease = _taken(queue)
     assert (lease.job, lease.stage, lease.attempt, lease.requests) == (new.id, "answer", 1, _REQUESTS)
     assert queue.take("answer") is None, "a job is lent twice at once"
-    other = again()
+    other = reopen()
     try:
         assert other.take("answer") is None, "a job is lent to two processes at once"
         running = other.find(new.id)
@@ -100,7 +100,7 @@ def _a_job_goes_its_way(queue: JobQueue, again: Again, wait: Wait) -> None:
     assert queue.cancel(uuid7()) is None, "a job that never was is cancelled"
 
 
-def _first_come_first_served(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _first_come_first_served(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     jobs = []
     for _ in range(5):
         jobs.append(queue.submit(_new()).id)
@@ -115,7 +115,7 @@ def _first_come_first_served(queue: JobQueue, again: Again, wait: Wait) -> None:
     assert all(queue.finish(lease, "failed", b"{}") for lease in leases), "of several leases not all end their jobs"
 
 
-def _a_lost_lease_is_lent_again(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _a_lost_lease_is_lent_again(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     queue.submit(_new())
     old = _taken(queue)
     wait(0.5)
@@ -136,7 +136,7 @@ def _a_lost_lease_is_lent_again(queue: JobQueue, again: Again, wait: Wait) -> No
     assert found.content == b"[2]", "the result is not the one of the last lease"
 
 
-def _a_late_end_counts_while_nobody_took_over(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _a_late_end_counts_while_nobody_took_over(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     queue.submit(_new())
     lease = _taken(queue)
     wait(_BOUNDS.lease_seconds + 0.1)
@@ -144,7 +144,7 @@ def _a_late_end_counts_while_nobody_took_over(queue: JobQueue, again: Again, wai
     assert queue.take("answer") is None
 
 
-def _what_is_given_back_comes_again(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _what_is_given_back_comes_again(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     new = queue.submit(_new())
     lease = _taken(queue)
     assert queue.give_back(lease, 0.2)
@@ -162,7 +162,7 @@ def _what_is_given_back_comes_again(queue: JobQueue, again: Again, wait: Wait) -
     assert queue.finish(uncounted, "failed", b"{}")
 
 
-def _attempts_are_bounded(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _attempts_are_bounded(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     new = queue.submit(_new(url="https://hooks.example.org/"))
     for attempt in range(1, _BOUNDS.attempts + 1):
         assert _taken(queue).attempt == attempt
@@ -181,7 +181,7 @@ def _attempts_are_bounded(queue: JobQueue, again: Again, wait: Wait) -> None:
     assert told.callback == "failed"
 
 
-def _callbacks_are_settled_once(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _callbacks_are_settled_once(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     new = queue.submit(_new(url="https://hooks.example.org/"))
     assert queue.take("callback") is None, "somebody is told of a job that has not ended"
     lease = _taken(queue)
@@ -202,7 +202,7 @@ def _callbacks_are_settled_once(queue: JobQueue, again: Again, wait: Wait) -> No
     assert (told.state, told.content, told.callback) == ("succeeded", b"[3]", "delivered")
 
 
-def _only_what_waits_is_cancelled(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _only_what_waits_is_cancelled(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     waiting = queue.submit(_new(url="https://hooks.example.org/"))
     cancelled = queue.cancel(waiting.id)
     assert cancelled is not None
@@ -219,7 +219,7 @@ def _only_what_waits_is_cancelled(queue: JobQueue, again: Again, wait: Wait) -> 
     assert ended.state == "succeeded", "a job that ended is cancelled"
 
 
-def _a_key_names_one_job(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _a_key_names_one_job(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     first = queue.submit(_new("Ọ̀rìtà 1"))
     assert queue.submit(_new("Ọ̀rìtà 1")).id == first.id, "the same key and body are two jobs"
     assert queue.submit(_new("other")).id != first.id
@@ -239,7 +239,7 @@ def _a_key_names_one_job(queue: JobQueue, again: Again, wait: Wait) -> None:
     assert queue.size().open == 3
 
 
-def _it_is_bounded(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _it_is_bounded(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     for number in range(_BOUNDS.most_open):
         queue.submit(_new(f"key {number}"))
     _refused(queue, _new(), "more jobs are open than may be")
@@ -250,7 +250,7 @@ def _it_is_bounded(queue: JobQueue, again: Again, wait: Wait) -> None:
     _refused(queue, large, "a job of more bytes than all may have is taken in")
 
 
-def _ended_jobs_give_way(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _ended_jobs_give_way(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     third = b" " * (_BOUNDS.most_bytes // 3)
     ended = []
     for _ in range(2):
@@ -262,7 +262,7 @@ def _ended_jobs_give_way(queue: JobQueue, again: Again, wait: Wait) -> None:
     assert queue.size().bytes <= _BOUNDS.most_bytes
 
 
-def _old_jobs_are_forgotten(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _old_jobs_are_forgotten(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     waiting = queue.submit(_new())
     wait(_BOUNDS.keep_seconds + 0.05)
     queue.forget()
@@ -285,12 +285,12 @@ def _refused(queue: JobQueue, new: NewJob, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-def _many_workers_end_each_job_once(queue: JobQueue, again: Again, wait: Wait) -> None:
+def _many_workers_end_each_job_once(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     jobs = [queue.submit(_new()).id for _ in range(30)]
     ended: list[str] = []
 
     def work() -> None:
-        own = again()
+        own = reopen()
         try:
             while (lease := own.take("answer")) is not None:
                 if own.finish(lease, "succeeded", b"[%d]" % lease.token):

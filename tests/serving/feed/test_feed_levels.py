@@ -78,7 +78,7 @@ def make(
     monkeypatch.setenv("ORITA_ALLOW_FAULTS", "1")
 
     def app(load: Any = load_line_package, **settings: Any) -> Starlette:
-        feed = {"session_items": 30, "diversity": {"method": "off"}}
+        feed = {"session_items": 30, "diversity": {"method": "off"}, "exploration": {"share": 0}}
         config = ServingConfig.model_validate({"feed": feed, **settings})
         return create_app(published, "feed", features, config, clock=clock, load=load)
 

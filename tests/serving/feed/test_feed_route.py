@@ -40,7 +40,8 @@ def make(published: Home, features: OnlineFeatures) -> Callable[..., Starlette]:
     """Make an app whose feed has the given settings."""
 
     def app(load: Any = None, **feed: Any) -> Starlette:
-        config = ServingConfig.model_validate({"feed": {"session_items": 30, "diversity": {"method": "off"}, **feed}})
+        plain = {"session_items": 30, "diversity": {"method": "off"}, "exploration": {"share": 0}}
+        config = ServingConfig.model_validate({"feed": {**plain, **feed}})
         clock = ManualClock(NOW)
         return create_app(published, "feed", features, config, clock=clock, load=load_line_package, load_retriever=load)
 

@@ -33,7 +33,8 @@ from orita.serving.config import ServingConfig
 from orita.serving.server import serve
 from orita.testing.serving import load_line_package
 home = Home(Path(sys.argv[1]))
-app = create_app(home, "feed", features_of(home), ServingConfig(port=0), load=load_line_package)
+config = ServingConfig.model_validate({"feed": {"exploration": {"share": 0}}})
+app = create_app(home, "feed", features_of(home), config, load=load_line_package)
 serve(app, ServingConfig(port=0), announce=lambda address: print(json.dumps({"address": address}), flush=True))
 """
 

@@ -40,7 +40,8 @@ class Replicas:
 
     def __init__(self, home: Home, stack: ExitStack) -> None:
         self.home, self.clock = home, ManualClock(NOW)
-        config = ServingConfig.model_validate({"feed": {"session_items": SESSION, "refresh_seconds": 3600}})
+        feed = {"session_items": SESSION, "refresh_seconds": 3600, "exploration": {"share": 0}}
+        config = ServingConfig.model_validate({"feed": feed})
         features = stack.enter_context(closing(features_of(home)))
         apps = [create_app(home, "feed", features, config, clock=self.clock, load=load_line_package) for _ in range(2)]
         self.servers = [stack.enter_context(AsgiClient(app)) for app in apps]

@@ -16,6 +16,7 @@ from orita.delivery.bandits.belief import Propensities
 from orita.delivery.bandits.discount import Discount, HalfLife, PerUpdate
 from orita.delivery.bandits.linear_policies import LinearThompson, LinUCB
 from orita.delivery.bandits.policies import Policy
+from orita.delivery.bandits.shares import ArmRewards, arm_shares, best_arm
 from orita.delivery.bandits.simulation import simulated_regret
 from orita.delivery.bandits.slate import Arm, Slate
 from orita.delivery.bandits.swaps import ShownOrder, SwapExploration
@@ -23,6 +24,7 @@ from orita.delivery.bandits.swaps import ShownOrder, SwapExploration
 __all__ = [
     "UCB1",
     "Arm",
+    "ArmRewards",
     "Bandit",
     "BernoulliThompson",
     "Discount",
@@ -38,5 +40,7 @@ __all__ = [
     "Slate",
     "StudentThompson",
     "SwapExploration",
+    "arm_shares",
+    "best_arm",
     "simulated_regret",
 ]

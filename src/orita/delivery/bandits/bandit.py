@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -107,13 +108,28 @@ class Bandit:
         self._check_k(k)
         return tuple(self._arms[arm] for arm in self._belief(context).order(k, rng))
 
-    def slate(self, k: int, rng: np.random.Generator, context: npt.ArrayLike | None = None) -> Slate:
-        """Return *k* distinct arms with the probability of each given those before it."""
-        self._check_k(k)
-        belief = self._belief(context)
+    def slate(
+        self,
+        k: int,
+        rng: np.random.Generator,
+        context: npt.ArrayLike | None = None,
+        *,
+        among: Sequence[Arm] | None = None,
+    ) -> Slate:
+        """Return *k* distinct arms with the probability of each given those before it.
+
+        Args:
+            k: from 1 to the number of arms that are offered.
+            rng, context: as of ``pick``; a shared model has a row for each arm that is offered.
+            among: the arms that are offered, distinct; None: all that may be picked.
+        """
+        offered = self._arms if among is None else tuple(among)
+        if not 1 <= k <= len(offered):
+            raise UserError(f"k {k}: must be 1 to {len(offered)}, the arms that are offered")
+        belief = self._belief(context, None if among is None else offered)
         order_K = belief.order(k, rng)
         chances = belief.conditionals(order_K, rng)
-        return Slate(tuple(self._arms[arm] for arm in order_K), chances.values, chances.errors)
+        return Slate(tuple(offered[arm] for arm in order_K), chances.values, chances.errors)
 
     def propensities(
         self, slate: Sequence[Arm], context: npt.ArrayLike | None = None, *, rng: np.random.Generator | None = None
@@ -217,6 +233,22 @@ class Bandit:
         """
         return Bandit._of(merged(self._state(), other._state(), base._state() if base else None))
 
+    def with_policy(self, policy: Policy) -> Bandit:
+        """Return a bandit that knows the same and picks by another policy, with other priors or another width.
+
+        Raises:
+            UserError: the policy keeps other sums: of other features, shared or not, or about another mean.
+        """
+        state, own, other = self._state(), self.policy, policy
+        shapes = [{name: x.shape for name, x in each.statistics(2).sums().items()} for each in (own, other)]
+        if shapes[0] != shapes[1] or getattr(own, "mean", 0.0) != getattr(other, "mean", 0.0):
+            raise UserError(f"policy {other}: it keeps other sums than {own}; begin a bandit of its own")
+        return Bandit._of(msgspec.structs.replace(state, policy=policy))
+
+    def copy(self) -> Bandit:
+        """Return a bandit that knows the same, and goes on by itself; for one that picks in another thread."""
+        return Bandit._of(self._state())
+
     def to_bytes(self) -> bytes:
         """Return all that it knows as bytes, versioned."""
         return self._state().to_bytes()
@@ -235,7 +267,7 @@ class Bandit:
     def _of(cls, state: BanditState) -> Bandit:
         bandit = cls(state.policy, state.arms, discount=state.discount, remembered=state.decisions.capacity)
         bandit.statistics.load(state.sums)
-        bandit.clock, bandit.decisions = state.clock, state.decisions
+        bandit.clock, bandit.decisions = state.clock, DecisionIds(state.decisions.capacity, state.decisions)
         bandit.retire_arms(state.retired)
         return bandit
 
@@ -244,18 +276,30 @@ class Bandit:
         self._active_A = np.array([self._position[arm] for arm in self._arms], np.int64)
         self._kept_belief = None
 
-    def _belief(self, context: npt.ArrayLike | None) -> Belief:
+    def _belief(self, context: npt.ArrayLike | None, among: tuple[Arm, ...] | None = None) -> Belief:
         make: Callable[..., Belief] = self.policy.belief
         if not self._arms:
             raise UserError("arms: none may be picked; add one or take a retired one back with add_arms")
+        offered_A = self._active_A if among is None else self._offered(among)
         if not self.statistics.has_context:
             if context is not None:
                 raise UserError(f"context: {type(self.policy).__name__} takes none; leave it out or use LinUCB")
+            if among is not None:
+                return make(self.statistics, offered_A)
             if self._kept_belief is None:
-                self._kept_belief = make(self.statistics, self._active_A)
+                self._kept_belief = make(self.statistics, offered_A)
             return self._kept_belief
-        shape = (self._features,) if self.statistics.per_arm else (len(self._arms), self._features)
-        return make(self.statistics, self._active_A, _shaped(context, shape))
+        shape = (self._features,) if self.statistics.per_arm else (len(offered_A), self._features)
+        return make(self.statistics, offered_A, _shaped(context, shape))
+
+    def _offered(self, among: tuple[Arm, ...]) -> npt.NDArray[np.int64]:
+        """Return the positions of arms that may be picked."""
+        if len(set(among)) != len(among):
+            raise UserError(f"among {list(among)}: must be distinct arms")
+        positions = [self._index(arm) for arm in among]
+        if retired := [arm for arm in among if arm in self._retired]:
+            raise UserError(f"arm {retired[0]!r} is retired: offer arms that may be picked, {list(self._arms)}")
+        return np.array(positions, np.int64)
 
     def _finite(self, context: npt.ArrayLike | None, *rows: int) -> FloatArray | None:
         """Return finite contexts of updates, [*rows, D]; None for policies without."""

@@ -6,13 +6,13 @@ country of Oslo need no quotes.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from orita.core.errors import UserError
 from orita.delivery.flags.declarations import FlagFile
+from orita.delivery.yaml12 import from_yaml
 
 __all__ = ["read_flags", "write_flags"]
 
@@ -31,7 +31,7 @@ def read_flags(text: bytes | str, form: Literal["json", "yaml"] = "json") -> Fla
     try:
         if form == "json":
             return msgspec.json.decode(text, type=FlagFile)
-        return msgspec.convert(_from_yaml(text), FlagFile)
+        return msgspec.convert(from_yaml(text), FlagFile)
     except RecursionError:
         raise UserError("the flags are nested too deep: name parts of the conditions as segments.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -41,23 +41,3 @@ def read_flags(text: bytes | str, form: Literal["json", "yaml"] = "json") -> Fla
 def write_flags(file: FlagFile, form: Literal["json", "yaml"] = "json") -> bytes:
     """Return the document of *file*, without what is as by default; `read_flags` gives it back equal."""
     return msgspec.yaml.encode(file) if form == "yaml" else msgspec.json.encode(file)
-
-
-def _from_yaml(text: bytes | str) -> Any:
-    """Return what the document holds as YAML 1.2 reads it: on, off, yes, no and times are text."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {
-            first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OF_YAML_1_1]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
-    try:
-        return yaml.load(text, Loader)
-    except yaml.YAMLError as error:
-        raise msgspec.DecodeError(" ".join(str(error).split())) from None
-
-
-_OF_YAML_1_1 = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"}

@@ -144,23 +144,46 @@ def evaluate_slates(
     logged: LoggedSlates,
     *,
     confidence: float = 0.95,
+    logging_NA: npt.ArrayLike | None = None,
+    target_NA: npt.ArrayLike | None = None,
     calibration: PropensityCalibration | None = None,
     limits: Limits | None = None,
 ) -> PolicyEvaluation:
     """Return every estimate that the log allows, with diagnostics of the weights of whole slates.
 
-    Args: as `evaluate_decisions`.
+    Self-normalised estimators are left out where no logged slate has any weight at one of the positions.
+
+    Args: as `evaluate_decisions`; an action is a whole slate.
 
     Raises:
         UserError: as the estimators and `diagnose`.
     """
-    names = [name for name in SLATE_ESTIMATORS if logged.expected_NK is not None or name not in _NEED_MODEL]
+    left_out = set(_unnormalised(logged)) | (_NEED_MODEL if logged.expected_NK is None else frozenset())
+    names = [name for name in SLATE_ESTIMATORS if name not in left_out]
     return PolicyEvaluation(
         _earned(logged.reward_NK.sum(axis=1), logged.unit_N, confidence),
         tuple(SLATE_ESTIMATORS[name](logged, confidence=confidence) for name in names),
         tuple(SLATE_ESTIMATORS[name](logged, confidence=confidence, gain=True) for name in names),
-        diagnose(logged.cascade_weights()[:, -1], unit_N=logged.unit_N, calibration=calibration, limits=limits),
+        diagnose(
+            logged.cascade_weights()[:, -1],
+            unit_N=logged.unit_N,
+            logging_NA=logging_NA,
+            target_NA=target_NA,
+            calibration=calibration,
+            limits=limits,
+        ),
     )
+
+
+def _unnormalised(logged: LoggedSlates) -> Iterator[str]:
+    """Yield the self-normalised estimators that would divide by 0."""
+    cascade_NK = logged.cascade_weights()
+    if not cascade_NK[:, -1].any():
+        yield "self_normalised_slate_ips"
+    if not np.all(cascade_NK.any(axis=0)):
+        yield "self_normalised_reward_interaction_ips"
+    if not np.all(logged.position_weights().any(axis=0)):
+        yield "self_normalised_independent_ips"
 
 
 def _earned(reward_N: npt.NDArray[np.float64], unit_N: npt.NDArray[np.int64] | None, confidence: float) -> Estimate:

@@ -59,7 +59,8 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
             ``shadow``.
         steps: of a canary, shares rising, the last 100.
         shares: percent for each challenger at the start, of ``ab`` and ``bandit``, 10 % by default; percent of
-            requests that are mirrored, of ``shadow``, 100 by default.
+            requests that are mirrored, of ``shadow``, 100 by default; percent of the audience, of ``segment``, 100 by
+            default: with less, the rest of it is who the version is compared with.
         by: attributes that name the unit; the first that is there counts.
         audience: who takes part; without one, everybody. It may not ask for the time.
         holdouts: who is kept out.
@@ -102,7 +103,7 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
             case "blue_green" | "shadow":
                 return dict.fromkeys(self.versions, 0.0)
             case "segment":
-                return {self.versions[0]: 100.0}
+                return {self.versions[0]: self.shares[0] if self.shares else 100.0}
             case _:
                 return dict(zip(self.versions, self._given_shares, strict=True))
 

@@ -25,7 +25,7 @@ from orita.delivery.assignment.split import Split
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.rollout import ROLLOUT, Ended, Judged, Moved, Rollout, SystemRollouts, Told, Verdict
 
-__all__ = ["Rollouts", "experiment_of"]
+__all__ = ["Rollouts", "experiment_of", "lease_name"]
 
 
 class Rollouts:
@@ -51,6 +51,14 @@ class Rollouts:
     def all(self) -> dict[str, SystemRollouts]:
         """Return the rollouts of all systems that ever had one."""
         return {name: held.state for name, held in self._of.all().items()}
+
+    def under_way(self, system: str, id_: str | None = None) -> Rollout:
+        """Return the rollout of that id, or whose id begins so; None: the one that changes what users get.
+
+        Raises:
+            NotFound: there is no such rollout under way.
+        """
+        return _under_way(self.current(system), system, id_)
 
     def history(self, system: str) -> list[ControlEvent]:
         """Return what was decided of the rollouts of *system*, the first first."""
@@ -110,13 +118,16 @@ class Rollouts:
             change.record("resumed", Told(id=rollout.id), actor=actor, reason=reason)
             return _now(change, rollout.id)
 
-    def abort(self, system: str, id_: str | None = None, *, actor: str, reason: str) -> Rollout:
+    def abort(
+        self, system: str, id_: str | None = None, *, actor: str, reason: str, lease: Lease | None = None
+    ) -> Rollout:
         """End it: everybody gets the champion.
 
         Raises:
             NotFound: there is no such rollout under way.
+            LeaseLost: somebody else acts now.
         """
-        with self._changing(system, id_) as (_, change, rollout):
+        with self._changing(system, id_, lease) as (_, change, rollout):
             change.record("aborted", Told(id=rollout.id), actor=actor, reason=reason)
             return _now(change, rollout.id)
 
@@ -128,15 +139,18 @@ class Rollouts:
         actor: str,
         reason: str,
         evidence: Mapping[str, Any],
+        seen: Rollout | None = None,
         lease: Lease | None = None,
     ) -> Rollout:
         """End it as it does harm: everybody gets the champion.
 
         Raises:
             NotFound: there is no such rollout under way.
+            Conflict: it is not as it was *seen* any more, such as paused.
             LeaseLost: somebody else acts now.
         """
         with self._changing(system, id_, lease) as (_, change, rollout):
+            _check_same(seen or rollout, rollout)
             told = Told(id=rollout.id, evidence=dict(evidence))
             change.record("rolled_back", told, actor=actor, reason=reason)
             return _now(change, rollout.id)
@@ -159,7 +173,7 @@ class Rollouts:
             LeaseLost: somebody else acts now.
         """
         with self._changing(rollout.system, rollout.id, lease) as (_, change, now):
-            _check_same(rollout, now)
+            _check_runs(rollout, now)
             if now.verdict != verdict:
                 judged = Judged(id=now.id, verdict=verdict, why=why, evidence=dict(evidence))
                 change.record("judged", judged, actor=actor, reason=why)
@@ -183,7 +197,7 @@ class Rollouts:
             LeaseLost: somebody else acts now.
         """
         with self._changing(rollout.system, rollout.id, lease) as (_, change, now):
-            _check_same(rollout, now)
+            _check_runs(rollout, now)
             if now.last_step:
                 raise UserError(f"rollout {now.id} has no further step: promote it, or abort it.")
             step = now.step + 1
@@ -214,7 +228,7 @@ class Rollouts:
             NotFound, Conflict, LeaseLost: as `advance`.
         """
         with self._changing(rollout.system, rollout.id, lease) as (_, change, now):
-            _check_same(rollout, now)
+            _check_runs(rollout, now)
             if now.plan.strategy not in ("ab", "bandit"):
                 raise UserError(f"rollout {now.id} is a {now.plan.strategy}: only shares of 'ab' and 'bandit' are set.")
             if set(weights) != set(now.plan.versions):
@@ -231,6 +245,7 @@ class Rollouts:
         actor: str,
         reason: str,
         evidence: Mapping[str, Any] | None = None,
+        seen: Rollout | None = None,
         lease: Lease | None = None,
     ) -> Rollout:
         """Make a challenger the champion, and end the rollout, in one transaction.
@@ -239,15 +254,17 @@ class Rollouts:
             system: whose.
             id_: which rollout; None: the one that changes what users get.
             version: which challenger, where there are several.
+            seen: the rollout as the caller saw it; None: however it is.
             actor, reason, evidence, lease: as of `advance`.
 
         Raises:
             NotFound: there is no such rollout under way.
             UserError: there are several challengers and none is named, or another one is.
-            Conflict: another version was deployed since the rollout began.
+            Conflict: another version was deployed since the rollout began, or it is not as it was *seen* any more.
             LeaseLost: somebody else acts now.
         """
         with self._changing(system, id_, lease) as (decisions, change, rollout):
+            _check_same(seen or rollout, rollout)
             winner = _winner(rollout, version)
             champion = champion_within(decisions, system)
             if champion != rollout.champion:
@@ -267,6 +284,11 @@ class Rollouts:
         with deciding(self.log, lease) as decisions:
             change = decisions.of(ROLLOUT, system)
             yield decisions, change, _under_way(change.state or SystemRollouts(), system, id_)
+
+
+def lease_name(system: str) -> str:
+    """Return the name of the lease under which somebody acts unattended on the rollouts of *system*."""
+    return f"rollouts/{system}"
 
 
 def experiment_of(rollout: Rollout) -> Experiment:
@@ -326,6 +348,12 @@ def _check_same(seen: Rollout, now: Rollout) -> None:
             f"rollout {now.id} is {now.state} at step {now.step + 1} now, it was {seen.state} at step {seen.step + 1} "
             "when it was looked at: look again, then decide."
         )
+
+
+def _check_runs(seen: Rollout, now: Rollout) -> None:
+    _check_same(seen, now)
+    if now.state == "paused":
+        raise Conflict(f"rollout {now.id} is paused, which leaves everybody where they are: resume it first.")
 
 
 def _under_way(state: SystemRollouts, system: str, id_: str | None) -> Rollout:

@@ -28,6 +28,7 @@ class Stream:
     PILOT = 5
     ROWS = 6
     SIMULATION = 7
+    LIFE = 8
 
 
 def random_stream(seed: int, *stream: int) -> np.random.Generator:

@@ -12,7 +12,17 @@ import numpy as np
 from orita.events.world.arrays import Floats, Integers, Reals, Stream, random_stream
 from orita.events.world.config import WorldConfig
 
-__all__ = ["DEVICES", "SATURDAY", "TIMES_OF_DAY", "Rhythm", "hour_of", "make_rhythm", "time_of_day", "weekday_of"]
+__all__ = [
+    "DEVICES",
+    "SATURDAY",
+    "TIMES_OF_DAY",
+    "Rhythm",
+    "hour_of",
+    "make_rhythm",
+    "share_of_day",
+    "time_of_day",
+    "weekday_of",
+]
 
 DEVICES = ("mobile", "desktop", "tablet")
 TIMES_OF_DAY = ("morning", "afternoon", "evening", "night")
@@ -44,6 +54,14 @@ def time_of_day(hour_N: Integers) -> Integers:
     part_H[_AFTERNOON_STARTS:_EVENING_STARTS] = 1
     part_H[_EVENING_STARTS:_NIGHT_STARTS] = 2
     return part_H[hour_N]
+
+
+def share_of_day(time_N: Integers) -> Reals:
+    """Return the share of its day's visits that fall into the hour of each time, by working days and weekends."""
+    curves = np.array([_WORKDAY, _WEEKEND], np.float64)
+    weekend_N = (weekday_of(time_N) >= SATURDAY).astype(np.int64)
+    share_N: Reals = curves[weekend_N, hour_of(time_N)] / curves.sum(axis=1)[weekend_N]
+    return share_N
 
 
 @dataclass(frozen=True, eq=False, slots=True)

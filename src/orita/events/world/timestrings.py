@@ -5,6 +5,8 @@ Legend: N rows, R runs of equal times, W bytes of a text.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -42,10 +44,15 @@ def uuid7_bytes(rng: np.random.Generator, micros_N: Integers) -> npt.NDArray[np.
     raw_N16[:, :6] = (micros_N // 1000).astype(">u8").view(np.uint8).reshape(-1, 8)[:, 2:]
     raw_N16[:, 6] = raw_N16[:, 6] & 0x0F | 0x70
     raw_N16[:, 8] = raw_N16[:, 8] & 0x3F | 0x80
-    pairs = np.frombuffer("".join(f"{value:02x}" for value in range(256)).encode(), np.uint16)
-    hex_N32 = pairs[raw_N16].view(np.uint8)
+    hex_N32 = _hex_pairs()[raw_N16].view(np.uint8)
     text_NW = np.empty((rows, 36), np.uint8)
     for at, first, last in _HEX_SLICES:
         text_NW[:, at : at + last - first] = hex_N32[:, first:last]
     text_NW[:, list(_DASHES)] = ord("-")
     return text_NW
+
+
+@cache
+def _hex_pairs() -> npt.NDArray[np.uint16]:
+    """Return the two hexadecimal digits of each byte, as one number of 16 bits."""
+    return np.frombuffer("".join(f"{value:02x}" for value in range(256)).encode(), np.uint16)

@@ -42,7 +42,7 @@ class Blessing:
             "taken_back": taken_back(workspace, self._version),
             "training_set": _training_set(workspace),
             "evaluation": workspace.model.evaluation.model_dump(mode="json", exclude={"slices", "report"}),
-            "blessing": workspace.model.blessing.model_dump(mode="json"),
+            "blessing": workspace.model.blessing.model_dump(mode="json", exclude={"gates"}),  # those look at the log
             "seed": workspace.model.seed,
         }
 

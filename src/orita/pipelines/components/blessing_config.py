@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from orita.core.config import Section
 from orita.core.errors import closest
 from orita.models.config import MetricName, is_metric
+from orita.pipelines.ope_gate_config import GatesSection
 
 __all__ = ["BlessingSection"]
 
@@ -33,7 +34,9 @@ class BlessingSection(Section):
     Attributes:
         at_least: the least that a figure must be, such as ``{auc: 0.6}``.
         at_most: the most that a figure may be, such as ``{log_loss: 0.7}``.
+        gates: what else is demanded of a model that is better.
     """
 
     at_least: _Limits = {}
     at_most: _Limits = {}
+    gates: GatesSection = GatesSection()

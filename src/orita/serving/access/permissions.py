@@ -15,16 +15,19 @@ _PATHS: tuple[tuple[str, Permission | None], ...] = (
     ("/api/v1/feed", "model:predict"),
     ("/api/v1/jobs", "model:predict"),
     ("/ofrep/v1", "model:predict"),
+    ("/api/v1/bandits", "model:predict"),
     ("/api/v1/features/push", "data:write"),
     ("/api/v1/features", "data:read"),
     ("/api/v1/predictions", "data:read"),
     ("/api/v1/models", "model:read"),
+    ("/api/v1/rollouts", "model:read"),
     ("/v2", "model:read"),
     ("/metrics", "model:read"),
     ("/config", "model:read"),
     ("/graphql", None),  # each of its fields asks for its own
 )
 _MODELS = ("/api/v1/models", "/v2")
+_ROLLOUTS = "/api/v1/rollouts"
 
 CALLS: dict[str, Permission] = {
     "ServerMetadata": "model:read",
@@ -41,5 +44,7 @@ def permission_of(method: str, path: str) -> Permission | None:
     if prefix in _MODELS and method == "POST":
         return "model:predict"
     if prefix in _MODELS and method in _CHANGES:
+        return "model:write"
+    if prefix == _ROLLOUTS and method == "POST":
         return "model:write"
     return needed

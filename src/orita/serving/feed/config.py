@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orita.core.config import Section
 from orita.serving.feed.rules import MOST_POSITIONS, PinRule, Rule
@@ -14,6 +14,7 @@ __all__ = [
     "MOST_CANDIDATES",
     "CursorConfig",
     "DiversityConfig",
+    "ExplorationConfig",
     "FeedConfig",
     "FreshnessConfig",
     "SignalsConfig",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 MOST_CANDIDATES = 1000
+_LEAST_SHARE = 1e-4
 
 Share = Annotated[int, Field(ge=0, le=MOST_CANDIDATES)]
 
@@ -105,6 +107,29 @@ class CursorConfig(Section):
     key_file: Path | None = None
 
 
+class ExplorationConfig(Section):
+    """How much of the feed is shown otherwise than it is ranked, so that its log can tell of other orders.
+
+    Attributes:
+        share: of first pages in which two items change places: 0 (off), or 0.0001 and more, below a half.
+        positions: how far from the top items may move.
+        pairs: ``adjacent`` swaps neighbours, ``any`` any two of these positions.
+    """
+
+    share: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
+    positions: Annotated[int, Field(ge=2, le=50)] = 10
+    pairs: Literal["adjacent", "any"] = "adjacent"
+
+    @field_validator("share")
+    @classmethod
+    def _can_be_logged(cls, value: float) -> float:
+        if 0 < value < _LEAST_SHARE:
+            raise ValueError(
+                f"share is {value:g}, allowed are 0 (off) and {_LEAST_SHARE:g} to 0.5: a log would hold too few"
+            )
+        return value
+
+
 class FeedConfig(Section):
     """How ``POST /api/v1/feed`` answers.
 
@@ -122,6 +147,7 @@ class FeedConfig(Section):
         seen: items that the user has seen come ``last``, are left out (``remove``), or are as others (``keep``).
         diversity: how much neighbours should differ.
         freshness: how much new items are preferred.
+        exploration: how much is shown otherwise than it is ranked.
         rules: business rules.
         cursor: what carries a feed from page to page.
     """
@@ -138,6 +164,7 @@ class FeedConfig(Section):
     seen: Literal["last", "remove", "keep"] = "last"
     diversity: DiversityConfig = DiversityConfig()
     freshness: FreshnessConfig = FreshnessConfig()
+    exploration: ExplorationConfig = ExplorationConfig()
     rules: tuple[Rule, ...] = ()
     cursor: CursorConfig = CursorConfig()
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from orita.core.clock import Clock, to_micros
 from orita.serving.features.jobs import BoundedWork
 from orita.serving.feed.cursor import Cursors, Remaining
+from orita.serving.feed.exploring import Explored, Exploring
 from orita.serving.feed.items import Items
 from orita.serving.feed.reads import Asker
 from orita.serving.feed.requests import FeedAsked
@@ -38,7 +39,6 @@ from orita.serving.resilience.turns import Turns
 __all__ = ["Feed", "FeedAnswer", "Scoring"]
 
 Floats = npt.NDArray[np.float32]
-Places = npt.NDArray[np.intp]
 
 _AT_ONCE, _WAITING = 2, 64  # orders that are made at the same time, and that wait for it
 
@@ -93,6 +93,7 @@ class Feed:
         log: where pages are logged.
         turns: order what is done on the event loop.
         clock: the time.
+        exploring: shows first pages; None: as they are ranked.
     """
 
     def __init__(
@@ -106,7 +107,9 @@ class Feed:
         log: PredictionSink,
         turns: Turns,
         clock: Clock,
+        exploring: Exploring | None = None,
     ) -> None:
+        self._exploring = exploring
         self._items, self._retrieval, self._reranking = items, retrieval, reranking
         self._cursors, self._scoring, self._remember = cursors, scoring, remember
         self._log, self._turns, self._clock = log, turns, clock
@@ -152,22 +155,25 @@ class Feed:
         if labelled.value.x_NF is not None and question.objective is None:
             self._remember(question.user_id, question.item_ids, scores_C)
 
-        def ordered() -> Places:
+        def ordered() -> Explored:
             check_deadline(deadline, self._clock.monotonic())  # it may have waited in line
-            return self._reranking.order(items, row_C, seen_C, scores_C, at)
+            place_K = self._reranking.order(items, row_C, seen_C, scores_C, at)
+            if self._exploring is None:
+                return Explored(place_K)
+            return self._exploring.shown(items, row_C, seen_C, place_K, asked.limit)
 
-        place_K = await self._work.run(ordered)
-        shown, rest = place_K[: asked.limit], place_K[asked.limit :]
-        left = items.ids(row_C[rest])
-        return self._page(question, labelled, shown, left, 1, request_id, started)
+        explored = await self._work.run(ordered)
+        left = items.ids(row_C[explored.place_K[asked.limit :]])
+        return self._page(question, labelled, explored, asked.limit, left, 1, request_id, started)
 
     def _later(self, asked: FeedAsked, remaining: Remaining, request_id: str, started: float) -> FeedAnswer:
         item_ids, left = remaining.item_ids[: asked.limit], remaining.item_ids[asked.limit :]
         question, labelled = self._scored(asked, item_ids)
-        return self._page(question, labelled, np.arange(len(item_ids)), left, remaining.rank, request_id, started)
+        shown = Explored(np.arange(len(item_ids)))
+        return self._page(question, labelled, shown, len(item_ids), left, remaining.rank, request_id, started)
 
     def _scored(self, asked: FeedAsked, item_ids: list[int | str]) -> tuple[Question, Labelled[Scored]]:
-        wanted = Asked(asked.user_id, item_ids, asked.context, asked.at_micros, asked.objective)
+        wanted = Asked(asked.user_id, item_ids, asked.context, asked.at_micros, asked.objective, asked.attributes)
         question = self._scoring.question(wanted)
         if not item_ids:
             return question, Labelled(Scored(np.zeros(0, np.float32)), Level.FULL, "model", None)
@@ -177,13 +183,15 @@ class Feed:
         self,
         question: Question,
         labelled: Labelled[Scored],
-        shown_K: Places,
+        explored: Explored,
+        limit: int,
         left: list[int | str],
         first: int,
         request_id: str,
         started: float,
     ) -> FeedAnswer:
-        """Return the page of the items *shown_K* of *question*, the first of which has the rank *first*, and log it."""
+        """Return the page of the first *limit* items, the first of which has the rank *first*, and log it."""
+        shown_K = explored.place_K[:limit]
         user_id, scores_K = question.user_id, labelled.value.scores_N[shown_K]
         item_ids = [question.item_ids[place] for place in shown_K.tolist()]
         rank_K = np.arange(first, first + len(item_ids), dtype=np.int32)
@@ -195,7 +203,17 @@ class Feed:
         level, outliers = labelled.level.value, None
         if item_ids:
             x_KF = None if x_CF is None else x_CF[shown_K]
-            logged = question.logged(request_id, item_ids, scores_K, rank_K, x_KF, latency_ms=latency_ms, level=level)
+            logged = question.logged(
+                request_id,
+                item_ids,
+                scores_K,
+                rank_K,
+                x_KF,
+                latency_ms=latency_ms,
+                level=level,
+                propensities_N=explored.propensity_P,
+                placements_N=explored.placement_P,
+            )
             self._log.append(question.champion.stream, logged)
             if check is not None and x_KF is not None:
                 outliers = check(x_KF, float(scores_K.max()), float(scores_K.min()))

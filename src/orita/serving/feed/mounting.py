@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio.to_thread
+import numpy as np
 from starlette.routing import Route
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
 from orita.serving.feed.cursor import Cursors
 from orita.serving.feed.cursor_key import read_key
+from orita.serving.feed.exploring import Exploring
 from orita.serving.feed.feed import Feed
 from orita.serving.feed.follower import FeedFollower, RetrieverLoader
 from orita.serving.feed.item_reading import ItemReading, OnlineItems
@@ -99,7 +101,16 @@ def mounted_feed(
     remember = service.parts.last_good.remember
     turns = Turns(service.parts.turnstile, clock)
     feed = Feed(
-        lambda: follower.items, retrieval, reranking, cursors, service.predictor, remember, service.sink, turns, clock
+        lambda: follower.items,
+        retrieval,
+        reranking,
+        cursors,
+        service.predictor,
+        remember,
+        service.sink,
+        turns,
+        clock,
+        Exploring(config, np.random.default_rng()),
     )
     route = FeedRoute(feed, service)
     routes = service.metrics.api_latency.watched([Route(PATH, route.answer, methods=["POST"])])

@@ -1,9 +1,9 @@
 """How answers become durable without a request waiting for it.
 
-The path appends to a queue. A thread takes all that waits every ``flush_ms``, writes it behind the segment at
-hand and syncs once for all of it (group commit). A segment that is full, old, of another day or of another
-model is closed and becomes Parquet in a second thread. Whoever kills the process loses what came after the
-last commit; an orderly stop loses nothing.
+The path appends to a queue. A thread takes all that waits every ``flush_ms``, writes what each model answered behind
+that model's segment and syncs it once (group commit). A segment that is full, old or of a day that is over is closed
+and becomes Parquet in a second thread; likewise the one that was written longest ago, where more models answer than
+have one. Whoever kills the process loses what came after the last commit; an orderly stop loses nothing.
 
 So that this stays little, nothing more is taken while a commit has failed, or is late: requests are shed, or answered
 without a row where the configuration says so. What was taken before waits in memory, and is written once it can be.
@@ -15,6 +15,7 @@ import itertools
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ _log = structlog.stdlib.get_logger("orita.serving")
 
 _MIB = 1024 * 1024
 _GROUP = 256
+_MOST_OPEN = 8
+"""Segments that are written at a time: a champion and its challengers."""
 _RETRY_SECONDS = 0.2
 _REFUSED_SECONDS = 1.0  # so long after a row without room the log counts as too slow
 _MICROS_PER_DAY = 86_400_000_000
@@ -49,6 +52,14 @@ class _Place(NamedTuple):
 
     stream: LogStream
     day_number: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A segment that is written, and since when, in monotonic seconds."""
+
+    segment: SegmentFile
+    since: float
 
 
 class PredictionLog:
@@ -65,15 +76,14 @@ class PredictionLog:
         self._home = home
         self._config = config or PredictionLogConfig()
         self._queue: deque[tuple[LogStream, ScoredRequest]] = deque()
-        self._taken: deque[tuple[LogStream, ScoredRequest]] = deque()
+        self._taken: dict[_Place, deque[ScoredRequest]] = {}
         self._backlog = LogBacklog(self._config.max_pending_rows, self._config.max_pending_seconds)
         self.drops = self._config.when_full == "drop"
         self.dropped_rows = 0
         self._refused_at = -_REFUSED_SECONDS
-        self._segment: SegmentFile | None = None
-        self._place: _Place | None = None
-        self._opened = 0.0
-        self._uncut = False
+        self._open: dict[_Place, _Open] = {}  # the one that was written longest ago first
+        self._writing: _Place | None = None
+        self._uncut: _Place | None = None
         self._told = ToldOnce()
         self._stopping = threading.Event()
         self._committed = threading.Condition()
@@ -153,17 +163,18 @@ class PredictionLog:
         self._commit()
         if self._taken:
             _log.error("predictions_lost", alert=True, rows=self.pending_rows, reason="the log cannot be written")
-        self._rotate()
+        for place in list(self._open):
+            self._rotate(place)
 
     def _commit(self) -> None:
         """Make all that waits durable, group by group; what cannot be written waits on."""
-        began, now = self._backlog.now(), time.monotonic()
-        self._taken.extend(self._queue.popleft() for _ in range(len(self._queue)))
+        began = self._backlog.now()
+        for stream, request in (self._queue.popleft() for _ in range(len(self._queue))):
+            self._taken.setdefault(_place(stream, request), deque()).append(request)
         try:
             self._cut_back()
             self._write_taken()
-            if self._segment is not None and now - self._opened > self._config.segment_seconds:
-                self._rotate()
+            self._rotate_old()
         except OSError as error:
             self._failed(error)
         else:
@@ -172,45 +183,55 @@ class PredictionLog:
 
     def _write_taken(self) -> None:
         while self._taken:
-            place, group = self._next_group()
+            place, waiting = next(iter(self._taken.items()))
+            group = list(itertools.islice(waiting, _GROUP))
             self._write(place, group)
             for _ in group:
-                self._taken.popleft()
+                waiting.popleft()
+            if not waiting:
+                del self._taken[place]
             with self._committed:
                 self._backlog.committed(sum(len(request.item_ids) for request in group))
                 self._committed.notify_all()
 
-    def _next_group(self) -> tuple[_Place, list[ScoredRequest]]:
-        place = _place(*self._taken[0])
-        group = itertools.takewhile(lambda entry: _place(*entry) == place, itertools.islice(self._taken, _GROUP))
-        return place, [request for _, request in group]
-
     def _write(self, place: _Place, group: list[ScoredRequest]) -> None:
-        segment = self._segment
-        if segment is None or place != self._place or segment.size > self._config.segment_mib * _MIB:
-            self._rotate()
-            segment = self._open(place)
-        segment.append(b"".join(map(encode_frame, group)))
-        segment.sync()
+        self._writing = place
+        held = self._open.pop(place, None)
+        if held is not None:
+            self._open[place] = held
+        if held is None or held.segment.size > self._config.segment_mib * _MIB:
+            self._rotate(place)
+            held = self._begin(place)
+        held.segment.append(b"".join(map(encode_frame, group)))
+        held.segment.sync()
+        self._writing = None
 
-    def _open(self, place: _Place) -> SegmentFile:
-        stream = place.stream
-        day = _day(place.day_number)
+    def _begin(self, place: _Place) -> _Open:
+        if len(self._open) >= _MOST_OPEN:
+            self._rotate(next(iter(self._open)))
+        stream, day = place.stream, _day(place.day_number)
         name = f"{day.isoformat()}-{uuid7()}"
         header = SegmentHeader(name, day, stream.system, stream.model_version, stream.features)
-        self._segment = SegmentFile(segment_folder(self._home), header)
-        self._place, self._opened = place, time.monotonic()
-        return self._segment
+        held = self._open[place] = _Open(SegmentFile(segment_folder(self._home), header), time.monotonic())
+        return held
 
-    def _rotate(self) -> None:
-        segment, self._segment, self._place = self._segment, None, None
-        if segment is not None:
-            self._converter.give(segment)
+    def _rotate_old(self) -> None:
+        now, newest = time.monotonic(), max((place.day_number for place in self._open), default=0)
+        for place, held in list(self._open.items()):
+            if now - held.since > self._config.segment_seconds or place.day_number < newest:
+                self._rotate(place)
+
+    def _rotate(self, place: _Place) -> None:
+        held = self._open.pop(place, None)
+        if held is not None:
+            self._converter.give(held.segment)
 
     def _failed(self, error: OSError) -> None:
         self._backlog.failure = error.strerror or str(error)
         self._told.tell("prediction_log_cannot_write", error, pending_rows=self.pending_rows)
-        self._uncut = self._segment is not None
+        if self._writing in self._open:
+            self._uncut = self._writing
+        self._writing = None
         try:
             self._cut_back()
         except OSError as second:
@@ -222,11 +243,10 @@ class PredictionLog:
         After a failed sync the kernel may have dropped the pages, so the group is written again, to another segment. It
         must not be in both: until this one is cut, and that is durable, nothing is written elsewhere.
         """
-        if self._uncut:
-            assert self._segment is not None
-            self._segment.cut_back()
-            self._uncut = False
-            self._rotate()
+        if self._uncut is not None:
+            self._open[self._uncut].segment.cut_back()
+            self._rotate(self._uncut)
+            self._uncut = None
 
 
 def _place(stream: LogStream, request: ScoredRequest) -> _Place:

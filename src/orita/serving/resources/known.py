@@ -60,6 +60,17 @@ class ModelRegistry(Protocol):
         """Return the folders of the packages of all registered versions, by version."""
         ...
 
+    def publish(self, version: str) -> None:
+        """Put the package of *version* into the package store, as ``orita models publish`` does.
+
+        The alias ``champion`` agrees with what is deployed from then on.
+
+        Raises:
+            UserError: it cannot be; the sentence says why.
+            Unavailable: the registry does not answer.
+        """
+        ...
+
     def promote(self, version: str, *, reason: str) -> None:
         """Make *version* the champion, as ``orita models promote`` does.
 

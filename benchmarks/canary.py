@@ -1,0 +1,111 @@
+"""Is a worse version taken back early, a better one let through, and an equal one left in peace?
+
+Simulated canaries with the default steps (1, 5, 25, 50, 100 %), alpha 0.01, a look a second with 1,000 answers of 10
+items, CTR 10 %, at most 2 million impressions each; the analysis is the controller's, with all its checks.
+
+    bad_rolled_back     5 % worse (relative): rolled back while it had 25 % of traffic at most
+    good_promoted       5 % better: reached 100 %
+    equal_rolled_back   neither: rolled back at some time
+    broken_rollback_s   real time: a controller as a process, 300 answers a second written through the real prediction
+                        log, 1 % of users; the longest of: every answer fails, every answer takes 50 ms more
+
+Printed beside them, not judged: how many impressions the best fixed test would need, and rollouts of an equal version
+among 60,000 users who return, with tastes of their own, of whom 0.2 % always fail. There the metric taken by rows, as
+if they were independent, is told next to what the analysis did.
+
+    python -m benchmarks.canary [--runs 100] [--seed 0] [--no-drill]      # last line: one JSON object
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+
+from benchmarks.canary_drill import FAILING, SLOW, drill
+from benchmarks.canary_world import Ended, Population, Scenario, simulate
+from scipy.stats import norm
+
+from orita.delivery.rollouts import CANARY_STEPS
+
+
+def main() -> None:
+    """Simulate, drill and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-drill", action="store_true")
+    options = parser.parse_args()
+    runs, seed = options.runs, options.seed
+
+    plain = Scenario(lift=0.0)
+    bound(plain)
+    bad = told("5 % worse", ran(replace(plain, lift=-0.05), runs, seed))
+    good = told("5 % better", ran(replace(plain, lift=0.05), runs, seed))
+    equal = told("equal", ran(plain, runs, seed))
+    returning = replace(plain, population=Population(), per_second=6000, impressions=6_000_000)
+    clustered = told("equal, users return", ran(returning, runs, seed))
+    by_rows = sum(each.by_rows for each in clustered)
+    print(f"  rolled back if rows were taken for independent: {shown(by_rows, runs)}")
+    figures = {
+        "bad_rolled_back": share_of(each.state == "rolled_back" and each.share <= 25 for each in bad),
+        "good_promoted": share_of(each.state == "promoted" for each in good),
+        "equal_rolled_back": share_of(each.state == "rolled_back" for each in equal),
+    }
+    if not options.no_drill:
+        seconds = {what: drill(broken) for what, broken in (("failing", FAILING), ("50 ms slower", SLOW))}
+        for what, took in seconds.items():
+            print(f"{what}: rolled back {took:.1f} s after the rollout began")
+        figures["broken_rollback_s"] = round(max(seconds.values()), 1)
+    print(json.dumps(figures))
+
+
+def bound(scenario: Scenario) -> None:
+    """Print what a test that looks once would need, at the share of each step, for a power of 95 %."""
+    level, effect = scenario.alpha / 2, 0.05 * scenario.ctr
+    reach = norm.isf(level) + norm.isf(0.05)
+    variance = scenario.ctr * (1 - scenario.ctr)
+    for step in CANARY_STEPS[:-1]:
+        share = step.share / 100
+        needed = (reach / effect) ** 2 * variance / (share * (1 - share))
+        print(f"one look at {step.share:g} %: {needed:,.0f} impressions find 5 % less with 95 %, at level {level:g}")
+
+
+def ran(scenario: Scenario, runs: int, seed: int) -> list[Ended]:
+    """Return how *runs* rollouts end, on all processors."""
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
+        return pool.map(partial(simulate, scenario), [seed * 1_000_003 + run for run in range(runs)], chunksize=1)
+
+
+def told(what: str, ended: Sequence[Ended]) -> Sequence[Ended]:
+    """Print how rollouts ended, with the Monte Carlo error, and return them."""
+    runs = len(ended)
+    print(f"{what}, {runs} runs")
+    states = Counter((each.state, each.share, "+".join(each.checks)) for each in ended)
+    for (state, share, checks), count in sorted(states.items()):
+        used = sorted(each.impressions for each in ended if (each.state, each.share) == (state, share))
+        why = f" for {checks}" if checks else ""
+        print(f"  {state} at {share:g} %{why}: {shown(count, runs)}, median {used[len(used) // 2]:,} impressions")
+    return ended
+
+
+def shown(count: int, runs: int) -> str:
+    """Return a count as a share with its Monte Carlo error."""
+    rate = count / runs
+    return f"{rate:.3f} ± {math.sqrt(rate * (1 - rate) / runs):.3f}"
+
+
+def share_of(hits: Iterable[bool]) -> float:
+    """Return the share of what is true."""
+    values = list(hits)
+    return round(sum(values) / len(values), 4)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""A simulated canary: users come, dice give them a version, the analysis looks every second, and the rollout moves.
+
+Legend: U users of one second.
+
+Only what moves the rollout in control state is replaced by a line; looks, tests and verdicts are those of the
+controller. Without a population every answer goes to a user who was never seen. With one, users return at a pace of
+their own, like what they like, and some of them always fail or are always slow, whatever the version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from orita.delivery.assignment.split import Split
+from orita.delivery.rollouts import Checks, Rollout, RolloutPlan
+from orita.delivery.rollouts.analysis import Analysis
+from orita.delivery.rollouts.evidence import PERIOD_SECONDS
+from orita.delivery.rollouts.looks import GuardCounts, Look, MetricBatch, MetricCounts, Stage
+from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
+from orita.stats.sequential.rate_comparison import RateComparison
+
+OLD, NEW = "v1.0.0", "v1.1.0"
+BEGAN = datetime(2024, 11, 15, tzinfo=UTC)
+ERRORS = 0.001
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Population:
+    """Users who return; what each of them is, versions have no part in."""
+
+    users: int = 60_000
+    always_fail: float = 0.002
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is simulated.
+
+    Attributes:
+        lift: of the new version's click rate, relative.
+        ctr: click rate of an item.
+        items: in an answer.
+        per_second: answers.
+        impressions: after so many it ends.
+        alpha: of the rollout.
+        population: users who return; None: each answer has a user of its own.
+    """
+
+    lift: float
+    ctr: float = 0.1
+    items: int = 10
+    per_second: int = 1000
+    impressions: int = 2_000_000
+    alpha: float = 0.01
+    population: Population | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a simulated rollout ended.
+
+    Attributes:
+        state: ``running``, ``promoted`` or ``rolled_back``.
+        share: percent that the new version had at the end.
+        impressions: that were used.
+        checks: that it was rolled back for.
+        by_rows: whether a test that takes rows for independent would have rolled it back at some look.
+    """
+
+    state: str
+    share: float
+    impressions: int
+    checks: tuple[str, ...]
+    by_rows: bool
+
+
+@dataclass(frozen=True)
+class _Came:
+    """Users of one second: hashes, where the dice put them, and what they do with either version."""
+
+    hash_U: npt.NDArray[np.uint64]
+    dice_U: Floats
+    taste_U: Floats
+    fails_U: npt.NDArray[np.bool_]
+    latency_U: Floats
+
+
+class _Users:
+    def __init__(self, scenario: Scenario, random: np.random.Generator) -> None:
+        self._scenario, self._random = scenario, random
+        population = scenario.population
+        if population is not None:
+            n, ctr = population.users, scenario.ctr
+            pace_U = random.gamma(0.7, 1.0, n)
+            self._cumulative = np.cumsum(pace_U) / pace_U.sum()
+            self._hash = random.integers(0, 1 << 64, n, dtype=np.uint64)
+            self._dice = random.random(n)
+            self._taste = random.beta(1, 1 / ctr - 1, n)
+            self._fails = random.random(n) < population.always_fail
+            self._slow = random.lognormal(0, 0.5, n)
+
+    def come(self) -> _Came:
+        """Return who comes in one second."""
+        random, n = self._random, self._scenario.per_second
+        latency_U = random.lognormal(np.log(12.0), 0.3, n)
+        fails_U = random.random(n) < ERRORS
+        if self._scenario.population is None:
+            hashes = random.integers(0, 1 << 64, n, dtype=np.uint64)
+            return _Came(hashes, random.random(n), np.full(n, self._scenario.ctr), fails_U, latency_U)
+        who = np.searchsorted(self._cumulative, random.random(n))
+        return _Came(
+            self._hash[who],
+            self._dice[who],
+            self._taste[who],
+            fails_U | self._fails[who],
+            latency_U * self._slow[who],
+        )
+
+
+class _Looks:
+    """Makes looks as the controller's evidence does, of users instead of logs."""
+
+    def __init__(self, scenario: Scenario, random: np.random.Generator) -> None:
+        self._scenario, self._random = scenario, random
+        self._users = _Users(scenario, random)
+        self._guarded, self._counted = CountedInPeriod(), CountedInStep()
+        self._period, self._began, self._stage = 0, BEGAN, 0
+        self._rows = RateComparison.start([1.0], kind="ratio")
+
+    def second(self, stage: Stage, at: datetime) -> Look:
+        """Return the look at what happened in the second up to *at*."""
+        if stage.number != self._stage or (at - self._began).total_seconds() > PERIOD_SECONDS:
+            self._period, self._began, self._stage = self._period + 1, at, stage.number
+        scenario, came = self._scenario, self._users.come()
+        new_U = came.dice_U < stage.shares[NEW] / 100
+        rate_U = np.minimum(np.where(new_U, came.taste_U * (1 + scenario.lift), came.taste_U), 1)
+        clicks_U = self._random.binomial(scenario.items, rate_U).astype(np.float64)
+        score_U = self._random.normal(size=len(new_U))
+        guards, counted = {}, self._guarded.first(came.hash_U, self._period)
+        for version, has_U in ((OLD, ~new_U), (NEW, new_U)):
+            of_U = counted[has_U[counted]]
+            guards[version] = GuardCounts(came.fails_U[of_U], came.latency_U[of_U], score_U[of_U])
+        answered = {OLD: int((~new_U).sum()), NEW: int(new_U.sum())}
+        self._add_rows(clicks_U, new_U)
+        return Look(at, stage, self._period, answered, guards, self._metric(came, new_U, clicks_U, stage))
+
+    def _metric(
+        self, came: _Came, new_U: npt.NDArray[np.bool_], clicks_U: Floats, stage: Stage
+    ) -> tuple[MetricBatch, ...]:
+        place_U, fresh_U = self._counted.first(came.hash_U, new_U, stage.step)
+        batches = []
+        for fresh in (True, False):
+            counts = {}
+            for version, has_U in ((OLD, ~new_U), (NEW, new_U)):
+                of_U = place_U[has_U[place_U] & (fresh_U == fresh)]
+                if len(of_U):
+                    counts[version] = MetricCounts.of(np.full(len(of_U), self._scenario.items), clicks_U[of_U])
+            if counts:
+                batches.append(MetricBatch(stage.number, fresh, counts))
+        return tuple(batches)
+
+    def _add_rows(self, clicks_U: Floats, new_U: npt.NDArray[np.bool_]) -> None:
+        if self._scenario.population is not None:
+            items = self._scenario.items
+            old, new = clicks_U[~new_U], clicks_U[new_U]
+            self._rows = self._rows.updated(len(old) * items, old.sum(), len(new) * items, new.sum())
+
+    def rolled_back_by_rows(self) -> bool:
+        """Whether rows, taken for independent, have shown a loss at a look so far."""
+        return bool(self._rows.p_below[0] <= self._scenario.alpha)
+
+
+def simulate(scenario: Scenario, seed: int) -> Ended:
+    """Return how one rollout ends."""
+    looks = _Looks(scenario, np.random.default_rng(seed))
+    plan = RolloutPlan(strategy="canary", versions=(NEW,), checks=Checks(alpha=scenario.alpha))
+    rollout = _begun(plan)
+    analysis, stage, now, shown = Analysis(plan, OLD), _stage(rollout), BEGAN, 0
+    while shown < scenario.impressions:
+        now += timedelta(seconds=1)
+        shown += scenario.per_second * scenario.items
+        analysis.take(looks.second(stage, now))
+        found = analysis.judge(rollout, now)
+        if found.verdict == "roll_back":
+            checks = tuple(each.check for each in found.checks if each.says == "harm")
+            return Ended("rolled_back", stage.shares[NEW], shown, checks, looks.rolled_back_by_rows())
+        if found.verdict == "advance":
+            if rollout.last_step:
+                return Ended("promoted", 100.0, shown, (), looks.rolled_back_by_rows())
+            share = plan.steps[rollout.step + 1].share
+            split = rollout.split.reweighted({NEW: share, OLD: 100 - share})
+            rollout = replace(rollout, step=rollout.step + 1, split=split, since=now)
+            stage = _stage(rollout)
+    return Ended("running", stage.shares[NEW], shown, (), looks.rolled_back_by_rows())
+
+
+def _begun(plan: RolloutPlan) -> Rollout:
+    share = plan.steps[0].share
+    return Rollout(
+        id="simulated",
+        system="feed",
+        plan=plan,
+        champion=OLD,
+        state="running",
+        step=0,
+        split=Split.of({NEW: share, OLD: 100 - share}),
+        started_at=BEGAN,
+        since=BEGAN,
+    )
+
+
+def _stage(rollout: Rollout) -> Stage:
+    return Stage(rollout.step, rollout.step, rollout.since, rollout.shares)

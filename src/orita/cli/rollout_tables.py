@@ -1,0 +1,109 @@
+"""What the command line tells of rollouts: how each stands, who decides, what was decided."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from orita.cli.console import figures, table
+
+if TYPE_CHECKING:
+    from orita.control.events import ControlEvent
+    from orita.core.home import Home
+    from orita.delivery.rollouts.standing import Standing
+
+__all__ = ["NO_CONTROLLER", "ends_with_promotion", "show_history", "show_standing", "told_event"]
+
+NO_CONTROLLER = "no controller is acting: run 'orita controller'"
+
+_WIDE = 60
+
+
+def ends_with_promotion(home: Home, system: str, version: str) -> str | None:
+    """Return what becomes of the rollout under way now that *version* is the champion, None where there is none."""
+    from orita.delivery.rollouts import Rollouts
+
+    rollout = Rollouts(home.control, home.tenant).current(system).routing
+    if rollout is None or rollout.champion == version:
+        return None
+    return (
+        f"A {_words(rollout.plan.strategy)} of {', '.join(rollout.plan.versions)} against {rollout.champion} was under "
+        f"way ({rollout.id}): servers follow the new champion, and the rollout ends."
+    )
+
+
+def show_standing(told: Standing) -> None:
+    """Print how a rollout stands."""
+    state = told.state if told.steps == 1 else f"{told.state}, step {told.step} of {told.steps}"
+    what = f"{_words(told.strategy)} of {', '.join(told.versions)} against {told.champion} ({told.system})"
+    shown = {"rollout": told.id, "what": what, "state": state}
+    if told.ended_at is None:
+        shown["shares"] = "  ".join(f"{version} {share:g} %" for version, share in told.shares.items())
+        shown["since"] = f"{told.since:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.since)} ago"
+        shown["verdict"] = f"{_words(told.verdict)}: {told.why}" if told.why else _words(told.verdict)
+        shown["controller"] = f"{told.controller} acts" if told.controller else NO_CONTROLLER
+    else:
+        shown["ended"] = f"{told.ended_at:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.ended_at)} ago"
+        shown |= {"champion": f"{told.winner} since then"} if told.winner else {}
+        shown |= {"why": told.why} if told.why else {}
+    figures({name: escape(value) for name, value in shown.items()})
+
+
+def told_event(event: ControlEvent) -> dict[str, Any]:
+    """Return a decision with its evidence, as JSON has it."""
+    body = msgspec.json.decode(event.body)
+    told = {"at": event.at, "version": event.version, "what": event.type, "rollout": body.get("id")}
+    told |= {"who": event.actor, "why": event.reason}
+    moved = {"split": body["split"]} if "split" in body and event.type != "started" else {}
+    verdict = {"verdict": body["verdict"]} if event.type == "judged" else {}
+    plan = {"plan": body["plan"], "champion": body["champion"]} if event.type == "started" else {}
+    return told | moved | verdict | plan | {"evidence": body.get("evidence", {})}
+
+
+def show_history(events: list[dict[str, Any]]) -> None:
+    """Print decisions, the first first."""
+    rows = [
+        [
+            f"{each['at']:%Y-%m-%d %H:%M:%S}",
+            escape(str(each["rollout"])[:13]),
+            _what(each),
+            escape(each["who"]),
+            escape(each["why"]),
+            escape(_short(each["evidence"])),
+        ]
+        for each in events
+    ]
+    table("Decisions of rollouts", ["at (UTC)", "of", "what", "who", "why", "evidence"], rows)
+    typer.echo("\nAll of the evidence: --json")
+
+
+def _what(told: dict[str, Any]) -> str:
+    words = _words(told["what"])
+    if told["what"] == "judged":
+        return f"{words} {_words(told['verdict'])}"
+    if told["what"] == "started":
+        return escape(f"{words} {_words(told['plan']['strategy'])} of {', '.join(told['plan']['versions'])}")
+    return words
+
+
+def _short(evidence: dict[str, Any]) -> str:
+    text = msgspec.json.encode(evidence).decode() if evidence else ""
+    return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
+
+
+def _words(name: str) -> str:
+    return {"ab": "A/B test", "blue_green": "blue/green deployment", "segment": "segment rollout"}.get(
+        name, name.replace("_", " ")
+    )
+
+
+def _ago(at: datetime) -> str:
+    seconds = max(0, round((datetime.now(UTC) - at).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds} s"

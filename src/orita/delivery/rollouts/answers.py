@@ -1,0 +1,306 @@
+"""The answers of one rollout, as the prediction log gets them: each once, whether its segment is Parquet by now or not.
+
+Legend: R answers, N items of all of them.
+
+Only what is new is read: of a segment that is being written the frames behind the last reading, of a segment that
+became Parquet the rows behind them. What servers of before the rollout wrote is not opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orita.core.home import Home
+from orita.core.ids import millis_of
+from orita.events.prediction_files import write_ahead_files
+from orita.events.prediction_segment import ScoredRequest
+from orita.events.prediction_tail import read_header, read_on
+
+__all__ = ["Answers", "AnswersOfRollout", "hash_of"]
+
+_COLUMNS = (
+    "timestamp",
+    "request_id",
+    "user_id",
+    "item_id",
+    "variant",
+    "model_version",
+    "rollout",
+    "level",
+    "latency_ms",
+    "score",
+    "rank",
+)
+_BATCH_ROWS = 65_536
+_UUID = 36
+_CLOCKS = timedelta(seconds=60)
+"""So much may the clocks of servers and of the file system differ."""
+_LATE_MICROS = 60 * 1_000_000
+"""So much older than its segment may an answer be: it waited for its commit."""
+_END = np.iinfo(np.int64).max
+
+Objects = npt.NDArray[np.object_]
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Answers, in the order of their time.
+
+    Attributes:
+        at_R: microseconds since the Unix epoch.
+        user_R: id of the user, text.
+        hash_R: hash of it.
+        variant_R: place of the version among those of the rollout, −1 where it is none of them.
+        failed_R: whether something stood in for the model, or another version for the one that the dice chose.
+        latency_ms_R: of the request inside the server.
+        score_R: of the item ranked first, NaN where something stood in.
+        request_R: id of the request, text.
+        count_R: how many items it has.
+        item_N, rank_N: ids as text and places from 1, answer by answer.
+    """
+
+    at_R: npt.NDArray[np.int64]
+    user_R: Objects
+    hash_R: Hashes
+    variant_R: npt.NDArray[np.int64]
+    failed_R: npt.NDArray[np.bool_]
+    latency_ms_R: npt.NDArray[np.float64]
+    score_R: npt.NDArray[np.float64]
+    request_R: Objects
+    count_R: npt.NDArray[np.int64]
+    item_N: Objects
+    rank_N: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.at_R)
+
+    def take(self, index_K: npt.NDArray[np.intp]) -> Answers:
+        """Return some of them, in the order of *index_K*."""
+        rows_N = self.rows(index_K)
+        return Answers(
+            **{each.name: getattr(self, each.name)[index_K] for each in fields(self) if each.name.endswith("_R")},
+            item_N=self.item_N[rows_N],
+            rank_N=self.rank_N[rows_N],
+        )
+
+    def rows(self, index_K: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """Return the places of the items of some answers, answer by answer."""
+        start_R = np.cumsum(self.count_R) - self.count_R
+        count_K = self.count_R[index_K]
+        within_N = np.arange(count_K.sum()) - np.repeat(np.cumsum(count_K) - count_K, count_K)
+        return np.asarray(np.repeat(start_R[index_K], count_K) + within_N, np.int64)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answers]) -> Answers:
+        """Return all of them in the order of their time; of two of one time, that of the smaller hash first."""
+        whole = cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
+        return whole.take(np.lexsort((whole.hash_R, whole.at_R)))
+
+
+class AnswersOfRollout:
+    """Reads the answers that the dice of one rollout chose the version of.
+
+    Args:
+        home: whose prediction log.
+        system: whose answers.
+        rollout: its id.
+        versions: that answers may be of: their places are those of `Answers.variant_R`.
+        since: when it began.
+    """
+
+    def __init__(self, home: Home, system: str, rollout: str, versions: Sequence[str], since: datetime) -> None:
+        self._home, self._system, self._rollout = home, system, rollout
+        self._places = {version: place for place, version in enumerate(versions)}
+        self._since = since
+        self._read: dict[str, tuple[int, int]] = {}  # by segment that is not done: rows and bytes
+        self._version: dict[str, str] = {}  # by segment that is not done, too
+        self._done: set[str] = set()
+        self._listed: dict[Path, int] = {}
+
+    def new(self) -> Iterator[tuple[list[Answers], int]]:
+        """Yield what was logged since the last time: pieces, and a time in microseconds before which all was yielded.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        # Segments first and Parquet second: what turns from one into the other between is found in the second.
+        files = {path.stem: path for path in write_ahead_files(self._home) if path.stem not in self._done}
+        files |= {path.stem: path for path in self._parquet()}
+        ordered = sorted(files, key=_opened)
+        for place, name in enumerate(ordered):
+            path = files[name]
+            found = self._of_file(path) if path.suffix == ".parquet" else self._of_segment(path)
+            later = _opened(ordered[place + 1]) - _LATE_MICROS if place + 1 < len(ordered) else _END
+            yield found, later
+
+    def _of_segment(self, path: Path) -> list[Answers]:
+        name, found = path.stem, []
+        try:
+            if name not in self._read:
+                header = read_header(path)
+                if header is None:
+                    return []
+                if header[0].system != self._system:
+                    self._done.add(name)
+                    return []
+                self._read[name] = 0, header[1]
+                self._version[name] = header[0].model_version
+            while (read := read_on(path, *self._read[name])).requests:
+                ours = [each for each in read.requests if each.rollout == self._rollout]
+                if ours:
+                    found.append(self._answers(ours, self._version[name]))
+                self._read[name] = read.rows, read.position
+        except FileNotFoundError:  # it became Parquet
+            for parquet in self._home.predictions.glob(f"date=*/{name}.parquet"):
+                found += self._of_file(parquet)
+        return found
+
+    def _of_file(self, path: Path) -> list[Answers]:
+        found = list(self._of_parquet(path))
+        self._done.add(path.stem)
+        self._read.pop(path.stem, None)
+        self._version.pop(path.stem, None)
+        return found
+
+    def _parquet(self) -> Iterator[Path]:
+        """Yield the Parquet files that are not done, of folders that changed since they were listed."""
+        first = f"date={(self._since - _CLOCKS).date().isoformat()}"
+        oldest = (self._since - _CLOCKS).timestamp()
+        for folder in sorted(self._home.predictions.glob("date=*")):
+            changed = folder.stat().st_mtime_ns
+            if folder.name < first or self._listed.get(folder) == changed:
+                continue
+            for path in folder.glob("[!.]*.parquet"):
+                if path.stem in self._done:
+                    continue
+                if path.stat().st_mtime < oldest:
+                    self._done.add(path.stem)
+                else:
+                    yield path
+            self._listed[folder] = changed
+
+    def _of_parquet(self, path: Path) -> Iterator[Answers]:
+        rows = self._read.get(path.stem, (0, 0))[0]
+        with pq.ParquetFile(path) as file:
+            if "rollout" not in file.schema_arrow.names:
+                return
+            held: pa.Table | None = None
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS), use_threads=False):
+                if rows >= len(batch):
+                    rows -= len(batch)
+                    continue
+                table = pa.Table.from_batches([batch.slice(rows)])
+                rows = 0
+                table = table if held is None else pa.concat_tables([held, table])
+                last = int(_starts(table)[-1])  # that answer may go on in the next batch
+                yield from self._of_rows(table.slice(0, last))
+                held = table.slice(last)
+            if held is not None:
+                yield from self._of_rows(held)
+
+    def _of_rows(self, table: pa.Table) -> Iterator[Answers]:
+        rollouts = table["rollout"].combine_chunks()
+        table = table.filter(pc.fill_null(pc.equal(rollouts, self._rollout), False))
+        if not len(table):
+            return
+        start_R = _starts(table)
+        told = ["timestamp", "request_id", "user_id", "variant", "model_version", "level", "latency_ms"]
+        firsts = table.select(told).take(start_R)
+        yield self._built(
+            at=firsts["timestamp"].cast(pa.int64()).to_numpy(),
+            users=firsts["user_id"].to_pylist(),
+            variants=firsts["variant"].to_pylist(),
+            failed=_failed(firsts),
+            latencies=firsts["latency_ms"].to_numpy(),
+            requests=firsts["request_id"].to_pylist(),
+            counts=np.diff(np.append(start_R, len(table))),
+            items=table["item_id"].to_pylist(),
+            scores_N=table["score"].to_numpy(),
+            ranks_N=table["rank"].to_numpy(),
+        )
+
+    def _answers(self, requests: Sequence[ScoredRequest], version: str) -> Answers:
+        return self._built(
+            at=[each.at_micros for each in requests],
+            users=[str(each.user_id) for each in requests],
+            variants=[each.variant for each in requests],
+            failed=[each.level > 1 or each.variant != version for each in requests],
+            latencies=[each.latency_ms for each in requests],
+            requests=[each.request_id for each in requests],
+            counts=[len(each.item_ids) for each in requests],
+            items=[str(item) for each in requests for item in each.item_ids],
+            scores_N=np.frombuffer(b"".join(each.scores for each in requests), np.float32),
+            ranks_N=np.frombuffer(b"".join(each.ranks for each in requests), np.int32),
+        )
+
+    def _built(self, *, at: Any, users: list[str], variants: list[str | None], failed: Any, latencies: Any,
+               requests: list[str], counts: Any, items: list[str], scores_N: npt.NDArray[np.float32],
+               ranks_N: npt.NDArray[np.int32]) -> Answers:  # fmt: skip
+        failed_R = np.asarray(failed, bool)
+        count_R = np.asarray(counts, np.int64)
+        score_R = np.full(len(count_R), np.nan)
+        firsts_N = np.flatnonzero(ranks_N == 1)
+        answer_N = np.repeat(np.arange(len(count_R)), count_R)
+        score_R[answer_N[firsts_N]] = scores_N[firsts_N]
+        score_R[failed_R] = np.nan
+        return Answers(
+            at_R=np.asarray(at, np.int64),
+            user_R=_texts(users),
+            hash_R=_hashes(users),
+            variant_R=np.array([self._places.get(each or "", -1) for each in variants], np.int64),
+            failed_R=failed_R,
+            latency_ms_R=np.asarray(latencies, np.float32).astype(np.float64),
+            score_R=score_R,
+            request_R=_texts(requests),
+            count_R=count_R,
+            item_N=_texts(items),
+            rank_N=np.asarray(ranks_N, np.int32),
+        )
+
+
+def hash_of(*parts: str) -> int:
+    """Return 64 bits that stand for some texts in their order; the same in every process."""
+    whole = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "little")
+
+
+def _hashes(texts: Sequence[str]) -> Hashes:
+    known: Mapping[str, int] = {text: hash_of(text) for text in set(texts)}
+    return np.array([known[text] for text in texts], np.uint64)
+
+
+def _texts(values: Sequence[str]) -> Objects:
+    texts: Objects = np.empty(len(values), object)
+    texts[:] = values
+    return texts
+
+
+def _opened(name: str) -> int:
+    """Return when a segment was opened, in microseconds: its name ends in a UUID of version 7."""
+    return millis_of(name[-_UUID:]) * 1000
+
+
+def _failed(firsts: pa.Table) -> npt.NDArray[np.bool_]:
+    """Tell of which answers something stood in for the model, or another version for the one that was chosen."""
+    stood_in = pc.or_kleene(pc.greater(firsts["level"], 1), pc.not_equal(firsts["model_version"], firsts["variant"]))
+    return np.asarray(pc.fill_null(stood_in, True).to_numpy(), bool)
+
+
+def _starts(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Return where answers begin: rows of one have the same request and time."""
+    codes_M = table["request_id"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    at_M = table["timestamp"].cast(pa.int64()).to_numpy()
+    changed = np.flatnonzero((codes_M[1:] != codes_M[:-1]) | (at_M[1:] != at_M[:-1])) + 1
+    return np.concatenate([[0], changed]).astype(np.int64)

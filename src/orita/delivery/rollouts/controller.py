@@ -1,0 +1,300 @@
+"""The controller: looks at every rollout's evidence, second by second, and does what the analysis says.
+
+It stands beside the servers and has no state that matters: what it decides is in control state, what it knows comes
+from logs that it reads again when it is started anew. Of several controllers one acts on a system, by a lease; a
+decision is refused in its own transaction where the lease is gone, so one that was stopped and wakes up does nothing.
+A log that cannot be read is told and tried again: it is no evidence, and takes nobody back.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from orita.control.deployments import Deployments
+from orita.control.events import Conflict
+from orita.control.leases import Lease, LeaseLost, Leases
+from orita.core.clock import Clock, SystemClock
+from orita.core.errors import NotFound, OritaError
+from orita.core.home import Home
+from orita.delivery.rollouts.analysis import Analysis
+from orita.delivery.rollouts.evidence import Evidence
+from orita.delivery.rollouts.findings import Finding
+from orita.delivery.rollouts.looks import Stage, stages_of
+from orita.delivery.rollouts.outcomes import EventNames
+from orita.delivery.rollouts.rollout import Rollout
+from orita.delivery.rollouts.rollouts import Rollouts, lease_name
+from orita.events.log.log import EventLog
+
+__all__ = ["LEASE_SECONDS", "Acted", "Controller"]
+
+LEASE_SECONDS = 10.0
+_REWEIGH_SECONDS = 60.0
+_LEAST_MOVE = 1.0  # percent: smaller changes of a bandit's shares are not worth an event
+_MOST_PAUSE = 32.0
+
+_log = structlog.stdlib.get_logger("orita.rollouts")
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What came of one look at one rollout.
+
+    Attributes:
+        rollout: as it is afterwards.
+        did: ``nothing``, ``judged``, ``advanced``, ``reweighted``, ``promoted``, ``rolled_back`` or ``aborted``.
+        finding: what the analysis said, None where it was not asked.
+    """
+
+    rollout: Rollout
+    did: str
+    finding: Finding | None
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is known of the rollout of one system; all of it comes from logs."""
+
+    rollout: str
+    evidence: Evidence
+    analysis: Analysis
+    stages: list[Stage] = field(default_factory=list)
+    stages_of: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """How often reading failed, and until when it is not tried again."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+class Controller:
+    """Acts on the rollouts of a home.
+
+    Args:
+        home: whose.
+        log: the event log, where outcomes are.
+        systems: which systems; None: all that have a rollout.
+        names: of the columns of events, by system; others have those of `EventNames`.
+        holder: the name under which it holds leases; another for each process.
+        clock: the time.
+        settle: seconds that answers have to reach the prediction log.
+        reweigh_seconds: between two changes of a bandit's shares.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        log: EventLog,
+        *,
+        systems: Iterable[str] | None = None,
+        names: dict[str, EventNames] | None = None,
+        holder: str | None = None,
+        clock: Clock | None = None,
+        settle: float = 1.0,
+        reweigh_seconds: float = _REWEIGH_SECONDS,
+    ) -> None:
+        self._home, self._events, self._clock = home, log, clock or SystemClock()
+        self._systems = None if systems is None else tuple(systems)
+        self._names, self._settle, self._reweigh_seconds = names or {}, settle, reweigh_seconds
+        self.holder = holder or f"{socket.gethostname()}/{os.getpid()}"
+        self._rollouts = Rollouts(home.control, home.tenant, clock)
+        self._deployments = Deployments(home.control, home.tenant, clock)
+        self._own_leases = Leases(home.control, home.tenant, clock)
+        self._held: dict[str, Lease] = {}
+        self._watched: dict[str, _Watch] = {}
+        self._trouble: dict[str, _Trouble] = {}
+
+    def run(self, every: float, stopping: threading.Event, told: Callable[[Acted], object] = lambda _: None) -> None:
+        """Look every so many seconds until *stopping*, and give the leases back.
+
+        Args:
+            every: seconds between the beginnings of two looks.
+            stopping: set by whoever wants it to end.
+            told: is given what each look came to.
+        """
+        try:
+            while not stopping.is_set():
+                began = self._clock.monotonic()
+                for acted in self.look():
+                    told(acted)
+                stopping.wait(max(every - (self._clock.monotonic() - began), 0.0))
+        finally:
+            self.release()
+
+    def look(self) -> list[Acted]:
+        """Look once at every system, and do what is to be done."""
+        try:
+            rollouts = {name: state.routing for name, state in self._rollouts.all().items()}
+        except OritaError as error:
+            _log.warning("rollouts_not_read", reason=str(error))
+            return []
+        acted = [self._at(rollout) for rollout in rollouts.values() if rollout is not None and self._wanted(rollout)]
+        for system in set(self._held) - {each.rollout.system for each in acted if each is not None}:
+            self._leave(system)
+        return [each for each in acted if each is not None]
+
+    def release(self) -> None:
+        """Give the leases back, so that another controller need not wait for their end."""
+        for system in list(self._held):
+            self._leave(system)
+
+    def _wanted(self, rollout: Rollout) -> bool:
+        return self._systems is None or rollout.system in self._systems
+
+    def _at(self, rollout: Rollout) -> Acted | None:
+        """Look at one rollout; None where it is another controller's, or nothing could be learned."""
+        system, told = rollout.system, {"system": rollout.system, "rollout": rollout.id}
+        try:
+            lease = self._leased(system)
+            if lease is None:
+                self._watched.pop(system, None)
+                return None
+            return self._looked(rollout, lease)
+        except LeaseLost as error:
+            _log.warning("lease_lost", reason=str(error), **told)
+            self._held.pop(system, None)
+            self._watched.pop(system, None)
+        except (Conflict, NotFound) as error:
+            _log.info("rollout_moved", reason=str(error), **told)
+            return Acted(rollout, "nothing", None)
+        except Exception as error:  # a file that is damaged may raise anything: one rollout's trouble ends no other's
+            failures = self._failed(system)
+            _log.error("rollout_not_looked_at", alert=True, reason=str(error), failures=failures, **told)
+            return Acted(rollout, "nothing", None)
+        return None
+
+    def _leased(self, system: str) -> Lease | None:
+        """Return the lease for *system*, taken or renewed."""
+        name, lease = lease_name(system), self._held.get(system)
+        if lease is not None and (lease.until - self._clock.now()).total_seconds() > LEASE_SECONDS / 2:
+            return lease
+        if lease is not None:
+            lease = self._own_leases.renew(lease, LEASE_SECONDS)
+        else:
+            lease = self._own_leases.take(name, self.holder, LEASE_SECONDS)
+            if lease is not None:
+                _log.info("lease_taken", system=system, holder=self.holder, token=lease.token)
+        if lease is not None:
+            self._held[system] = lease
+        return lease
+
+    def _leave(self, system: str) -> None:
+        self._watched.pop(system, None)
+        lease = self._held.pop(system, None)
+        if lease is not None:
+            try:
+                self._own_leases.release(lease)
+            except OritaError as error:
+                _log.warning("lease_not_released", system=system, reason=str(error))
+
+    def _looked(self, rollout: Rollout, lease: Lease) -> Acted:
+        deployed = self._deployments.current(rollout.system)
+        if deployed is None or deployed.version != rollout.champion:
+            now = "nothing" if deployed is None else deployed.version
+            reason = f"{now} is deployed since, not {rollout.champion}, which the rollout compares with."
+            ended = self._rollouts.abort(rollout.system, rollout.id, actor=self._actor, reason=reason, lease=lease)
+            return self._done(ended, "aborted", None)
+        trouble = self._trouble.setdefault(rollout.system, _Trouble())
+        if rollout.state == "paused" or self._clock.monotonic() < trouble.until:
+            return Acted(rollout, "nothing", None)
+        watch = self._watch(rollout)
+        now_ = self._clock.now()
+        try:
+            for look in watch.evidence.looks(watch.stages, now_):
+                watch.analysis.take(look)
+                lease = self._leased(rollout.system) or lease  # a long history takes longer than a lease
+        except LeaseLost:
+            raise
+        except Exception:
+            self._watched.pop(rollout.system, None)  # half of a reading is no evidence: begin anew
+            raise
+        trouble.failures = 0
+        return self._act(rollout, watch.analysis, lease, now_)
+
+    def _watch(self, rollout: Rollout) -> _Watch:
+        watch = self._watched.get(rollout.system)
+        if watch is None or watch.rollout != rollout.id:
+            names = self._names.get(rollout.system)
+            evidence = Evidence(self._home, rollout, self._events, names, settle=self._settle)
+            watch = _Watch(rollout.id, evidence, Analysis(rollout.plan, rollout.champion))
+            self._watched[rollout.system] = watch
+        if watch.stages_of != rollout.since:
+            watch.stages = stages_of(self._rollouts.history(rollout.system), rollout.id)
+            watch.stages_of = rollout.since
+        return watch
+
+    def _act(self, rollout: Rollout, analysis: Analysis, lease: Lease, now: datetime) -> Acted:
+        found = analysis.judge(rollout, now)
+        if found.verdict == "roll_back":
+            ended = self._rollouts.roll_back(
+                rollout.system,
+                rollout.id,
+                actor=self._actor,
+                reason=found.why,
+                evidence=found.evidence,
+                seen=rollout,
+                lease=lease,
+            )
+            return self._done(ended, "rolled_back", found)
+        if found.verdict == "advance":
+            return self._advance(rollout, found, lease)
+        if rollout.verdict != found.verdict:
+            rollout = self._rollouts.judge(
+                rollout, found.verdict, found.why, actor=self._actor, evidence=found.evidence, lease=lease
+            )
+            return self._done(rollout, "judged", found)
+        if rollout.plan.strategy == "bandit" and (now - rollout.since).total_seconds() >= self._reweigh_seconds:
+            return self._reweigh(rollout, analysis, found, lease)
+        return Acted(rollout, "nothing", found)
+
+    def _advance(self, rollout: Rollout, found: Finding, lease: Lease) -> Acted:
+        actor, told = self._actor, found.evidence
+        if rollout.last_step:
+            ended = self._rollouts.promote(
+                rollout.system, rollout.id, actor=actor, reason=found.why, evidence=told, seen=rollout, lease=lease
+            )
+            return self._done(ended, "promoted", found)
+        moved = self._rollouts.advance(rollout, actor=actor, reason=found.why, evidence=told, lease=lease)
+        return self._done(moved, "advanced", found)
+
+    def _reweigh(self, rollout: Rollout, analysis: Analysis, found: Finding, lease: Lease) -> Acted:
+        shares, wanted = rollout.shares, analysis.wanted_shares(rollout.plan.least_share)
+        if max(abs(shares[version] - share) for version, share in wanted.items()) < _LEAST_MOVE:
+            return Acted(rollout, "nothing", found)
+        weights = {version: wanted[version] for version in rollout.plan.versions}
+        why = "Shares follow how likely each version is to be the best."
+        moved = self._rollouts.reweigh(
+            rollout, weights, actor=self._actor, reason=why, evidence=found.evidence, lease=lease
+        )
+        return self._done(moved, "reweighted", found)
+
+    def _done(self, rollout: Rollout, did: str, found: Finding | None) -> Acted:
+        _log.info(
+            f"rollout_{did}",
+            system=rollout.system,
+            rollout=rollout.id,
+            step=rollout.step,
+            shares=rollout.shares,
+            verdict=None if found is None else found.verdict,
+            why=rollout.why if found is None else found.why,
+        )
+        return Acted(rollout, did, found)
+
+    def _failed(self, system: str) -> int:
+        trouble = self._trouble.setdefault(system, _Trouble())
+        trouble.failures += 1
+        trouble.until = self._clock.monotonic() + min(2.0 ** (trouble.failures - 1), _MOST_PAUSE)
+        return trouble.failures
+
+    @property
+    def _actor(self) -> str:
+        return f"controller {self.holder}"

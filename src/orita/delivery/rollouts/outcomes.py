@@ -1,0 +1,203 @@
+"""What users did, as it becomes known: events with a positive value of one column, from the log and the lake table.
+
+Legend: K outcomes.
+
+The event log has what was pushed, the table also what was ingested; an event that both have counts once, as an item of
+an answer either had an outcome or had none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orita.core.clock import to_micros
+from orita.core.errors import UserError, closest
+from orita.core.home import Home
+from orita.delivery.rollouts.answers import hash_of
+from orita.events.lake import Lake
+from orita.events.log.log import EventLog, OffsetRetired
+
+__all__ = ["EventNames", "Outcomes", "OutcomesSince"]
+
+_MOST_ROWS = 50_000
+_CLOCKS = timedelta(seconds=60)
+
+Hashes = npt.NDArray[np.uint64]
+Micros = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class EventNames:
+    """What the columns of a system's events are called.
+
+    Attributes:
+        stream: the stream and table of the events.
+        user, item, time: columns.
+        request: column with the id of the answer that showed the item.
+        ingested: column of the table that says when an event became known, None where it has none.
+    """
+
+    stream: str = "interactions"
+    user: str = "user_id"
+    item: str = "item_id"
+    time: str = "timestamp"
+    request: str = "request_id"
+    ingested: str | None = "ingested_at"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Positive outcomes.
+
+    Attributes:
+        key_K: hash of request and item; of user and item where the event names no request.
+        named_K: whether it names the request.
+        at_K: when it happened, microseconds since the Unix epoch.
+        known_K: when it became known, likewise.
+    """
+
+    key_K: Hashes
+    named_K: npt.NDArray[np.bool_]
+    at_K: Micros
+    known_K: Micros
+
+    def __len__(self) -> int:
+        return len(self.key_K)
+
+    def where(self, wanted_K: npt.NDArray[np.bool_]) -> Outcomes:
+        """Return those that are wanted."""
+        return Outcomes(**{each.name: getattr(self, each.name)[wanted_K] for each in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Return all of them."""
+        if not parts:
+            return cls(np.empty(0, np.uint64), np.empty(0, bool), np.empty(0, np.int64), np.empty(0, np.int64))
+        return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
+
+
+class OutcomesSince:
+    """Reads the positive outcomes of one column, each at least once.
+
+    Args:
+        home: whose lake.
+        log: the event log.
+        column: such as ``click``.
+        since: what happened earlier is left out.
+        names: of the columns of events.
+    """
+
+    def __init__(
+        self, home: Home, log: EventLog, column: str, since: datetime, names: EventNames | None = None
+    ) -> None:
+        self._names = names or EventNames()
+        self._lake, self._log, self._column = Lake(home), log, column
+        self._since = to_micros(since)
+        self._next: dict[int, int] = {}
+        self._files: set[str] = set()
+
+    def new(self, until: int) -> Iterator[Outcomes]:
+        """Yield what became known since the last time and before *until*, in microseconds; some of later too.
+
+        Raises:
+            UserError: events have no such column.
+        """
+        yield from self._of_table()
+        yield from self._of_log(until)
+
+    def _of_log(self, until: int) -> Iterator[Outcomes]:
+        stream = self._names.stream
+        if stream not in self._log.streams():
+            return
+        for partition in range(self._log.partitions(stream)):
+            place = self._next.get(partition)
+            if place is None:
+                place = self._first(partition)
+            while True:
+                try:
+                    batch = self._log.read(stream, partition, place, _MOST_ROWS)
+                except OffsetRetired as retired:  # the table has what was let go
+                    place = retired.first
+                    continue
+                self._next[partition] = place = batch.next
+                if not len(batch.appended_at_N):
+                    break
+                yield self._outcomes(pa.Table.from_batches([batch.rows]), batch.appended_at_N)
+                if batch.appended_at_N[-1] >= until:
+                    break
+
+    def _first(self, partition: int) -> int:
+        """Return an offset before which everything became known before the rollout began."""
+        stream = self._names.stream
+        low, high = self._log.start(stream, partition), self._log.end(stream, partition)
+        while low < high:
+            middle = (low + high) // 2
+            found = self._log.read(stream, partition, middle, 1).appended_at_N
+            low, high = (middle + 1, high) if len(found) and found[0] < self._since else (low, middle)
+        return low
+
+    def _of_table(self) -> Iterator[Outcomes]:
+        names = self._names
+        if not self._lake.exists(names.stream):
+            return
+        oldest = pa.scalar(self._since, pa.timestamp("us", tz="UTC"))
+        for file in self._lake.snapshot(names.stream).files:
+            if file in self._files:
+                continue
+            self._files.add(file)
+            if Path(file).stat().st_mtime < self._since / 1e6 - _CLOCKS.total_seconds():
+                continue  # written before the rollout began
+            there = pq.read_schema(file).names
+            wanted = [names.user, names.item, names.time, names.request, names.ingested, self._column]
+            rows = pq.read_table(
+                file, columns=[name for name in wanted if name in there], filters=[(names.time, ">=", oldest)]
+            )
+            ingested = names.ingested if names.ingested in there else names.time
+            yield self._outcomes(rows, _micros(rows[ingested]))
+
+    def _outcomes(self, rows: pa.Table, known_N: Micros) -> Outcomes:
+        names = self._names
+        if self._column not in rows.column_names:
+            self._refuse(rows)
+            return Outcomes.joined([])
+        value = pc.cast(rows[self._column], pa.float64())
+        positive_N = pc.fill_null(pc.greater(value, 0.0), False).to_numpy(zero_copy_only=False)
+        rows, known_K = rows.filter(pa.array(positive_N)), known_N[positive_N]
+        requests: list[str | None] = [None] * len(rows)
+        if names.request in rows.column_names:
+            requests = pc.cast(rows[names.request], pa.string()).to_pylist()
+        users, items = (pc.cast(rows[name], pa.string()).to_pylist() for name in (names.user, names.item))
+        keys = [
+            hash_of(user or "", item or "", "") if request is None else hash_of(request, item or "")
+            for request, user, item in zip(requests, users, items, strict=True)
+        ]
+        named_K = np.array([request is not None for request in requests], bool)
+        found = Outcomes(np.array(keys, np.uint64), named_K, _micros(rows[names.time]), known_K)
+        return found.where(found.at_K >= self._since)
+
+    def _refuse(self, rows: pa.Table) -> None:
+        """Refuse a column that no event of the stream ever had."""
+        known = set(rows.column_names)
+        if self._names.stream in self._log.streams():
+            known |= set(self._log.schema(self._names.stream).names)
+        if self._column not in known:
+            raise UserError(
+                f"metric {self._column!r} is no column of {self._names.stream}. {closest(self._column, sorted(known))}"
+            )
+
+
+def _micros(column: pa.ChunkedArray) -> Micros:
+    """Return times as microseconds since the Unix epoch; text is ISO 8601, UTC where it has no offset."""
+    if pa.types.is_timestamp(column.type):
+        micros = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        return np.asarray(pc.fill_null(micros, 0).to_numpy(), np.int64)
+    return np.array([to_micros(datetime.fromisoformat(text)) if text else 0 for text in column.to_pylist()], np.int64)

@@ -1,0 +1,106 @@
+"""Are the challenger's scores distributed like the champion's? The distance of Kolmogorov and Smirnov, from counts.
+
+Legend: U users, B bins.
+
+Scores may have any scale, so bins are those of floating-point numbers: of each power of two 32. A distance between
+counts is never more than that of the scores. At each look each arm's true distribution lies within √(log(2 / δ) / 2n)
+of what was seen but for a chance of δ (Dvoretzky, Kiefer and Wolfowitz, with Massart's constant); looks are taken when
+the smaller arm has grown by a quarter, and the k-th has 1 / k(k+1) of the level, so that all together have it once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from orita.delivery.rollouts.checks import ScoreCheck
+from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
+from orita.delivery.rollouts.looks import GuardCounts
+
+__all__ = ["ScoreGuard", "score_bins"]
+
+BINS = 1 << 14
+_FIRST, _GROWTH = 40.0, 1.25
+
+
+class ScoreGuard:
+    """Whether scores differ more than is allowed.
+
+    Args:
+        check: as declared.
+        version: the challenger.
+        level: over all looks and periods.
+    """
+
+    def __init__(self, check: ScoreCheck, version: str, level: float) -> None:
+        self._check, self.version, self._level = check, version, level
+        self._proven: str | None = None
+        self.begin(0, beside=True)
+
+    def begin(self, period: int, *, beside: bool) -> None:
+        """Begin a period; without the champion *beside* it scores are compared with those of before."""
+        self._period_level = period_level(self._level, period)
+        self._beside = beside
+        if beside:
+            self._control_B = np.zeros(BINS, np.int64)
+        self._treated_B = np.zeros(BINS, np.int64)
+        self._looks, self._next = 0, _FIRST
+        self._distance, self._low = math.nan, 0.0
+
+    def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
+        """Count new users of either version."""
+        if self._beside:
+            self._control_B += _counts(control)
+        self._treated_B += _counts(treated)
+        n, m = int(self._treated_B.sum()), int(self._control_B.sum())
+        if min(n, m) < self._next:
+            return
+        self._looks += 1
+        self._next = max(self._next, min(n, m)) * _GROWTH
+        error = self._period_level / (self._looks * (self._looks + 1)) / 2
+        radius = sum(math.sqrt(math.log(2 / error) / (2 * size)) for size in (n, m))
+        gaps_B = np.abs(np.cumsum(self._treated_B) / n - np.cumsum(self._control_B) / m)
+        self._distance = float(gaps_B.max())
+        self._low = max(self._distance - radius, 0.0)
+        if self._low > self._check.most_distance:
+            self._proven = self._told()
+
+    @property
+    def finding(self) -> CheckFinding:
+        """What it says now."""
+        beyond: Says = "harm" if self._check.action == "roll_back" else "beyond"
+        says: Says = beyond if self._proven else "waiting" if math.isnan(self._distance) else "fine"
+        evidence = {
+            "users": int(self._treated_B.sum()),
+            "champion_users": int(self._control_B.sum()),
+            "distance": None if math.isnan(self._distance) else self._distance,
+            "at_least": self._low,
+            "most_distance": self._check.most_distance,
+            "level": self._period_level,
+        }
+        why = self._proven or self._told()
+        return CheckFinding(check="scores", version=self.version, says=says, why=why, evidence=evidence)
+
+    def _told(self) -> str:
+        seen = "not known yet" if math.isnan(self._distance) else f"{self._distance:.3f}, at least {self._low:.3f}"
+        return (
+            f"first scores of {self.version} and the champion differ by {seen} (Kolmogorov and Smirnov); "
+            f"allowed is {self._check.most_distance:g}"
+        )
+
+
+def score_bins(scores_U: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the bin of each score; greater scores never have a lesser bin."""
+    bits_U = np.ascontiguousarray(scores_U, np.float32).view(np.uint32)
+    negative_U = (bits_U >> np.uint32(31)).astype(bool)
+    ordered_U = np.where(negative_U, ~bits_U, bits_U | np.uint32(1 << 31))
+    return (ordered_U >> np.uint32(18)).astype(np.int64)
+
+
+def _counts(counts: GuardCounts | None) -> npt.NDArray[np.int64]:
+    if counts is None:
+        return np.zeros(BINS, np.int64)
+    scores_U = counts.score_U[~np.isnan(counts.score_U)]
+    return np.bincount(score_bins(scores_U), minlength=BINS).astype(np.int64)

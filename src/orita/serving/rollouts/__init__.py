@@ -1,0 +1,1 @@
+"""Rollouts over HTTP: read, begun, paused, advanced, promoted and aborted."""

@@ -1,0 +1,61 @@
+"""What ``/api/v1/rollouts`` takes and answers; a rollout is answered as `orita.delivery.rollouts.standing.Standing`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from orita.delivery.rollouts.plan import RolloutPlan
+from orita.delivery.rollouts.standing import Standing
+
+__all__ = ["GivenPlan", "RolloutDecision", "RolloutList", "RolloutPromotion", "RolloutRequest"]
+
+Reason = Annotated[str, Meta(max_length=2000)]
+
+
+class RolloutList(Struct, frozen=True):
+    """Rollouts: those under way, then those that ended, the latest first; of each system the last 20 of these."""
+
+    rollouts: list[Standing]
+
+
+class RolloutRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rollout that is to begin.
+
+    Attributes:
+        plan: which versions, by which strategy.
+        reason: why; it is kept with the decision.
+    """
+
+    plan: RolloutPlan
+    reason: Reason = ""
+
+
+class GivenPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `RolloutRequest` whose plan was not looked at yet."""
+
+    plan: dict[str, Any]
+    reason: Reason = ""
+
+
+class RolloutDecision(Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision about a rollout.
+
+    Attributes:
+        reason: why; it is kept with the decision.
+    """
+
+    reason: Reason = ""
+
+
+class RolloutPromotion(Struct, frozen=True, forbid_unknown_fields=True):
+    """The decision that a version becomes the champion.
+
+    Attributes:
+        version: which, where several are tried.
+        reason: why; it is kept with the decision.
+    """
+
+    version: str | None = None
+    reason: Reason = ""

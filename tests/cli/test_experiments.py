@@ -1,0 +1,201 @@
+"""``orita experiments``: from a file to a verdict, on files and on a home with a prediction log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.cli.test_tables import orita_json, run_orita
+
+import orita.cli.control
+import orita.cli.experiments  # noqa: F401  both register their commands
+from orita.core.clock import to_micros
+from orita.core.errors import NotFound, UserError
+from orita.core.home import Home
+from orita.events.lake import Lake
+from orita.events.prediction_files import segment_folder
+from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame, encode_header
+
+START = datetime(2024, 11, 4, tzinfo=UTC)
+ROLLOUT = "0193aaaa-0000-7000-8000-000000000001"
+
+ON_FILES = """
+experiments:
+  - key: colours
+    owner: ana
+    hypothesis: green sells
+    variants: [{name: blue, weight: 50}, {name: green, weight: 50}]
+    exposures: {kind: file, path: shown.csv}
+    outcomes:
+      sales: {kind: file, path: sales.csv, unit: buyer, time: at}
+    metrics:
+      - name: bought
+        kind: mean
+        aggregate: any
+        source: sales
+        column: amount
+        window: 1d
+        direction: up
+        role: primary
+        effect: 0.2
+"""
+ON_THE_LOG = f"""
+experiments:
+  - key: ranking
+    variants: [{{name: v1.0.0, weight: 50}}, {{name: v1.1.0, weight: 50}}]
+    exposures: {{kind: predictions, rollout: {ROLLOUT}}}
+    metrics:
+      - {{name: clicks, kind: mean, column: click, window: 1d, direction: up, role: primary, effect: 0.5}}
+"""
+
+
+@pytest.fixture
+def on_files(tmp_path: Path) -> Path:
+    """Return a project with an experiment of which green is bought by half of its 300 users, blue by a fifth."""
+    users = range(600)
+    times = [START + timedelta(minutes=5 * user) for user in users]
+    shown = [
+        f"{user},{('blue', 'green')[user % 2]},{time.isoformat()}" for user, time in zip(users, times, strict=True)
+    ]
+    bought = [user for user in users if (user // 2) % 10 < (5 if user % 2 else 2)]
+    sold = [f"{user},{(times[user] + timedelta(hours=2)).isoformat()},9.5" for user in bought]
+    (tmp_path / "shown.csv").write_text("\n".join(["user_id,variant,timestamp", *shown]))
+    (tmp_path / "sales.csv").write_text("\n".join(["buyer,at,amount", *sold]))
+    (tmp_path / "experiments.yaml").write_text(ON_FILES)
+    run_orita(tmp_path, "experiments", "declare", str(tmp_path / "experiments.yaml"), "--reason", "spring")
+    return tmp_path
+
+
+def test_no_experiments(tmp_path: Path) -> None:
+    """Looking says what to do, and makes nothing."""
+    assert "There are no experiments yet" in run_orita(tmp_path, "experiments", "list")
+    assert not (tmp_path / ".orita" / "control.db").exists()
+
+
+def test_from_a_file_to_a_verdict(on_files: Path) -> None:
+    """Declared, started, reported on as of any time, stopped, removed; every step is in the log."""
+    begun = orita_json(on_files, "experiments", "start", "colours", "--at", "2024-11-04")
+    assert (begun["status"], begun["version"]) == ("running", 2)
+    early = orita_json(on_files, "experiments", "report", "colours", "--until", "2024-11-05T06:00:00Z")
+    assert early["verdict"]["decision"] == "keep_running"
+    page = on_files / "report.html"
+    told = orita_json(on_files, "experiments", "report", "colours", "--until", "2024-11-08", "--html", str(page))
+    (effect,) = told["metrics"][0]["effects"]
+    assert (effect["control"], effect["treatment"]) == (0.2, 0.5)
+    assert told["verdict"]["sentence"] == "ship green"
+    assert "ship green" in page.read_text()
+    printed = run_orita(on_files, "experiments", "report", "colours", "--until", "2024-11-08")
+    assert "ship green" in printed
+    assert "+150.0%" in printed
+    run_orita(on_files, "experiments", "stop", "colours", "--winner", "green", "--reason", "it sells")
+    (listed,) = orita_json(on_files, "experiments", "list")["experiments"]
+    assert (listed["status"], listed["winner"], listed["owner"]) == ("stopped", "green", "ana")
+    run_orita(on_files, "experiments", "remove", "colours")
+    events = orita_json(on_files, "control", "log", "--kind", "experiment")["events"]
+    assert [event["type"] for event in events] == ["declared", "started", "stopped", "removed"]
+    assert [event["reason"] for event in events] == ["spring", "", "it sells", ""]
+
+
+def test_shown_as_it_was_declared(on_files: Path) -> None:
+    """What is shown can be declared again, which changes nothing; a running one refuses another metric."""
+    shown = run_orita(on_files, "experiments", "show", "colours")
+    (on_files / "again.yaml").write_text(shown)
+    assert "already" in run_orita(on_files, "experiments", "declare", str(on_files / "again.yaml"))
+    run_orita(on_files, "experiments", "start", "colours")
+    told = [orita_json(on_files, "experiments", "assign", "colours", "--with", '{"user_id": 12}') for _ in range(2)]
+    assert told[0] == told[1]
+    assert (told[0]["reason"], told[0]["variant"] in ("blue", "green")) == ("assigned", True)
+    assert "no unit" in run_orita(on_files, "experiments", "assign", "colours", "--with", "{}")
+    (on_files / "again.yaml").write_text(shown.replace("effect: 0.2", "effect: 0.1"))
+    with pytest.raises(UserError, match="the primary metric would change what its decision rests on"):
+        run_orita(on_files, "experiments", "declare", str(on_files / "again.yaml"))
+    with pytest.raises(UserError, match="goes back by 'orita experiments"):
+        run_orita(on_files, "control", "restore", "2024-11-04", "--reason", "no", "--only", "experiment")
+
+
+def test_what_is_refused(on_files: Path) -> None:
+    """With a sentence that says what there is."""
+    with pytest.raises(NotFound, match=r"no experiment 'colour'\. Did you mean 'colours'"):
+        run_orita(on_files, "experiments", "report", "colour")
+    with pytest.raises(UserError, match="is a draft"):
+        run_orita(on_files, "experiments", "report", "colours")
+    with pytest.raises(UserError, match="--until is '2999-01-01', which is not over yet"):
+        run_orita(on_files, "experiments", "report", "colours", "--until", "2999-01-01")
+    with pytest.raises(UserError, match="cannot be read"):
+        run_orita(on_files, "experiments", "declare", str(on_files / "none.yaml"))
+
+
+def test_planned(on_files: Path) -> None:
+    """The size for two proportions is the textbook's; a sequential test needs more; days follow from the traffic."""
+    file = str(on_files / "experiments.yaml")
+    options = ("--baseline", "0.1", "--effect", "0.02", "--units-a-day", "500")
+    told = orita_json(on_files, "experiments", "plan", file, "colours", *options)
+    variance = 0.1 * 0.9 + 0.12 * 0.88
+    assert told["fixed"] == pytest.approx(2 * (1.959964 + 0.841621) ** 2 * variance / 0.02**2, rel=1e-3)
+    assert 1.2 * told["fixed"] < told["sequential"] < 1.8 * told["fixed"]
+    assert told["sequential_days"] == -(-told["sequential"] // 500) + 1
+    assert [row["power"] for row in told["table"]] == sorted(row["power"] for row in told["table"])
+    printed = run_orita(on_files, "experiments", "plan", file, "colours", *options)
+    assert f"{told['sequential']:,} units" in printed
+    with pytest.raises(UserError, match="give --baseline"):
+        run_orita(on_files, "experiments", "plan", file, "colours")
+
+
+def test_on_a_prediction_log(tmp_path: Path) -> None:
+    """Answers of the rollout are the exposures, interactions of the home the outcomes; others do not count."""
+    home = Home(tmp_path / ".orita")
+    users, rng = 400, np.random.default_rng(0)
+    for version, arm in (("v1.0.0", 0), ("v1.1.0", 1)):
+        rows = [answer(user, ROLLOUT, version) for user in range(users) if user % 2 == arm]
+        strangers = [answer(1000, None, version), answer(1001, "another", version)]
+        write_segment(home, f"2024-11-04-{arm}", version, rows + strangers)
+    clicks = rng.poisson([(0.5, 2.0)[user % 2] for user in range(users)])
+    unit = np.repeat(np.arange(users), clicks)
+    times = [START + timedelta(minutes=int(user) + 30) for user in unit] + [START + timedelta(minutes=30)]
+    rows = pa.table(
+        {
+            "user_id": pa.array([*unit.tolist(), 1000]),
+            "timestamp": pa.array(times, pa.timestamp("us", tz="UTC")),
+            "click": pa.array([1] * (len(unit) + 1), pa.int8()),
+        }
+    )
+    Lake(home).append("interactions", rows.to_reader(), {}, time="timestamp")
+    (tmp_path / "e.yaml").write_text(ON_THE_LOG)
+    run_orita(tmp_path, "experiments", "declare", str(tmp_path / "e.yaml"))
+    run_orita(tmp_path, "experiments", "start", "ranking", "--at", START.isoformat())
+    told = orita_json(tmp_path, "experiments", "report", "ranking", "--until", "2024-11-06")
+    assert told["exposed"]["units"] == {"v1.0.0": 200, "v1.1.0": 200}
+    assert told["exposed"]["rows"] == 2 * users  # an answer has two items
+    (effect,) = told["metrics"][0]["effects"]
+    assert effect["estimate"] == pytest.approx(clicks[1::2].mean() - clicks[::2].mean())
+    assert told["verdict"]["sentence"] == "ship v1.1.0"
+
+
+def answer(user: int, rollout: str | None, variant: str) -> ScoredRequest:
+    """Return an answer of two items, a minute a user after the start."""
+    at = to_micros(START + timedelta(minutes=user % 1000))
+    return ScoredRequest(
+        at_micros=at,
+        as_of_micros=at,
+        request_id=f"r{user}{variant}",
+        salt=user,
+        user_id=user,
+        item_ids=[1, 2],
+        latency_ms=1.0,
+        scores=np.array([0.9, 0.1], np.float32).tobytes(),
+        ranks=np.array([1, 2], np.int32).tobytes(),
+        features=b"",
+        rollout=rollout,
+        variant=variant,
+    )
+
+
+def write_segment(home: Home, name: str, version: str, requests: list[ScoredRequest]) -> None:
+    """Write a segment of the log as a server does."""
+    path = segment_folder(home) / f"{name}.wal"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = SegmentHeader(name, START.date(), "feed", version, ())
+    path.write_bytes(encode_header(header) + b"".join(map(encode_frame, requests)))

@@ -1,0 +1,257 @@
+"""``orita deploy`` and ``orita rollout``: begun from options and files, decided, told; what is wrong is a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.test_tables import orita_json, run_orita
+from tests.registry.conftest import draft  # noqa: F401 - a fixture
+from tests.registry.registering import register
+from tests.registry.small_registry import empty_registry
+
+import orita.cli.control
+import orita.cli.learn
+import orita.cli.rollouts  # noqa: F401  all register their commands
+from orita.cli.rollout_plans import PlanOptions
+from orita.cli.rollout_tables import ends_with_promotion
+from orita.control.deployments import Deployments
+from orita.control.leases import Leases
+from orita.core.errors import NotFound, UserError
+from orita.core.home import Home
+from orita.delivery.rollouts import RolloutPlan, Rollouts
+from orita.delivery.rollouts.rollouts import lease_name
+
+MOBILE = "{is: in, attribute: device, values: [mobile]}"
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory, draft: Path) -> Path:  # noqa: F811
+    """Return a project whose registry has v1.1.0, which is deployed, v1.2.0 and v1.3.0, which were never published."""
+    folder = tmp_path_factory.mktemp("registered")
+    catalogue = empty_registry(Home(folder / ".orita"))
+    catalogue.promote("feed", register(catalogue, draft).version, actor="ada", reason="first")
+    for _ in range(2):
+        register(catalogue, draft)
+    return folder
+
+
+@pytest.fixture
+def folder(registered: Path, tmp_path: Path) -> Path:
+    """The same, for one test to change."""
+    return Path(shutil.copytree(registered, tmp_path / "mine"))
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A project with a canary of v2 against v1 under way, without a registry."""
+    home = Home(tmp_path / ".orita")
+    Deployments(home.control_db).deploy("feed", "v1", actor="test", reason="test")
+    plan = RolloutPlan(strategy="canary", versions=("v2",))
+    Rollouts(home.control_db).start("feed", plan, actor="test", reason="test")
+    return tmp_path
+
+
+def options(*versions: str, **given: Any) -> PlanOptions:
+    """Return what the command line says where nothing else is given."""
+    names = [each.name for each in fields(PlanOptions)]
+    nothing = {name: () if name in ("by", "overrides") else None for name in names}
+    return PlanOptions(**{**nothing, "versions": versions, **given})
+
+
+def plan_of(folder: Path) -> RolloutPlan:
+    """Return the plan of the rollout under way."""
+    return Rollouts(Home(folder / ".orita").control_db).under_way("feed").plan
+
+
+def champion(folder: Path) -> str:
+    """Return what is deployed."""
+    found = Deployments(Home(folder / ".orita").control_db).current("feed")
+    assert found is not None
+    return found.version
+
+
+def aliases(folder: Path) -> dict[str, list[str]]:
+    """Return the aliases of each version in the registry."""
+    return {each["version"]: each["aliases"] for each in orita_json(folder, "models", "list")["models"]}
+
+
+def test_nothing_was_begun(tmp_path: Path) -> None:
+    """Looking says what to do, and makes nothing."""
+    assert "orita deploy VERSION" in run_orita(tmp_path, "rollout", "status")
+    assert "orita deploy VERSION" in run_orita(tmp_path, "rollout", "history")
+    assert orita_json(tmp_path, "rollout", "status") == {"rollouts": []}
+    assert not (tmp_path / ".orita" / "control.db").exists()
+
+
+def test_a_canary_from_its_beginning_to_its_end(folder: Path) -> None:
+    """It publishes the package, goes on by commands, and its promotion is the registry's too; a rollback goes back."""
+    begun = orita_json(folder, "deploy", "challenger", "--strategy", "canary", "--steps", "5,100", "--reason", "topics")
+    assert (begun["versions"], begun["shares"]) == (["v1.3.0"], {"v1.1.0": 95.0, "v1.3.0": 5.0})
+    assert (Home(folder / ".orita").packages / "feed" / "v1.3.0").is_dir()
+    told = run_orita(folder, "rollout", "status")
+    assert "canary of v1.3.0 against v1.1.0 (feed)" in told
+    assert "running, step 1 of 2" in told
+    assert "no controller is acting: run 'orita controller'" in told
+    assert orita_json(folder, "rollout", "pause", "--reason", "lunch")["state"] == "paused"
+    assert orita_json(folder, "rollout", "resume", begun["id"][:13])["state"] == "running"
+    assert orita_json(folder, "rollout", "advance")["shares"]["v1.3.0"] == 100.0
+    assert orita_json(folder, "rollout", "promote", begun["id"])["winner"] == "v1.3.0"
+    assert champion(folder) == "v1.3.0"
+    assert aliases(folder) == {"v1.3.0": ["champion"], "v1.2.0": [], "v1.1.0": []}
+    events = orita_json(folder, "rollout", "history")["events"]
+    assert [each["what"] for each in events] == ["started", "paused", "resumed", "advanced", "promoted"]
+    assert all(each["who"] and each["why"] and each["at"] for each in events)
+    assert (events[0]["why"], events[1]["why"]) == ("topics", "lunch")
+    assert "v1.3.0 since then" in run_orita(folder, "rollout", "status")
+    assert "is the champion again" in run_orita(folder, "models", "rollback")
+    assert champion(folder) == "v1.1.0"
+    assert aliases(folder)["v1.1.0"] == ["champion"]
+
+
+def test_a_promotion_that_the_registry_was_not_told_of(folder: Path) -> None:
+    """A controller promotes in control state alone: the next command of the registry follows, and undoes nothing."""
+    begun = orita_json(folder, "deploy", "v1.2.0", "--strategy", "blue-green")
+    Rollouts(Home(folder / ".orita").control_db).promote("feed", begun["id"], actor="controller", reason="proven")
+    assert aliases(folder)["v1.1.0"] == ["champion"]
+    assert "v1.3.0 (popularity) is the champion." in run_orita(folder, "models", "promote", "v1.3.0")
+    assert "v1.2.0 (popularity) is the champion again." in run_orita(folder, "models", "rollback")
+    assert (champion(folder), aliases(folder)["v1.2.0"]) == ("v1.2.0", ["champion"])
+
+
+def test_all_at_once_is_a_promotion(folder: Path) -> None:
+    """Without a strategy the version is the champion; what becomes of a rollout under way is said beside it."""
+    begun = orita_json(folder, "deploy", "v1.2.0", "--strategy", "canary")
+    home = Home(folder / ".orita")
+    assert ends_with_promotion(home, "feed", "v1.1.0") is None
+    assert "v1.3.0 (popularity) is the champion." in run_orita(folder, "deploy", "v1.3.0", "--reason", "urgent")
+    assert champion(folder) == "v1.3.0"
+    assert orita_json(folder, "control", "log", "--kind", "deployment")["events"][-1]["reason"] == "urgent"
+    said = ends_with_promotion(home, "feed", "v1.3.0")
+    assert said is not None
+    assert f"A canary of v1.2.0 against v1.1.0 was under way ({begun['id']})" in said
+    assert orita_json(folder, "rollout", "abort", "--reason", "over")["state"] == "aborted"
+
+
+def test_options_are_the_plan(folder: Path) -> None:
+    """Each option is a part of the plan; what is not given is as by default."""
+    given = ["--soak", "10m", "--alpha", "0.02", "--most-loss", "5%", "--window", "2h", "--where", MOBILE]
+    given += ["--by", "user_id", "--by", "session", "--override", "user_id=7,8:v1.2.0"]
+    run_orita(folder, "deploy", "v1.2.0", "--strategy", "canary", *given)
+    plan = plan_of(folder)
+    assert (plan.soak_seconds, plan.by) == (600.0, ("user_id", "session"))
+    assert plan.checks.metric is not None
+    assert (plan.checks.alpha, plan.checks.metric.most_loss) == (0.02, 0.05)
+    assert (plan.checks.metric.window_seconds, plan.checks.metric.name) == (7200.0, "click")
+    assert (plan.overrides[0].values, plan.overrides[0].variant) == (("7", "8"), "v1.2.0")
+    assert plan.audience is not None
+
+
+def test_shares() -> None:
+    """Of versions, or of requests that a shadow sees."""
+    assert options("v2", "v3", strategy="ab", shares="25, 30%").plan().shares == (25.0, 30.0)
+    shadow = options("v2", strategy="shadow", shares="20", cpu=5.0).plan()
+    assert (shadow.mirrored, shadow.cpu_percent) == (20.0, 5.0)
+    assert options("v2", strategy="blue-green", soak="0s").plan().strategy == "blue_green"
+
+
+def test_a_plan_from_a_file(tmp_path: Path) -> None:
+    """YAML or JSON; what is given beside the file counts instead."""
+    plan: dict[str, Any] = {"strategy": "canary", "versions": ["v2"], "steps": [{"share": 2}, {"share": 100}]}
+    plan["checks"] = {"metric": {"name": "like"}, "latency": None}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    found = options("v3", file=tmp_path / "plan.json", most_loss="1").plan()
+    assert (found.versions, [step.share for step in found.steps]) == (("v3",), [2.0, 100.0])
+    assert found.checks.metric is not None
+    assert (found.checks.metric.name, found.checks.metric.most_loss, found.checks.latency) == ("like", 0.01, None)
+    (tmp_path / "plan.yaml").write_text(f"strategy: segment\nversions: [v2]\naudience: {MOBILE}\n")
+    assert options(file=tmp_path / "plan.yaml").plan().strategy == "segment"
+    for wrong, sentence in (("[1]", "is no mapping"), ("{strategy: ab, verions: [v2]}", "unknown field `verions`")):
+        (tmp_path / "plan.yaml").write_text(wrong)
+        with pytest.raises(UserError, match=sentence):
+            options(file=tmp_path / "plan.yaml").plan()
+
+
+def test_who_acts_is_told(begun: Path) -> None:
+    """The holder of the lease; of another system, nothing."""
+    Leases(Home(begun / ".orita").control_db).take(lease_name("feed"), "host-1", 60)
+    assert "host-1 acts" in run_orita(begun, "rollout", "status")
+    assert orita_json(begun, "rollout", "status", "--system", "feed")["rollouts"][0]["controller"] == "host-1"
+    assert orita_json(begun, "rollout", "status", "--system", "ads") == {"rollouts": []}
+
+
+def test_what_the_analysis_says_is_told(begun: Path) -> None:
+    """The verdict in words, with what it rests on; names that look like markup are shown as they are."""
+    rollouts = Rollouts(Home(begun / ".orita").control_db)
+    seen = rollouts.under_way("feed")
+    rollouts.judge(seen, "not_enough_traffic", "280 requests more, [bold]soon", actor="c", evidence={"requests": 220})
+    assert "not enough traffic: 280 requests more, [bold]soon" in run_orita(begun, "rollout", "status")
+    told = orita_json(begun, "rollout", "status")["rollouts"][0]
+    assert (told["verdict"], told["evidence"]) == ("not_enough_traffic", {"requests": 220})
+    assert '{"requests":220}' in run_orita(begun, "rollout", "history", seen.id[:13])
+
+
+def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each change; it ends with the last rollout."""
+    rollouts = Rollouts(Home(begun / ".orita").control_db)
+    steps = iter(["look", "advance", "look", "abort"])
+
+    def meanwhile(_: float) -> None:
+        match next(steps):
+            case "advance":
+                rollouts.advance(rollouts.under_way("feed"), actor="c", reason="well")
+            case "abort":
+                rollouts.abort("feed", actor="c", reason="enough")
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    lines = run_orita(begun, "rollout", "status", "--watch", "--json").splitlines()
+    told: list[dict[str, Any]] = [json.loads(line)["rollouts"][0] for line in lines]
+    assert [(each["state"], each["step"]) for each in told] == [("running", 1), ("running", 2), ("aborted", 2)]
+    assert told[-1]["why"] == "enough"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ("deploy", UserError, "no version is given"),
+        ("deploy v1.2.0 v1.3.0", UserError, "2 versions are given: give --strategy ab or bandit"),
+        ("deploy v1.2.0 --steps 1,100", UserError, "--steps is of a strategy: give --strategy canary too"),
+        ("deploy v1.2.0 --strategy canry", UserError, "--strategy 'canry' is none: use all-at-once, canary"),
+        ("deploy v9.9.9 --strategy canary", NotFound, "has no model 'v9.9.9'"),
+        ("deploy v1.1.0 --strategy canary", UserError, r"v1\.1\.0 is the champion of 'feed' already"),
+        ("deploy v1.2.0 v1.3.0 --strategy canary", UserError, "strategy 'canary' is for one version, 2 are given"),
+        ("deploy v1.2.0 --strategy canary --steps 5,1", UserError, "rising percentages above 0, the last 100"),
+        ("deploy v1.2.0 --strategy canary --steps 5,x", UserError, "--steps has the value '5,x'"),
+        ("deploy v1.2.0 --strategy ab --steps 5", UserError, "--steps means nothing for the strategy 'ab'"),
+        ("deploy v1.2.0 --strategy canary --soak soon", UserError, "--soak 'soon' is not understood"),
+        ("deploy v1.2.0 --strategy canary --override 7:v1", UserError, "--override has the value '7:v1'"),
+        ("deploy v1.2.0 --strategy canary --where {a", UserError, "--where cannot be read as YAML"),
+        ("deploy v1.2.0 --strategy canary --alpha 3", UserError, r"the plan of the rollout is wrong: .*alpha"),
+        ("deploy v1.2.0 --strategy segment", UserError, "strategy 'segment' has no audience"),
+        ("deploy --file nothing.yaml", UserError, "nothing.yaml cannot be read"),
+        ("rollout pause", NotFound, "system 'feed' has no rollout under way"),
+        ("rollout history 7", NotFound, "never had a rollout '7'"),
+    ],
+)
+def test_wrong_words(registered: Path, arguments: str, error: type[Exception], sentence: str) -> None:
+    """Each is refused with what is there or allowed, and nothing is decided."""
+    with pytest.raises(error, match=sentence):
+        run_orita(registered, *arguments.split())
+    assert orita_json(registered, "control", "log", "--kind", "rollout")["events"] == []
+
+
+def test_a_version_of_features_that_are_not_declared(folder: Path, draft: Path, tmp_path: Path) -> None:  # noqa: F811
+    """It is published, and not tried."""
+    (tmp_path / "own.py").write_text(
+        "from orita import INTERACTION, Entity, Source, system\n"
+        'shown, user = Source("interactions", INTERACTION), Entity("user", key="user_id")\n'
+        'feed = system("feed", label=shown.click, rank=Entity("item", key="item_id"), for_=user)\n'
+        "feed.features(user_clicks=shown.count().by(user))\n"
+    )
+    with pytest.raises(UserError, match=r"model v1\.2\.0 .*item_ctr"):
+        run_orita(folder, "--system", str(tmp_path / "own.py"), "deploy", "v1.2.0", "--strategy", "canary")

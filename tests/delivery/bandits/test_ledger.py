@@ -1,0 +1,194 @@
+"""What counts: each reward once, for its choice, in its time; the same whoever reads, and wherever a restart cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.delivery.bandits.logged import choice, rewards, traffic
+
+from orita.delivery.bandits import (
+    UCB1,
+    Bandit,
+    BernoulliThompson,
+    Discount,
+    EpsilonGreedy,
+    GaussianThompson,
+    HalfLife,
+    LinearThompson,
+    LinUCB,
+    PerUpdate,
+)
+from orita.delivery.bandits.declarations import BanditDeclaration
+from orita.delivery.bandits.ledger import ArmCounts, Ledger, LedgerState, read_ledger
+from orita.delivery.bandits.records import Record
+
+PLAIN = BanditDeclaration(key="t", policy=BernoulliThompson(), arms=("a", "b", "c"), wait_seconds=100)
+LINEAR = BanditDeclaration(
+    key="l", policy=LinearThompson(2), arms=("a", "b", "c"), features=("x", "y"), wait_seconds=100
+)
+SECOND = 1_000_000
+
+
+@dataclass
+class Folded:
+    """A ledger, and the time of its log."""
+
+    ledger: Ledger
+    at: int = 0
+
+    def take(self, *records: Record, after: float = 0.0) -> Folded:
+        """Take in records, some seconds later."""
+        self.at += int(after * SECOND)
+        self.ledger.fold([(self.at, record) for record in records])
+        return self
+
+    def seen(self, arm: str) -> tuple[int, int, float]:
+        """Return what came of an arm."""
+        counts = self.ledger.arms.get(arm, ArmCounts())
+        return counts.picked, counts.rewarded, counts.total
+
+
+def test_a_reward_counts_once() -> None:
+    """By position or by name, told again by whom ever: the first counts, the others are counted as ignored."""
+    folded, made = Folded(Ledger(PLAIN)), choice(PLAIN, "b", "a")
+    folded.take(made, rewards(made, [1.0]), rewards(made, [0.0]), rewards(made, [0.0], ["b"]))
+    folded.take(rewards(made, [1.0, 0.5], ["b", "a"]))
+    assert (folded.seen("a"), folded.seen("b"), folded.seen("c")) == ((1, 1, 0.5), (1, 1, 1.0), (0, 0, 0.0))
+    assert folded.ledger.ignored == {"again": 3}
+    expected = Bandit(PLAIN.policy, PLAIN.arms, remembered=0)
+    expected.update_many(["b", "a"], [1.0, 0.5])
+    np.testing.assert_array_equal(folded.ledger.bandit.probabilities().values, expected.probabilities().values)
+
+
+def test_what_does_not_belong_is_ignored() -> None:
+    """No such choice, an arm that was not chosen, a position too many, a value that the policy does not take."""
+    folded, made = Folded(Ledger(PLAIN)), choice(PLAIN, "b")
+    folded.take(rewards(made, [1.0]), made, rewards(made, [1.0], ["a"]), rewards(made, [2.0]), rewards(made, [0, 1]))
+    assert folded.ledger.ignored == {"no_open_choice": 1, "not_of_the_choice": 2, "out_of_range": 1}
+    assert folded.seen("b") == (1, 1, 0.0)
+
+
+def test_a_choice_closes_in_its_time() -> None:
+    """A reward counts up to wait_seconds after the choice by the times of the log, and not after."""
+    folded, first, second = Folded(Ledger(PLAIN)), choice(PLAIN, "a"), choice(PLAIN, "a")
+    folded.take(first).take(second, after=50).take(rewards(first, [1.0]), after=50)
+    assert folded.seen("a") == (2, 1, 1.0)
+    folded.take(rewards(second, [1.0]), after=50.1)
+    assert folded.seen("a") == (2, 1, 1.0)
+    assert folded.ledger.ignored == {"no_open_choice": 1}
+    assert not folded.ledger.open
+
+
+def test_what_has_no_reward_in_time_earned_what_is_declared() -> None:
+    """Where only clicks are told, silence is a reward of 0 for each arm without one, once the choice closes."""
+    declared = msgspec.structs.replace(PLAIN, unrewarded=0.0)
+    folded, made = Folded(Ledger(declared)), choice(declared, "a", "b")
+    folded.take(made, rewards(made, [1.0])).take(choice(declared, "c"), after=99)
+    assert (folded.seen("b"), folded.ledger.waiting) == ((1, 0, 0.0), 2)
+    folded.take(choice(declared, "c"), after=2)
+    assert (folded.seen("a"), folded.seen("b")) == ((1, 1, 1.0), (1, 1, 0.0))
+    weights = folded.ledger.bandit.statistics.sums()["weight"]
+    assert weights.tolist() == [1, 1, 0]
+
+
+def test_as_many_choices_wait_as_may() -> None:
+    """One more closes the oldest, as time would: memory is bounded."""
+    declared = msgspec.structs.replace(PLAIN, most_open=3, unrewarded=0.0)
+    made = [choice(declared, "a") for _ in range(5)]
+    folded = Folded(Ledger(declared)).take(*made)
+    assert list(folded.ledger.open) == [each.decision for each in made[2:]]
+    assert folded.seen("a") == (5, 2, 0.0)
+
+
+def test_choices_of_another_way_of_learning_are_passed_over() -> None:
+    """What was chosen under other features or another discount teaches nothing."""
+    other = msgspec.structs.replace(PLAIN, discount=HalfLife(5))
+    made = choice(other, "a")
+    folded = Folded(Ledger(PLAIN)).take(made, rewards(made, [1.0]))
+    assert folded.seen("a") == (0, 0, 0.0)
+
+
+def test_an_arm_that_was_taken_out_comes_back_with_what_it_learnt() -> None:
+    """Late feedback counts meanwhile; it is not picked, and afterwards it is."""
+    few = msgspec.structs.replace(PLAIN, arms=("b", "c"))
+    folded, made = Folded(Ledger(PLAIN)), choice(PLAIN, "a")
+    folded.take(made)
+    folded.ledger.declare(few)
+    assert folded.ledger.bandit.arms == ("b", "c")
+    folded.take(rewards(made, [1.0]))
+    fresh = Folded(Ledger(few)).take(made, rewards(made, [1.0]))
+    for each in (folded, fresh):
+        each.ledger.declare(PLAIN)
+        places = {arm: place for place, arm in enumerate(each.ledger.bandit.arms)}
+        best = each.ledger.bandit.probabilities().values[places["a"]]
+        assert best == pytest.approx(0.5, abs=1e-6)  # Beta(2, 1) against two uniform: ∫ 2 p · p² dp
+
+
+def test_another_policy_of_the_same_sums_knows_the_same() -> None:
+    """A prior may be changed, or ε-greedy be replaced by UCB1, without beginning anew."""
+    greedy = msgspec.structs.replace(PLAIN, policy=EpsilonGreedy(0.1))
+    folded = Folded(Ledger(greedy)).take(*traffic(greedy, 50, 1))
+    before = folded.ledger.bandit.statistics.sums()
+    folded.ledger.declare(msgspec.structs.replace(greedy, policy=UCB1()))
+    assert isinstance(folded.ledger.bandit.policy, UCB1)
+    for name, sums in folded.ledger.bandit.statistics.sums().items():
+        np.testing.assert_array_equal(sums, before[name])
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        PLAIN,
+        msgspec.structs.replace(PLAIN, discount=PerUpdate(0.97), unrewarded=0.0, most_open=30),
+        msgspec.structs.replace(PLAIN, discount=HalfLife(50.0), policy=GaussianThompson(mean=0.5)),
+        LINEAR,
+        msgspec.structs.replace(LINEAR, policy=LinUCB(2), discount=PerUpdate(0.97), unrewarded=0.1),
+    ],
+    ids=["plain", "factor", "half_life", "linear", "linear_factor"],
+)
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(0, 200), max_size=5), seed=st.integers(0, 3))
+def test_wherever_it_is_cut_the_same_comes_out(declared: BanditDeclaration, cuts: list[int], seed: int) -> None:
+    """Read at once, or in pieces with a restart between them: counts are equal, sums but for rounding."""
+    records = [(int(place * 1.3 * SECOND), record) for place, record in enumerate(traffic(declared, 80, seed))]
+    whole, pieces = Ledger(declared), Ledger(declared)
+    whole.fold(records)
+    edges = [0, *sorted(cut % len(records) for cut in cuts), len(records)]
+    for first, last in pairwise(edges):
+        pieces.fold(records[first:last])
+        written = msgspec.msgpack.decode(msgspec.msgpack.encode(pieces.state()), type=LedgerState)
+        found = read_ledger(declared, written)
+        assert found is not None
+        pieces = found
+    one, other = whole.state(), pieces.state()
+    assert (one.open, one.ignored) == (other.open, other.ignored)
+    assert {arm: (c.picked, c.rewarded) for arm, c in one.arms.items()} == {
+        arm: (c.picked, c.rewarded) for arm, c in other.arms.items()
+    }
+    for name, sums in whole.bandit.statistics.sums().items():
+        np.testing.assert_allclose(pieces.bandit.statistics.sums()[name], sums, rtol=1e-9, atol=1e-9)
+
+
+def test_a_state_of_another_declaration_is_not_taken() -> None:
+    """Nor one that is damaged: the log is read instead."""
+    state = Folded(Ledger(PLAIN)).take(*traffic(PLAIN, 5, 1)).ledger.state()
+    assert read_ledger(PLAIN, state) is not None
+    assert read_ledger(msgspec.structs.replace(PLAIN, wait_seconds=5), state) is None
+    state.bandit = b"no bandit"
+    assert read_ledger(PLAIN, state) is None
+
+
+def test_the_discount_is_by_the_time_of_the_choice() -> None:
+    """By hand, half-life 10 s: a reward of a choice 10 s before the latest counts half, however late it came."""
+    discount: Discount = HalfLife(10.0)
+    declared = msgspec.structs.replace(PLAIN, discount=discount)
+    first, second = choice(declared, "a"), choice(declared, "b")
+    folded = Folded(Ledger(declared)).take(first).take(second, after=10)
+    folded.take(rewards(second, [1.0]), after=20).take(rewards(first, [1.0]), after=20)
+    assert folded.ledger.bandit.statistics.sums()["weight"].tolist() == pytest.approx([0.5, 1, 0])

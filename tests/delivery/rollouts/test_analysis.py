@@ -1,0 +1,185 @@
+"""Verdicts: which strategy goes on by itself, what holds it, and that each says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from orita.delivery.assignment.conditions import OneOf
+from orita.delivery.assignment.split import Split
+from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, ScoreCheck, Step
+from orita.delivery.rollouts.analysis import Analysis
+from orita.delivery.rollouts.findings import Finding
+from orita.delivery.rollouts.looks import GuardCounts, Look, MetricBatch, MetricCounts, Stage
+
+AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
+STEPS = (Step(10, 0, 100), Step(100, 0, 100))
+
+
+class Trial:
+    """A rollout that is looked at once a second."""
+
+    def __init__(self, plan: RolloutPlan, *, seed: int = 0) -> None:
+        weights = plan.first_weights
+        self.random = np.random.default_rng(seed)
+        self.rollout = Rollout(
+            id="r",
+            system="feed",
+            plan=plan,
+            champion="a",
+            state="running",
+            step=0,
+            split=Split.of({**weights, "a": 100 - sum(weights.values())}),
+            started_at=AT,
+            since=AT,
+        )
+        self.analysis, self.now = Analysis(plan, "a"), AT
+        self.number = 0
+
+    def moved(self, step: int, **weights: float) -> None:
+        """Set the shares."""
+        self.number += 1
+        self.rollout = replace(self.rollout, step=step, split=self.rollout.split.reweighted(weights), since=self.now)
+
+    def seconds(
+        self, seconds: int, users: int = 200, *, click: float = 0.2, lift: float = 0.0, **behaviour: Any
+    ) -> Finding:
+        """Let seconds pass in which *users* come; return what is said then."""
+        for _ in range(seconds):
+            self.now += timedelta(seconds=1)
+            stage = Stage(self.number, self.rollout.step, self.rollout.since, self.rollout.shares)
+            guards, metric = {}, {}
+            for version, share in stage.shares.items():
+                n = self.random.binomial(users, share / 100)
+                new = version != "a"
+                failing, score = (behaviour.get("failing", 0.0), behaviour.get("score", 0.0)) if new else (0.0, 0.0)
+                latencies = self.random.lognormal(2.5, 0.2, n)
+                guards[version] = GuardCounts(
+                    self.random.random(n) < failing, latencies, self.random.normal(score, 1, n)
+                )
+                rate = click * (1 + lift) if new else click
+                metric[version] = MetricCounts.of(np.full(n, 10), self.random.binomial(10, rate, n))
+            answered = {version: len(counts.failed_U) for version, counts in guards.items()}
+            batch = MetricBatch(stage.number, True, metric)
+            self.analysis.take(Look(self.now, stage, stage.number, answered, guards, (batch,)))
+        return self.analysis.judge(self.rollout, self.now)
+
+
+def canary(steps: Sequence[Step] = STEPS, **options: Any) -> RolloutPlan:
+    """Return a canary of two steps."""
+    return RolloutPlan(strategy="canary", versions=("b",), steps=tuple(steps), **options)
+
+
+def test_traffic_that_lacks_is_told_with_its_time() -> None:
+    """First answers lack, then the metric; both say how much and about how long."""
+    trial = Trial(canary())
+    nothing = trial.analysis.judge(trial.rollout, AT)
+    assert (nothing.verdict, nothing.why) == ("not_enough_traffic", "Nothing is counted yet in this step.")
+    few = trial.seconds(2)
+    assert few.verdict == "not_enough_traffic"
+    assert "requests in this step, 100 are needed, about" in few.why
+    more = trial.seconds(6)
+    assert more.verdict == "not_enough_traffic"
+    assert "A loss of 6.25 % of click cannot be excluded yet" in more.why
+    assert "more at the present rate" in more.why
+
+
+def test_a_good_version_goes_on_and_is_watched_at_the_end() -> None:
+    """The step is left when its margin is excluded; at 100 % it is watched for the soak, without a control group."""
+    trial = Trial(canary(soak_seconds=30))
+    assert trial.seconds(60, lift=0.1).verdict == "advance"
+    trial.moved(1, b=100, a=0)
+    assert trial.seconds(10, lift=0.1).verdict == "hold"
+    assert trial.seconds(25, lift=0.1).verdict == "advance"
+
+
+def test_a_step_lasts_as_long_as_it_is_declared() -> None:
+    """Time that is not over holds."""
+    trial = Trial(canary((Step(50, 120, 100), Step(100))))
+    held = trial.seconds(60, lift=0.3)
+    assert (held.verdict, "the step lasts until 2024-11-15 10:32:00 UTC" in held.why) == ("hold", True)
+    assert trial.seconds(61, lift=0.3).verdict == "advance"
+
+
+def test_harm_takes_it_back_and_says_why() -> None:
+    """A loss, failures; the evidence has the figures of every check."""
+    loss = Trial(canary()).seconds(60, lift=-0.3)
+    assert loss.verdict == "roll_back"
+    assert loss.evidence["checks"]["metric b"]["says"] == "harm"
+    failing = Trial(canary()).seconds(3, failing=1.0)
+    assert (failing.verdict, failing.why[:10]) == ("roll_back", "b failed f")
+    assert set(failing.evidence["checks"]) == {"errors b", "latency b", "scores b", "metric b"}
+
+
+def test_scores_hold_a_good_version() -> None:
+    """What somebody has to look at keeps the step, even with all else proven."""
+    held = Trial(canary(checks=Checks(scores=ScoreCheck(most_distance=0.2)))).seconds(60, lift=0.2, score=2.0)
+    assert held.verdict == "hold"
+    assert held.why.endswith("somebody has to look.")
+
+
+def test_after_the_switch_the_version_is_compared_with_before() -> None:
+    """Blue/green waits for somebody, then for users; failures take it back; without a before people decide."""
+    plan = RolloutPlan(strategy="blue_green", versions=("b",), soak_seconds=10)
+    for failing, expected in ((0.0, "advance"), (0.3, "roll_back")):
+        trial = Trial(plan)
+        ready = trial.seconds(5)
+        assert (ready.verdict, ready.why[:20]) == ("hold", "The version is ready")
+        trial.moved(1, b=100, a=0)
+        assert trial.seconds(12, failing=failing).verdict == expected
+    at_once = Trial(plan)
+    at_once.moved(1, b=100, a=0)
+    unknown = at_once.seconds(12)
+    assert (unknown.verdict, "promote or abort by hand" in unknown.why) == ("not_enough_traffic", True)
+
+
+@pytest.mark.parametrize("strategy", ["ab", "bandit", "segment"])
+def test_people_decide_on_the_others(strategy: str) -> None:
+    """Their metric moves no step; failures take the version back all the same."""
+    audience = OneOf(attribute="device", values=("mobile",)) if strategy == "segment" else None
+    plan = RolloutPlan(strategy=strategy, versions=("b",), shares=(50,), audience=audience)  # type: ignore[arg-type]
+    assert Trial(plan).seconds(20, lift=0.3).verdict == "hold"
+    assert Trial(plan).seconds(5, failing=1.0).verdict == "roll_back"
+    assert Trial(plan).seconds(40, lift=-0.3).verdict == ("roll_back" if strategy == "segment" else "hold")
+
+
+def test_a_bandit_gives_more_to_what_is_better() -> None:
+    """Shares follow the metric, each keeps its least; rates that fall while shares move are no arm's fault."""
+    trial = Trial(RolloutPlan(strategy="bandit", versions=("b", "c"), shares=(30, 30)))
+    assert trial.analysis.wanted_shares(5) == pytest.approx({"a": 33.3333, "b": 33.3333, "c": 33.3333}, abs=0.01)
+    trial.seconds(20, lift=0.2)
+    shares = trial.analysis.wanted_shares(5)
+    assert shares["a"] == pytest.approx(5, abs=0.5)
+    assert sum(shares.values()) == pytest.approx(100)
+    drifting = Trial(RolloutPlan(strategy="bandit", versions=("b",), shares=(10,)), seed=1)
+    drifting.seconds(20, click=0.3)
+    drifting.moved(0, b=90, a=10)
+    drifting.seconds(20, click=0.1)
+    # Pooled, b would have 12 % of clicks and a 28 %.
+    assert drifting.analysis.wanted_shares(5)["b"] > 10
+
+
+def test_without_checks_only_time_and_answers_count() -> None:
+    """All checks may be left out."""
+    trial = Trial(canary(checks=Checks(errors=None, latency=None, scores=None, metric=None)))
+    assert trial.seconds(20).verdict == "advance"
+
+
+def test_a_step_is_judged_by_its_own_answers() -> None:
+    """Right after the shares were set nothing is enough, whatever was counted before."""
+    trial = Trial(canary((Step(10, 0, 100), Step(50, 0, 100), Step(100))))
+    assert trial.seconds(60, lift=0.3).verdict == "advance"
+    trial.moved(1, b=50, a=50)
+    assert trial.analysis.judge(trial.rollout, trial.now).verdict == "not_enough_traffic"
+
+
+def test_a_metric_that_nobody_has_is_no_traffic() -> None:
+    """No outcome ever: it waits, and says so."""
+    waiting = Trial(canary(checks=Checks(metric=MetricCheck()))).seconds(20, click=0.0)
+    assert waiting.verdict == "not_enough_traffic"
+    assert "there is 0 % of the traffic" in waiting.why
