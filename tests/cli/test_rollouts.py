@@ -185,6 +185,20 @@ def test_who_acts_is_told(begun: Path) -> None:
     assert orita_json(begun, "rollout", "status", "--system", "ads") == {"rollouts": []}
 
 
+def test_a_shadow_is_told_by_what_it_found(begun: Path) -> None:
+    """No shares and no controller: what is mirrored, and what is known of each candidate; ended, only that."""
+    rollouts = Rollouts(Home(begun / ".orita").control_db)
+    plan = RolloutPlan(strategy="shadow", versions=("v3", "v4"), shares=(20,))
+    shadow = rollouts.start("feed", plan, actor="test", reason="test")
+    told = run_orita(begun, "rollout", "status").partition(shadow.id)[2]
+    assert "20 % of requests" in told
+    assert "nothing scored" in told
+    assert "orita shadow report" in told
+    assert "controller" not in told
+    rollouts.abort("feed", shadow.id, actor="test", reason="seen")
+    assert shadow.id not in run_orita(begun, "rollout", "status")
+
+
 def test_what_the_analysis_says_is_told(begun: Path) -> None:
     """The verdict in words, with what it rests on; names that look like markup are shown as they are."""
     rollouts = Rollouts(Home(begun / ".orita").control_db)

@@ -36,12 +36,15 @@ def ends_with_promotion(home: Home, system: str, version: str) -> str | None:
     )
 
 
-def show_standing(told: Standing) -> None:
-    """Print how a rollout stands."""
+def show_standing(told: Standing, home: Home) -> None:
+    """Print how a rollout of *home* stands; of a shadow, what its candidates showed."""
     state = told.state if told.steps == 1 else f"{told.state}, step {told.step} of {told.steps}"
     what = f"{_words(told.strategy)} of {', '.join(told.versions)} against {told.champion} ({told.system})"
     shown = {"rollout": told.id, "what": what, "state": state}
-    if told.ended_at is None:
+    if told.ended_at is None and told.strategy == "shadow":
+        shown["since"] = f"{told.since:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.since)} ago"
+        shown |= _shown_of_shadow(told, home)
+    elif told.ended_at is None:
         shown["shares"] = "  ".join(f"{version} {share:g} %" for version, share in told.shares.items())
         shown["since"] = f"{told.since:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.since)} ago"
         shown["verdict"] = f"{_words(told.verdict)}: {told.why}" if told.why else _words(told.verdict)
@@ -51,6 +54,15 @@ def show_standing(told: Standing) -> None:
         shown |= {"champion": f"{told.winner} since then"} if told.winner else {}
         shown |= {"why": told.why} if told.why else {}
     figures({name: escape(value) for name, value in shown.items()})
+
+
+def _shown_of_shadow(told: Standing, home: Home) -> dict[str, str]:
+    """Return what is mirrored, and the verdict on each candidate."""
+    from orita.delivery.shadow.summary import shadow_summary
+
+    found = shadow_summary(home, told.system, told.id)
+    verdicts = {each.version: f"{_words(each.verdict.state)}: {each.verdict.sentence}" for each in found.candidates}
+    return {"mirrored": f"{told.plan.mirrored:g} % of requests"} | verdicts | {"more": "orita shadow report"}
 
 
 def told_event(event: ControlEvent) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from orita.cli.rollout_tables import show_history, show_standing, told_event
 from orita.core.errors import NotFound, UserError
 
 if TYPE_CHECKING:
+    from orita.core.home import Home
     from orita.delivery.rollouts import Rollout, RolloutPlan, Rollouts
     from orita.delivery.rollouts.standing import Standing
     from orita.project import Project
@@ -125,7 +126,7 @@ def status_command(
     while True:
         told = _standing(project, _shown(_rollouts(project), system))
         if told != before:
-            _print(told, as_json=as_json)
+            _print(told, project.home, as_json=as_json)
             sys.stdout.flush()
         if not watch or all(each.ended_at is not None for each in told):
             return
@@ -267,16 +268,16 @@ def _standing(project: Project, rollouts: list[Rollout]) -> list[Standing]:
 
 def _show(project: Project, rollout: Rollout, *, as_json: bool) -> None:
     (told,) = _standing(project, [rollout])
-    print_json(msgspec.to_builtins(told)) if as_json else show_standing(told)
+    print_json(msgspec.to_builtins(told)) if as_json else show_standing(told, project.home)
 
 
-def _print(told: list[Standing], *, as_json: bool) -> None:
+def _print(told: list[Standing], home: Home, *, as_json: bool) -> None:
     if as_json:
         print_json({"rollouts": msgspec.to_builtins(told)})
         return
     for number, each in enumerate(told):
         if number:
             typer.echo()
-        show_standing(each)
+        show_standing(each, home)
     if not told:
         typer.echo(_NOTHING)

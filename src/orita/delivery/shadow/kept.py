@@ -110,7 +110,7 @@ class ShadowState(Struct, frozen=True):
 
 def shadow_folder(home: Home, system: str, rollout: str) -> Path:
     """Return where the differences of a rollout lie."""
-    return home.root / "shadow" / home.tenant / system / rollout
+    return home.shadow / system / rollout
 
 
 class ShadowFiles:
