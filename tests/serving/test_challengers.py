@@ -186,6 +186,22 @@ def test_a_challenger_that_does_not_load(served: AsgiClient, rollouts: Rollouts,
     assert asked(served, 1) == "v1.1.0"
 
 
+def test_nobody_takes_part_before_all_are_loaded(served: AsgiClient, rollouts: Rollouts, home: Home) -> None:
+    """While one of two challengers is loaded and the other is not yet, no answer is compared with another."""
+    publish_line_package(home, "feed", "v1.2.0", ("item_ctr",))
+    plan = RolloutPlan(strategy="ab", versions=("v1.1.0", "v1.2.0"), shares=(40, 40))
+    rollout = rollouts.start("feed", plan, **WHO)
+    follower(served).look()
+    before = {user: asked(served, user) for user in range(30)}
+    assert set(before.values()) == {"v1.0.0", "v1.1.0"}
+    follower(served).look()
+    after = {user: asked(served, user) for user in range(30)}
+    assert set(after.values()) == {"v1.0.0", "v1.1.0", "v1.2.0"}
+    assert all(after[user] == version for user, version in before.items() if version == "v1.1.0")
+    taking_part = [row[2] for row in logged(served, home)]
+    assert taking_part == [None] * 30 + [rollout.id] * 30
+
+
 def test_another_version_is_deployed_by_hand(
     served: AsgiClient, rollouts: Rollouts, deploy: Callable[..., None], home: Home
 ) -> None:

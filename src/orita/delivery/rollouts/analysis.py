@@ -24,6 +24,7 @@ from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.rewards import ArmTotals
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.scores import ScoreGuard
+from orita.delivery.rollouts.split_check import SplitCheck
 
 __all__ = ["Analysis"]
 
@@ -44,6 +45,7 @@ class Analysis:
         checks, versions = plan.checks, plan.versions
         self._guards = tuple(guard for version in versions for guard in _guards(checks, version, levels))
         self._metric = [self._metric_of(checks.metric, v, levels) for v in versions if checks.metric]
+        self._split = SplitCheck(plan)
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
         self._shares: dict[int, dict[str, float]] = {}
         self._stage: Stage | None = None
@@ -60,6 +62,7 @@ class Analysis:
             self._period = look.period
             for guard in self._guards:
                 guard.begin(look.period, beside=beside)
+        self._split.take(look)
         control = look.guards.get(self._champion)
         for guard in self._guards:
             guard.take(control, look.guards.get(guard.version))

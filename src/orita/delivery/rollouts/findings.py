@@ -20,7 +20,7 @@ class CheckFinding(Struct, frozen=True, kw_only=True):
     """What one check says of one version.
 
     Attributes:
-        check: ``errors``, ``latency``, ``scores`` or ``metric``.
+        check: ``errors``, ``latency``, ``scores``, ``metric``, or ``split`` of all versions.
         version: the challenger.
         says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back; ``fine``;
             ``waiting`` for users.

@@ -58,12 +58,18 @@ class Challengers:
         loaded: those that can answer, by version.
         failed: those that cannot be loaded.
         requests: counts them, by the version that was chosen.
+        complete: whether each challenger was loaded, or cannot be.
     """
 
     router: Router
     loaded: Mapping[str, Champion]
     failed: frozenset[str] = frozenset()
     requests: dict[str, int] = field(default_factory=dict)
+    complete: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        versions = self.router.rollout.plan.versions
+        object.__setattr__(self, "complete", all(each in self.loaded or each in self.failed for each in versions))
 
     def preview(self, headers: Headers) -> dict[str, str] | None:
         """Return the attributes that *headers* are to the overrides of the rollout, None where they are none."""
@@ -76,8 +82,9 @@ class Challengers:
     def choose(self, asked: Asked, champion: Champion, extra: Mapping[str, object] | None = None) -> Chosen:
         """Return what answers a request.
 
-        While a challenger is being loaded its requests go to the champion and take no part. Where it cannot be loaded
-        they go there too, and count as its failures: the log says the variant, and the version that answered.
+        While a challenger is being loaded its requests go to the champion, and no request takes part: versions are
+        compared over the same time. Where one cannot be loaded its requests go to the champion too, and count as its
+        failures: the log says the variant, and the version that answered.
 
         Args:
             asked: the request.
@@ -90,14 +97,13 @@ class Challengers:
         attributes = {**(asked.attributes or {}), **asked.context, **(extra or {}), "user_id": asked.user_id}
         route = self.router.route(attributes)
         self.requests[route.version] = self.requests.get(route.version, 0) + 1
+        rollout = route.rollout if self.complete else None
         if route.version == deployed:
-            return Chosen(champion, route.rollout, deployed)
+            return Chosen(champion, rollout, deployed)
         found = self.loaded.get(route.version)
         if found is not None:
-            return Chosen(found, route.rollout, route.version)
-        if route.version in self.failed:
-            return Chosen(champion, route.rollout, route.version)
-        return Chosen(champion, None, deployed)
+            return Chosen(found, rollout, route.version)
+        return Chosen(champion, rollout, route.version if route.version in self.failed else deployed)
 
 
 class ChallengerFollower:

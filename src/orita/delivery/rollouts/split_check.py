@@ -1,0 +1,71 @@
+"""Do versions have the users that the dice gave them? Where they do not, no comparison can be believed.
+
+A mismatch says that routing, logging or a filter loses users of one version: a sample-ratio mismatch
+(`orita.stats.sequential.sample_ratio`). It proves no harm, so it holds the rollout for somebody to look, and takes
+nothing back. Each period is a test of its own, in which every user counts once. The first seconds of a split are left
+out: servers take it up within one, and until then some go by the one of before.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
+from orita.delivery.rollouts.looks import Look
+from orita.delivery.rollouts.plan import RolloutPlan
+from orita.stats.sequential.sample_ratio import SampleRatioTest
+
+__all__ = ["SplitCheck"]
+
+_LEVEL = 0.001
+_SETTLES = timedelta(seconds=5)
+
+
+class SplitCheck:
+    """Whether users are split as declared; of a plan that splits something else than users, nothing is said.
+
+    Args:
+        plan: of the rollout.
+    """
+
+    def __init__(self, plan: RolloutPlan) -> None:
+        self._counts_users = plan.by == ("user_id",)
+        self._test: SampleRatioTest | None = None
+        self._versions: tuple[str, ...] = ()
+        self._period = -1
+        self._found: str | None = None
+
+    def take(self, look: Look) -> None:
+        """Count the new users of a look."""
+        if not self._counts_users or look.at - look.stage.since < _SETTLES:
+            return
+        if look.period != self._period:
+            self._period = look.period
+            shares = {version: share for version, share in look.stage.shares.items() if share > 0}
+            self._versions = tuple(shares)
+            level = period_level(_LEVEL, look.period)
+            self._test = SampleRatioTest.start(list(shares.values()), level=level) if len(shares) > 1 else None
+        if self._test is None:
+            return
+        counts = [len(look.guards[version].failed_U) if version in look.guards else 0 for version in self._versions]
+        self._test = self._test.updated(counts)
+        if self._test.rejected and self._found is None:
+            self._found = self._told(self._test)
+
+    @property
+    def finding(self) -> CheckFinding | None:
+        """What it says now, None where it says nothing."""
+        if self._test is None and self._found is None:
+            return None
+        says: Says = "beyond" if self._found else "fine"
+        evidence = {} if self._test is None else self._test.to_dict() | {"versions": list(self._versions)}
+        why = self._found or "users are split as declared"
+        return CheckFinding(check="split", version="all versions", says=says, why=why, evidence=evidence)
+
+    def _told(self, test: SampleRatioTest) -> str:
+        total = sum(test.counts)
+        each = ", ".join(
+            f"{version} has {100 * count / total:.2f} % of them instead of {100 * share:.2f} %"
+            for version, count, share in zip(self._versions, test.counts, test.shares, strict=True)
+        )
+        return f"of {total:,.0f} users {each} (p {test.p_value:.1g}): routing or logging loses users of one version"
