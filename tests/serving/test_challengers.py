@@ -17,11 +17,12 @@ from orita.delivery.assignment.overrides import Override
 from orita.delivery.flags import read_flags
 from orita.delivery.rollouts import Rollout, RolloutPlan, Rollouts
 from orita.events.predictions import prediction_log
+from orita.features.stores.store import StoreAway
 from orita.serving.models.champion import ChampionFollower
 from orita.serving.predict.requests import Asked
 from orita.serving.service import Service
 from orita.testing.asgi import AsgiClient
-from orita.testing.serving import publish_line_package
+from orita.testing.serving import HashedFeatures, HashedReader, publish_line_package
 
 USERS = range(200)
 NUMBERS = count()
@@ -244,3 +245,53 @@ def test_control_state_that_cannot_be_read(
     assert asked(served, 1) == "v1.1.0"
     follower(served).look()
     assert asked(served, 1) == "v1.0.0"
+
+
+@pytest.mark.parametrize("fault", ["nan", "features"])
+def test_a_broken_challenger_takes_nothing_from_the_champion(
+    make_app: Callable[..., Starlette],
+    deploy: Callable[..., None],
+    home: Home,
+    rollouts: Rollouts,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    """Half of the users get a model whose every answer fails: theirs are stood in for, all others get level 1."""
+    deploy("v1.0.0")
+    publish_line_package(home, "feed", "v1.1.0", ("item_ctr",), fault="nan" if fault == "nan" else "")
+    matrix = HashedReader.matrix
+
+    def failing(reader: HashedReader, *asked: Any) -> Any:
+        if reader.schema.names == ("item_ctr",):
+            raise RuntimeError("no such table")
+        return matrix(reader, *asked)
+
+    if fault == "features":
+        monkeypatch.setattr(HashedReader, "matrix", failing)
+    with AsgiClient(make_app(reload_seconds=1)) as client:
+        canary(rollouts, 50)
+        follower(client).look()
+        levels: dict[str, set[int]] = {"v1.0.0": set(), "v1.1.0": set()}
+        for user in range(200):
+            answer = client.post("/predict", json={"user_id": user, "item_ids": [1, 2, 3]}).json()
+            levels[answer["model_version"]].add(answer["level"])
+    assert levels["v1.0.0"] == {1}
+    assert min(levels["v1.1.0"]) > 1
+
+
+def test_what_a_challenger_needs_is_away(
+    served: AsgiClient, rollouts: Rollouts, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is no failure of its own: nobody takes part until it is back."""
+    rollout = canary(rollouts, 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(HashedFeatures, "reader", _away)
+        follower(served).look()
+        assert asked(served, 1) == "v1.0.0"
+    follower(served).look()
+    assert asked(served, 1) == "v1.1.0"
+    assert logged(served, home) == [("1", "v1.0.0", None, "v1.0.0"), ("1", "v1.1.0", rollout.id, "v1.1.0")]
+
+
+def _away(*_: object) -> None:
+    raise StoreAway("the store is away")

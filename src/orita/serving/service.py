@@ -188,12 +188,13 @@ def build_service(
     rates = features if isinstance(features, RateSource) else None
     parts = build_parts(resilience, clock, rates, slots=config.cache.answers_at_once)
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
+    source: FeatureSource = FaultyFeatures(features, faults) if faults else features
     challengers = ChallengerFollower(system, Rollouts(home.control, home.tenant, clock))
     follower = ChampionFollower(
         system,
         Deployments(home.control, home.tenant, clock),
         home.packages,
-        GuardedFeatures(FaultyFeatures(features, faults) if faults else features, parts.store),
+        GuardedFeatures(source, parts.store),
         load=guarded_loader(
             faulty_loader(load, faults) if faults else load, partial(Guard, "model", resilience.model, clock)
         ),
@@ -202,6 +203,7 @@ def build_service(
         outliers=lambda package: outlier_check(package, config.outliers, outliers),
         joins=lambda package: joins_up_to(package, config.batching, config.max_items),
         challengers=challengers,
+        apart=lambda: GuardedFeatures(source, Guard("store", resilience.store, clock)),
     )
     metrics = ServingMetrics(clock)
     metrics.others.append(challengers.metrics)

@@ -96,7 +96,7 @@ class JointPredictions:
     def score(self, questions: Sequence[Question]) -> None:
         """Give *questions* their features and scores, as far as they can be had together."""
         ladder = self._predictor.ladder
-        if not questions or (ladder is not None and ladder.rests):
+        if not questions or (ladder is not None and ladder.rests(questions[0])):
             return
         champion = questions[0].champion
         read = self._read([each for each in questions if _joins(each, champion)])

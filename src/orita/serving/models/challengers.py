@@ -13,6 +13,7 @@ from types import MappingProxyType
 import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
+from orita.core.errors import Unavailable
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.rollouts import Rollouts
 from orita.delivery.rollouts.routing import Router
@@ -30,8 +31,8 @@ _RETRY_LOOKS = 10
 _EVERY = 20
 """Looks after which all is read again, whatever the position says: what is kept may have been made anew."""
 
-Load = Callable[[str, int], Champion]
-"""Loads a version; the number is that of its deployment, 0 without one."""
+Load = Callable[[str], Champion]
+"""Loads a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Challengers:
 
         While a challenger is being loaded its requests go to the champion, and no request takes part: versions are
         compared over the same time. Where one cannot be loaded its requests go to the champion too, and count as its
-        failures: the log says the variant, and the version that answered.
+        failures: the log says the variant, and the version that answered. What it needs may be away: that is no failure
+        of its own, and nobody takes part meanwhile.
 
         Args:
             asked: the request.
@@ -122,7 +124,7 @@ class ChallengerFollower:
         self._system, self._rollouts = system, rollouts
         self._seen: Rollout | None = None
         self._looks, self._position = 0, -1
-        self._looks_since = 0
+        self._looks_since, self._away = 0, False
         self._told = ToldOnce(system=system)
         self.current: Challengers | None = None
         self.requests: dict[str, int] = {}
@@ -180,8 +182,11 @@ class ChallengerFollower:
         if missing is None:
             return
         made = self._made(missing, load)
-        failed = failed - {missing} if made is not None else failed | {missing}
-        loaded |= {missing: made} if made is not None else {}
+        if made is None and not self._away:
+            failed |= {missing}
+        elif made is not None:
+            failed -= {missing}
+            loaded[missing] = made
         self.current = Challengers(router, MappingProxyType(loaded), failed, self.requests)
 
     def _missing(self, rollout: Rollout, loaded: Mapping[str, Champion], failed: frozenset[str]) -> str | None:
@@ -199,10 +204,12 @@ class ChallengerFollower:
 
     def _made(self, version: str, load: Load) -> Champion | None:
         try:
-            made = load(version, 0)
+            made = load(version)
         except Exception as error:  # a broken package may fail in any way; none may stop the server
+            self._away = isinstance(error, Unavailable)
             self._told.tell("challenger_not_loaded", error, of=version, version=version)
             return None
+        self._away = False
         self._told.over("challenger_not_loaded")
         _log.info("challenger_loaded", system=self._system, version=version)
         return made

@@ -55,6 +55,7 @@ class ChampionFollower:
         outliers: Callable[[ScoringPackage], OutlierCheck | None] = lambda _: None,
         joins: Callable[[ScoringPackage], int] = lambda _: 0,
         challengers: ChallengerFollower | None = None,
+        apart: Callable[[], FeatureSource] | None = None,
     ) -> None:
         self._system = system
         self._deployments = deployments
@@ -66,6 +67,7 @@ class ChampionFollower:
         self._outliers = outliers
         self._joins = joins
         self._challengers = challengers
+        self._apart = apart or (lambda: features)
         self._deployed: Deployment | None = None
         self._tried = 0
         self._looks_since = 0
@@ -102,7 +104,7 @@ class ChampionFollower:
             self._deployed = None
         self._look()
         if self._challengers is not None and self.champion is not None:
-            self._challengers.follow(self.champion, self._loaded)
+            self._challengers.follow(self.champion, self._challenger)
 
     def _look(self) -> None:
         try:
@@ -141,7 +143,7 @@ class ChampionFollower:
 
     def _take(self, deployed: Deployment, version: str) -> bool:
         try:
-            champion = self._tried_out(deployed, version) or self._loaded(version, deployed.sequence)
+            champion = self._tried_out(deployed, version) or self._loaded(version, deployed.sequence, self._features)
         except Exception as error:  # a broken package may fail in any way; none may stop the server
             if version == deployed.version:
                 if self.failure is None:
@@ -168,12 +170,18 @@ class ChampionFollower:
     def _tried_out(self, deployed: Deployment, version: str) -> Champion | None:
         """Return the challenger that was promoted: it is loaded and warm."""
         found = None if self._challengers is None else self._challengers.loaded.get(version)
-        return None if found is None else replace(found, sequence=deployed.sequence)
+        if found is None:
+            return None
+        return replace(found, sequence=deployed.sequence, features=self._features.reader(found.package.schema))
 
-    def _loaded(self, version: str, sequence: int) -> Champion:
+    def _challenger(self, version: str) -> Champion:
+        """Return a version that is tried: what it does to its features takes nothing from the champion."""
+        return self._loaded(version, 0, self._apart())
+
+    def _loaded(self, version: str, sequence: int, source: FeatureSource) -> Champion:
         self._features.refresh()
         package = load_verified(self._load, self._packages / self._system / version, version)
-        features = self._features.reader(package.schema)
+        features = source.reader(package.schema)
         stream = LogStream(self._system, package.version, package.schema.names)
         outliers, joins = self._outliers(package), self._joins(package)
         return Champion(package, features, stream, sequence, self._clock.now(), outliers, joins)

@@ -55,7 +55,7 @@ class CachedPredictor:
     async def _known(self, question: Question) -> tuple[Labelled[Scored], bool] | None:
         """Return the scores and whether they were kept, None where the cache is not asked."""
         ladder = self._predictor.ladder
-        if ladder is not None and ladder.rests:
+        if ladder is not None and ladder.rests(question):
             return None
         if not self._by_ids:
             try:

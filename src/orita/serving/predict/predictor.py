@@ -71,7 +71,7 @@ class Predictor:
         self._last_good = parts.last_good if parts is not None else None
         self.ladder: Ladder[Question, Scored] | None = None
         if parts is not None:
-            self.ladder = parts.ladder(self._told)
+            self.ladder = parts.ladder(self._told, lambda question: question.champion.package.version)
 
     def answer(self, asked: Asked, request_id: str, started: float) -> PredictAnswer:
         """Return the answer to what was *asked*, by the best level that can give one before `current_deadline`.

@@ -7,7 +7,8 @@ flaps therefore rests long. So level 1 answers again at most 2 s, and one reques
 breaker or a bulkhead that lets a call not pass costs nothing: where one of them speaks nobody rests, and level 1 is
 back with the breaker. A rung that usually needs longer than a request has left is passed over for that request alone:
 who is in a hurry takes nothing from others. What it needs is forgotten by half in a second without an answer, so that
-it is tried again.
+it is tried again. Where several models answer, as in a rollout, the first rung is one for each: one that fails takes
+nothing from the others.
 
     ladder = Ladder([Rung(Level.FULL, "model", full), Rung(Level.LAST_GOOD, "last_good", last_good.answer),
                      Rung(Level.RULES, "popularity", table.answer), Rung(Level.STATIC, "static", static.answer)], clock)
@@ -41,6 +42,8 @@ _SHORT_REST, _LONG_REST = 0.25, 2.0
 _STEADY_SECONDS = 1.0
 _SMOOTHING = 0.1
 _NEVER = float("inf")
+_MOST_MODELS = 32
+"""Models whose health is remembered: more than answer at a time."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -127,6 +130,7 @@ class Ladder(Generic[Q, A]):
         rungs: the best first, at least one; the last should always have an answer.
         clock: the time.
         failures: failures in a row after which a rung rests.
+        by: which model a question is for; None: there is one.
 
     Attributes:
         answers: how many each level gave.
@@ -134,20 +138,29 @@ class Ladder(Generic[Q, A]):
         level: of the latest answer.
     """
 
-    def __init__(self, rungs: Sequence[Rung[Q, A]], clock: Clock, *, failures: int = 2) -> None:
+    def __init__(
+        self,
+        rungs: Sequence[Rung[Q, A]],
+        clock: Clock,
+        *,
+        failures: int = 2,
+        by: Callable[[Q], str] | None = None,
+    ) -> None:
         if not rungs or any(a.level > b.level for a, b in itertools.pairwise(rungs)):
             raise ValueError("a ladder has rungs, the best first")
-        self._rungs = [(rung, _Health()) for rung in rungs]
+        self._first, self._by = rungs[0], by
+        self._models: dict[str, _Health] = {}
+        self._rungs = [(rung, _Health()) for rung in rungs[1:]]
+        self._last = rungs[-1]
         self._monotonic = clock.monotonic
         self._failures = failures
         self.level = rungs[0].level
         self.answers = dict.fromkeys(Level, 0)
         self.reasons: Counter[str] = Counter()
 
-    @property
-    def rests(self) -> bool:
-        """Whether the first rung rests now."""
-        health = self._rungs[0][1]
+    def rests(self, question: Q) -> bool:
+        """Return whether the first rung rests now, for the model of *question*."""
+        health = self._health(question)
         return health.lost and self._monotonic() < health.until
 
     def answer(self, question: Q, deadline: float = _NEVER) -> Labelled[A]:
@@ -162,7 +175,7 @@ class Ladder(Generic[Q, A]):
             UserError, Refused: the question is wrong (a status below 500); the rungs below are not asked.
         """
         reason: str | None = None
-        for rung, health in self._rungs:
+        for rung, health in ((self._first, self._health(question)), *self._rungs):
             why = self._why_not(rung, health, deadline)
             if why is None:
                 value, why = self._asked(rung, health, question)
@@ -171,12 +184,22 @@ class Ladder(Generic[Q, A]):
             reason = reason or why
         raise Unavailable("no level of degradation has an answer: see the errors of the first one in the log.")
 
+    def _health(self, question: Q) -> _Health:
+        """Return how the first rung is, for the model of *question*."""
+        model = "" if self._by is None else self._by(question)
+        health = self._models.get(model)
+        if health is None:
+            while len(self._models) >= _MOST_MODELS:
+                del self._models[next(iter(self._models))]
+            health = self._models[model] = _Health()
+        return health
+
     def _why_not(self, rung: Rung[Q, A], health: _Health, deadline: float) -> str | None:
         """Return why *rung* is not asked, None where it is; the last one is asked however late it is."""
         if health.lost:
             if self._monotonic() < health.until:
                 return "resting"
-        elif deadline != _NEVER and rung is not self._rungs[-1][0] and health.is_too_slow(self._monotonic(), deadline):
+        elif deadline != _NEVER and rung is not self._last and health.is_too_slow(self._monotonic(), deadline):
             return "too_late"
         return rung.condition() if rung.condition is not None else None
 

@@ -109,8 +109,8 @@ class Parts:
         """What metrics and health tell of the dependencies."""
         return self.store.state, self.broker.state, self.jobs.state
 
-    def ladder(self, full: Callable[[Q], Scored]) -> Ladder[Q, Scored]:
-        """Return the four levels, *full* being the first; the last one always has an answer."""
+    def ladder(self, full: Callable[[Q], Scored], by: Callable[[Q], str] | None = None) -> Ladder[Q, Scored]:
+        """Return the four levels, *full* being the first, of each model *by*; the last one always has an answer."""
         static = self.static
         rungs: list[Rung[Q, Scored]] = [
             Rung(Level.FULL, "model", full),
@@ -118,7 +118,7 @@ class Parts:
             Rung(Level.RULES, "popularity", self._popular),
             Rung(Level.STATIC, "static", lambda question: Scored(static.scores(question.item_ids))),
         ]
-        return Ladder(rungs, self.clock)
+        return Ladder(rungs, self.clock, by=by)
 
     def _remembered(self, question: Question) -> Scored | None:
         recalled = self.last_good.recall(question.user_id, question.item_ids)
