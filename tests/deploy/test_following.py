@@ -102,6 +102,17 @@ def test_rollouts_and_flags_are_followed(source: Home, tmp_path: Path) -> None:
     assert follow_once(source, target, "feed") == Followed(0, 0, 0)
 
 
+def test_a_version_that_is_tried_and_not_there_holds_nothing_up(source: Home, tmp_path: Path) -> None:
+    """The deployed one comes and every decision too; the server stands in for the one that is missing."""
+    plan = RolloutPlan(strategy="shadow", versions=("v9.0.0",))
+    Rollouts(source.control_db).start("feed", plan, actor="a", reason="b")
+    target = Home(tmp_path / "target")
+    assert follow_once(source, target, "feed") == Followed(packages=2, files=1, decisions=3)
+    assert len(Rollouts(target.control_db).current("feed").shadows) == 1
+    _promote(source, "v3.0.0")
+    assert follow_once(source, target, "feed") == Followed(packages=1, files=0, decisions=1)
+
+
 def test_control_state_in_a_database_is_not_copied(source: Home, tmp_path: Path, empty_database: str) -> None:
     """Servers read it there: only packages and files come."""
     url = empty_database

@@ -15,7 +15,7 @@ from orita.cli.console import print_json
 from orita.cli.opening import project_of
 from orita.cli.rollout_plans import AT_ONCE, STRATEGIES, PlanOptions
 from orita.cli.rollout_tables import show_history, show_standing, told_event
-from orita.core.errors import NotFound, UserError
+from orita.core.errors import NotFound, UserError, closest
 
 if TYPE_CHECKING:
     from orita.core.home import Home
@@ -238,6 +238,7 @@ def _begun(context: typer.Context, project: Project, plan: RolloutPlan, reason: 
     from orita.project import actor
 
     system, screen = project.system.name, settings_of(context).screen
+    _check_metric(project, plan)
     catalogue, found = project.catalogue(), []
     with screen.bar("Packages are verified", total=len(plan.versions)) as bar:
         for version in plan.versions:
@@ -248,6 +249,16 @@ def _begun(context: typer.Context, project: Project, plan: RolloutPlan, reason: 
             bar.advance()
     plan = msgspec.structs.replace(plan, versions=tuple(found))  # an alias became the version that it names
     return _rollouts(project).start(system, plan, actor=actor(), reason=reason)
+
+
+def _check_metric(project: Project, plan: RolloutPlan) -> None:
+    """Refuse a metric that no interaction has."""
+    metric, known = plan.checks.metric, project.system.source.schema.names
+    if metric is not None and plan.routes and metric.name not in known:
+        raise UserError(
+            f"checks.metric.name is {metric.name!r}, which {project.system.source.name} has not. "
+            f"{closest(metric.name, known)} Or 'metric: null' in a plan, and nothing that users do is looked at."
+        )
 
 
 def _shown(rollouts: Rollouts, system: str | None) -> list[Rollout]:

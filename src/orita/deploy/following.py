@@ -37,9 +37,6 @@ __all__ = ["Followed", "follow_once", "main"]
 
 _log = structlog.stdlib.get_logger("orita.deploy")
 
-_KEPT = 2
-"""Versions that are brought along: the one that answers, and the one before, for when it does not load."""
-
 _TRIES, _PAUSE = 20, 0.1
 
 
@@ -69,6 +66,7 @@ def follow_once(source: Home, target: Home, system: str) -> Followed:
     with _control_of(source) as control:
         remove_leftovers(target.packages / system)
         packages = sum(_copy_package(source, target, system, version) for version in _needed(control, source, system))
+        packages += sum(_copy_if_there(source, target, system, version) for version in _useful(control, source, system))
         files = _copy_files(source.features, target.features) + _copy_files(source.trusted_keys, target.trusted_keys)
         # Last, so that a server never hears of a version whose package is not here yet.
         decisions = 0 if source.control_url else replicate(control, ControlDatabase(target.control), source.tenant)
@@ -76,10 +74,15 @@ def follow_once(source: Home, target: Home, system: str) -> Followed:
 
 
 def _needed(control: ControlDatabase, source: Home, system: str) -> list[str]:
-    """Return the versions that a server may need now: the deployed one, that before it, and those that are tried."""
-    deployed = Deployments(control, source.tenant).lineage(system)[-_KEPT:]
+    """Return the version without which a server cannot answer: the deployed one."""
+    return Deployments(control, source.tenant).lineage(system)[-1:]
+
+
+def _useful(control: ControlDatabase, source: Home, system: str) -> list[str]:
+    """Return the versions that a server may use beside: the one before, and those that are tried."""
+    before = Deployments(control, source.tenant).lineage(system)[-2:-1]
     tried = [rollout.plan.versions for rollout in Rollouts(control, source.tenant).current(system).live]
-    return list(dict.fromkeys([*deployed, *chain.from_iterable(tried)]))
+    return list(dict.fromkeys([*before, *chain.from_iterable(tried)]))
 
 
 @contextmanager
@@ -139,6 +142,14 @@ def _copy_package(source: Home, target: Home, system: str, version: str) -> int:
     with atomic_directory(folder) as partial:
         shutil.copytree(source.packages / system / version, partial, dirs_exist_ok=True)
     return 1
+
+
+def _copy_if_there(source: Home, target: Home, system: str, version: str) -> int:
+    try:
+        return _copy_package(source, target, system, version)
+    except FileNotFoundError as error:  # the server stands in for it; what was decided still has to come
+        _log.warning("package_not_there", version=version, error=str(error))
+        return 0
 
 
 def _copy_files(source: Path, target: Path) -> int:

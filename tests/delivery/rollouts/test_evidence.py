@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 from tests.delivery.rollouts.answering import ITEMS, Behaviour, LogOfServers, World, requests_of
 
 from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock, to_micros
-from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, Rollouts, Step
@@ -285,13 +285,16 @@ def test_late_rows_are_not_lost(home: Home, rollout: Rollout, clock: ManualClock
     assert answered(list(evidence.looks(stages(home, rollout), clock.now()))) == 1
 
 
-def test_a_metric_that_is_no_column_is_refused(home: Home, rollout: Rollout, world: World) -> None:
-    """The sentence names the nearest."""
+def test_a_metric_that_is_no_column_leaves_the_guards_at_work(home: Home, rollout: Rollout, world: World) -> None:
+    """It is told once, with the nearest; answers are counted all the same."""
     plan = RolloutPlan(strategy="canary", versions=("b",), checks=Checks(metric=MetricCheck(name="clik")))
     world.second(rollout)
     world.second(rollout)
-    with pytest.raises(UserError, match=r"'clik' is no column of interactions.*'click'"):
-        looks_of(home, replace(rollout, plan=plan), world)
+    with capture_logs() as told:
+        assert answered(looks_of(home, replace(rollout, plan=plan), world)) > 0
+    unknown = [line for line in told if line["event"] == "metric_unknown"]
+    assert [line["metric"] for line in unknown] == ["clik"]
+    assert "'click'" in unknown[0]["reason"]
 
 
 def test_segments_that_were_let_go_are_no_error(home: Home, rollout: Rollout, world: World) -> None:

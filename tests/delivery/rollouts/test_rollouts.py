@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orita.control.deployments import Deployments
@@ -88,6 +90,22 @@ def test_each_strategy_begins_with_its_shares(
     audience = OneOf(attribute="device", values=("mobile",)) if strategy == "segment" else None
     plan = RolloutPlan(strategy=strategy, versions=("b",), shares=shares, audience=audience)  # type: ignore[arg-type]
     assert rollouts.start("feed", plan, **ME).shares == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"versions": ["b"], "steps": [{"share": 100}]}, "two or more rising percentages"),
+        ({"versions": list("bcdefgh"), "strategy": "ab"}, "7 versions are to be tried, allowed are 6"),
+        ({"versions": ["b"], "soak_seconds": 1e15}, "soak_seconds"),
+        ({"versions": ["b"], "checks": {"metric": {"window_seconds": math.inf}}}, "window_seconds"),
+        ({"versions": ["b"], "checks": {"latency": {"most_more_ms": math.inf}}}, "most_more_ms"),
+    ],
+)
+def test_plans_that_nobody_can_mean(told: dict[str, Any], sentence: str) -> None:
+    """A canary without a champion beside it, more versions than fit, and bounds without an end are refused."""
+    with pytest.raises((UserError, msgspec.ValidationError), match=sentence):
+        msgspec.convert({"strategy": "canary"} | told, RolloutPlan)
 
 
 def test_what_cannot_be_is_refused(rollouts: Rollouts, clock: ManualClock, tmp_path: Path) -> None:

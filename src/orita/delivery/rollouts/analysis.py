@@ -191,7 +191,8 @@ class Analysis:
             shares=shares,
             level=levels.metric,
             leave_level=self._plan.checks.alpha,
-            takes_back=self._plan.strategy in ("canary", "segment"),
+            # Users of one household or session share their version: the test would take them for independent.
+            takes_back=self._plan.strategy in ("canary", "segment") and self._plan.by == ("user_id",),
         )
 
     def _effects(self) -> Iterator[float]:

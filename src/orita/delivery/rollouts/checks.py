@@ -34,7 +34,7 @@ class LatencyCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
 
     quantile: Share = 0.95
-    most_more_ms: Annotated[float, Meta(ge=0)] = 20.0
+    most_more_ms: Annotated[float, Meta(ge=0, le=3_600_000)] = 20.0
 
 
 class ScoreCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,7 +61,7 @@ class MetricCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     name: str = "click"
     most_loss: Share = 0.025
-    window_seconds: Annotated[float, Meta(ge=0)] = 1800.0
+    window_seconds: Annotated[float, Meta(ge=0, le=90 * 86_400)] = 1800.0
     top: Annotated[int, Meta(ge=0)] = 0
 
 

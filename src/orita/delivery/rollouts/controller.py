@@ -110,6 +110,7 @@ class Controller:
         self._deployments = Deployments(home.control, home.tenant, clock)
         self._own_leases = Leases(home.control, home.tenant, clock)
         self._held: dict[str, Lease] = {}
+        self._lease_seconds = LEASE_SECONDS
         self._watched: dict[str, _Watch] = {}
         self._trouble: dict[str, _Trouble] = {}
 
@@ -121,6 +122,7 @@ class Controller:
             stopping: set by whoever wants it to end.
             told: is given what each look came to.
         """
+        self._lease_seconds = max(LEASE_SECONDS, 3 * every)
         try:
             while not stopping.is_set():
                 began = self._clock.monotonic()
@@ -175,12 +177,12 @@ class Controller:
     def _leased(self, system: str) -> Lease | None:
         """Return the lease for *system*, taken or renewed."""
         name, lease = lease_name(system), self._held.get(system)
-        if lease is not None and (lease.until - self._clock.now()).total_seconds() > LEASE_SECONDS / 2:
+        if lease is not None and (lease.until - self._clock.now()).total_seconds() > self._lease_seconds / 2:
             return lease
         if lease is not None:
-            lease = self._own_leases.renew(lease, LEASE_SECONDS)
+            lease = self._own_leases.renew(lease, self._lease_seconds)
         else:
-            lease = self._own_leases.take(name, self.holder, LEASE_SECONDS)
+            lease = self._own_leases.take(name, self.holder, self._lease_seconds)
             if lease is not None:
                 _log.info("lease_taken", system=system, holder=self.holder, token=lease.token)
         if lease is not None:

@@ -29,7 +29,8 @@ from orita.events.log.log import EventLog
 __all__ = ["PERIOD_SECONDS", "Evidence"]
 
 PERIOD_SECONDS = 900
-"""How long a period of the guards lasts; a change of the split begins a new one."""
+"""How long a period of the guards lasts; a new step begins one, too. Shares of a bandit may move within: each look
+compares versions at the same time."""
 
 _SECOND = 1_000_000
 _PIECE_SECONDS = 60
@@ -65,7 +66,7 @@ class Evidence:
         self._held: list[Answers] = []
         self._next = self._start
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
-        self._period, self._period_began, self._stage = 0, self._start, -1
+        self._period, self._period_began, self._step = 0, self._start, -1
         metric = rollout.plan.checks.metric
         self._outcomes = None if metric is None else OutcomesSince(home, log, metric.name, rollout.started_at, names)
         self._shown = None if metric is None else ShownItems(
@@ -113,9 +114,9 @@ class Evidence:
         self._held = [rest] if rest is not None and len(rest) else []
 
     def _look(self, answers: Answers | None, stage: Stage, first: int) -> Look:
-        if stage.number != self._stage or first - self._period_began >= PERIOD_SECONDS * _SECOND:
-            self._period += self._stage >= 0
-            self._stage, self._period_began = stage.number, first
+        if stage.step != self._step or first - self._period_began >= PERIOD_SECONDS * _SECOND:
+            self._period += self._step >= 0
+            self._step, self._period_began = stage.step, first
         answered: dict[str, int] = {}
         guards: dict[str, GuardCounts] = {}
         if answers is not None:

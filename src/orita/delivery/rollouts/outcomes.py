@@ -18,15 +18,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import structlog
 
 from orita.core.clock import to_micros
-from orita.core.errors import UserError, closest
+from orita.core.errors import closest
 from orita.core.home import Home
 from orita.delivery.rollouts.answers import hash_of
 from orita.events.lake import Lake
 from orita.events.log.log import EventLog, OffsetRetired
 
 __all__ = ["EventNames", "Outcomes", "OutcomesSince"]
+
+_log = structlog.stdlib.get_logger("orita.rollouts")
 
 _MOST_ROWS = 50_000
 _CLOCKS = timedelta(seconds=60)
@@ -104,12 +107,12 @@ class OutcomesSince:
         self._since = to_micros(since)
         self._next: dict[int, int] = {}
         self._files: set[str] = set()
+        self._told = False
 
     def new(self, until: int) -> Iterator[Outcomes]:
         """Yield what became known since the last time and before *until*, in microseconds; some of later too.
 
-        Raises:
-            UserError: events have no such column.
+        A column that no event has is told once, and has no outcomes: other checks go on.
         """
         yield from self._of_table()
         yield from self._of_log(until)
@@ -167,7 +170,7 @@ class OutcomesSince:
     def _outcomes(self, rows: pa.Table, known_N: Micros) -> Outcomes:
         names = self._names
         if self._column not in rows.column_names:
-            self._refuse(rows)
+            self._tell_unknown(rows)
             return Outcomes.joined([])
         value = pc.cast(rows[self._column], pa.float64())
         positive_N = pc.fill_null(pc.greater(value, 0.0), False).to_numpy(zero_copy_only=False)
@@ -184,15 +187,15 @@ class OutcomesSince:
         found = Outcomes(np.array(keys, np.uint64), named_K, _micros(rows[names.time]), known_K)
         return found.where(found.at_K >= self._since)
 
-    def _refuse(self, rows: pa.Table) -> None:
-        """Refuse a column that no event of the stream ever had."""
+    def _tell_unknown(self, rows: pa.Table) -> None:
+        """Tell the log once of a column that no event of the stream ever had."""
         known = set(rows.column_names)
         if self._names.stream in self._log.streams():
             known |= set(self._log.schema(self._names.stream).names)
-        if self._column not in known:
-            raise UserError(
-                f"metric {self._column!r} is no column of {self._names.stream}. {closest(self._column, sorted(known))}"
-            )
+        if self._column not in known and not self._told:
+            self._told = True
+            near = closest(self._column, sorted(known))
+            _log.warning("metric_unknown", metric=self._column, stream=self._names.stream, reason=near)
 
 
 def _micros(column: pa.ChunkedArray) -> Micros:

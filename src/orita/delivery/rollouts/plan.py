@@ -29,6 +29,10 @@ __all__ = ["CANARY_STEPS", "RolloutPlan", "Step", "Strategy"]
 
 Strategy = Literal["canary", "blue_green", "ab", "bandit", "segment", "shadow"]
 
+MOST_VERSIONS = 6
+"""Challengers of one rollout: each is loaded in every server, and has a file of the prediction log open."""
+
+_MOST_SECONDS = 366 * 86_400.0
 _ONE = ("canary", "blue_green", "segment")
 _FIRST_SHARE = 10.0
 
@@ -43,7 +47,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     share: float
-    least_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    least_seconds: Annotated[float, Meta(ge=0, le=_MOST_SECONDS)] = 0.0
     least_requests: Annotated[int, Meta(ge=0)] = 500
 
 
@@ -82,7 +86,7 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     checks: Checks = Checks()
     least_share: float = 5.0
     cpu_percent: Annotated[float, Meta(gt=0, le=100)] = 10.0
-    soak_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    soak_seconds: Annotated[float, Meta(ge=0, le=_MOST_SECONDS)] = 0.0
 
     def __post_init__(self) -> None:
         self._check_versions()
@@ -123,6 +127,8 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     def _check_versions(self) -> None:
         if not self.versions or len(set(self.versions)) != len(self.versions):
             raise UserError(f"versions are {list(self.versions)}: name each version that is to be tried, once.")
+        if len(self.versions) > MOST_VERSIONS:
+            raise UserError(f"{len(self.versions)} versions are to be tried, allowed are {MOST_VERSIONS} at a time.")
         if self.strategy in _ONE and len(self.versions) > 1:
             raise UserError(
                 f"strategy {self.strategy!r} is for one version, {len(self.versions)} are given: use 'ab' or 'bandit' "
@@ -136,8 +142,11 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         for share in shares:
             points_of("the share of a step", share)
         rising = all(low < high for low, high in pairwise(shares))
-        if not shares or not rising or shares[0] <= 0 or shares[-1] != 100:
-            raise UserError(f"steps have the shares {shares}: allowed are rising percentages above 0, the last 100.")
+        if len(shares) < 2 or not rising or shares[0] <= 0 or shares[-1] != 100:
+            raise UserError(
+                f"steps have the shares {shares}: allowed are two or more rising percentages above 0, the last 100; to "
+                "give it to everybody at once, deploy it without a strategy."
+            )
 
     def _check_shares(self) -> None:
         several = self.strategy in ("ab", "bandit")

@@ -21,6 +21,7 @@ __all__ = ["ShownItems"]
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
+_MANY = 10_000
 _MOST_ITEMS = 20_000_000
 """So many may wait; users who come then are not counted, whatever they do."""
 
@@ -95,12 +96,12 @@ class ShownItems:
         due = []
         while self._waiting and self._waiting[0].end + self._window + self._grace <= until:
             due.append(self._waiting.popleft())
-        if not due:
-            return ()
-        oldest = int(due[0].at_N.min(initial=due[0].end))
-        self._known = Outcomes.joined([self._known, *self._new])
-        self._known = self._known.where(self._known.at_K >= oldest)
-        self._new = []
+        first = due[0] if due else self._waiting[0] if self._waiting else None
+        oldest = until - self._window - self._grace if first is None else int(first.at_N.min(initial=first.end))
+        if due or sum(map(len, self._new)) > _MANY:
+            self._known = Outcomes.joined([self._known, *self._new])
+            self._known = self._known.where(self._known.at_K >= oldest)
+            self._new = []
         return tuple(batch for users in due for batch in self._batches(users))
 
     def _batches(self, users: _Waiting) -> Iterator[MetricBatch]:

@@ -29,7 +29,7 @@ class SplitCheck:
     """
 
     def __init__(self, plan: RolloutPlan) -> None:
-        self._counts_users = plan.by == ("user_id",)
+        self._counts_users = plan.by == ("user_id",) and plan.strategy != "bandit"  # whose shares move within a period
         self._test: SampleRatioTest | None = None
         self._versions: tuple[str, ...] = ()
         self._period = -1
