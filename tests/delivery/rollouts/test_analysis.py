@@ -58,7 +58,7 @@ class Trial:
                 n = self.random.binomial(users, share / 100)
                 new = version != "a"
                 failing, score = (behaviour.get("failing", 0.0), behaviour.get("score", 0.0)) if new else (0.0, 0.0)
-                latencies = self.random.lognormal(2.5, 0.2, n)
+                latencies = self.random.lognormal(2.5, 0.2, n) + (behaviour.get("slower", 0.0) if new else 0.0)
                 guards[version] = GuardCounts(
                     self.random.random(n) < failing, latencies, self.random.normal(score, 1, n)
                 )
@@ -136,6 +136,18 @@ def test_after_the_switch_the_version_is_compared_with_before() -> None:
     at_once.moved(1, b=100, a=0)
     unknown = at_once.seconds(12)
     assert (unknown.verdict, "promote or abort by hand" in unknown.why) == ("not_enough_traffic", True)
+
+
+@pytest.mark.parametrize("behaviour", [{"slower": 500.0}, {"score": 5.0}])
+def test_before_the_switch_is_more_than_the_period_that_has_just_begun(behaviour: dict[str, Any]) -> None:
+    """A switch a second after a period began finds what is slower or scores otherwise as one at its end does."""
+    checks = Checks(scores=ScoreCheck(action="roll_back"), metric=None)
+    trial = Trial(RolloutPlan(strategy="blue_green", versions=("b",), soak_seconds=600, checks=checks))
+    trial.seconds(5)
+    trial.number += 1
+    trial.seconds(1, users=5)
+    trial.moved(1, b=100, a=0)
+    assert trial.seconds(12, **behaviour).verdict == "roll_back"
 
 
 @pytest.mark.parametrize("strategy", ["ab", "bandit", "segment"])

@@ -157,15 +157,18 @@ class LatencyGuard:
     def __init__(self, check: LatencyCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._harm: str | None = None
-        self._control_B = self._none()
+        self._control_B = self._before_B = self._none()
+        self._beside = True
         self.begin(0, beside=True)
 
     def begin(self, period: int, *, beside: bool) -> None:
         """Begin a period; *beside*: somebody has the champion at the same time."""
         self._period_level = period_level(self._level, period)
+        if self._beside:  # a period that has just begun has too few to be the champion's 'before' by itself
+            few = self._control_B.sum() < LEAST_BEFORE
+            self._before_B = self._before_B + self._control_B if few else self._control_B
+            self._control_B = self._none() if beside else self._before_B
         self._beside = beside
-        if beside:
-            self._control_B = self._none()
         self._treated_B = self._none()
         self._difference = math.nan
         self._low = -math.inf

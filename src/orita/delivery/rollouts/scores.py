@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from orita.delivery.rollouts.checks import ScoreCheck
 from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
+from orita.delivery.rollouts.guards import LEAST_BEFORE
 from orita.delivery.rollouts.looks import GuardCounts
 
 __all__ = ["ScoreGuard", "score_bins"]
@@ -37,14 +38,18 @@ class ScoreGuard:
     def __init__(self, check: ScoreCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._proven: str | None = None
+        self._control_B = self._before_B = np.zeros(BINS, np.int64)
+        self._beside = True
         self.begin(0, beside=True)
 
     def begin(self, period: int, *, beside: bool) -> None:
         """Begin a period; without the champion *beside* it scores are compared with those of before."""
         self._period_level = period_level(self._level, period)
+        if self._beside:  # a period that has just begun has too few to be the champion's 'before' by itself
+            few = self._control_B.sum() < LEAST_BEFORE
+            self._before_B = self._before_B + self._control_B if few else self._control_B
+            self._control_B = np.zeros(BINS, np.int64) if beside else self._before_B
         self._beside = beside
-        if beside:
-            self._control_B = np.zeros(BINS, np.int64)
         self._treated_B = np.zeros(BINS, np.int64)
         self._looks, self._next = 0, _FIRST
         self._distance, self._low = math.nan, 0.0
