@@ -140,6 +140,10 @@ def test_planned(on_files: Path) -> None:
     assert [row["power"] for row in told["table"]] == sorted(row["power"] for row in told["table"])
     printed = run_orita(on_files, "experiments", "plan", file, "colours", *options)
     assert f"{told['sequential']:,} units" in printed
+    with pytest.raises(UserError, match=r"--baseline 0\.99 and an effect of 0\.05 make 1\.04.*give an --effect"):
+        run_orita(on_files, "experiments", "plan", file, "colours", "--baseline", "0.99", "--effect", "0.05")
+    with pytest.raises(UserError, match="--baseline is 10: the control's share lies above 0 and below 1"):
+        run_orita(on_files, "experiments", "plan", file, "colours", "--baseline", "10")
     with pytest.raises(UserError, match="give --baseline"):
         run_orita(on_files, "experiments", "plan", file, "colours")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -222,7 +221,7 @@ def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pyt
             case "abort":
                 rollouts.abort("feed", actor="c", reason="enough")
 
-    monkeypatch.setattr(time, "sleep", meanwhile)
+    monkeypatch.setattr("orita.cli.rollouts.sleep", meanwhile)
     lines = run_orita(begun, "rollout", "status", "--watch", "--json").splitlines()
     told: list[dict[str, Any]] = [json.loads(line)["rollouts"][0] for line in lines]
     assert [(each["state"], each["step"]) for each in told] == [("running", 1), ("running", 2), ("aborted", 2)]

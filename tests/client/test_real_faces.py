@@ -51,7 +51,7 @@ def explained(identity: str, /, *, items: Sequence[str], top: int, lineage: bool
     said |= {"at": "2024-11-15T10:30:00+00:00", "as_of": "2024-11-15T10:30:00+00:00", "latency_ms": 1.5, "answers": 1}
     said |= {"level": 1, "cached": False, "objective": None, "model_type": "line", "baseline": 0.25, "rows": 3}
     said |= {"method": {"name": "Shapley", "reference": "rows", "orders": 8, "error": "one standard error"}}
-    said |= {"no_lineage": "", "items": found}
+    said |= {"rollout": None, "variant": None, "no_lineage": "", "items": found}
     assert set(said) == set(ServedExplanation.__struct_fields__)
     return said
 

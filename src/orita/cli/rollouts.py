@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -131,7 +131,7 @@ def status_command(
         if not watch or all(each.ended_at is not None for each in told):
             return
         before = told
-        time.sleep(_WATCH_SECONDS)
+        sleep(_WATCH_SECONDS)
 
 
 @rollout_app.command("pause")

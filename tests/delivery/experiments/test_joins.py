@@ -170,6 +170,49 @@ def test_csv_as_people_write_it(tmp_path: Path) -> None:
         joined(tmp_path, plan)
 
 
+def test_ids_with_a_point(tmp_path: Path) -> None:
+    """Whole numbers are one id however they are written, as CSV of a column with gaps has them; other texts are not."""
+    (tmp_path / "exposures.csv").write_text(
+        "user_id,variant,timestamp\n12.0,A,2024-11-04\n13.00,B,2024-11-04\n1.50,A,2024-11-04\n,A,2024-11-04\n"
+        "v1.0,B,2024-11-04\n14.0,B,2024-11-04\n"
+    )
+    write_events(tmp_path, [(12, 0.5, 1.0), (13, 0.5, 2.0)])
+    plan = plan_of(
+        exposures={"kind": "file", "path": "exposures.csv"},
+        overrides=[{"attribute": "user_id", "values": [14], "variant": "A"}],
+    )
+    exposed, values, _ = joined(tmp_path, plan)
+    assert values == {"12": 1.0, "13": 2.0, "1.50": 0.0, "v1.0": 0.0}
+    assert exposed.overridden == 1
+
+
+def test_rows_of_other_units_are_told(tmp_path: Path) -> None:
+    """The report counts rows since the start that are of no analysed unit, and says first where that is all of them."""
+    write_exposures(tmp_path, [(unit, "AB"[unit % 2], 0.5) for unit in range(10)])
+    write_events(tmp_path, [(3, 1.0, 1.0), (99, 1.0, 1.0), (98, 0.1, 1.0), (97, -1.0, 1.0), (97, 8.0, 1.0)])
+    report = reported(tmp_path, plan_of(), 3.0)
+    (counted,) = report.outcome_rows
+    assert (counted.source, counted.rows, counted.unmatched) == ("events", 3, 2)
+    assert "events: 2 of 3 rows are of no unit that is analysed." in report.notes
+    assert not any("Look first" in reason for reason in report.verdict.reasons)
+    write_events(tmp_path, [("u3", 1.0, 1.0), ("u4", 1.0, 1.0)])
+    first = reported(tmp_path, plan_of(), 3.0).verdict.reasons[0]
+    assert first.startswith("Look first: of 2 rows of events since the start none is of a unit that is analysed ('u3' ")
+
+
+def test_who_is_seen_in_a_second_variant_later(tmp_path: Path) -> None:
+    """Such a unit leaves with its outcome, and the next one takes its place in a fixed analysis, as the page says."""
+    shown: list[tuple[Any, str | None, float | None]] = [(unit, "AB"[unit % 2], unit / 100) for unit in range(102)]
+    write_exposures(tmp_path, [*shown, (0, "B", 5.0)])
+    write_events(tmp_path, [(unit, 1.5, float(unit)) for unit in range(102)])
+    plan = plan_of(analysis={"kind": "fixed", "units": 100})
+    early, late = (reported(tmp_path, plan, until) for until in (4.0, 6.0))
+    counts = [(each.exposed.two_variants, each.primary.effects[0].n_control) for each in (early, late)]
+    assert counts == [(0, 50), (1, 50)]
+    means = [each.primary.effects[0].control for each in (early, late)]
+    assert means == [pytest.approx(np.mean(range(0, 100, 2))), pytest.approx(np.mean(range(2, 102, 2)))]
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     """A file, a column, a type that cannot be: each refusal names it and what there is."""
     write_exposures(tmp_path, [(1, "A", 0.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,9 @@ from orita.delivery.experiments import (
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WHO: dict[str, Any] = {"actor": "ana", "reason": "a test"}
+EXPOSURES = {"kind": "file", "path": "exposures.parquet"}
+EVENTS = {"kind": "file", "path": "events.parquet"}
+GUARDRAIL = clicks(name="more", source="interactions", role="guardrail", margin=1.0)
 
 
 @pytest.fixture
@@ -109,17 +113,26 @@ def test_a_key_runs_once(experiments: Experiments, clock: ManualClock) -> None:
         ({"control": "B"}, "control would change"),
         ({"analysis": {"kind": "fixed", "units": 100}}, "analysis would change"),
         ({"metrics": [clicks(effect=0.1)]}, "the primary metric would change"),
-        ({"metrics": [clicks(), clicks(name="more", role="guardrail", margin=2.0)]}, "the guardrail 'more' would"),
+        ({"exposures": {"kind": "table", "table": "shown"}}, "change exposures in more than the path"),
+        ({"exposures": {**EXPOSURES, "variant": "other"}}, "change exposures in more than the path"),
+        ({"outcomes": {"events": {"kind": "table", "table": "events"}}}, r"change outcomes\.events in more than"),
+        ({"outcomes": {"events": {**EVENTS, "time": "later"}}}, r"change outcomes\.events in more than"),
+        ({"outcomes": {"events": EVENTS, "interactions": EVENTS}}, r"change outcomes\.interactions in more than"),
+        ({"metrics": [clicks(), {**GUARDRAIL, "margin": 2.0}]}, "the guardrail 'more' would"),
     ],
 )
 def test_a_running_experiment_stays_what_it_is(experiments: Experiments, changes: dict[str, Any], why: str) -> None:
     """Nothing may change that moves users, or by which it is judged."""
-    guardrail = clicks(name="more", role="guardrail", margin=1.0)
-    declare(experiments, plan_of(clicks(), guardrail))
+    metrics = [clicks(), GUARDRAIL]
+    declare(experiments, plan_of(*metrics))
     experiments.start("colours", **WHO)
     with pytest.raises(UserError, match=why):
-        declare(experiments, plan_of(**{"metrics": [clicks(), guardrail], **changes}))
-    fine = plan_of(clicks(), guardrail, clicks(name="also", role="secondary"), owner="ben")
+        declare(experiments, plan_of(**{"metrics": metrics, **changes}))
+    moved: dict[str, Any] = {
+        "exposures": {**EXPOSURES, "path": "all/exposures.parquet"},
+        "outcomes": {"events": {**EVENTS, "path": "all/events.parquet"}, "sales": {"kind": "table", "table": "sales"}},
+    }
+    fine = plan_of(*metrics, clicks(name="also", role="secondary", source="sales"), owner="ben", **moved)
     assert declare(experiments, fine) == 1
     assert experiments.get("colours").state.plan.owner == "ben"
 
@@ -170,6 +183,23 @@ def test_what_contradicts_itself(changes: dict[str, Any], why: str) -> None:
     file = ExperimentFile(experiments=(plan_of(**{"metrics": [clicks()], **changes}),))
     with pytest.raises(UserError, match=f"^experiment 'colours': .*{why}"):
         read_experiments(msgspec.json.encode(file), "json")
+
+
+@pytest.mark.parametrize("fields", [{"effect": math.inf}, {"role": "guardrail", "margin": math.inf}])
+def test_no_endless_number(fields: dict[str, Any]) -> None:
+    """YAML knows .inf, control state does not: it would come back as nothing."""
+    file = ExperimentFile(
+        experiments=(plan_of(*([clicks()] if "role" in fields else []), clicks(**{"name": "endless", **fields})),)
+    )
+    with pytest.raises(UserError, match=r"metric 'endless': (effect|margin) is inf: give a finite number"):
+        read_experiments(write_experiments(file))
+
+
+@pytest.mark.parametrize("key", ["../x", "New ranking", "-x", "a/b"])
+def test_a_key_is_a_name(key: str) -> None:
+    """A key is part of paths, commands and salts, so it is a name as others are."""
+    with pytest.raises(UserError, match=r"^experiment .* is not a name: use 1 to 63 lower-case letters"):
+        read_experiments(write_experiments(ExperimentFile(experiments=(plan_of(key=key),))))
 
 
 def test_files_are_read_strictly_and_written_back() -> None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import msgspec
+import numpy as np
 import pytest
+from tests.delivery.experiments.small_experiments import clicks
 
+from orita.delivery.experiments.declarations import Metric
+from orita.delivery.experiments.effects_of_means import sequential_effect
+from orita.delivery.experiments.outcomes import Outcomes
+from orita.delivery.experiments.periods import DAY
 from orita.delivery.experiments.results import Effect, Guarded, MetricResult, SampleRatio, Size
 from orita.delivery.experiments.verdicts import guarded, verdict_of
 
@@ -86,3 +94,25 @@ def test_when_nothing_more_comes() -> None:
     """A stopped experiment is not asked to go on."""
     assert verdict_of((metric(effect(-0.1, 0.9)),), ("B",), ratio(), OPEN, over=True).decision == "do_not_ship"
     assert verdict_of((metric(),), ("B",), ratio(), OPEN, over=True).decision == "do_not_ship"
+
+
+@pytest.mark.parametrize(("later", "decision"), [(0.08, "ship"), (0.01, "keep_running"), (-0.08, "do_not_ship")])
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_difference_that_did_not_last(later: float, decision: str, direction: str) -> None:
+    """Better or worse is what is so now: an effect of the first two days alone, though found then, is not shipped."""
+    units, days, sign = 600, 8, 1.0 if direction == "up" else -1.0
+    arm_U = np.tile([0, 1], days * units // 2).astype(np.int8)
+    day_U = np.repeat(np.arange(days), units)
+    share_U = 0.4 + sign * arm_U * np.where(day_U < 2, 0.24, later - 0.24 / 3)
+    # Of each arm and day exactly that share, spread evenly: nothing is drawn.
+    place_U = np.tile(np.repeat(np.arange(units // 2), 2), days) / (units / 2)
+    values_U = (place_U < share_U).astype(np.float64)
+    found = Outcomes(np.arange(len(arm_U)), arm_U, day_U * DAY, values_U, np.ones(len(arm_U)), None, None, 0, 0, 0)
+    declared = msgspec.convert(clicks(aggregate="any", direction=direction, effect=0.1), Metric)
+    seen = sequential_effect(declared, "B", found, level=0.05, start=0, until=days * DAY)
+    assert seen is not None
+    assert seen.p_value < 0.001
+    assert sign * seen.course[1].low > 0 or sign * seen.course[1].high > 0
+    judged = replace(metric(seen, direction=direction), looked_for=0.03)
+    told = verdict_of((judged,), ("B",), ratio(), OPEN, over=False)
+    assert (told.decision, "did not last" in told.reasons[0]) == (decision, decision == "keep_running")

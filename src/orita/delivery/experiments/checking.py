@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from orita.core.errors import UserError, closest
+from orita.core.names import check_name
 from orita.delivery.assignment.layers import Layer
 from orita.delivery.experiments.declarations import (
     INTERACTIONS,
@@ -26,6 +28,7 @@ def check_plan(plan: ExperimentPlan) -> None:
     Raises:
         UserError: it contradicts itself; the sentence names the experiment, the field and what is allowed.
     """
+    check_name("experiment", plan.key)
     try:
         _check_variants(plan)
         layer = None if plan.layer is None else Layer(plan.layer.name).allocate(plan.key, plan.layer.percent)
@@ -77,6 +80,7 @@ def _check_metric(metric: Metric, plan: ExperimentPlan) -> None:
     for field in _OF_SOME_KINDS:
         if getattr(metric, field) is not None and field not in (*needed, *allowed):
             raise UserError(f"{field} is for another kind than {metric.kind}: leave it out.")
+    _check_finite(metric)
     if (metric.role == "guardrail") != (metric.margin is not None):
         raise UserError("a guardrail needs a margin, and only a guardrail has one: how much worse is harmless?")
     _check_aggregate(metric, plan)
@@ -95,6 +99,12 @@ def _check_metric(metric: Metric, plan: ExperimentPlan) -> None:
         )
     if metric.strata is not None and isinstance(plan.exposures, PredictionSource):
         raise UserError(f"strata is {metric.strata!r}: the prediction log has no strata; use a file or table.")
+
+
+def _check_finite(metric: Metric) -> None:
+    for field, number in (("effect", metric.effect), ("margin", metric.margin)):
+        if number is not None and not math.isfinite(number):
+            raise UserError(f"{field} is {number}: give a finite number above 0, in the unit of the metric.")
 
 
 def _check_aggregate(metric: Metric, plan: ExperimentPlan) -> None:

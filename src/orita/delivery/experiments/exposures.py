@@ -15,7 +15,7 @@ from orita.core.clock import from_micros
 from orita.core.home import Home
 from orita.core.sql import literal
 from orita.delivery.experiments.declarations import ExperimentPlan, Exposures, PredictionSource
-from orita.delivery.experiments.sources import rows_of
+from orita.delivery.experiments.sources import rows_of, unit_of_text
 from orita.events.engine import one_row
 from orita.events.prediction_files import prediction_parts
 
@@ -133,8 +133,8 @@ def _from_log(
             continue
         connection.register("part", rows)
         told = (
-            "(SELECT nullif(user_id, '') AS unit, variant, epoch_us(timestamp) AS at_us, epoch_us(timestamp) AS known, "
-            "false AS overridden FROM part)"
+            f"(SELECT {unit_of_text('user_id')} AS unit, variant, epoch_us(timestamp) AS at_us, "
+            "epoch_us(timestamp) AS known, false AS overridden FROM part)"
         )
         counted = [a + b for a, b in zip(counted, _gathered(connection, told, 0, span), strict=True)]
         connection.unregister("part")
@@ -162,7 +162,7 @@ def _made_units(
 ) -> Exposed:
     by = {plan.by} if isinstance(plan.by, str) else set(plan.by)
     chosen = [str(value) for each in plan.overrides if each.attribute in by for value in each.values]
-    by_override = f"unit IN ({', '.join(map(literal, chosen))})" if chosen else "false"
+    by_override = f"unit IN ({', '.join(unit_of_text(literal(each)) for each in chosen)})" if chosen else "false"
     names = "".join(f", s{number}" for number in range(len(strata)))
     firsts = "".join(f", arg_min(s{number}, first) AS s{number}" for number in range(len(strata)))
     connection.execute(

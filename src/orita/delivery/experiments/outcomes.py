@@ -4,7 +4,7 @@ Legend: U units whose window has closed, in the order of closing; N rows.
 
 An outcome at the very time of the exposure counts, one at the end of the window does not. A unit's outcome is final
 when its window has closed and what may come late has had its time; what becomes known only afterwards never counts, so
-no later report changes what an earlier one has seen.
+no later row of outcomes changes it. Exposures may: a unit that is later seen in a second variant leaves.
 """
 
 from __future__ import annotations

@@ -94,7 +94,8 @@ def _row(metric: MetricResult, effect: Effect) -> list[str | Cell]:
     role: str | Cell = metric.role
     if effect.guarded is not None:
         role = Cell(effect.guarded, f"guard, margin {metric.margin:g}", _GUARDED[effect.guarded])
-    found = (effect.p_value if effect.adjusted_p is None else effect.adjusted_p) <= metric.level
+    p_value = effect.p_value if effect.adjusted_p is None else effect.adjusted_p
+    found = effect.different and p_value <= metric.level
     better = found and (effect.estimate > 0) == (metric.direction == "up")
     mood: Mood | None = None if not found or metric.role == "guardrail" else "good" if better else "bad"
     return [

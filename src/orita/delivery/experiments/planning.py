@@ -154,4 +154,11 @@ def _spreads(
             f"{name!r} is no share of units, and --baseline tells nothing of its noise: give --spread, the standard "
             "deviation of a unit's outcome."
         )
+    if not 0 < baseline < 1:
+        raise UserError(f"--baseline is {baseline:g}: the control's share lies above 0 and below 1, such as 0.1.")
+    if not 0 < baseline + effect < 1:
+        raise UserError(
+            f"--baseline {baseline:g} and an effect of {effect:g} make {baseline + effect:g} in the treatment, and a "
+            "share lies above 0 and below 1: give an --effect closer to 0, negative where the share is to fall."
+        )
     return proportion_spread(baseline), proportion_spread(baseline + effect)

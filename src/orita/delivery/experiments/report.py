@@ -22,9 +22,10 @@ from orita.delivery.experiments.declarations import ExperimentPlan
 from orita.delivery.experiments.exposures import Exposed, Span, find_units
 from orita.delivery.experiments.held_out import holdout_effect
 from orita.delivery.experiments.life import KeptExperiment
+from orita.delivery.experiments.matching import row_counts, warnings_of
 from orita.delivery.experiments.measuring import Data, may_be_seen, measured
 from orita.delivery.experiments.periods import closing_of
-from orita.delivery.experiments.results import ExperimentReport, MetricResult
+from orita.delivery.experiments.results import ExperimentReport, MetricResult, OutcomeRowCount
 from orita.delivery.experiments.sample_ratios import sample_ratio_of
 from orita.delivery.experiments.sizes import size_of
 from orita.delivery.experiments.verdicts import verdict_of
@@ -73,7 +74,9 @@ def report_on(
         decided = may_be_seen(data, primary.closed)
         found = data.outcomes(plan.primary, view) if decided else None
         size = size_of(connection, plan, primary, exposed, ratio, span)
+        outcome_rows = row_counts(data)
         over = kept.status == "stopped" and span.end + max(map(closing_of, plan.metrics)) <= span.until
+        verdict = verdict_of(metrics, plan.treatments, ratio, size, over=over)
         report = ExperimentReport(
             key=plan.key,
             hypothesis=plan.hypothesis,
@@ -89,11 +92,12 @@ def report_on(
             sample_ratio=ratio,
             size=size,
             metrics=metrics,
-            verdict=verdict_of(metrics, plan.treatments, ratio, size, over=over),
+            verdict=replace(verdict, reasons=(*warnings_of(outcome_rows), *verdict.reasons)),
             belief=() if found is None else beliefs_of(plan, plan.primary, found),
             days=() if found is None else day_checks(connection, plan, plan.primary, view, found),
             holdout=holdout_effect(connection, plan, plan.primary, view, span),
-            notes=_notes(exposed, metrics),
+            outcome_rows=outcome_rows,
+            notes=_notes(exposed, metrics, outcome_rows),
         )
         bar.advance()
     return report
@@ -131,7 +135,9 @@ def _adjusted(plan: ExperimentPlan, results: list[MetricResult]) -> tuple[Metric
     return tuple(results)
 
 
-def _notes(exposed: Exposed, metrics: tuple[MetricResult, ...]) -> tuple[str, ...]:
+def _notes(
+    exposed: Exposed, metrics: tuple[MetricResult, ...], outcome_rows: tuple[OutcomeRowCount, ...]
+) -> tuple[str, ...]:
     """Return what is to be known besides: what was left out, and why."""
     told = [
         (exposed.unreadable, "rows of exposures have no unit, variant or time, and are left out."),
@@ -142,6 +148,11 @@ def _notes(exposed: Exposed, metrics: tuple[MetricResult, ...]) -> tuple[str, ..
         (exposed.undeclared, "units got a variant that the experiment does not declare; they are left out."),
     ]
     notes = [f"{count:,} {sentence}" for count, sentence in told if count]
+    notes += [
+        f"{each.source}: {each.unmatched:,} of {each.rows:,} rows are of no unit that is analysed."
+        for each in outcome_rows
+        if each.unmatched
+    ]
     for metric in metrics:
         if metric.nulls:
             notes.append(f"{metric.name}: {metric.nulls:,} rows have no number, and do not count.")

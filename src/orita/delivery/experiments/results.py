@@ -19,6 +19,7 @@ __all__ = [
     "Guarded",
     "HoldoutEffect",
     "MetricResult",
+    "OutcomeRowCount",
     "PrimaryBelief",
     "SampleRatio",
     "Size",
@@ -99,6 +100,11 @@ class Effect:
     course: tuple[Course, ...] = ()
     covariate: Covariate | None = None
     stratification: Stratification | None = None
+
+    @property
+    def different(self) -> bool:
+        """Whether the interval excludes no difference, now; the p-value may be of an earlier look."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +224,24 @@ class HoldoutEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeRowCount:
+    """Rows of a source of outcomes since the start.
+
+    Attributes:
+        source: as metrics name it.
+        rows: all,
+        unmatched: and those of no unit that is analysed: other users, or ids that do not mean the same.
+        analysed_unit, other_unit: one analysed unit, and one of an unmatched row; None where there is none.
+    """
+
+    source: str
+    rows: int
+    unmatched: int
+    analysed_unit: str | None
+    other_unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """Planned against reached.
 
@@ -275,6 +299,7 @@ class ExperimentReport:
     belief: tuple[PrimaryBelief, ...] = ()
     days: tuple[DayCheck, ...] = ()
     holdout: HoldoutEffect | None = None
+    outcome_rows: tuple[OutcomeRowCount, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property

@@ -1,7 +1,8 @@
 """Rows of a declared source as SQL: who, when, when known, and numbers, each in one type whatever it is written in.
 
-Who is text, a whole number its digits, so that 12, 12.0 and "12" are one unit. When is microseconds since the Unix
-epoch; a time without an offset is UTC. A number that is absent or not finite is null.
+Who is text, a whole number its digits, so that 12, 12.0, "12" and "12.0" (which some write into CSV as soon as an id is
+absent) are one unit. When is microseconds since the Unix epoch; a time without an offset is UTC. A number that is
+absent or not finite is null.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from orita.events.lake import Lake
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Rows", "rows_of"]
+__all__ = ["Rows", "rows_of", "unit_of_text"]
 
 _TEXT = ("VARCHAR",)
 _NOTHING = '"NULL"'  # a column of Parquet that was written without a single value
@@ -49,7 +50,7 @@ class Rows:
         if kind == _NOTHING:
             return "CAST(NULL AS VARCHAR)"
         if kind in _TEXT:
-            return f"nullif({column}, '')"
+            return unit_of_text(column)
         if kind in _WHOLE or kind == "UUID":
             return f"CAST({column} AS VARCHAR)"
         if kind in _BROKEN:
@@ -117,6 +118,11 @@ class Rows:
 
     def _refused(self, name: str, kind: str, allowed: str) -> UserError:
         return UserError(f"{self.what}: the column {name!r} is {kind}; {allowed}: convert it.")
+
+
+def unit_of_text(column: str) -> str:
+    """Return the expression of who in a column of text, null where it is empty."""
+    return f"nullif(regexp_replace({column}, '^(-?[0-9]+)[.]0+$', '\\1'), '')"
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, source: FileSource | TableSource, home: Home, folder: Path) -> Rows:

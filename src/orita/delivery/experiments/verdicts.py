@@ -3,6 +3,9 @@
 A variant is shipped if the primary metric is better and every guardrail holds: guardrails need no correction, as all of
 them must hold (M. Schultzberg, S. Ankargren and M. Frånberg, "Risk-aware product decisions in A/B tests with multiple
 metrics", 2024). With several variants the primary metric's level is shared among them.
+
+A p-value that is valid at all looks is the smallest of them, so it keeps what an early look found. What is better or
+worse must be so at the last look, too: its interval, which is told beside it, excludes no difference.
 """
 
 from __future__ import annotations
@@ -86,11 +89,14 @@ def _judge(metrics: tuple[MetricResult, ...], variant: str, size: Size, *, over:
         return _Judged(variant, "keep_running", f"{variant}: {primary.note or 'too few units yet.'}", 0.0)
     sign = 1.0 if primary.direction == "up" else -1.0
     gain, high = sign * effect.estimate, max(sign * effect.low, sign * effect.high)
-    found = effect.p_value <= primary.level
+    rejected = effect.p_value <= primary.level
+    found = rejected and effect.different
     guards = [(metric, metric.effect(variant)) for metric in metrics if metric.role == "guardrail"]
     violated = [metric.name for metric, kept in guards if kept is not None and kept.guarded == "violated"]
     unsure = [metric.name for metric, kept in guards if kept is None or kept.guarded == "open"]
     said = f"{variant}: {primary.name} {_signed(effect.estimate)} ({_signed(effect.low)} … {_signed(effect.high)})"
+    if rejected and not found and effect.course:
+        said += f", and a difference that an earlier look found (p = {effect.p_value:.2g}) did not last"
     ended = over or size.reached
     if violated:
         return _Judged(variant, "do_not_ship", f"{said}; the guardrail {', '.join(violated)} is violated.", gain)
