@@ -186,6 +186,21 @@ def test_a_table_of_decisions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("log.csv", b"reward,propensity,caf\xe9\n1,0.5,0.5\n", "whose name is not text in UTF-8"),
+        ("log.csv", b"reward,propensity\n1,0.5,0.5\n", "cannot be read"),
+        ("log.parquet", b"reward,propensity\n1,0.5\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    """Latin-1 in a header, rows of other lengths, a CSV file by the name of a Parquet file."""
+    (tmp_path / name).write_bytes(content)
+    told = orita_inside(tmp_path, "ope", name, "--policy", "propensity", code=2)
+    assert sentence in told and name in told
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("ope", "nowhere.parquet", "--policy", "a"), "give 'log' for the home's own log"),

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orita.cli.simulate import _show
 from orita.core.errors import UserError
 from orita.simulate.feed import simulate_feed
 from orita.simulate.feed_page import write_feed_page
 from orita.simulate.feed_plan import FeedParts, FeedPlan, FeedSimulation
+from orita.simulate.feed_words import too_few, verdict
 from orita.simulate.figures import METRICS, figures_of
 from orita.simulate.panel import Panel
 from orita.simulate.scenario import Scenario
 from orita.simulate.tally import Tally
+from orita.stats.intervals import Interval
 
 _OUTAGE = Scenario.model_validate({"name": "dark", "happenings": [{"day": 2, "outage": {"hours": 3}}]})
 
@@ -79,6 +82,36 @@ def test_figures_are_sums_of_users_divided() -> None:
     assert figures.left == ((0.5,) * 10, (0.0,) * 10)
     assert figures.daily["ctr"][0][1] is None
     assert figures.daily["retention"][0][6] is None
+
+
+def test_of_few_users_nothing_is_said(parts: FeedParts, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in the terminal nor on the page, whatever the intervals are; both say how many are needed."""
+    few = simulate_feed(parts, _plan(vs="random", days=1, users=20))
+    assert any(each.lift.low > 0 for each in few.figures.compared[0].values())  # which would be called higher
+    _show(few)
+    write_feed_page(tmp_path / "feed.html", few)
+    for text in (capsys.readouterr().out, (tmp_path / "feed.html").read_text(encoding="utf-8")):
+        assert "too few to say" in text and "50 with each are needed" in text
+        assert "higher" not in text and "undecided" not in text
+
+
+def test_of_enough_users_the_interval_speaks(parts: FeedParts) -> None:
+    """Of fifty in each arm, and of one less it does not."""
+    figures = simulate_feed(parts, _plan(vs="random", days=1, users=20)).figures
+    comparison = replace(figures.compared[0]["ctr"], lift=Interval(0.2, 0.1, 0.3), n_control=50, n_treatment=50)
+    assert verdict(comparison)[0] == "higher"
+    assert verdict(replace(comparison, n_treatment=49))[0] == "too few to say"
+    assert too_few(replace(figures, users=(50, 50))) is None
+    assert "49 with random" in (too_few(replace(figures, users=(50, 49))) or "")
+
+
+def test_an_arm_of_one_user_has_no_table(parts: FeedParts, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nothing to compare: how many users each arm has is said instead."""
+    found = simulate_feed(parts, _plan(vs="random", days=1, users=20))
+    _show(replace(found, figures=replace(found.figures, users=(1, 3), compared={0: {}})))
+    text = capsys.readouterr().out
+    assert "1 with oracle, 3 with random; 50 with each are needed" in text
+    assert "metric" not in text
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,13 @@ def _table_of(file: Path, columns: list[str]) -> pa.Table:
         )
     try:
         if file.suffix == ".csv":
-            return pyarrow.csv.read_csv(file)
+            rows = pyarrow.csv.read_csv(file)
+            return rows.rename_columns(rows.column_names)  # Arrow decodes names no earlier than they are asked for
         there = pyarrow.parquet.read_schema(file).names
         return pyarrow.parquet.read_table(file, columns=[name for name in columns if name in there] or None)
-    except pa.ArrowInvalid as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} has a column whose name is not text in UTF-8: {error}; save it as UTF-8.") from None
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}.") from None
 
 

@@ -50,7 +50,9 @@ def feed_command(
         ),
     ] = "champion",
     vs: Annotated[str, typer.Option(help="Who ranks for the other half; the same choices.")] = "popularity",
-    users: Annotated[int, typer.Option(min=4, help="How many users of the world take part.")] = 2000,
+    users: Annotated[
+        int, typer.Option(min=4, help="How many users of the world take part; 50 a policy at least to say anything.")
+    ] = 2000,
     candidates: Annotated[int, typer.Option(min=1, max=1000, help="Items that each page is chosen from.")] = 100,
     scenario: Annotated[
         str | None, typer.Option(help="What happens: a YAML file, or a name that 'orita simulate scenarios' lists.")
@@ -139,7 +141,7 @@ def feed_parts(project: Project) -> FeedParts:
 
 
 def _show(found: FeedSimulation) -> None:
-    from orita.simulate.feed_words import figure_text, lift_text, verdict
+    from orita.simulate.feed_words import figure_text, lift_text, too_few, verdict
     from orita.simulate.figures import METRICS, RETENTION
 
     figures, plan = found.figures, found.plan
@@ -151,7 +153,10 @@ def _show(found: FeedSimulation) -> None:
                 values = [figure_text(metric, value) for value in (each.treatment, each.control)]
                 rows.append([metric.name, *values, lift_text(each.lift), verdict(each)[0]])
         title = f"{names[arm]} ({figures.users[arm]:,} users) against {names[1]} ({figures.users[1]:,})"
-        table(title, ["metric", names[arm], names[1], "lift (95 %)", "so"], rows)
+        if rows:
+            table(title, ["metric", names[arm], names[1], "lift (95 %)", "so"], rows)
+    if warning := too_few(figures):
+        typer.echo(warning)
     if plan.days <= 7:
         typer.echo("7-day retention needs more than seven days.")
     for happening in plan.scenario.happenings:

@@ -8,7 +8,7 @@ from orita.core.clock import from_micros
 from orita.report import Block, Cell, Column, Page, Section, Table, Text, Tile, Tiles, write_page
 from orita.simulate.feed_plan import FeedSimulation
 from orita.simulate.feed_plots import daily_plots, gain_plot
-from orita.simulate.feed_words import figure_text, known, lift_text, verdict
+from orita.simulate.feed_words import figure_text, known, lift_text, too_few, verdict
 from orita.simulate.figures import METRICS, RETENTION, Figures
 
 __all__ = ["write_feed_page"]
@@ -44,7 +44,14 @@ def _gains(figures: Figures) -> Section:
         for metric in _ALL
         if (each := found.get(metric.key)) is not None
     ]
-    blocks: list[Block] = [Tiles(tiles), *(gain_plot(figures, arm) for arm in figures.compared), _gain_table(figures)]
+    plots = [
+        gain_plot(figures, arm)
+        for arm, compared in figures.compared.items()
+        if any(known(each.lift) for each in compared.values())
+    ]
+    blocks: list[Block] = [Tiles(tiles), *plots, _gain_table(figures)]
+    if warning := too_few(figures):
+        blocks.insert(0, Text(warning))
     if RETENTION.key not in found:
         blocks.append(Text("7-day retention needs more than seven days, and is left out."))
     text = f"Relative to {figures.arms[1]}, with 95 % intervals; users are the units."

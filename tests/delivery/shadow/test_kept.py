@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -20,8 +21,9 @@ DAY = AT.date()
 
 
 def rows(*numbers: int):  # type: ignore[no-untyped-def]
-    """Return rows of these requests."""
-    return shadow_rows([Mirrored(answer(n, AT), CHAMPION, Failed("none", "")) for n in numbers], "v2.0.0")
+    """Return rows of these requests, answered so many microseconds after the first."""
+    answers = [answer(n, AT + timedelta(microseconds=n)) for n in numbers]
+    return shadow_rows([Mirrored(each, CHAMPION, Failed("none", "")) for each in answers], "v2.0.0")
 
 
 def at(rows_: int) -> ShadowState:
@@ -87,3 +89,33 @@ def test_the_latest_rows_are_enough(tmp_path: Path) -> None:
     files.close()
     _, found = read_shadow(tmp_path, ["answer"], most_rows=2)
     assert sorted(found["answer"].to_pylist()) == [0, 1]
+
+
+def test_the_latest_rows_of_a_day_are_its_last(tmp_path: Path) -> None:
+    """By when they were answered, whichever part was written first, also after small ones became one."""
+    files = ShadowFiles(tmp_path)
+    for number in (0, 200, 100):
+        files.commit(rows(number), DAY, at(number))
+    _, found = read_shadow(tmp_path, ["answer"], most_rows=2)
+    assert found["answer"].to_pylist() == [100, 200]
+    files.commit(rows(*range(1_000, 21_000)), DAY, at(21_000))
+    for number in range(60):
+        files.commit(rows(number), DAY, at(number))
+    files.close()
+    assert len(files.state.parts) < 10 and files.state.parts[-1].rows < 20_000  # the early ones were written again
+    _, found = read_shadow(tmp_path, ["answer"], most_rows=2)
+    assert min(found["answer"].to_pylist()) == 1_000
+
+
+def test_parts_of_before_are_read_in_their_order(tmp_path: Path) -> None:
+    """A state that does not say of when a part is: what was written last is the latest."""
+    files = ShadowFiles(tmp_path)
+    for number in range(3):
+        files.commit(rows(number), DAY, at(number))
+    files.close()
+    state = tmp_path / "state.json"
+    told = json.loads(state.read_bytes())
+    told["parts"] = [{name: value for name, value in part.items() if name != "last"} for part in told["parts"]]
+    state.write_text(json.dumps(told))
+    _, found = read_shadow(tmp_path, ["answer"], most_rows=2)
+    assert found["answer"].to_pylist() == [1, 2]

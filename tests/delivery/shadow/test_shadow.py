@@ -207,6 +207,27 @@ def test_a_slow_candidate_takes_no_more_than_its_share(tmp_path: Path) -> None:
     assert counts.scored + counts.dropped == counts.chosen == 400
 
 
+def test_candidates_take_turns(tmp_path: Path) -> None:
+    """Where there is no time for all, each candidate scores as many, and the same requests."""
+    home = home_in(tmp_path)
+    behaviours = {SAME: "spins", "v3.0.0": "spins"}
+    rollout = begun(home, *behaviours)
+    requests = answers_of(rollout, 401)
+    with closing(shadow_of(home, rollout, behaviours)) as shadow:
+        with logged(home, requests[:1]):
+            shadow.catch_up()  # starts, and pays for it
+        while shadow._budget.left <= 0:
+            time.sleep(0.05)
+        with logged(home, requests[1:]):
+            shadow.look(0.5)
+    state, rows = kept(home, rollout)
+    first, second = (state.counts[version] for version in behaviours)
+    assert first == second
+    assert first.scored > 1 and first.dropped > 0
+    of = [rows.filter(pa.compute.equal(rows["candidate"], version))["request_id"].to_pylist() for version in behaviours]
+    assert of[0] == of[1]
+
+
 def test_control_state_is_followed(tmp_path: Path) -> None:
     """A shadow begins with its rollout, passes over what is answered while it is paused, and ends with it."""
     home = home_in(tmp_path)

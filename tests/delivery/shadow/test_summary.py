@@ -152,6 +152,9 @@ BASE = {
 }
 
 
+FEW = Counts(seen=1, chosen=1, failed=1)
+
+
 @pytest.mark.parametrize(
     ("changed", "state", "told"),
     [
@@ -161,6 +164,14 @@ BASE = {
         ({"candidate_cpu_ms": Quantiles(1, 26, 30)}, "slow", "26.0 ms"),
         ({"distance": 0.31}, "differs", "0.31 apart"),
         ({"counts": Counts(seen=9, chosen=9, scored=9)}, "too_few", "200"),
+        ({"counts": Counts(seen=9, chosen=9, scored=9), "distance": 0.5}, "too_few", "0.50 apart"),
+        ({"counts": FEW, "failed": Figure(1.0, 1.0, 1.0, 1)}, "too_few", "0 requests scored and 1 failed"),
+        (
+            {"counts": Counts(seen=500, chosen=500, failed=500), "failed": Figure(1.0, 1.0, 1.0, 500)},
+            "fails",
+            "100.00%",
+        ),
+        ({"counts": Counts(seen=200, chosen=200, scored=1, failed=199), "distance": 0.5}, "too_few", "0.50 apart"),
         ({"counts": Counts(seen=9, chosen=9, dropped=9)}, "nothing_scored", "cpu_percent"),
         ({"trouble": "v2 cannot be loaded: gone"}, "fails", "gone"),
         ({"ranking": Figure(1.0, 1.0, 1.0, 500)}, "fits", "as the champion does"),

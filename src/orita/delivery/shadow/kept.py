@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct
 from msgspec.structs import replace
@@ -79,11 +80,12 @@ class Counts(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """A file of rows of one day."""
+    """A file of rows of one day, the last of them of *last* (microseconds since the Unix epoch; 0: nobody noted it)."""
 
     file: str
     day: date
     rows: int
+    last: int = 0
 
 
 class ShadowState(Struct, frozen=True):
@@ -166,7 +168,7 @@ class ShadowFiles:
         file = f"date={day.isoformat()}/{uuid7()}.parquet"
         with atomic_file(self._folder / file) as partial:
             pq.write_table(rows, partial, compression="zstd")
-        return Part(file, day, len(rows))
+        return Part(file, day, len(rows), pc.max(rows["timestamp"].cast(pa.int64())).as_py())
 
     def _replace(self, state: ShadowState) -> None:
         with atomic_file(self._folder / _STATE) as partial:
@@ -243,13 +245,14 @@ def read_shadow(
 
 
 def _latest(parts: Sequence[Part], most_rows: int | None) -> list[Part]:
-    """Return the latest parts, until they have so many rows."""
+    """Return the latest parts, until they have so many rows, in the order of time."""
     chosen: list[Part] = []
-    for part in sorted(parts, key=lambda part: part.day, reverse=True):
+    in_time = sorted(parts, key=lambda part: (part.day, part.last))
+    for part in reversed(in_time):
         if most_rows is not None and sum(each.rows for each in chosen) >= most_rows:
             break
         chosen.append(part)
-    return chosen
+    return chosen[::-1]
 
 
 def _read(folder: Path, parts: Sequence[Part], names: Sequence[str]) -> Iterator[pa.Table]:

@@ -2,7 +2,7 @@
 
 Which requests are mirrored is a hash of their ids, so whoever starts again takes the same ones. Where processor time is
 short the rest is dropped in the order of that hash, which has nothing to do with what was asked: what is scored stays a
-fair sample.
+fair sample. Several candidates take turns request by request, so that all are judged on the same ones.
 """
 
 from __future__ import annotations
@@ -150,38 +150,38 @@ class Shadow:
         if self.rollout.state != "paused":
             seen = [r for r in answers.read.requests if r.at_micros >= self._since and r.level == 1 and r.item_ids]
             chosen = mirrored_first(seen, self.rollout.plan.mirrored, self._fraction)
-            for process in self._processes:
-                mirrored = self._mirrored(process, chosen, answers.features, until)
-                counts[process.version] = _counted(counts[process.version], len(seen), len(chosen), mirrored)
-                rows += [shadow_rows(mirrored, process.version)] if mirrored else []
+            for version, mirrored in self._mirrored(chosen, answers.features, until).items():
+                counts[version] = _counted(counts[version], len(seen), len(chosen), mirrored)
+                rows += [shadow_rows(mirrored, version)] if mirrored else []
         # Together, so that what fails before is done again from the beginning, and nothing is there twice.
         self._rows, self._counts = self._rows + rows, counts
         self._answers.take(answers)
 
     def _mirrored(
-        self,
-        process: CandidateProcess,
-        chosen: Sequence[ScoredRequest],
-        features: tuple[str, ...],
-        until: float | None,
-    ) -> list[Mirrored]:
-        """Let a candidate score what was *chosen*, as far as it may; without *until* wait until it may."""
+        self, chosen: Sequence[ScoredRequest], features: tuple[str, ...], until: float | None
+    ) -> dict[str, list[Mirrored]]:
+        """Let every candidate score what was *chosen*, as far as they may; without *until* wait until they may.
+
+        A request that one of them was asked is asked of all, also where the first takes what was left of the budget:
+        that is owed, and nobody goes short for the place in the list.
+        """
         champion = self.rollout.champion
-        mirrored: list[Mirrored] = []
+        mirrored: dict[str, list[Mirrored]] = {each.version: [] for each in self._processes}
         for request in chosen:
-            if not self._may_go_on(process, until):
+            if not self._may_go_on(until):
                 break
-            mirrored.append(Mirrored(request, champion, process.score(_asked(request, features, champion))))
+            asked = _asked(request, features, champion)
+            for process in self._processes:
+                if _ready(process, wait=until is None):
+                    mirrored[process.version].append(Mirrored(request, champion, process.score(asked)))
         return mirrored
 
-    def _may_go_on(self, process: CandidateProcess, until: float | None) -> bool:
+    def _may_go_on(self, until: float | None) -> bool:
         if until is not None:
-            return self._clock.monotonic() <= until and self._budget.left > 0 and process.ready()
+            return self._clock.monotonic() <= until and self._budget.left > 0
         while (wait := self._budget.wait_seconds) > 0:
             self._rest(max(wait, _LEAST_REST))
-        while not process.ready(_LOAD_WAIT) and not process.trouble:
-            pass
-        return process.ready()
+        return True
 
     def _check_memory(self) -> None:
         for each in self._processes:
@@ -217,6 +217,13 @@ def mirrored_first(
     hashes_R = np.array([fraction(each.request_id) for each in requests])
     order_R = np.argsort(hashes_R, kind="stable")
     return [requests[r] for r in order_R[hashes_R[order_R] * 100 < percent].tolist()]
+
+
+def _ready(process: CandidateProcess, *, wait: bool) -> bool:
+    """Tell whether *process* can be asked now, or, where that is to be waited for, ever."""
+    while wait and not process.ready(_LOAD_WAIT) and not process.trouble:
+        pass
+    return process.ready()
 
 
 def _asked(request: ScoredRequest, features: tuple[str, ...], champion: str) -> Asked:

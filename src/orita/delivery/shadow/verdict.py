@@ -14,7 +14,7 @@ from orita.delivery.shadow.told import Figure, Quantiles, Verdict, VerdictState
 __all__ = ["LEAST_REQUESTS", "judged"]
 
 LEAST_REQUESTS = 200
-"""Fewer scored requests are described and not judged."""
+"""Fewer scored requests are described and not judged; of failures, fewer that it was asked to score."""
 
 _SAME = 0.9995
 _MUCH, _SOME = 0.9, 0.6
@@ -45,21 +45,23 @@ def judged(
     """
     if not counts.scored and not counts.failed:
         return Verdict("nothing_scored", trouble or _nothing(counts))
-    breaches = [
-        *_failures(checks, failed),
-        *_slowness(checks, candidate_cpu_ms, champion_ms),
-        *_distance(checks, distance),
-    ]
-    findings = tuple(sentence for _, sentence in breaches)
+    of_tried = list(_failures(checks, failed))
+    of_scored = [*_slowness(checks, candidate_cpu_ms, champion_ms), *_distance(checks, distance)]
+    findings = tuple(sentence for _, sentence in (*of_tried, *of_scored))
     if trouble is not None:
         findings = (trouble, *findings)
+    breaches = [
+        *(of_tried if counts.scored + counts.failed >= LEAST_REQUESTS else ()),
+        *(of_scored if counts.scored >= LEAST_REQUESTS else ()),
+    ]
     if breaches:
         state = breaches[0][0]
         return Verdict(state, f"{_HEADS[state]} {_ranks(ranking)}".strip(), findings)
     if trouble is not None:
         return Verdict("fails", f"It cannot be loaded any more. {_ranks(ranking)}".strip(), findings)
     if counts.scored < LEAST_REQUESTS:
-        few = f"Too few to judge: {counts.scored:,} requests scored, {LEAST_REQUESTS} are needed."
+        also = f" and {counts.failed:,} failed" if counts.failed else ""
+        few = f"Too few to judge: {counts.scored:,} requests scored{also}, {LEAST_REQUESTS} are needed."
         return Verdict("too_few", f"{few} {_ranks(ranking)}".strip(), findings)
     return Verdict("fits", f"Nothing speaks against it. {_ranks(ranking)}".strip(), findings)
 
