@@ -32,6 +32,8 @@ def test_from_its_beginning_to_its_end(opened: Opened, tmp_path: Path) -> None:
         assert ask("rollouts.pause", begun, reason="lunch").state == "paused"
         assert ask("rollouts.resume", begun.id).state == "running"
         assert ask("rollouts.advance", begun).shares["v1.1.0"] == 5.0
+        with pytest.raises(Refused, match="at step 2 by now, not 1"):
+            ask("rollouts.advance", begun)
         assert ask("rollouts.promote", begun, version="v1.1.0").winner == "v1.1.0"
         assert ask("rollouts.get", begun.id).ended
         assert [each.id for each in ask("rollouts.list", system="feed")] == [begun.id]

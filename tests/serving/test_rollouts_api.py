@@ -78,7 +78,8 @@ def test_begun_decided_and_promoted(client: AsgiClient, home: Home, registry: St
     assert client.get(f"{PREFIX}{one}").json()["data"] == rollout
     assert post(client, f"{one}/pause", {"reason": "lunch"}).json()["data"]["state"] == "paused"
     assert post(client, f"{one}/resume", {}).json()["data"]["state"] == "running"
-    assert post(client, f"{one}/advance", {}).json()["message"] == "running, step 2 of 5."
+    assert post(client, f"{one}/advance", {"step": 1}).json()["message"] == "running, step 2 of 5."
+    refused(post(client, f"{one}/advance", {"step": 1}), 409, "rollout_refused", "at step 2 by now, not 1")
     promoted = post(client, f"{one}/promote", {"reason": "good", "version": "v1.1.0"}).json()
     assert (promoted["data"]["winner"], promoted["message"]) == ("v1.1.0", "v1.1.0 is the champion.")
     who = "a local caller over HTTP"

@@ -141,9 +141,11 @@ class RolloutCalls(Asks):
         """Go to the next step without waiting for the analysis, and return the rollout.
 
         Raises:
-            Refused: as of `pause`; 409, it has no further step.
+            Refused: as of `pause`; 409, it has no further step, or a *rollout* that was given as an answer of before is
+                at another step by now.
         """
-        return self._start(_decided(rollout, "advance", reason), options)
+        seen = {"step": rollout.step} if isinstance(rollout, Rollout) else {}
+        return self._start(_decided(rollout, "advance", reason, **seen), options)
 
     @asked
     def abort(self, rollout: str | Rollout, *, reason: str = "", **options: Unpack[CallOptions]) -> Course[Rollout]:
@@ -178,8 +180,8 @@ class RolloutCalls(Asks):
         return self._start(Call(b"POST", f"{_path(rollout)}/promote", _rollout, body), options)
 
 
-def _decided(rollout: str | Rollout, command: str, reason: str) -> Call[Rollout]:
-    return Call(b"POST", f"{_path(rollout)}/{command}", _rollout, written(reason=reason))
+def _decided(rollout: str | Rollout, command: str, reason: str, **given: object) -> Call[Rollout]:
+    return Call(b"POST", f"{_path(rollout)}/{command}", _rollout, written(reason=reason, **given))
 
 
 def _path(rollout: str | Rollout) -> str:

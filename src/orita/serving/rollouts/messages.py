@@ -44,9 +44,12 @@ class RolloutDecision(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         reason: why; it is kept with the decision.
+        step: of the rollout as the caller saw it, from 1; where it is another one by now nothing is decided, so that
+            who asks again does not go two steps. null: do not check.
     """
 
     reason: Reason = ""
+    step: Annotated[int, Meta(ge=1)] | None = None
 
 
 class RolloutPromotion(Struct, frozen=True, forbid_unknown_fields=True):

@@ -115,9 +115,7 @@ class RolloutRoutes:
         given = await self._body(request, self._decision)
         if given is None:
             return Response(status_code=499)
-        found = await self._decisions.change(
-            request.path_params["rollout_id"], partial(_command, name, given.reason), caller
-        )
+        found = await self._decisions.change(request.path_params["rollout_id"], partial(_command, name, given), caller)
         return self._envelopes.success(found, f"{found.state}, step {found.step} of {found.steps}.", request_id)
 
     async def _promote(self, request: Request, request_id: str) -> Response:
@@ -145,7 +143,13 @@ class RolloutRoutes:
         return answer
 
 
-def _command(name: str, reason: str, rollouts: Rollouts, rollout: Rollout, actor: str) -> Rollout:
+def _command(name: str, given: RolloutDecision, rollouts: Rollouts, rollout: Rollout, actor: str) -> Rollout:
+    reason = given.reason
+    if given.step is not None and given.step != rollout.step + 1:
+        message = (
+            f"rollout {rollout.id} is at step {rollout.step + 1} by now, not {given.step}: look, then decide again."
+        )
+        raise Refused(409, "rollout_refused", message)
     match name:
         case "pause":
             return rollouts.pause(rollout.system, rollout.id, actor=actor, reason=reason)
