@@ -57,8 +57,11 @@ def test_what_was_learnt_is_shown(declared: Path) -> None:
     assert (long["picked"], long["rewards"], long["mean"]) == (2, 2, 1.0)
     # Beta(3, 1) is above Beta(1, 2) with probability ∫ 3 p² (1 − (1 − p)²) dp = 0.9.
     assert (short["probability"], long["probability"]) == (pytest.approx(0.1), pytest.approx(0.9))
-    assert (shown["state"]["waiting"], shown["state"]["ignored"]) == (1, {"again": 1})
-    assert "1 again" in run_orita(declared, "bandits", "show", "title")
+    assert (shown["state"]["waiting"], shown["state"]["ignored"]) == (1, {"no_open_choice": 1})
+    assert shown["state"]["closed_early"] == 0
+    told_so = run_orita(declared, "bandits", "show", "title")
+    assert "1 no open choice" in told_so
+    assert "closed before their time" not in told_so
     listed = {each["key"]: each for each in orita_json(declared, "bandits", "list")["bandits"]}
     assert (listed["title"]["choices"], listed["title"]["rewards"], listed["layout"]["choices"]) == (4, 3, 0)
     assert "bernoulli_thompson" in run_orita(declared, "bandits", "list")
@@ -67,6 +70,29 @@ def test_what_was_learnt_is_shown(declared: Path) -> None:
     rows = pq.read_table(declared / "choices.parquet")
     assert rows["reward"].to_pylist() == [0, 1, 1, None]
     assert "3 of them" in run_orita(declared, "bandits", "choices", "title", str(declared / "choices.parquet"))
+
+
+def test_choices_that_close_early_are_told_of(tmp_path: Path) -> None:
+    """More choices than may wait: `show` says so and what to do, `choices` has them as the bandit counted them."""
+    (tmp_path / "few.json").write_text(
+        '{"bandits": [{"key": "title", "policy": {"type": "ucb1"}, "arms": ["a"], "most_open": 2, "unrewarded": 0}]}'
+    )
+    orita_json(tmp_path, "bandits", "declare", str(tmp_path / "few.json"))
+    home = Home(tmp_path / ".orita")
+    title = Bandits(home.control_db).get("title").state
+    log = EmbeddedLog(home)
+    log.create(STREAM, PARTITION + 1)
+    made = [choice(title, "a") for _ in range(5)]
+    log.append(STREAM, batch_of([*made, rewards(made[0], [1.0]), rewards(made[4], [1.0])]), key=KEY)
+    assert "3 choices were closed before their time" in run_orita(tmp_path, "bandits", "show", "title")
+    assert orita_json(tmp_path, "bandits", "show", "title")["state"]["closed_early"] == 3
+    file = str(tmp_path / "choices.parquet")
+    assert orita_json(tmp_path, "bandits", "choices", "title", file)["rewarded"] == 4
+    assert pq.read_table(file)["reward"].to_pylist() == [0, 0, 0, None, 1]
+    orita_json(tmp_path, "bandits", "choices", "title", file, "--unrewarded", "0.5")
+    assert pq.read_table(file)["reward"].to_pylist() == [0.5, 0.5, 0.5, None, 1]
+    assert orita_json(tmp_path, "bandits", "choices", "title", file, "--since", "1970-01-02")["rows"] == 0
+    assert orita_json(tmp_path, "bandits", "choices", "title", file, "--until", "1970-01-02")["rows"] == 5
 
 
 def test_probabilities_of_a_context(declared: Path) -> None:
@@ -97,6 +123,7 @@ def test_changed_and_removed(declared: Path) -> None:
         (["show", "titel"], NotFound, "Did you mean 'title'?"),
         (["remove", "titel"], NotFound, "Did you mean 'title'?"),
         (["choices", "titel", "x.parquet"], NotFound, "Did you mean 'title'?"),
+        (["choices", "title", "x.parquet", "--since", "noon"], UserError, "--since is 'noon'"),
         (["show", "layout", "--with", "{mobile: 1}"], UserError, "Give a JSON object"),
         (["show", "layout", "--with", '{"mobil": 1}'], UserError, "Did you mean 'mobile'?"),
         (["show", "title", "--with", '{"mobile": 1}'], UserError, "takes no context"),

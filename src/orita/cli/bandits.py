@@ -13,6 +13,7 @@ from rich.markup import escape
 from orita.cli.app import JsonOption, app
 from orita.cli.console import figures, print_json, table
 from orita.cli.opening import project_of
+from orita.cli.times import time_of
 from orita.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def show_command(
     ledger, arms = learner.ledgers[key], _arms(held.state, learner.ledgers[key], chances)
     if as_json:
         declared = msgspec.to_builtins(held.state)
-        state = {"arms": arms, "waiting": ledger.waiting, "ignored": ledger.ignored, "records": learner.next}
+        state = {"arms": arms, "waiting": len(ledger.open), "ignored": ledger.ignored, "records": learner.next}
+        state |= {"closed_early": ledger.choices.early}
         print_json({"version": held.version, "bandit": declared, "state": state})
         return
     rows = [
@@ -125,7 +127,13 @@ def show_command(
     ]
     table(f"{key}, version {held.version}", ["arm", "picked", "rewards", "mean", "probability now"], rows)
     ignored = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(ledger.ignored.items()))
-    figures({"choices that wait for rewards": f"{ledger.waiting:,}", "rewards that did not count": ignored or "none"})
+    figures({"choices that wait for rewards": f"{len(ledger.open):,}", "rewards that did not count": ignored or "none"})
+    if ledger.choices.early:
+        typer.echo(
+            f"Attention: {ledger.choices.early:,} choices were closed before their time, as more than most_open "
+            f"({held.state.most_open:,}) waited: rewards that came after that do not count. "
+            "Declare a larger most_open, or a shorter wait_seconds; the bandit then begins anew from the log."
+        )
     if chances is None:
         named = ", ".join(f'"{name}": 0' for name in held.state.features)
         typer.echo(f"Probabilities are of a context: orita bandits show {key} --with '{{{named}}}'")
@@ -137,18 +145,29 @@ def choices_command(
     key: KeyArgument,
     out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
     unrewarded: Annotated[
-        float | None, typer.Option(help="Reward of arms for which none came in time; by default they have none (null).")
+        float | None,
+        typer.Option(help="Reward of arms for which none came in time; by default as the bandit declares."),
     ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Choices at or after this time, ISO 8601; else from the first.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Choices before this time, ISO 8601; else up to the last.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write choices joined with their rewards, a row an arm, with propensities: for off-policy evaluation."""
+    """Write choices joined with their rewards, a row an arm, with propensities: for off-policy evaluation.
+
+    Rewards are as the bandit counts them. Where an arm earned what is declared for silence, rewarded_at is null.
+    """
     import pyarrow.parquet as pq
 
     from orita.core.files import atomic_file
     from orita.delivery.bandits.choices import logged_choices
 
     held = _bandits(context).get(key)
-    rows = logged_choices(project_of(context).event_log(), held.state, unrewarded=unrewarded)
+    start = None if since is None else time_of(since, "--since")
+    end = None if until is None else time_of(until, "--until")
+    log = project_of(context).event_log()
+    rows = logged_choices(log, held.state, start=start, end=end, unrewarded=unrewarded)
     with atomic_file(out) as partial:
         pq.write_table(rows, partial)
     rewarded = len(rows) - rows["reward"].null_count
@@ -235,7 +254,7 @@ def _summary(held: Held[BanditDeclaration], learner: Learner) -> dict[str, Any]:
         "arms": list(declared.arms),
         "choices": sum(each.picked for each in counts),
         "rewards": sum(each.rewarded for each in counts),
-        "waiting": ledger.waiting,
+        "waiting": len(ledger.open),
         "ignored": ledger.ignored,
     }
 

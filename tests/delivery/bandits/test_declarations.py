@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from orita.core.errors import NotFound, UserError
-from orita.delivery.bandits import UCB1, BernoulliThompson, HalfLife, LinearThompson, declaration_files
+from orita.delivery.bandits import UCB1, BernoulliThompson, HalfLife, LinearThompson, LinUCB, declaration_files
 from orita.delivery.bandits.declaration_files import read_bandits, write_bandits
-from orita.delivery.bandits.declarations import BanditDeclaration, features_wanted
+from orita.delivery.bandits.declarations import BanditDeclaration, check_bandit, features_wanted
 from orita.delivery.bandits.kept import Bandits
 
 WHOLE = """
@@ -80,6 +80,22 @@ def test_what_is_no_file_of_bandits_is_refused(text: str | bytes) -> None:
     """Whatever it is, a sentence comes of it."""
     with pytest.raises(UserError, match=r"cannot be read|too deep"):
         read_bandits(text)
+
+
+def test_a_bandit_that_needs_too_much_memory_is_refused() -> None:
+    """Arms times features squared have a bound; a thousand arms, or 500 features, may be named alone."""
+    for arms, features, taken in ((1_000, 500, False), (1_000, 71, False), (1_000, 70, True), (20, 500, True)):
+        declared = BanditDeclaration(
+            key="title",
+            policy=LinUCB(features),
+            arms=tuple(map(str, range(arms))),
+            features=tuple(f"x{number}" for number in range(features)),
+        )
+        if taken:
+            check_bandit(declared)
+            continue
+        with pytest.raises(UserError, match=r"arms times features squared: allowed are 5,000,000"):
+            check_bandit(declared)
 
 
 def test_a_key_is_there_once() -> None:

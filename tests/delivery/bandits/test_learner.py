@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.delivery.bandits.logged import Logged, choice, rewards, traffic
@@ -16,7 +17,7 @@ from orita.delivery.bandits.choices import logged_choices
 from orita.delivery.bandits.learner import Learner
 from orita.delivery.bandits.ledger import Ledger
 from orita.delivery.bandits.records import KEY, PARTITION, STREAM, batch_of, records_in
-from orita.delivery.bandits.snapshots import read_snapshot, snapshot_file
+from orita.delivery.bandits.snapshots import read_snapshot, snapshot_file, write_snapshot
 from orita.delivery.ope import evaluate
 from orita.events.log.kafka_rows import decode_messages, encode_messages
 from orita.events.log.log import Batch
@@ -105,7 +106,7 @@ def test_workers_that_share_a_log_know_what_one_would(logged: Logged) -> None:
         assert each.served is not None
         chances = each.served["title"].chances()
         assert list(chances.values()) == pytest.approx(alone.probabilities().values)
-        assert each.ledgers["title"].ignored == {"again": 2}
+        assert each.ledgers["title"].ignored == {"no_open_choice": 2}
 
 
 def test_the_merger_of_two_parts_is_the_whole(logged: Logged) -> None:
@@ -223,6 +224,7 @@ def test_contexts_and_arms_are_checked(logged: Logged) -> None:
         ({"x": 1.0, "z": 1.0}, "unknown feature 'z'"),
         ({"x": 1.0, "y": np.inf}, "inf for the feature 'y'"),
         ({"x": np.nan, "y": 1.0}, "nan for the feature 'x'"),
+        ({"x": 1.0, "y": -1.1e6}, "-1100000.0 for the feature 'y': give a number from -1,000,000 to 1,000,000"),
     ):
         with pytest.raises(UserError, match=sentence):
             layout.context(given)
@@ -279,6 +281,56 @@ def test_choices_joined_with_rewards_can_be_evaluated(logged: Logged) -> None:
     assert found["snips"].value == pytest.approx(truth)
     at = logged.clock.now()
     assert logged_choices(logged.log, declared, start=at).num_rows == 0
+
+
+def test_what_is_exported_is_what_was_counted(logged: Logged) -> None:
+    """With silence, choices closed early, contexts out of range and rewards again: means are the bandit's own."""
+    logged.declare(f"bandits: [{LAYOUT.replace('0.1', '0.1, wait_seconds: 40, most_open: 20')}]")
+    declared = logged.of("layout")
+    poisoned = choice(declared, "a", context=[1e200, 1.0])
+    logged.append([poisoned, rewards(poisoned, [1.0]), *traffic(declared, 80, 5)], each_seconds=1)
+    ledger = logged.learner().ledgers["layout"]
+    rows = logged_choices(logged.log, declared).to_pylist()
+    assert ledger.choices.early > 0
+    assert ledger.ignored["context_out_of_range"] >= 1
+    counted = {arm: (each.picked, each.rewarded, each.total) for arm, each in ledger.arms.items()}
+    for arm, (picked, rewarded, total) in counted.items():
+        own = [row["reward"] for row in rows if row["arm"] == arm]
+        found = [reward for reward in own if reward is not None]
+        assert (len(own), len(found), sum(found)) == (picked, rewarded, pytest.approx(total))
+    silent = [row for row in rows if row["reward"] is not None and row["rewarded_at"] is None]
+    assert {row["reward"] for row in silent} == {0.1}
+    assert rows[0]["reward"] is None
+
+
+def test_choices_of_some_time_are_those_of_all(logged: Logged) -> None:
+    """Choices from a time up to another, with the rewards that came later."""
+    declared = logged.of("title")
+    made = [msgspec.structs.replace(choice(declared, "a", "b"), at=second * 1_000_000) for second in range(10)]
+    logged.append([*made, *[rewards(each, [1.0]) for each in made]])
+    rows = logged_choices(logged.log, declared).to_pylist()
+    start, end = (datetime.fromtimestamp(second, UTC) for second in (3, 7))
+    found = logged_choices(logged.log, declared, start=start, end=end)
+    assert found.to_pylist() == rows[6:14]
+    assert found["reward"].to_pylist() == [1.0, None] * 4
+
+
+def test_a_snapshot_that_an_extreme_context_spoilt_is_not_taken(logged: Logged) -> None:
+    """What was learnt before contexts had bounds is learnt again from the log, which passes over what is too large."""
+    declared = logged.of("layout")
+    spoilt = [choice(declared, arm, context=[1e200, 1.0]) for arm in "abc"]
+    logged.append([record for made in spoilt for record in (made, rewards(made, [0.0]))])
+    learner = logged.learner()
+    learner.write()
+    file = snapshot_file(logged.home)
+    write_snapshot(file, msgspec.structs.replace(read_snapshot(file), format=1))
+    assert read_snapshot(file).next == 0
+    clean = [choice(declared, "abc"[number % 3], context=[1.0, number % 2]) for number in range(300)]
+    told = [rewards(each, [float(each.arms == ["a"])]) for each in clean]
+    logged.append([record for pair in zip(clean, told, strict=True) for record in pair])
+    served = logged.learner().served
+    assert served is not None
+    assert served["layout"].chances(np.array([1.0, 0.0]))["a"] > 0.99
 
 
 def test_records_are_the_same_after_kafka(logged: Logged) -> None:

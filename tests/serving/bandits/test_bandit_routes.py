@@ -7,6 +7,7 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ import pytest
 from starlette.applications import Starlette
 from tests.serving.bandits.conftest import BANDITS, Asked
 
+from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.delivery.bandits.choices import logged_choices
 from orita.delivery.bandits.kept import Bandits
 from orita.delivery.bandits.learner import Learner
 from orita.delivery.bandits.records import Rewards
+from orita.delivery.bandits.served import ServedBandit
+from orita.delivery.bandits.slate import Slate
 from orita.delivery.bandits.snapshots import snapshot_file
 from orita.events.log.embedded import EmbeddedLog
 from orita.serving.access.permissions import permission_of
@@ -43,12 +47,14 @@ WRONG_REQUESTS: list[tuple[str, Any, int, str, str]] = [
     ("layout/choose", {"context": {"mobile": "1"}}, 422, "invalid_value", "expected float"),
     ("layout/choose", b'{"context": {"mobile": NaN}}', 400, "invalid_json", "context.mobile has the value NaN"),
     ("layout/choose", b'{"context": {"mobile": 1e999}}', 400, "invalid_json", "out of range"),
+    ("layout/choose", {"context": {"mobile": 1e200, "evening": 1}}, 422, "invalid_value", "1e+200 for the feature"),
     ("title/choose", {"kk": 1}, 422, "unknown_field", "Did you mean 'k'?"),
     ("title/choose", b"{", 400, "invalid_json", "not valid JSON"),
     ("title/choose", b" " * 70_000, 413, "body_too_large", "65536"),
     ("title/reward", {"rewards": [1]}, 422, "missing_field", "decision_id"),
     ("title/reward", {"decision_id": "x", "rewards": [1]}, 422, "invalid_value", "that of the answer to a choice"),
     ("title/reward", {"decision_id": uuid7(), "rewards": []}, 422, "invalid_value", "rewards has none"),
+    ("title/reward", {"decision_id": uuid7(), "rewards": [1]}, 422, "invalid_value", "s from now"),
     ("title/reward", {"decision_id": uuid7(), "rewards": {}}, 422, "invalid_value", "rewards has none"),
 ]
 WRONG_REWARDS: list[tuple[Any, int, str]] = [
@@ -136,7 +142,7 @@ def test_rewards_count_once_and_in_any_order(asked: Asked, home: Home) -> None:
         asked.reward("greedy", chosen["decision_id"], rewards)
     ledger = learnt(home).ledgers["greedy"]
     assert {arm: each.total for arm, each in ledger.arms.items()} == {first: 2.0, second: 0.5, third: -1.0}
-    assert ledger.ignored == {"again": 4}
+    assert ledger.ignored == {"again": 1, "no_open_choice": 3}
 
 
 def test_all_is_logged_before_it_is_answered(asked: Asked, home: Home) -> None:
@@ -184,6 +190,39 @@ def test_a_choice_of_long_ago_takes_no_rewards(asked: Asked) -> None:
     found, document = asked.post("title/reward", {"decision_id": old, "rewards": [1]})
     assert (found, document["code"]) == (410, "choice_closed")
     assert "86,400 s" in document["message"]
+
+
+def test_a_choice_that_waits_too_long_takes_no_rewards(asked: Asked, home: Home, clock: ManualClock) -> None:
+    """Also where nothing was logged since, so that the bandit still has it."""
+    chosen, other = asked.choose("title"), asked.choose("title")
+    asked.reward("title", other["decision_id"], [1])
+    until(lambda: asked.choose("title")["state_version"] >= 3)
+    clock.advance(timedelta(days=1, seconds=1))
+    found, document = asked.post("title/reward", {"decision_id": chosen["decision_id"], "rewards": [1]})
+    assert (found, document["code"]) == (410, "choice_closed")
+    assert learnt(home).ledgers["title"].ignored == {}
+
+
+def test_a_choice_of_another_bandit_takes_no_rewards(asked: Asked, home: Home) -> None:
+    """Whoever mixes them up is told whose it is."""
+    chosen = asked.choose("greedy")
+    asked.reward("title", asked.choose("title")["decision_id"], [1])
+    until(lambda: asked.choose("title")["state_version"] >= 3)
+    found, document = asked.post("title/reward", {"decision_id": chosen["decision_id"], "rewards": [1]})
+    assert (found, document["code"]) == (422, "invalid_value")
+    assert "is of the bandit 'greedy'" in document["message"]
+    assert learnt(home).ledgers["title"].ignored == {}
+
+
+def test_chances_that_are_no_numbers_are_not_answered(
+    asked: Asked, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor logged: whoever evaluates would weigh by them."""
+    wrong = Slate(("short",), np.array([np.nan]), np.zeros(1))
+    monkeypatch.setattr(ServedBandit, "slate", lambda *_: wrong)
+    found, document = asked.post("title/choose", {})
+    assert (found, document["code"]) == (500, "internal_error")
+    assert learnt(home).next == 0
 
 
 def test_an_empty_body_asks_for_one_arm(asked: Asked) -> None:

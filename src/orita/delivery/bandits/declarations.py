@@ -28,6 +28,10 @@ from orita.delivery.bandits.policies import Policy
 __all__ = ["BanditDeclaration", "BanditFile", "check_bandit", "features_wanted"]
 
 MOST_ARMS, MOST_FEATURES, MOST_LETTERS = 1_000, 500, 256
+MOST_VALUE = 1e6
+"""The largest feature, of either sign: sums have their squares, and one far larger would drown all others for good."""
+_MOST_NUMBERS = 5_000_000
+"""Of a matrix for each arm, 40 MB; a process has a few of them."""
 _MOST_WAIT = 90 * 86_400.0
 
 
@@ -49,7 +53,8 @@ class BanditDeclaration(
         wait_seconds: how long after a choice its rewards may come; later ones do not count.
         unrewarded: what an arm earned for which none came within that time, such as 0 where only clicks are told;
             None: nothing is learnt of it.
-        most_open: choices that may wait for rewards at once; with one more the oldest waits no longer.
+        most_open: choices that may wait for rewards at once, those whose arms all have theirs left out; with one more
+            the oldest waits no longer, as if ``wait_seconds`` were over.
         seed: of the picks, so that a test can be repeated; None: from the operating system.
     """
 
@@ -146,6 +151,11 @@ def _of_policy(bandit: BanditDeclaration) -> Iterable[str]:
         yield "features are named, but the policy takes none: leave them out, or use lin_ucb or linear_thompson."
     if wanted and len(bandit.features) != wanted:
         yield f"policy.features is {wanted}, and features names {len(bandit.features)}: name as many, in their order."
+    if (numbers := len(bandit.arms) * len(bandit.features) ** 2) > _MOST_NUMBERS:
+        yield (
+            f"arms has {len(bandit.arms):,} and features {len(bandit.features)}, which makes {numbers:,} numbers, arms "
+            f"times features squared: allowed are {_MOST_NUMBERS:,}. Name fewer features, or fewer arms."
+        )
     if getattr(policy, "shared", False):
         yield "policy.shared is true, and a context that is sent has no rows for arms: serve it with shared: false."
     if not math.isfinite(getattr(policy, "initial", 0.0)):

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 
 from orita.delivery.bandits.declarations import BanditDeclaration
 from orita.delivery.bandits.kept import Bandits
-from orita.delivery.bandits.ledger import Ledger, LedgerState, OpenChoice, read_ledger
+from orita.delivery.bandits.ledger import Ledger, LedgerState, read_ledger
+from orita.delivery.bandits.open_choices import OpenChoice
 from orita.delivery.bandits.records import PARTITION, STREAM, Record, records_in
 from orita.delivery.bandits.served import ServedBandit
 from orita.delivery.bandits.snapshots import Snapshot, read_snapshot, write_snapshot
@@ -37,7 +38,7 @@ class _Ended(Exception):
 
 
 class Learner:
-    """The state of all bandits of a tenant; used by one thread, but for `served` and `choice`.
+    """The state of all bandits of a tenant; used by one thread, but for `served`, `choice` and `bandit_of`.
 
     Args:
         bandits: where they are declared.
@@ -102,6 +103,10 @@ class Learner:
         """Return a choice that waits for rewards, None where it does not, or is not known here yet."""
         ledger = self.ledgers.get(key)
         return None if ledger is None else ledger.open.get(decision)
+
+    def bandit_of(self, decision: str) -> str | None:
+        """Return the key of the bandit where a choice waits for rewards, None where it does at none."""
+        return next((key for key, ledger in self.ledgers.items() if decision in ledger.open), None)
 
     def _declared(self) -> None:
         seen, declared = self._bandits.followed()

@@ -21,6 +21,7 @@ from orita.delivery.bandits.belief import FloatArray
 __all__ = ["LinearStatistics"]
 
 _FADED = 0.95
+_ROUNDED = 1.01
 
 
 class LinearStatistics:
@@ -115,14 +116,31 @@ class LinearStatistics:
             self.load(self.sums())
 
     def _invert_all(self) -> None:
-        precision_LDD = self._gram_LDD + self.ridge * np.eye(self.features)
-        self.inverse_LDD = np.linalg.inv(precision_LDD)
+        self.inverse_LDD = _inverses(self._gram_LDD, self.ridge)
         self.theta_LD = (self.inverse_LDD @ self._moment_LD[..., None])[..., 0]
         self._since_L = [0] * len(self.theta_LD)
         self._factor_DD = None
 
     def _invert(self, model: int) -> None:
-        inverse_DD = np.linalg.inv(self._gram_LDD[model] + self.ridge * np.eye(self.features))
+        inverse_DD = _inverses(self._gram_LDD[model : model + 1], self.ridge)[0]
         self.inverse_LDD[model] = (inverse_DD + inverse_DD.T) / 2
         self.theta_LD[model] = inverse_DD @ self._moment_LD[model]
         self._since_L[model] = 0
+
+
+def _inverses(gram_LDD: FloatArray, ridge: float) -> FloatArray:
+    """Return the inverses of ridge · I + gram, which lie between 0 and 1 ÷ ridge.
+
+    Where sums are so large that the ridge is lost in rounding, eigenvalues that fell below it are put back to it.
+    """
+    precision_LDD = gram_LDD + ridge * np.eye(gram_LDD.shape[-1])
+    try:
+        inverse_LDD = np.linalg.inv(precision_LDD)
+        diagonal_LD = np.diagonal(inverse_LDD, axis1=1, axis2=2)
+        if np.all((diagonal_LD >= 0) & (diagonal_LD <= _ROUNDED / ridge)):
+            return np.asarray(inverse_LDD, np.float64)
+    except np.linalg.LinAlgError:
+        pass
+    values_LD, vectors_LDD = np.linalg.eigh(precision_LDD)
+    weighed_LDD = vectors_LDD / np.maximum(values_LD, ridge)[:, None, :]
+    return np.asarray(weighed_LDD @ vectors_LDD.swapaxes(1, 2), np.float64)

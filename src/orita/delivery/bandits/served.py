@@ -5,7 +5,6 @@ Legend: A arms that may be picked, D features, K positions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.delivery.bandits.bandit import Bandit
 from orita.delivery.bandits.belief import FloatArray, Propensities
 from orita.delivery.bandits.best_of import LEAST
-from orita.delivery.bandits.declarations import BanditDeclaration
+from orita.delivery.bandits.declarations import MOST_VALUE, BanditDeclaration
 from orita.delivery.bandits.slate import Slate
 
 __all__ = ["ServedBandit"]
@@ -43,7 +42,7 @@ class ServedBandit:
         """Return the features of a request in their order, [D]; None for a policy without.
 
         Raises:
-            UserError: a feature is not declared, is missing where that is refused, or is not finite.
+            UserError: a feature is not declared, is missing where that is refused, or is larger than a million.
         """
         named = self.declaration.features
         if unknown := [name for name in given if name not in named]:
@@ -54,8 +53,11 @@ class ServedBandit:
         if self.declaration.missing == "refuse" and len(given) < len(named):
             missing = next(name for name in named if name not in given)
             raise UserError(f"context lacks the feature {missing!r}: give a number for each of {', '.join(named)}.")
-        if wrong := [name for name, value in given.items() if not math.isfinite(value)]:
-            raise UserError(f"context has {given[wrong[0]]} for the feature {wrong[0]!r}: give a finite number.")
+        if wrong := [name for name, value in given.items() if not abs(value) <= MOST_VALUE]:
+            raise UserError(
+                f"context has {given[wrong[0]]} for the feature {wrong[0]!r}: give a number from {-MOST_VALUE:,.0f} to "
+                f"{MOST_VALUE:,.0f}. Features of about -1 to 1 are learnt best."
+            )
         return np.array([given.get(name, 0.0) for name in named])
 
     def slate(

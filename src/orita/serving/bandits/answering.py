@@ -15,7 +15,7 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.core.ids import millis_of, uuid7
 from orita.delivery.bandits.declarations import BanditDeclaration
 from orita.delivery.bandits.learner import Learner
-from orita.delivery.bandits.ledger import OpenChoice
+from orita.delivery.bandits.open_choices import OpenChoice
 from orita.delivery.bandits.records import Choice, Rewards
 from orita.delivery.bandits.served import ServedBandit
 from orita.serving.bandits.messages import ChooseRequest, Chosen, Rewarded, RewardRequest
@@ -26,6 +26,8 @@ __all__ = ["DECISION", "BanditAnswers"]
 
 DECISION = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _DECISION = re.compile(DECISION)
+_CLOCKS_DIFFER = 60.0
+"""Seconds by which the clocks of machines that share a log may be apart."""
 
 
 class BanditAnswers:
@@ -71,6 +73,8 @@ class BanditAnswers:
             slate = bandit.slate(self._rng(key, declared.seed), asked.k, context_D, asked.arms)
         except (NotFound, UserError) as error:
             raise Refused(422, "invalid_value", str(error)) from None
+        if not np.isfinite(slate.propensities_K).all():  # of no use to anybody: neither answered nor logged
+            raise ArithmeticError(f"the propensities of bandit {key!r} are not finite")
         chosen = Chosen(
             uuid7(self._clock),
             key,
@@ -109,12 +113,13 @@ class BanditAnswers:
             message = f"decision_id has the value {told.decision_id[:80]!r}, expected that of the answer to a choice."
             raise Refused(422, "invalid_value", message)
         choice = self._learner.choice(key, told.decision_id)
-        if choice is None:  # of another worker, and not known here yet; or too long ago
-            self._check_age(told.decision_id, bandit.declaration.wait_seconds)
+        if choice is None:  # of another worker, and not known here yet; or closed; or not its own
+            self._check_owner(key, told.decision_id)
         names = list(told.rewards) if isinstance(told.rewards, dict) else None
         values = list(told.rewards.values()) if isinstance(told.rewards, dict) else told.rewards
         _check_arms(names, len(values), choice)
         _check_values(names or [f"position {place}" for place in range(1, len(values) + 1)], values, bandit.declaration)
+        self._check_age(told.decision_id, bandit.declaration.wait_seconds)
         at = to_micros(self._clock.now())
         await self._writer.written(Rewards(key, told.decision_id, at, names, values))
         self._rewarded[key] += len(values)
@@ -134,8 +139,17 @@ class BanditAnswers:
             found = self._random[key, seed] = np.random.default_rng(seed)
         return found
 
+    def _check_owner(self, key: str, decision: str) -> None:
+        owner = self._learner.bandit_of(decision)
+        if owner not in (None, key):
+            message = f"decision_id {decision!r} is of the bandit {owner!r}, not of {key!r}: tell it to that one."
+            raise Refused(422, "invalid_value", message)
+
     def _check_age(self, decision: str, wait_seconds: float) -> None:
         age = self._clock.now().timestamp() - millis_of(decision) / 1000
+        if age < -_CLOCKS_DIFFER:
+            message = f"decision_id {decision!r} is of {-age:,.0f} s from now: give that of the answer to a choice."
+            raise Refused(422, "invalid_value", message)
         if age > wait_seconds:
             raise Refused(
                 410,
