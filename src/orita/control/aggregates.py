@@ -27,7 +27,7 @@ from orita.control.events import (
     read_states,
 )
 from orita.control.leases import Lease
-from orita.core.errors import OritaError, UserError
+from orita.core.errors import NotFound, OritaError, UserError, closest
 
 __all__ = ["RESTORED", "Aggregates", "Change", "Decisions", "Held", "Kind", "deciding"]
 
@@ -220,6 +220,17 @@ class Aggregates(Generic[S]):
         """Return a thing, None where it is not there."""
         kept = next(iter(self.log.states(self.kind.name, name)), None)
         return self._brought(name) if kept is None else self._held(kept)
+
+    def known(self, name: str) -> Held[S]:
+        """Return a thing.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        held = self.get(name)
+        if held is None:
+            raise NotFound(f"there is no {self.kind.name} {name!r}. {closest(name, self.all())}")
+        return held
 
     def all(self) -> dict[str, Held[S]]:
         """Return the things that are there, by name."""

@@ -50,10 +50,7 @@ class Bandits:
         Raises:
             NotFound: there is none of that key.
         """
-        held = self._bandits.get(key)
-        if held is None:
-            raise NotFound(f"there is no bandit {key!r}. {closest(key, self._bandits.all())}")
-        return held
+        return self._bandits.known(key)
 
     def all(self) -> dict[str, Held[BanditDeclaration]]:
         """Return the bandits by key."""

@@ -47,10 +47,7 @@ class Experiments:
         Raises:
             NotFound: there is none of that key.
         """
-        held = self._kept.get(key)
-        if held is None:
-            raise NotFound(f"there is no experiment {key!r}. {closest(key, self._kept.all())}")
-        return held
+        return self._kept.known(key)
 
     def all(self) -> dict[str, Held[KeptExperiment]]:
         """Return the experiments by key."""

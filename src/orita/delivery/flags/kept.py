@@ -84,10 +84,7 @@ class Flags:
         Raises:
             NotFound: there is none of that key.
         """
-        held = self._flags.get(key)
-        if held is None:
-            raise NotFound(f"there is no flag {key!r}. {closest(key, self._flags.all())}")
-        return held
+        return self._flags.known(key)
 
     def all(self) -> dict[str, Held[Flag]]:
         """Return the flags by key."""

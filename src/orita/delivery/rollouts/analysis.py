@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from orita.delivery.bandits.shares import ArmRewards, arm_shares
+from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
-from orita.delivery.rollouts.guards import LEAST_BEFORE, ErrorGuard, Guard, LatencyGuard
+from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
 from orita.delivery.rollouts.looks import Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
 from orita.delivery.rollouts.plan import RolloutPlan

@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from orita.delivery.rollouts.champion_counts import LEAST_BEFORE, ChampionCounts
 from orita.delivery.rollouts.checks import ErrorCheck, LatencyCheck
 from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
 from orita.delivery.rollouts.looks import GuardCounts
@@ -27,10 +28,7 @@ from orita.stats.sequential.quantile_sequences import counts_by_bin, growing_edg
 from orita.stats.sequential.rate_comparison import RateComparison
 from orita.stats.sequential.rates import RateTest, rate_interval, rate_strength
 
-__all__ = ["LEAST_BEFORE", "ErrorGuard", "Guard", "LatencyGuard"]
-
-LEAST_BEFORE = 100
-"""Users of the champion without whom there is no 'before' to compare with."""
+__all__ = ["ErrorGuard", "Guard", "LatencyGuard"]
 
 _EDGES_E = growing_edges(0.1, 120_000.0)
 _LATENCY_STRENGTH = rate_strength(400)
@@ -157,37 +155,31 @@ class LatencyGuard:
     def __init__(self, check: LatencyCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._harm: str | None = None
-        self._control_B = self._before_B = self._none()
-        self._beside = True
+        self._control = ChampionCounts(len(_EDGES_E) + 1)
         self.begin(0, beside=True)
 
     def begin(self, period: int, *, beside: bool) -> None:
         """Begin a period; *beside*: somebody has the champion at the same time."""
         self._period_level = period_level(self._level, period)
-        if self._beside:  # a period that has just begun has too few to be the champion's 'before' by itself
-            few = self._control_B.sum() < LEAST_BEFORE
-            self._before_B = self._before_B + self._control_B if few else self._control_B
-            self._control_B = self._none() if beside else self._before_B
-        self._beside = beside
+        self._control.begin(beside=beside)
         self._treated_B = self._none()
         self._difference = math.nan
         self._low = -math.inf
 
     def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
         """Count new users of either version."""
-        if self._beside:
-            self._control_B += _latencies(control)
+        self._control.take(_latencies(control))
         new_B = _latencies(treated)
         self._treated_B += new_B
-        if not new_B.any() or not self._control_B.any():
+        if not new_B.any() or not self._control.counts_B.any():
             return
         quantile, most = self._check.quantile, self._check.most_more_ms
-        self._difference = _limit_at(self._treated_B, quantile) - _limit_at(self._control_B, quantile)
+        self._difference = _limit_at(self._treated_B, quantile) - _limit_at(self._control.counts_B, quantile)
         self._low = -math.inf
         if not self._difference > most:
             return  # what is not seen cannot be proven
         self._low = quantile_difference_sequence(
-            self._control_B,
+            self._control.counts_B,
             self._treated_B,
             _EDGES_E,
             quantile,
@@ -200,7 +192,7 @@ class LatencyGuard:
     @property
     def finding(self) -> CheckFinding:
         """What it says now."""
-        users, control = int(self._treated_B.sum()), int(self._control_B.sum())
+        users, control = int(self._treated_B.sum()), int(self._control.counts_B.sum())
         says: Says = "harm" if self._harm else "fine" if users and control else "waiting"
         evidence = {
             "users": users,
@@ -215,7 +207,7 @@ class LatencyGuard:
         return CheckFinding(check="latency", version=self.version, says=says, why=why, evidence=evidence)
 
     def _told(self) -> str:
-        when = "" if self._beside else " before"
+        when = "" if self._control.beside else " before"
         proven = f", at least {self._low:.1f} ms" if math.isfinite(self._low) else ""
         slower = "not known" if math.isnan(self._difference) else f"{self._difference:+.1f} ms"
         return (

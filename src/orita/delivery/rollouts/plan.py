@@ -12,7 +12,6 @@ ready, loaded and warm, until somebody sends it everything at once. ``ab`` stays
 
 from __future__ import annotations
 
-from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -115,10 +114,6 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     def mirrored(self) -> float:
         """Percent of requests that a shadow sees."""
         return self.shares[0] if self.shares else 100.0
-
-    def least_wait(self, step: int) -> timedelta:
-        """Return how long a step of a canary lasts at least."""
-        return timedelta(seconds=self.steps[step].least_seconds)
 
     @property
     def _given_shares(self) -> tuple[float, ...]:

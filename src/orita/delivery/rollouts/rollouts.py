@@ -6,7 +6,7 @@ refused (`orita.control.leases`), and one that judged an earlier step is too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -375,7 +375,6 @@ def _under_way(state: SystemRollouts, system: str, id_: str | None) -> Rollout:
 
 
 def _now(change: Change[SystemRollouts], id_: str) -> Rollout:
-    found: Callable[[str], Rollout | None] = (change.state or SystemRollouts()).find
-    rollout = found(id_)
+    rollout = (change.state or SystemRollouts()).find(id_)
     assert rollout is not None, "a rollout is gone in its own transaction"
     return rollout

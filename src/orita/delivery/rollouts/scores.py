@@ -15,9 +15,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from orita.delivery.rollouts.champion_counts import ChampionCounts
 from orita.delivery.rollouts.checks import ScoreCheck
 from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
-from orita.delivery.rollouts.guards import LEAST_BEFORE
 from orita.delivery.rollouts.looks import GuardCounts
 
 __all__ = ["ScoreGuard", "score_bins"]
@@ -38,35 +38,29 @@ class ScoreGuard:
     def __init__(self, check: ScoreCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._proven: str | None = None
-        self._control_B = self._before_B = np.zeros(BINS, np.int64)
-        self._beside = True
+        self._control = ChampionCounts(BINS)
         self.begin(0, beside=True)
 
     def begin(self, period: int, *, beside: bool) -> None:
         """Begin a period; without the champion *beside* it scores are compared with those of before."""
         self._period_level = period_level(self._level, period)
-        if self._beside:  # a period that has just begun has too few to be the champion's 'before' by itself
-            few = self._control_B.sum() < LEAST_BEFORE
-            self._before_B = self._before_B + self._control_B if few else self._control_B
-            self._control_B = np.zeros(BINS, np.int64) if beside else self._before_B
-        self._beside = beside
+        self._control.begin(beside=beside)
         self._treated_B = np.zeros(BINS, np.int64)
         self._looks, self._next = 0, _FIRST
         self._distance, self._low = math.nan, 0.0
 
     def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
         """Count new users of either version."""
-        if self._beside:
-            self._control_B += _counts(control)
+        self._control.take(_counts(control))
         self._treated_B += _counts(treated)
-        n, m = int(self._treated_B.sum()), int(self._control_B.sum())
+        n, m = int(self._treated_B.sum()), int(self._control.counts_B.sum())
         if min(n, m) < self._next:
             return
         self._looks += 1
         self._next = max(self._next, min(n, m)) * _GROWTH
         error = self._period_level / (self._looks * (self._looks + 1)) / 2
         radius = sum(math.sqrt(math.log(2 / error) / (2 * size)) for size in (n, m))
-        gaps_B = np.abs(np.cumsum(self._treated_B) / n - np.cumsum(self._control_B) / m)
+        gaps_B = np.abs(np.cumsum(self._treated_B) / n - np.cumsum(self._control.counts_B) / m)
         self._distance = float(gaps_B.max())
         self._low = max(self._distance - radius, 0.0)
         if self._low > self._check.most_distance:
@@ -79,7 +73,7 @@ class ScoreGuard:
         says: Says = beyond if self._proven else "waiting" if math.isnan(self._distance) else "fine"
         evidence = {
             "users": int(self._treated_B.sum()),
-            "champion_users": int(self._control_B.sum()),
+            "champion_users": int(self._control.counts_B.sum()),
             "distance": None if math.isnan(self._distance) else self._distance,
             "at_least": self._low,
             "most_distance": self._check.most_distance,
