@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from tests.features.stores.redis_process import RedisProcess
 
-from orita.core.clock import SystemClock
+from orita.core.clock import Clock, SystemClock
 from orita.core.home import Home
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
@@ -23,6 +24,20 @@ from orita.testing.serving import HashedFeatures, load_line_package
 
 ONE = {"user_id": 5, "item_ids": [1, 2, 3]}
 FEATURES = ("item_ctr",)
+
+
+class _Ahead:
+    """The machine's clock, whose monotonic time a test may put forward."""
+
+    seconds = 0.0
+
+    def now(self) -> datetime:
+        """Return the machine's time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic() + self.seconds
 
 
 @pytest.fixture
@@ -38,7 +53,12 @@ def make(home: Home, deploy: Callable[..., None]) -> Callable[..., Starlette]:
     """Make an app with settings of jobs and of their guard."""
     deploy("v1.0.0", FEATURES)
 
-    def app(jobs: dict[str, object], guard: dict[str, object], faults: tuple[dict[str, object], ...] = ()) -> Starlette:
+    def app(
+        jobs: dict[str, object],
+        guard: dict[str, object],
+        faults: tuple[dict[str, object], ...] = (),
+        clock: Clock | None = None,
+    ) -> Starlette:
         config = ServingConfig.model_validate(
             {
                 "jobs": {"poll_seconds": 0.02, **jobs},
@@ -46,7 +66,8 @@ def make(home: Home, deploy: Callable[..., None]) -> Callable[..., Starlette]:
                 "faults": faults,
             }
         )
-        return create_app(home, "feed", HashedFeatures(FEATURES), config, clock=SystemClock(), load=load_line_package)
+        clock = clock or SystemClock()
+        return create_app(home, "feed", HashedFeatures(FEATURES), config, clock=clock, load=load_line_package)
 
     return app
 
@@ -115,9 +136,11 @@ def test_a_caller_says_how_long_it_waits(make: Callable[..., Starlette], process
 def test_faults_reach_the_queue(make: Callable[..., Starlette], monkeypatch: pytest.MonkeyPatch) -> None:
     """A drill lets it fail, also for its workers; when the drill is over, jobs are done."""
     monkeypatch.setenv("ORITA_ALLOW_FAULTS", "1")
-    app = make({}, {"failures": 2}, ({"part": "jobs", "kind": "error", "until_seconds": 1},))
+    clock = _Ahead()
+    app = make({}, {"failures": 2}, ({"part": "jobs", "kind": "error", "until_seconds": 3600},), clock)
     with AsgiClient(app) as client:
         refused(client.post(PREFIX, json=ONE))
+        clock.seconds = 3600
         answer = until(lambda: found if (found := client.post(PREFIX, json=ONE)).status == 202 else None)
         until(lambda: done(client, answer.json()["data"]["url"]))
 
