@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.registry.registering import register
 from tests.registry.small_registry import empty_registry
 
 import orita.cli.control
+import orita.cli.controller
 import orita.cli.learn
 import orita.cli.rollouts  # noqa: F401  all register their commands
 from orita.cli.rollout_plans import PlanOptions
@@ -25,6 +27,7 @@ from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.delivery.rollouts import RolloutPlan, Rollouts
 from orita.delivery.rollouts.rollouts import lease_name
+from orita.delivery.rollouts.trouble import Trouble
 
 MOBILE = "{is: in, attribute: device, values: [mobile]}"
 
@@ -123,6 +126,15 @@ def test_a_promotion_that_the_registry_was_not_told_of(folder: Path) -> None:
     assert (champion(folder), aliases(folder)["v1.2.0"]) == ("v1.2.0", ["champion"])
 
 
+def test_a_controller_tells_the_registry(folder: Path) -> None:
+    """What it promoted a moment before it died, its successor tells the registry, without a command of that."""
+    begun = orita_json(folder, "deploy", "v1.2.0", "--strategy", "blue-green")
+    Rollouts(Home(folder / ".orita").control_db).promote("feed", begun["id"], actor="controller", reason="proven")
+    assert aliases(folder)["v1.1.0"] == ["champion"]
+    assert orita_json(folder, "controller", "--once") == {"rollouts": []}
+    assert aliases(folder)["v1.2.0"] == ["champion"]
+
+
 def test_all_at_once_is_a_promotion(folder: Path) -> None:
     """Without a strategy the version is the champion; what becomes of a rollout under way is said beside it."""
     begun = orita_json(folder, "deploy", "v1.2.0", "--strategy", "canary")
@@ -180,8 +192,24 @@ def test_who_acts_is_told(begun: Path) -> None:
     """The holder of the lease; of another system, nothing."""
     Leases(Home(begun / ".orita").control_db).take(lease_name("feed"), "host-1", 60)
     assert "host-1 acts" in run_orita(begun, "rollout", "status")
-    assert orita_json(begun, "rollout", "status", "--system", "feed")["rollouts"][0]["controller"] == "host-1"
+    told = orita_json(begun, "rollout", "status", "--system", "feed")["rollouts"][0]
+    assert (told["controller"], told["trouble"]) == ("host-1", None)
     assert orita_json(begun, "rollout", "status", "--system", "ads") == {"rollouts": []}
+
+
+def test_trouble_of_who_acts_is_told(begun: Path) -> None:
+    """What it is, since when, what to do; gone with the lease."""
+    leases = Leases(Home(begun / ".orita").control_db)
+    lease = leases.take(lease_name("feed"), "host-1", 60)
+    assert lease is not None
+    since = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
+    leases.tell(lease, Trouble(what="the log [red]burns.", remedy="Put it out.", since=since).to_note())
+    told = " ".join(run_orita(begun, "rollout", "status").split())
+    assert "the log [red]burns. (since 2024-11-15 10:30:00 UTC) Put it out." in told
+    trouble = orita_json(begun, "rollout", "status")["rollouts"][0]["trouble"]
+    assert trouble == {"what": "the log [red]burns.", "remedy": "Put it out.", "since": "2024-11-15T10:30:00Z"}
+    leases.release(lease)
+    assert orita_json(begun, "rollout", "status")["rollouts"][0]["trouble"] is None
 
 
 def test_a_shadow_is_told_by_what_it_found(begun: Path) -> None:
@@ -207,6 +235,11 @@ def test_what_the_analysis_says_is_told(begun: Path) -> None:
     told = orita_json(begun, "rollout", "status")["rollouts"][0]
     assert (told["verdict"], told["evidence"]) == ("not_enough_traffic", {"requests": 220})
     assert '{"requests":220}' in run_orita(begun, "rollout", "history", seen.id[:13])
+    assert "left out" not in run_orita(begun, "rollout", "status")
+    evidence = {"verdict": "hold", "left_out": 12_345, "checks": {}}
+    rollouts.judge(rollouts.under_way("feed"), "hold", "wait", actor="c", evidence=evidence)
+    assert "12,345 users, whom the metric does not count" in run_orita(begun, "rollout", "status")
+    assert '"left_out":12345' in run_orita(begun, "rollout", "history", seen.id[:13])
 
 
 def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from tests.serving.models_at_hand import FEATURES, StandInRegistry, model_app, publish_model, write_card
 
@@ -17,6 +18,7 @@ from orita.core.errors import Unavailable, UserError
 from orita.core.home import Home
 from orita.delivery.rollouts import RolloutPlan, Rollouts
 from orita.delivery.rollouts.rollouts import lease_name
+from orita.delivery.rollouts.trouble import Trouble
 from orita.testing.asgi import Answer, AsgiClient
 from orita.testing.serving import publish_line_package
 
@@ -101,7 +103,12 @@ def test_the_list(client: AsgiClient, home: Home, clock: ManualClock) -> None:
     first = begun(client)
     assert post(client, f"/{first['id']}/abort", {"reason": "enough"}).json()["data"]["why"] == "enough"
     second = begun(client, versions=["v1.2.0"])
-    Leases(home.control_db, clock=clock).take(lease_name("feed"), "host-1", 60)
+    leases = Leases(home.control_db, clock=clock)
+    lease = leases.take(lease_name("feed"), "host-1", 60)
+    assert lease is not None
+    trouble = Trouble(what="The log burns.", remedy="Put it out.", since=clock.now())
+    leases.tell(lease, trouble.to_note())
+    assert client.get(f"{PREFIX}/{second['id']}").json()["data"]["trouble"] == msgspec.to_builtins(trouble)
     Deployments(home.control_db).deploy("ads", "v1", actor="test", reason="test")
     Rollouts(home.control_db).start(
         "ads", RolloutPlan(strategy="shadow", versions=("v2",)), actor="test", reason="test"

@@ -19,7 +19,7 @@ from orita.control.deployments import Deployments
 from orita.core.clock import ManualClock, to_micros
 from orita.core.home import Home
 from orita.core.ids import uuid7
-from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, Rollouts, Step, shown_items
 from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.evidence import PERIOD_SECONDS, Evidence
 from orita.delivery.rollouts.looks import Look, MetricCounts, Stage, stages_of
@@ -295,6 +295,25 @@ def test_a_metric_that_is_no_column_leaves_the_guards_at_work(home: Home, rollou
     unknown = [line for line in told if line["event"] == "metric_unknown"]
     assert [line["metric"] for line in unknown] == ["clik"]
     assert "'click'" in unknown[0]["reason"]
+
+
+def test_users_whom_nothing_can_count_are_told(
+    home: Home, rollout: Rollout, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where too many items wait users are left out, and every finding says how many; else it says nothing of it."""
+    for _ in range(6):
+        world.second(rollout)
+    assert {look.left_out for look in looks_of(home, rollout, world)} == {0}
+    monkeypatch.setattr(shown_items, "_MOST_ITEMS", 2_000)
+    looks = looks_of(home, rollout, world)
+    assert 0 < looks[-1].left_out < answered(looks)
+    analysis = Analysis(rollout.plan, rollout.champion)
+    analysis.take(looks[0])
+    now = world.clock.now()
+    assert "left_out" not in analysis.judge(rollout, now).evidence
+    for look in looks[1:]:
+        analysis.take(look)
+    assert analysis.judge(rollout, now).evidence["left_out"] == looks[-1].left_out
 
 
 def test_segments_that_were_let_go_are_no_error(home: Home, rollout: Rollout, world: World) -> None:

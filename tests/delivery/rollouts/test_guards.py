@@ -42,9 +42,8 @@ def test_periods_of_a_few_users_are_added_until_there_is_a_before() -> None:
 
 def test_a_rate_as_before_is_fine_and_a_higher_one_is_harm() -> None:
     """The limit is the upper end of what the champion's rate may have been, and what is allowed."""
-    guard = switched(1)
-    guard.take(None, of_users(2000, 40))
-    assert guard.finding.says == "fine"
-    guard.take(None, of_users(2000, 600))
-    assert guard.finding.says == "harm"
-    assert "the champion before for 4 of 200" in guard.finding.why
+    fine, harm = switched(1), switched(1)
+    fine.take(None, of_users(2000, 40))
+    harm.take(None, of_users(2000, 600))
+    assert (fine.finding.says, harm.finding.says) == ("fine", "harm")
+    assert "the champion before for 4 of 200" in harm.finding.why

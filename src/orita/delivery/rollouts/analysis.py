@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import msgspec
+
 from orita.delivery.bandits.shares import ArmRewards, arm_shares
 from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
@@ -52,7 +54,7 @@ class Analysis:
         self._stage: Stage | None = None
         self._period = -1
         self._answered = dict.fromkeys(versions, 0)
-        self._before = 0
+        self._before = self._left_out = 0
 
     def take(self, look: Look) -> None:
         """Add what a look has found."""
@@ -64,6 +66,7 @@ class Analysis:
             for guard in self._guards:
                 guard.begin(look.period, beside=beside)
         self._split.take(look)
+        self._left_out = look.left_out
         control = look.guards.get(self._champion)
         for guard in self._guards:
             guard.take(control, look.guards.get(guard.version))
@@ -84,6 +87,9 @@ class Analysis:
 
     def judge(self, rollout: Rollout, now: datetime) -> Finding:
         """Return what is to be done with *rollout*, as it is *now*."""
+        return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out)
+
+    def _judged(self, rollout: Rollout, now: datetime) -> Finding:
         checks = self.checks
         harm = [each.why for each in checks if each.says == "harm"]
         if harm:

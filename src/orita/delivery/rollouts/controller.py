@@ -13,8 +13,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 
 from orita.control.deployments import Deployments
@@ -28,8 +29,10 @@ from orita.delivery.rollouts.evidence import Evidence
 from orita.delivery.rollouts.findings import Finding
 from orita.delivery.rollouts.looks import Stage, stages_of
 from orita.delivery.rollouts.outcomes import EventNames
-from orita.delivery.rollouts.rollout import Rollout
+from orita.delivery.rollouts.registry_following import RegistryFollowing
+from orita.delivery.rollouts.rollout import Rollout, SystemRollouts
 from orita.delivery.rollouts.rollouts import Rollouts, lease_name
+from orita.delivery.rollouts.trouble import Trouble, trouble_of
 from orita.events.log.log import EventLog
 
 __all__ = ["LEASE_SECONDS", "Acted", "Controller"]
@@ -38,6 +41,8 @@ LEASE_SECONDS = 10.0
 _REWEIGH_SECONDS = 60.0
 _LEAST_MOVE = 1.0  # percent: smaller changes of a bandit's shares are not worth an event
 _MOST_PAUSE = 32.0
+_RECENT = timedelta(days=1)
+_REGISTRY_SECONDS = 60.0
 
 _log = structlog.stdlib.get_logger("orita.rollouts")
 
@@ -70,10 +75,11 @@ class _Watch:
 
 @dataclass(slots=True)
 class _Trouble:
-    """How often reading failed, and until when it is not tried again."""
+    """How often reading failed, until when it is not tried again, and what is said of it beside the lease."""
 
     failures: int = 0
     until: float = 0.0
+    said: Trouble | None = None
 
 
 class Controller:
@@ -88,6 +94,8 @@ class Controller:
         clock: the time.
         settle: seconds that answers have to reach the prediction log.
         reweigh_seconds: between two changes of a bandit's shares.
+        follow: lets the registry agree with what is deployed of a system (its alias ``champion``); called in a thread
+            after a promotion, again where it fails. None: there is no registry here.
     """
 
     def __init__(
@@ -101,6 +109,7 @@ class Controller:
         clock: Clock | None = None,
         settle: float = 1.0,
         reweigh_seconds: float = _REWEIGH_SECONDS,
+        follow: Callable[[str], object] | None = None,
     ) -> None:
         self._home, self._events, self._clock = home, log, clock or SystemClock()
         self._systems = None if systems is None else tuple(systems)
@@ -113,6 +122,8 @@ class Controller:
         self._lease_seconds = LEASE_SECONDS
         self._watched: dict[str, _Watch] = {}
         self._trouble: dict[str, _Trouble] = {}
+        self._registry = None if follow is None else RegistryFollowing(follow, self._clock)
+        self._begun = False
 
     def run(self, every: float, stopping: threading.Event, told: Callable[[Acted], object] = lambda _: None) -> None:
         """Look every so many seconds until *stopping*, and give the leases back.
@@ -135,19 +146,34 @@ class Controller:
     def look(self) -> list[Acted]:
         """Look once at every system, and do what is to be done."""
         try:
-            rollouts = {name: state.routing for name, state in self._rollouts.all().items()}
+            states = self._rollouts.all()
         except OritaError as error:
             _log.warning("rollouts_not_read", reason=str(error))
             return []
-        acted = [self._at(rollout) for rollout in rollouts.values() if rollout is not None and self._wanted(rollout)]
+        rollouts = [state.routing for state in states.values()]
+        acted = [self._at(rollout) for rollout in rollouts if rollout is not None and self._wanted(rollout)]
         for system in set(self._held) - {each.rollout.system for each in acted if each is not None}:
             self._leave(system)
+        if self._registry is not None:
+            if not self._begun:
+                self._resume(self._registry, states.values())
+            self._registry.look()
+        self._begun = True
         return [each for each in acted if each is not None]
 
     def release(self) -> None:
-        """Give the leases back, so that another controller need not wait for their end."""
+        """Give the leases back, so that another controller need not wait for their end; let the registry follow."""
         for system in list(self._held):
             self._leave(system)
+        if self._registry is not None:
+            self._registry.wait(_REGISTRY_SECONDS)
+
+    def _resume(self, registry: RegistryFollowing, states: Iterable[SystemRollouts]) -> None:
+        """Let the registry follow what a controller promoted that may have died before it told the registry."""
+        for last in (state.ended[0] for state in states if state.ended):
+            recent = last.ended_at is not None and self._clock.now() - last.ended_at < _RECENT
+            if last.winner is not None and recent and self._wanted(last):
+                registry.promoted(last.system)
 
     def _wanted(self, rollout: Rollout) -> bool:
         return self._systems is None or rollout.system in self._systems
@@ -171,6 +197,7 @@ class Controller:
         except Exception as error:  # a file that is damaged may raise anything: one rollout's trouble ends no other's
             failures = self._failed(system)
             _log.error("rollout_not_looked_at", alert=True, reason=str(error), failures=failures, **told)
+            self._tell_of(rollout, error)
             return Acted(rollout, "nothing", None)
         return None
 
@@ -184,6 +211,7 @@ class Controller:
         else:
             lease = self._own_leases.take(name, self.holder, self._lease_seconds)
             if lease is not None:
+                self._trouble.setdefault(system, _Trouble()).said = None  # beside a lease that was taken is nothing
                 _log.info("lease_taken", system=system, holder=self.holder, token=lease.token)
         if lease is not None:
             self._held[system] = lease
@@ -220,6 +248,7 @@ class Controller:
             self._watched.pop(rollout.system, None)  # half of a reading is no evidence: begin anew
             raise
         trouble.failures = 0
+        self._say(rollout.system, watch.evidence.trouble(now_))
         return self._act(rollout, watch.analysis, lease, now_)
 
     def _watch(self, rollout: Rollout) -> _Watch:
@@ -289,6 +318,8 @@ class Controller:
             verdict=None if found is None else found.verdict,
             why=rollout.why if found is None else found.why,
         )
+        if did == "promoted" and self._registry is not None:
+            self._registry.promoted(rollout.system)
         return Acted(rollout, did, found)
 
     def _failed(self, system: str) -> int:
@@ -296,6 +327,24 @@ class Controller:
         trouble.failures += 1
         trouble.until = self._clock.monotonic() + min(2.0 ** (trouble.failures - 1), _MOST_PAUSE)
         return trouble.failures
+
+    def _tell_of(self, rollout: Rollout, error: Exception) -> None:
+        """Say beside the lease what keeps this controller from looking at a rollout."""
+        try:
+            self._say(rollout.system, trouble_of(error, self._clock.now()))
+        except OritaError as also:  # control state is away, or the lease is lost: then nobody reads it there
+            _log.warning("trouble_not_said", system=rollout.system, rollout=rollout.id, reason=str(also))
+
+    def _say(self, system: str, found: Trouble | None) -> None:
+        """Have beside the lease what is found, its beginning that of the first; written only where it is another."""
+        trouble, lease = self._trouble.setdefault(system, _Trouble()), self._held.get(system)
+        said = trouble.said
+        if lease is None or (None if said is None else said.what) == (None if found is None else found.what):
+            return
+        if found is not None and said is not None:
+            found = msgspec.structs.replace(found, since=said.since)
+        self._own_leases.tell(lease, None if found is None else found.to_note())
+        trouble.said = found
 
     @property
     def _actor(self) -> str:

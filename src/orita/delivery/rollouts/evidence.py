@@ -24,6 +24,7 @@ from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
 from orita.delivery.rollouts.shown_items import ShownItems
+from orita.delivery.rollouts.trouble import Trouble, unknown_metric
 from orita.events.log.log import EventLog
 
 __all__ = ["PERIOD_SECONDS", "Evidence"]
@@ -68,6 +69,7 @@ class Evidence:
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
         self._period, self._period_began, self._step = 0, self._start, -1
         metric = rollout.plan.checks.metric
+        self._metric, self._stream = "" if metric is None else metric.name, (names or EventNames()).stream
         self._outcomes = None if metric is None else OutcomesSince(home, log, metric.name, rollout.started_at, names)
         self._shown = None if metric is None else ShownItems(
             self._versions,
@@ -75,6 +77,12 @@ class Evidence:
             grace_micros=_GRACE_MICROS,
             top=metric.top,
         )  # fmt: skip
+
+    def trouble(self, now: datetime) -> Trouble | None:
+        """Return what the latest looks lack, though they could be made; None for nothing."""
+        if self._outcomes is None or not self._outcomes.unknown:
+            return None
+        return unknown_metric(self._metric, self._stream, self._outcomes.unknown, now)
 
     def looks(self, stages: Sequence[Stage], now: datetime) -> Iterator[Look]:
         """Yield a look for each whole second up to *now*, less what answers need to reach the log.
@@ -124,8 +132,9 @@ class Evidence:
             answered = self._of_version(ours)
             guards = self._guards(ours)
             self._show(ours, stage, first + _SECOND)
+        left_out = 0 if self._shown is None else self._shown.left_out
         metric = () if self._shown is None else self._shown.closed(first + _SECOND)
-        return Look(from_micros(first + _SECOND), stage, self._period, answered, guards, metric)
+        return Look(from_micros(first + _SECOND), stage, self._period, answered, guards, metric, left_out)
 
     def _of_version(self, answers: Answers) -> dict[str, int]:
         counts = np.bincount(answers.variant_R, minlength=len(self._versions))

@@ -42,17 +42,20 @@ class Finding(Struct, frozen=True, kw_only=True):
         verdict: what to do.
         why: in words.
         checks: what it rests on.
+        left_out: users whom the metric could not count.
     """
 
     verdict: Verdict
     why: str
     checks: tuple[CheckFinding, ...] = ()
+    left_out: int = 0
 
     @property
     def evidence(self) -> dict[str, Any]:
         """The figures by check and version, for control state."""
         told = {f"{each.check} {each.version}": {"says": each.says, **each.evidence} for each in self.checks}
-        return {"verdict": self.verdict, "checks": told}
+        left_out = {"left_out": self.left_out} if self.left_out else {}
+        return {"verdict": self.verdict, **left_out, "checks": told}
 
 
 class Levels(Struct, frozen=True, kw_only=True):

@@ -123,6 +123,7 @@ class Look:
         answered: answers by version, all of them.
         guards: by version.
         metric: of users whose outcomes are known by now; they were answered earlier.
+        left_out: users of the whole rollout whom the metric does not count, as too many items waited for outcomes.
     """
 
     at: datetime
@@ -131,6 +132,7 @@ class Look:
     answered: Mapping[str, int]
     guards: Mapping[str, GuardCounts]
     metric: tuple[MetricBatch, ...] = ()
+    left_out: int = 0
 
 
 def stages_of(history: Iterable[ControlEvent], id_: str) -> list[Stage]:

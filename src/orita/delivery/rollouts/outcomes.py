@@ -97,6 +97,9 @@ class OutcomesSince:
         column: such as ``click``.
         since: what happened earlier is left out.
         names: of the columns of events.
+
+    Attributes:
+        unknown: why nothing is counted, where no event that was read last has the column; "" else.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class OutcomesSince:
         self._next: dict[int, int] = {}
         self._files: set[str] = set()
         self._told = False
+        self.unknown = ""
 
     def new(self, until: int) -> Iterator[Outcomes]:
         """Yield what became known since the last time and before *until*, in microseconds; some of later too.
@@ -172,6 +176,7 @@ class OutcomesSince:
         if self._column not in rows.column_names:
             self._tell_unknown(rows)
             return Outcomes.joined([])
+        self.unknown = ""
         value = pc.cast(rows[self._column], pa.float64())
         positive_N = pc.fill_null(pc.greater(value, 0.0), False).to_numpy(zero_copy_only=False)
         rows, known_K = rows.filter(pa.array(positive_N)), known_N[positive_N]
@@ -188,14 +193,16 @@ class OutcomesSince:
         return found.where(found.at_K >= self._since)
 
     def _tell_unknown(self, rows: pa.Table) -> None:
-        """Tell the log once of a column that no event of the stream ever had."""
+        """Tell of a column that no event of the stream ever had, the log once."""
         known = set(rows.column_names)
         if self._names.stream in self._log.streams():
             known |= set(self._log.schema(self._names.stream).names)
-        if self._column not in known and not self._told:
+        if self._column in known:
+            return
+        self.unknown = closest(self._column, sorted(known))
+        if not self._told:
             self._told = True
-            near = closest(self._column, sorted(known))
-            _log.warning("metric_unknown", metric=self._column, stream=self._names.stream, reason=near)
+            _log.warning("metric_unknown", metric=self._column, stream=self._names.stream, reason=self.unknown)
 
 
 def _micros(column: pa.ChunkedArray) -> Micros:

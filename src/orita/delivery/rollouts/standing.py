@@ -16,6 +16,7 @@ from orita.core.home import DEFAULT_TENANT
 from orita.delivery.rollouts.plan import RolloutPlan, Strategy
 from orita.delivery.rollouts.rollout import Rollout, RolloutState, Verdict
 from orita.delivery.rollouts.rollouts import Rollouts, lease_name
+from orita.delivery.rollouts.trouble import Trouble, trouble_in
 
 __all__ = ["Standing", "Standings"]
 
@@ -41,6 +42,7 @@ class Standing(Struct, frozen=True, kw_only=True):
         winner: the version that was promoted, null otherwise.
         ended_at: when it ended, null before.
         controller: who judges and advances it; null: nobody does.
+        trouble: what keeps that controller from judging it, since when, and what to do; null: nothing.
         plan: as declared.
     """
 
@@ -61,6 +63,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     winner: str | None
     ended_at: datetime | None
     controller: str | None
+    trouble: Trouble | None
     plan: RolloutPlan
 
 
@@ -81,6 +84,7 @@ class Standings:
     def of(self, rollout: Rollout) -> Standing:
         """Return how *rollout* stands."""
         plan = rollout.plan
+        acting = None if rollout.ended else self._leases.acting(lease_name(rollout.system))
         return Standing(
             id=rollout.id,
             system=rollout.system,
@@ -98,7 +102,8 @@ class Standings:
             evidence=self._evidence(rollout),
             winner=rollout.winner,
             ended_at=rollout.ended_at,
-            controller=None if rollout.ended else self._leases.holder(lease_name(rollout.system)),
+            controller=None if acting is None else acting.holder,
+            trouble=trouble_in(acting.note) if acting is not None and plan.routes else None,
             plan=plan,
         )
 

@@ -1,0 +1,58 @@
+"""What keeps a controller from judging a rollout, as it says beside its lease: what, since when, what to do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from orita.core.errors import OritaError
+
+__all__ = ["Trouble", "trouble_in", "trouble_of", "unknown_metric"]
+
+_AGAIN = "The controller tries again by itself, within half a minute."
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """Why evidence is not complete, or not there.
+
+    Attributes:
+        what: what was found, a sentence.
+        remedy: what to do, in sentences.
+        since: when the controller that acts met it first.
+    """
+
+    what: str
+    remedy: str
+    since: datetime
+
+    def to_note(self) -> str:
+        """Return it as a lease keeps it."""
+        return msgspec.json.encode(self).decode()
+
+
+def trouble_in(note: str | None) -> Trouble | None:
+    """Return what a lease has to say, None for nothing."""
+    return None if note is None else msgspec.json.decode(note, type=Trouble)
+
+
+def trouble_of(error: Exception, since: datetime) -> Trouble:
+    """Return what an *error* of a look means for whoever reads how the rollout stands."""
+    told = str(error) or type(error).__name__
+    if isinstance(error, OritaError):
+        remedy = "Do what the sentence says."
+    elif isinstance(error, OSError):
+        remedy = "See that the controller can read the home: its prediction log, its events, its tables."
+    else:
+        told, remedy = f"{type(error).__name__}: {told}", "A file of the prediction log or of events may be damaged."
+    return Trouble(what=told, remedy=f"{remedy} {_AGAIN}", since=since)
+
+
+def unknown_metric(column: str, stream: str, near: str, since: datetime) -> Trouble:
+    """Return that no event has the metric's *column*; *near* says which columns there are."""
+    return Trouble(
+        what=f"No event of {stream} has the column {column!r} of the metric: its check counts nothing. {near}",
+        remedy="Push events with that column; or abort, and begin again with checks.metric of a column that they have.",
+        since=since,
+    )
