@@ -113,7 +113,7 @@ def test_harm_takes_it_back_and_says_why() -> None:
     assert loss.evidence["checks"]["metric b"]["says"] == "harm"
     failing = Trial(canary()).seconds(3, failing=1.0)
     assert (failing.verdict, failing.why[:10]) == ("roll_back", "b failed f")
-    assert set(failing.evidence["checks"]) == {"errors b", "latency b", "scores b", "metric b"}
+    assert set(failing.evidence["checks"]) == {"errors b", "latency b", "scores b", "drift b", "metric b"}
 
 
 def test_scores_hold_a_good_version() -> None:
@@ -178,7 +178,7 @@ def test_a_bandit_gives_more_to_what_is_better() -> None:
 
 def test_without_checks_only_time_and_answers_count() -> None:
     """All checks may be left out."""
-    trial = Trial(canary(checks=Checks(errors=None, latency=None, scores=None, metric=None)))
+    trial = Trial(canary(checks=Checks(errors=None, latency=None, scores=None, drift=None, metric=None)))
     assert trial.seconds(20).verdict == "advance"
 
 

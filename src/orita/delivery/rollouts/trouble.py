@@ -49,10 +49,10 @@ def trouble_of(error: Exception, since: datetime) -> Trouble:
     return Trouble(what=told, remedy=f"{remedy} {_AGAIN}", since=since)
 
 
-def unknown_metric(column: str, stream: str, near: str, since: datetime) -> Trouble:
-    """Return that no event has the metric's *column*; *near* says which columns there are."""
+def unknown_metric(field: str, column: str, stream: str, near: str, since: datetime) -> Trouble:
+    """Return that no event has the *column* that a *field* of the plan names; *near* says which columns there are."""
     return Trouble(
-        what=f"No event of {stream} has the column {column!r} of the metric: its check counts nothing. {near}",
-        remedy="Push events with that column; or abort, and begin again with checks.metric of a column that they have.",
+        what=f"No event of {stream} has the column {column!r} of {field}: its check counts nothing. {near}",
+        remedy=f"Push events with that column; or abort, and begin again with {field} a column that they have.",
         since=since,
     )
