@@ -51,6 +51,8 @@ class ShownItems:
 
     Attributes:
         left_out: users who were not counted, as too many items waited.
+        outcomes: how many were taken.
+        late: those of them that became known after any item's window and grace were over.
     """
 
     def __init__(self, versions: tuple[str, ...], *, window_micros: int, grace_micros: int, top: int) -> None:
@@ -60,7 +62,7 @@ class ShownItems:
         self._items = 0
         self._new: list[Outcomes] = []
         self._known = Outcomes.joined([])
-        self.left_out = 0
+        self.left_out = self.outcomes = self.late = 0
 
     def show(self, answers: Answers, fresh_U: Flags, stage: int, end: int) -> None:
         """Let the items of one answer each of some users wait; all were given before *end*, in microseconds."""
@@ -90,6 +92,13 @@ class ShownItems:
     def add(self, outcomes: Outcomes) -> None:
         """Take what became known."""
         self._new.append(outcomes)
+        self.outcomes += len(outcomes)
+        self.late += int((outcomes.known_K - outcomes.at_K > self._window + self._grace).sum())
+
+    def due(self, until: int) -> bool:
+        """Whether there is something to do at *until*, in microseconds: users whose time is over, or much to let go."""
+        over = bool(self._waiting) and self._waiting[0].end + self._window + self._grace <= until
+        return over or sum(map(len, self._new)) > _MANY
 
     def closed(self, until: int) -> tuple[MetricBatch, ...]:
         """Return the users whose window and grace were over at *until*, in microseconds."""
