@@ -1,7 +1,7 @@
 """Who may act: of several controllers one at a time, and one that was away too long not any more.
 
-Each process that acts is a holder with a name of its own. A lease is held for some seconds and renewed before they are
-over. Each new holder gets a greater token. A decision that is made under a lease looks at the token in its own
+Each process that acts is a holder, by a name that people read. A lease is held for some seconds and renewed before they
+are over. Each new holder gets a greater token. A decision that is made under a lease looks at the token in its own
 transaction (`ControlLog.writing`), so a controller that was stopped for a minute and wakes up cannot act on what it saw
 before, whatever its clock says (Kleppmann, "How to do distributed locking", 2016: fencing).
 """
@@ -75,9 +75,10 @@ class Leases:
         self._clock = clock or SystemClock()
 
     def take(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """Return the lease, for *seconds*; None while somebody else has it.
+        """Return the lease, for *seconds*; None while somebody has it, be it under the same name.
 
-        Who has it already gets it anew, with the same token.
+        Two processes may have one name by mistake, as that of a machine and a process id that containers share. Who
+        has the lease renews it; who was started anew waits until the lease of before is over.
 
         Raises:
             Unavailable: the database is away or busy.
@@ -85,11 +86,9 @@ class Leases:
         now = self._clock.now()
         with self._database.writing() as connection:
             row = _held(connection, self._tenant, name)
-            mine = row is not None and row.holder == holder
-            if row is not None and not mine and row.until_micros > to_micros(now):
+            if row is not None and row.until_micros > to_micros(now):
                 return None
-            token = row.token if row is not None and mine else (row.token if row is not None else 0) + 1
-            lease = Lease(name, holder, token, now + timedelta(seconds=seconds))
+            lease = Lease(name, holder, 1 if row is None else row.token + 1, now + timedelta(seconds=seconds))
             self._write(connection, lease)
         return lease
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from orita.core.home import Home
 from orita.delivery.rollouts import Checks, MetricCheck, RolloutPlan, Rollouts, Step
 from orita.delivery.rollouts.controller import LEASE_SECONDS, Controller
 from orita.delivery.rollouts.evidence import Evidence
+from orita.delivery.rollouts.outcomes import Outcomes, OutcomesSince
 from orita.delivery.rollouts.rollouts import lease_name
-from orita.delivery.rollouts.standing import Standings
+from orita.delivery.rollouts.standing import Standing, Standings
 from orita.delivery.rollouts.trouble import Trouble
 from orita.events.log.embedded import EmbeddedLog
 
@@ -72,9 +73,13 @@ class Scene:
 
     def trouble(self) -> Trouble | None:
         """What its standing says of the controller's trouble."""
+        return self.standing().trouble
+
+    def standing(self) -> Standing:
+        """How it stands."""
         found = self.rollouts.current("feed").find(self.id)
         assert found is not None
-        return Standings(self.home.control, clock=self.clock).of(found).trouble
+        return Standings(self.home.control, clock=self.clock).of(found)
 
     @property
     def deployed(self) -> str:
@@ -229,6 +234,54 @@ def test_a_lease_that_is_lost_keeps_no_trouble(scene: Callable[..., Scene], monk
     made.clock.advance(timedelta(seconds=5))
     assert made.seconds(2, controller) == ["judged"]
     assert made.trouble() is None
+
+
+def test_what_a_verdict_rests_on_is_told_as_it_grows(scene: Callable[..., Scene]) -> None:
+    """The verdict is one event; its figures are as of some seconds ago, and say when. Paused, they stay."""
+    made = scene(steps=(Step(20, 3600, 50), Step(100, 0, 50)))
+    controller = made.controller()
+    users = []
+    for _ in range(4):
+        made.seconds(10, controller)
+        told = made.standing()
+        assert told.looked_at is not None
+        assert (made.clock.now() - told.looked_at).total_seconds() <= 6
+        users.append(told.evidence["checks"]["errors b"]["users"])
+    assert users == sorted(set(users))
+    assert (told.verdict, made.types[-1]) == ("hold", "judged")
+    made.rollouts.pause("feed", **ME)
+    made.seconds(3, controller)
+    assert made.standing().evidence == told.evidence
+    controller.release()
+    assert made.standing().looked_at is None
+    assert made.standing().evidence["checks"]["errors b"]["users"] <= users[0]
+
+
+def test_a_long_reading_holds_the_lease(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before its first look: another controller that looks meanwhile gets no lease, and the first one decides."""
+    made = scene(Behaviour(failing=1.0))
+    made.seconds(8)
+    first, second = made.controller("one"), made.controller("two")
+    read = OutcomesSince.new
+
+    def slowly(outcomes: OutcomesSince, until: int) -> Iterator[Outcomes]:
+        for _ in range(6):
+            made.clock.advance(timedelta(seconds=4))
+            yield Outcomes.none(1)
+            assert second.look() == []
+        yield from read(outcomes, until)
+
+    monkeypatch.setattr(OutcomesSince, "new", slowly)
+    assert [acted.did for acted in first.look()] == ["rolled_back"]
+    assert made.rollouts.history("feed")[-1].actor == "controller one"
+
+
+def test_two_of_one_name_do_not_both_act(scene: Callable[..., Scene]) -> None:
+    """As two containers that are called alike."""
+    made = scene(Behaviour(failing=1.0))
+    one, other = made.controller("pod/1"), made.controller("pod/1")
+    assert [acted.did for acted in one.look()] == ["judged"]
+    assert other.look() == []
 
 
 def test_a_metric_that_no_event_has_is_trouble(scene: Callable[..., Scene]) -> None:

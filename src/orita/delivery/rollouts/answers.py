@@ -10,7 +10,7 @@ sample of answers, by a hash of the request: see `_Sample`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -158,8 +158,11 @@ class AnswersOfRollout:
         """The lists of names of features that were met, by their places in `Answers.list_R`."""
         return tuple(self._lists)
 
-    def new(self) -> Iterator[tuple[list[Answers], int]]:
+    def new(self, reading: Callable[[], object] = lambda: None) -> Iterator[tuple[list[Answers], int]]:
         """Yield what was logged since the last time: pieces, and a time in microseconds before which all was yielded.
+
+        Args:
+            reading: called after every piece that is read.
 
         Raises:
             OSError: a file cannot be read.
@@ -170,40 +173,42 @@ class AnswersOfRollout:
         ordered = sorted(files, key=_opened)
         for place, name in enumerate(ordered):
             path = files[name]
-            found = self._of_file(path) if path.suffix == ".parquet" else self._of_segment(path)
+            pieces = self._of_file(path) if path.suffix == ".parquet" else self._of_segment(path)
+            found = []
+            for piece in pieces:
+                found.append(piece)
+                reading()
             later = _opened(ordered[place + 1]) - _LATE_MICROS if place + 1 < len(ordered) else _END
             yield found, later
 
-    def _of_segment(self, path: Path) -> list[Answers]:
-        name, found = path.stem, []
+    def _of_segment(self, path: Path) -> Iterator[Answers]:
+        name = path.stem
         try:
             if name not in self._read:
                 header = read_header(path)
                 if header is None:
-                    return []
+                    return
                 if header[0].system != self._system:
                     self._done.add(name)
-                    return []
+                    return
                 self._read[name] = 0, header[1]
                 self._version[name] = header[0].model_version
                 self._sample(name, header[0].features)
             while (read := read_on(path, *self._read[name])).requests:
                 ours = [each for each in read.requests if each.rollout == self._rollout]
-                if ours:
-                    found.append(self._answers(ours, self._version[name], self._samples.get(name)))
                 self._read[name] = read.rows, read.position
+                if ours:
+                    yield self._answers(ours, self._version[name], self._samples.get(name))
         except FileNotFoundError:  # it became Parquet
             for parquet in self._home.predictions.glob(f"date=*/{name}.parquet"):
-                found += self._of_file(parquet)
-        return found
+                yield from self._of_file(parquet)
 
-    def _of_file(self, path: Path) -> list[Answers]:
-        found = list(self._of_parquet(path))
+    def _of_file(self, path: Path) -> Iterator[Answers]:
+        yield from self._of_parquet(path)
         self._done.add(path.stem)
         self._read.pop(path.stem, None)
         self._version.pop(path.stem, None)
         self._samples.pop(path.stem, None)
-        return found
 
     def _sample(self, segment: str, names: tuple[str, ...]) -> None:
         if self._sampled and names and segment not in self._samples:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import msgspec
 import structlog
 
 from orita.control.deployments import Deployments
@@ -28,6 +27,7 @@ from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.evidence import Evidence
 from orita.delivery.rollouts.findings import Finding
 from orita.delivery.rollouts.looks import Stage, stages_of
+from orita.delivery.rollouts.notes import Look, Note
 from orita.delivery.rollouts.outcomes import EventNames
 from orita.delivery.rollouts.registry_following import RegistryFollowing
 from orita.delivery.rollouts.rollout import Rollout, SystemRollouts
@@ -43,6 +43,7 @@ _LEAST_MOVE = 1.0  # percent: smaller changes of a bandit's shares are not worth
 _MOST_PAUSE = 32.0
 _RECENT = timedelta(days=1)
 _REGISTRY_SECONDS = 60.0
+_SAY_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger("orita.rollouts")
 
@@ -75,11 +76,18 @@ class _Watch:
 
 @dataclass(slots=True)
 class _Trouble:
-    """How often reading failed, until when it is not tried again, and what is said of it beside the lease."""
+    """How often reading failed, and until when it is not tried again."""
 
     failures: int = 0
     until: float = 0.0
-    said: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What stands beside the lease, and since when, in seconds of the monotonic clock."""
+
+    note: Note
+    at: float
 
 
 class Controller:
@@ -122,6 +130,7 @@ class Controller:
         self._lease_seconds = LEASE_SECONDS
         self._watched: dict[str, _Watch] = {}
         self._trouble: dict[str, _Trouble] = {}
+        self._said: dict[str, _Said] = {}
         self._registry = None if follow is None else RegistryFollowing(follow, self._clock)
         self._begun = False
 
@@ -211,7 +220,7 @@ class Controller:
         else:
             lease = self._own_leases.take(name, self.holder, self._lease_seconds)
             if lease is not None:
-                self._trouble.setdefault(system, _Trouble()).said = None  # beside a lease that was taken is nothing
+                self._said.pop(system, None)  # beside a lease that was taken is nothing
                 _log.info("lease_taken", system=system, holder=self.holder, token=lease.token)
         if lease is not None:
             self._held[system] = lease
@@ -239,17 +248,19 @@ class Controller:
         watch = self._watch(rollout)
         now_ = self._clock.now()
         try:
-            for look in watch.evidence.looks(watch.stages, now_):
+            # A long history takes longer than a lease: it is renewed after every piece.
+            for look in watch.evidence.looks(watch.stages, now_, lambda: self._leased(rollout.system)):
                 watch.analysis.take(look)
-                lease = self._leased(rollout.system) or lease  # a long history takes longer than a lease
+                self._leased(rollout.system)
         except LeaseLost:
             raise
         except Exception:
             self._watched.pop(rollout.system, None)  # half of a reading is no evidence: begin anew
             raise
         trouble.failures = 0
-        self._say(rollout.system, watch.evidence.trouble(now_))
-        return self._act(rollout, watch.analysis, lease, now_)
+        found = watch.analysis.judge(rollout, now_)
+        self._say(rollout, watch.evidence.trouble(now_), Look.of(found, rollout, now_))
+        return self._act(rollout, watch.analysis, found, self._held.get(rollout.system, lease), now_)
 
     def _watch(self, rollout: Rollout) -> _Watch:
         watch = self._watched.get(rollout.system)
@@ -263,8 +274,7 @@ class Controller:
             watch.stages_of = rollout.since
         return watch
 
-    def _act(self, rollout: Rollout, analysis: Analysis, lease: Lease, now: datetime) -> Acted:
-        found = analysis.judge(rollout, now)
+    def _act(self, rollout: Rollout, analysis: Analysis, found: Finding, lease: Lease, now: datetime) -> Acted:
         if found.verdict == "roll_back":
             ended = self._rollouts.roll_back(
                 rollout.system,
@@ -331,21 +341,30 @@ class Controller:
     def _tell_of(self, rollout: Rollout, error: Exception) -> None:
         """Say beside the lease what keeps this controller from looking at a rollout."""
         try:
-            self._say(rollout.system, trouble_of(error, self._clock.now()))
+            self._say(rollout, trouble_of(error, self._clock.now()))
         except OritaError as also:  # control state is away, or the lease is lost: then nobody reads it there
             _log.warning("trouble_not_said", system=rollout.system, rollout=rollout.id, reason=str(also))
 
-    def _say(self, system: str, found: Trouble | None) -> None:
-        """Have beside the lease what is found, its beginning that of the first; written only where it is another."""
-        trouble, lease = self._trouble.setdefault(system, _Trouble()), self._held.get(system)
-        said = trouble.said
-        if lease is None or (None if said is None else said.what) == (None if found is None else found.what):
+    def _say(self, rollout: Rollout, trouble: Trouble | None, look: Look | None = None) -> None:
+        """Have beside the lease what is found: at once where it is another, else every few seconds."""
+        lease, said, now = self._held.get(rollout.system), self._said.get(rollout.system), self._clock.monotonic()
+        if lease is None:
             return
-        if found is not None and said is not None:
-            found = msgspec.structs.replace(found, since=said.since)
-        self._own_leases.tell(lease, None if found is None else found.to_note())
-        trouble.said = found
+        before = said.note if said is not None and said.note.rollout == rollout.id else Note(rollout=rollout.id)
+        if trouble is not None:
+            trouble = trouble.going_on(before.trouble)
+        note = Note(rollout=rollout.id, look=look or before.look, trouble=trouble)
+        if note == before or (_gist(note) == _gist(before) and said is not None and now - said.at < _SAY_SECONDS):
+            return
+        self._own_leases.tell(lease, note.kept())
+        self._said[rollout.system] = _Said(note, now)
 
     @property
     def _actor(self) -> str:
         return f"controller {self.holder}"
+
+
+def _gist(note: Note) -> tuple[object, ...]:
+    """Return what has to be known at once."""
+    look, trouble = note.look, note.trouble
+    return look and (look.since, look.verdict), trouble and trouble.remedy

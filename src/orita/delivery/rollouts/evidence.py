@@ -10,7 +10,7 @@ has passed since its end. One that comes later still (a disk that stood still) i
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -26,7 +26,7 @@ from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
 from orita.delivery.rollouts.shown_items import Counted, Shown, ShownItems
-from orita.delivery.rollouts.trouble import Trouble, unknown_metric
+from orita.delivery.rollouts.trouble import Trouble, late_outcomes, unknown_metric
 from orita.events.log.log import EventLog
 
 __all__ = ["PERIOD_SECONDS", "Evidence"]
@@ -39,6 +39,7 @@ _SECOND = 1_000_000
 _PIECE_SECONDS = 60
 _GRACE_MICROS = 10 * _SECOND
 _METRIC = ""  # no guardrail has this name
+_MANY_LATE = 100
 
 
 class Evidence:
@@ -75,7 +76,7 @@ class Evidence:
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
         self._period, self._period_began, self._step = 0, self._start, -1
         self._fields, self._stream = checks.columns, (names or EventNames()).stream
-        columns = tuple(dict.fromkeys(self._fields.values()))
+        self._columns = columns = tuple(dict.fromkeys(self._fields.values()))
         self._outcomes = OutcomesSince(home, log, columns, rollout.started_at, names) if columns else None
         self._windows = _windows(checks, columns, self._versions)
         tops = [each.top for each in (checks.metric, *checks.guardrails) if each is not None]
@@ -87,14 +88,20 @@ class Evidence:
         for field, column in self._fields.items():
             if column in unknown:
                 return unknown_metric(field, column, self._stream, unknown[column], now)
+        for window in self._windows:
+            if window.late >= max(_MANY_LATE, window.outcomes / 2):
+                return late_outcomes(self._columns[window.counted[0].column], window.late, window.outcomes, now)
         return None
 
-    def looks(self, stages: Sequence[Stage], now: datetime) -> Iterator[Look]:
-        """Yield a look for each whole second up to *now*, less what answers need to reach the log.
+    def looks(
+        self, stages: Sequence[Stage], now: datetime, reading: Callable[[], object] = lambda: None
+    ) -> Iterator[Look]:
+        """Yield a look for each whole second up to *now* in which something came, less what answers need to be logged.
 
         Args:
             stages: of the rollout, the first first, up to *now*.
             now: the time.
+            reading: called after every piece that is read, also between looks; what it raises ends them.
 
         Raises:
             OSError, OritaError: a log cannot be read; begin anew with another object.
@@ -102,25 +109,28 @@ class Evidence:
         end = to_micros(now - self._settle)
         if end - self._next < _SECOND:
             return
-        for found, sure in self._answers.new():
+        for found, sure in self._answers.new(reading):
             self._held += found
             if min(sure, end) - self._next >= _PIECE_SECONDS * _SECOND:
-                yield from self._looked(stages, min(sure, end))
-        yield from self._looked(stages, end)
+                yield from self._looked(stages, min(sure, end), reading)
+        yield from self._looked(stages, end, reading)
 
-    def _looked(self, stages: Sequence[Stage], end: int) -> Iterator[Look]:
-        """Yield a look for each whole second up to *end*, in microseconds."""
+    def _looked(self, stages: Sequence[Stage], end: int, reading: Callable[[], object]) -> Iterator[Look]:
+        """Yield the looks up to *end*, in microseconds."""
         if self._outcomes is not None:
             for outcomes in self._outcomes.new(end):
                 for window in self._windows:
                     window.add(outcomes)
+                reading()
         answers = Answers.joined(self._held) if self._held else None
         begins = [to_micros(stage.since) for stage in stages]
         taken = 0
         while self._next + _SECOND <= end:
             first, self._next = self._next, self._next + _SECOND
-            stage = stages[max(bisect_right(begins, first) - 1, 0)]
             upto = 0 if answers is None else int(np.searchsorted(answers.at_R, self._next))
+            if upto == taken and not any(window.due(self._next) for window in self._windows):
+                continue
+            stage = stages[max(bisect_right(begins, first) - 1, 0)]
             part = None if answers is None or upto == taken else answers.take(np.arange(taken, upto))
             taken = upto
             yield self._look(part, stage, first)

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import structlog
+from pyarrow.dataset import dataset, field
 
 from orita.core.clock import to_micros
 from orita.core.errors import closest
@@ -46,7 +46,8 @@ class EventNames:
         stream: the stream and table of the events.
         user, item, time: columns.
         request: column with the id of the answer that showed the item.
-        ingested: column of the table that says when an event became known, None where it has none.
+        ingested: column of the table that says when an event became known; where that is null, or there is no such
+            column, the event became known when the table got it.
     """
 
     stream: str = "interactions"
@@ -54,7 +55,7 @@ class EventNames:
     item: str = "item_id"
     time: str = "timestamp"
     request: str = "request_id"
-    ingested: str | None = "ingested_at"
+    ingested: str = "ingested_at"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,20 +163,28 @@ class OutcomesSince:
         names = self._names
         if not self._lake.exists(names.stream):
             return
-        oldest = pa.scalar(self._since, pa.timestamp("us", tz="UTC"))
-        for file in self._lake.snapshot(names.stream).files:
-            if file in self._files:
-                continue
+        new = [file for file in self._lake.snapshot(names.stream).files if file not in self._files]
+        written = self._lake.written(names.stream) if new else {}
+        for file in new:
             self._files.add(file)
             if Path(file).stat().st_mtime < self._since / 1e6 - _CLOCKS.total_seconds():
                 continue  # written before the rollout began
-            there = pq.read_schema(file).names
-            wanted = [names.user, names.item, names.time, names.request, names.ingested, *self._columns]
-            rows = pq.read_table(
-                file, columns=[name for name in wanted if name in there], filters=[(names.time, ">=", oldest)]
-            )
-            ingested = names.ingested if names.ingested in there else names.time
-            yield self._outcomes(rows, _micros(rows[ingested]))
+            at = written.get(file)
+            yield from self._of_file(file, 0 if at is None else to_micros(at))
+
+    def _of_file(self, path: str, written: int) -> Iterator[Outcomes]:
+        """Yield the outcomes of a file of the table; what does not say when it became known did when it was written."""
+        names, rows = self._names, dataset(path)
+        wanted = [names.user, names.item, names.time, names.request, names.ingested, *self._columns]
+        columns = [name for name in wanted if name in rows.schema.names]
+        since = field(names.time) >= pa.scalar(self._since, pa.timestamp("us", tz="UTC"))
+        for batch in rows.to_batches(columns=columns, filter=since, batch_size=_MOST_ROWS):
+            table = pa.Table.from_batches([batch])
+            known_N = np.full(len(table), written, np.int64)
+            if names.ingested in columns:
+                told_N = _micros(table[names.ingested])
+                known_N = np.where(told_N == 0, known_N, told_N)
+            yield self._outcomes(table, known_N)
 
     def _outcomes(self, rows: pa.Table, known_N: Micros) -> Outcomes:
         names = self._names

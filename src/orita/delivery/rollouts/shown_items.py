@@ -93,7 +93,7 @@ class ShownItems:
 
     Args:
         versions: names, by the places of `Answers.variant_R`.
-        counted: what is counted of them.
+        counted: what is counted of them, one thing at least.
         window_micros: outcomes count until so long after the answer.
         grace_micros: what becomes known so much later still counts.
         top: only items at this place or above count; 0: all.
@@ -101,6 +101,8 @@ class ShownItems:
 
     Attributes:
         left_out: users who were not counted, as too many items waited.
+        outcomes: how many were taken.
+        late: those of them that became known after any item's window and grace were over.
     """
 
     def __init__(
@@ -114,12 +116,12 @@ class ShownItems:
         part: int = 1,
     ) -> None:
         self._versions, self._window, self._grace = versions, window_micros, grace_micros
-        self._counted, self._top, self._part = tuple(counted), top or _ALL, part
+        self.counted, self._top, self._part = tuple(counted), top or _ALL, part
         self._waiting: deque[_Waiting] = deque()
         self._items = 0
         self._new: list[Outcomes] = []
         self._known: Outcomes | None = None
-        self.left_out = 0
+        self.left_out = self.outcomes = self.late = 0
 
     def show(self, shown: Shown, stage: int, end: int) -> None:
         """Let the items of one answer each of some users wait; all were given before *end*, in microseconds."""
@@ -147,6 +149,13 @@ class ShownItems:
     def add(self, outcomes: Outcomes) -> None:
         """Take what became known."""
         self._new.append(outcomes)
+        self.outcomes += len(outcomes)
+        self.late += int((outcomes.known_K - outcomes.at_K > self._window + self._grace).sum())
+
+    def due(self, until: int) -> bool:
+        """Whether there is something to do at *until*, in microseconds: users whose time is over, or much to let go."""
+        over = bool(self._waiting) and self._waiting[0].end + self._window + self._grace <= until
+        return over or sum(map(len, self._new)) > _MANY
 
     def closed(self, until: int) -> Mapping[str, tuple[MetricBatch, ...]]:
         """Return, by what is counted, the users whose window and grace were over at *until*, in microseconds."""
@@ -169,7 +178,7 @@ class ShownItems:
         self._items -= len(users.at_N)
         user_N = np.repeat(np.arange(len(users.count_U)), users.count_U)
         row_K, known = self._found(users)
-        for each in self._counted:
+        for each in self.counted:
             value_N = _counted(each, row_K, known, len(users.at_N))
             outcomes_U = np.bincount(user_N, value_N, minlength=len(users.count_U))
             for fresh in (True, False):

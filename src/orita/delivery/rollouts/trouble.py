@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orita.core.errors import OritaError
 
-__all__ = ["Trouble", "trouble_in", "trouble_of", "unknown_metric"]
+__all__ = ["Trouble", "late_outcomes", "trouble_of", "unknown_metric"]
 
 _AGAIN = "The controller tries again by itself, within half a minute."
 
@@ -27,14 +27,9 @@ class Trouble(Struct, frozen=True, kw_only=True):
     remedy: str
     since: datetime
 
-    def to_note(self) -> str:
-        """Return it as a lease keeps it."""
-        return msgspec.json.encode(self).decode()
-
-
-def trouble_in(note: str | None) -> Trouble | None:
-    """Return what a lease has to say, None for nothing."""
-    return None if note is None else msgspec.json.decode(note, type=Trouble)
+    def going_on(self, before: Trouble | None) -> Trouble:
+        """Return it with the beginning of the trouble that there was *before*, if any."""
+        return self if before is None else msgspec.structs.replace(self, since=before.since)
 
 
 def trouble_of(error: Exception, since: datetime) -> Trouble:
@@ -54,5 +49,16 @@ def unknown_metric(field: str, column: str, stream: str, near: str, since: datet
     return Trouble(
         what=f"No event of {stream} has the column {column!r} of {field}: its check counts nothing. {near}",
         remedy=f"Push events with that column; or abort, and begin again with {field} a column that they have.",
+        since=since,
+    )
+
+
+def late_outcomes(column: str, late: int, all_: int, since: datetime) -> Trouble:
+    """Return that *late* of *all_* outcomes became known after their time was over, and count as none."""
+    return Trouble(
+        what=f"{late:,} of {all_:,} outcomes of {column!r} became known after the window of their check was over: "
+        "they count as none.",
+        remedy="Push events when they happen, or abort, and begin again with a window (window_seconds of the check) that "
+        "is longer than they take to arrive.",
         since=since,
     )
