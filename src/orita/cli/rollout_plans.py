@@ -43,6 +43,7 @@ class PlanOptions:
         where: a condition as YAML or JSON.
         overrides: each ``attribute=value,value:version``.
         cpu: percent of one processor.
+        guardrails: each ``column:percentage:mean:down``, all but the column in any order or left out.
     """
 
     versions: tuple[str, ...]
@@ -58,6 +59,7 @@ class PlanOptions:
     overrides: tuple[str, ...]
     shares: str | None
     cpu: float | None
+    guardrails: tuple[str, ...] = ()
 
     @property
     def at_once(self) -> bool:
@@ -114,6 +116,7 @@ class PlanOptions:
             "--override": self.overrides,
             "--shares": self.shares,
             "--cpu": self.cpu,
+            "--guardrail": self.guardrails,
         }
 
     def _checks(self, declared: Any) -> dict[str, Any]:
@@ -124,10 +127,12 @@ class PlanOptions:
         if self.window is not None:
             metric["window_seconds"] = _seconds("--window", self.window)
         changed: dict[str, Any] = {} if self.alpha is None else {"alpha": self.alpha}
+        if self.guardrails:
+            changed["guardrails"] = [_guardrail(each) for each in self.guardrails]
         if not metric and not changed:
             return {}
         if not isinstance(declared, dict):
-            raise UserError("checks of the plan are no mapping: write alpha, errors, latency, scores and metric there.")
+            raise UserError("checks of the plan are no mapping: write alpha, errors, latency, metric and others there.")
         if metric:
             changed["metric"] = {**(declared.get("metric") or {}), **metric}
         return {"checks": {**declared, **changed}}
@@ -172,6 +177,27 @@ def _seconds(option: str, text: str) -> float:
     from orita.features.declaring.windows import duration_micros
 
     return duration_micros(text, option, zero=True) / 1_000_000
+
+
+def _guardrail(text: str) -> dict[str, object]:
+    name, *parts = text.split(":")
+    found: dict[str, object] = {"name": name}
+    for part in parts:
+        if part in ("rate", "mean"):
+            key, value = "kind", part
+        elif part in ("up", "down"):
+            key, value = "direction", part
+        elif (match := _PERCENT.fullmatch(part)) is not None:
+            key, value = "most_loss", float(match[1]) / 100
+        else:
+            key, value = "", ""
+        if not name or not key or key in found:
+            raise UserError(
+                f"--guardrail has the value {text!r}: write COLUMN, and what differs from the default of a percentage "
+                "that may be lost, rate or mean, up or down, such as dwell_time:5%:mean or hide:down."
+            )
+        found[key] = value
+    return found
 
 
 def _override(text: str) -> dict[str, object]:

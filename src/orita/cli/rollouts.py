@@ -83,6 +83,10 @@ def deploy_command(
     override: Annotated[
         list[str] | None, typer.Option(help="Who gets a version anyhow: user_id=7:v1.3.0; may be given again.")
     ] = None,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(help="What must not get worse besides: like, dwell_time:5%:mean, hide:down; may be given again."),
+    ] = None,
     cpu: Annotated[float | None, typer.Option(help="Shadow: most percent of one processor; 10.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="A plan as YAML or JSON; what is given beside it counts instead.")
@@ -98,7 +102,7 @@ def deploy_command(
     """
     options = PlanOptions(
         tuple(versions or ()), file, strategy, steps, soak, alpha, most_loss, window,
-        tuple(by or ()), where, tuple(override or ()), shares, cpu,
+        tuple(by or ()), where, tuple(override or ()), shares, cpu, tuple(guardrail or ()),
     )  # fmt: skip
     if strategy is not None and strategy not in (AT_ONCE, *STRATEGIES):
         raise UserError(f"--strategy {strategy!r} is none: use {AT_ONCE}, {', '.join(STRATEGIES)}.")
@@ -253,12 +257,13 @@ def _begun(context: typer.Context, project: Project, plan: RolloutPlan, reason: 
 
 def _check_metric(project: Project, plan: RolloutPlan) -> None:
     """Refuse a metric that no interaction has."""
-    metric, known = plan.checks.metric, project.system.source.schema.names
-    if metric is not None and plan.routes and metric.name not in known:
-        raise UserError(
-            f"checks.metric.name is {metric.name!r}, which {project.system.source.name} has not. "
-            f"{closest(metric.name, known)} Or 'metric: null' in a plan, and nothing that users do is looked at."
-        )
+    known = project.system.source.schema.names
+    for field, column in plan.checks.columns.items():
+        if plan.routes and column not in known:
+            none = " Or 'metric: null' in a plan, and no metric is looked at." if field == "checks.metric.name" else ""
+            raise UserError(
+                f"{field} is {column!r}, which {project.system.source.name} has not. {closest(column, known)}{none}"
+            )
 
 
 def _shown(rollouts: Rollouts, system: str | None) -> list[Rollout]:

@@ -386,6 +386,8 @@ def _two(ranks_N: npt.NDArray[np.int32]) -> tuple[int, int]:
 def _given(table: pa.Table, kept_K: npt.NDArray[np.intp], start_R: npt.NDArray[np.int64],
            counts_R: npt.NDArray[np.int64], ranks_N: npt.NDArray[np.int32]) -> Iterator[bytes]:  # fmt: skip
     """Yield the features of the item ranked first, then of another one, of some answers."""
+    if not len(kept_K):
+        return
     pairs = [_two(ranks_N[start_R[k] : start_R[k] + counts_R[k]]) for k in kept_K]
     rows = np.array(pairs, np.int64).reshape(len(kept_K), 2) + start_R[kept_K][:, None]
     taken = table["features"].take(pa.array(rows.ravel())).combine_chunks()

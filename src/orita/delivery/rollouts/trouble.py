@@ -58,7 +58,7 @@ def late_outcomes(column: str, late: int, all_: int, since: datetime) -> Trouble
     return Trouble(
         what=f"{late:,} of {all_:,} outcomes of {column!r} became known after the window of their check was over: "
         "they count as none.",
-        remedy="Push events when they happen, or abort, and begin again with a window (window_seconds of the check) that "
-        "is longer than they take to arrive.",
+        remedy="Push events when they happen, or abort, and begin again with a window (window_seconds of the check) "
+        "that is longer than they take to arrive.",
         since=since,
     )
