@@ -181,7 +181,7 @@ def _seconds(option: str, text: str) -> float:
 
 def _guardrail(text: str) -> dict[str, object]:
     name, *parts = text.split(":")
-    found: dict[str, object] = {"name": name}
+    found: dict[str, object] = {}
     for part in parts:
         if part in ("rate", "mean"):
             key, value = "kind", part
@@ -192,12 +192,14 @@ def _guardrail(text: str) -> dict[str, object]:
         else:
             key, value = "", ""
         if not name or not key or key in found:
-            raise UserError(
-                f"--guardrail has the value {text!r}: write COLUMN, and what differs from the default of a percentage "
-                "that may be lost, rate or mean, up or down, such as dwell_time:5%:mean or hide:down."
-            )
+            break
         found[key] = value
-    return found
+    if not name or len(found) < len(parts):
+        raise UserError(
+            f"--guardrail has the value {text!r}: write COLUMN, and what differs from the default of a percentage that "
+            "may be lost, rate or mean, up or down, such as dwell_time:5%:mean or hide:down."
+        )
+    return {"name": name, **found}
 
 
 def _override(text: str) -> dict[str, object]:

@@ -58,7 +58,7 @@ def test_a_null_below_one_tolerates_a_loss() -> None:
 
 
 def test_heavy_tails_in_a_small_arm() -> None:
-    """200 users against 20,000: at one look the usual statistic calls an equal arm lower three times too often."""
+    """200 users against 20,000: at one look the usual statistic calls an equal arm lower ten times too often."""
     random = np.random.default_rng(0)
     usual, ours, runs, bound = 0, 0, 1000, -2.326
     for _ in range(runs):
@@ -68,5 +68,5 @@ def test_heavy_tails_in_a_small_arm() -> None:
         usual += not error or (of_treated.mean - of_control.mean) / error < bound
         found = score_of(control, treated, 1.0)
         ours += found.information > 0 and found.score / math.sqrt(found.information) < bound
-    assert usual / runs > 0.03
+    assert usual / runs > 0.1
     assert ours / runs < 0.01

@@ -368,13 +368,13 @@ class _Sample:
         return self._seen <= _BURST * _KEPT_A_SECOND
 
     def given(self, request: ScoredRequest) -> bytes | None:
-        """Return what is kept of an answer; None where it has no features."""
+        """Return what is kept of an answer; None where it has no features, or none that is not missing."""
         ranks_N = np.frombuffer(request.ranks, np.int32)
         if len(request.features) != self._bytes * len(ranks_N) or not len(ranks_N):
             return None
         first, other = _two(ranks_N)
         rows = [request.features[row * self._bytes : (row + 1) * self._bytes] for row in (first, other)]
-        return b"".join(rows)
+        return _unless_all_missing(b"".join(rows))
 
 
 def _two(ranks_N: npt.NDArray[np.int32]) -> tuple[int, int]:
@@ -384,8 +384,9 @@ def _two(ranks_N: npt.NDArray[np.int32]) -> tuple[int, int]:
 
 
 def _given(table: pa.Table, kept_K: npt.NDArray[np.intp], start_R: npt.NDArray[np.int64],
-           counts_R: npt.NDArray[np.int64], ranks_N: npt.NDArray[np.int32]) -> Iterator[bytes]:  # fmt: skip
-    """Yield the features of the item ranked first, then of another one, of some answers."""
+           counts_R: npt.NDArray[np.int64],
+           ranks_N: npt.NDArray[np.int32]) -> Iterator[bytes | None]:  # fmt: skip
+    """Yield the features of the item ranked first, then of another one, of some answers; None as `_Sample.given`."""
     if not len(kept_K):
         return
     pairs = [_two(ranks_N[start_R[k] : start_R[k] + counts_R[k]]) for k in kept_K]
@@ -393,7 +394,12 @@ def _given(table: pa.Table, kept_K: npt.NDArray[np.intp], start_R: npt.NDArray[n
     taken = table["features"].take(pa.array(rows.ravel())).combine_chunks()
     columns = [pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False) for values in taken.flatten()]
     x_KF = np.ascontiguousarray(np.stack(columns, axis=1), np.float32).reshape(len(kept_K), -1)
-    yield from (row.tobytes() for row in x_KF)
+    yield from (_unless_all_missing(row.tobytes()) for row in x_KF)
+
+
+def _unless_all_missing(given: bytes) -> bytes | None:
+    """Return features; None where all are missing: in Parquet so is an answer that no features were read for."""
+    return None if np.isnan(np.frombuffer(given, np.float32)).all() else given
 
 
 def hash_of(*parts: str) -> int:
