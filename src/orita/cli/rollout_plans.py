@@ -24,6 +24,13 @@ _MEANT_FOR: dict[str, tuple[str, ...]] = {
     "--shares": ("ab", "bandit", "segment", "shadow"),
     "--cpu": ("shadow",),
 }
+_FIELDS = {
+    "--soak": "soak_seconds",
+    "--alpha": "checks.alpha",
+    "--most-loss": "checks.metric.most_loss",
+    "--window": "checks.metric.window_seconds",
+    "--cpu": "cpu_percent",
+}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%?")
 
 
@@ -99,7 +106,12 @@ class PlanOptions:
         document |= {"audience": read_document(self.where, "--where")} if self.where else {}
         document |= {"overrides": [_override(each) for each in self.overrides]} if self.overrides else {}
         document |= {"cpu_percent": self.cpu} if self.cpu is not None else {}
-        return plan_of(document | self._checks(document.get("checks", {})))
+        return plan_of(document | self._checks(document.get("checks", {})), self._places)
+
+    @property
+    def _places(self) -> dict[str, str]:
+        """The options that were given, by the field of the plan that each is."""
+        return {place: option for option, place in _FIELDS.items() if self._given[option] not in (None, ())}
 
     @property
     def _given(self) -> dict[str, object]:
