@@ -200,6 +200,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
     assert sentence in told and name in told
 
 
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    """A header alone has no types to be cast: what is missing is rows."""
+    (tmp_path / "head.csv").write_text("reward,propensity,candidate\n")
+    told = orita_inside(tmp_path, "ope", "head.csv", "--policy", "candidate", code=2)
+    assert "the table has no rows: give logged decisions, a row each." in told
+
+
 @pytest.mark.parametrize("name", ["log.csv", "log.parquet"])
 def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, name: str) -> None:
     """Where it is asked for; one that nobody reads may be there as often as it likes."""

@@ -26,6 +26,7 @@ from orita.control.leases import Leases
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.delivery.rollouts import RolloutPlan, Rollouts
+from orita.delivery.rollouts.notes import Note
 from orita.delivery.rollouts.rollouts import lease_name
 from orita.delivery.rollouts.trouble import Trouble
 
@@ -206,7 +207,7 @@ def test_a_plan_from_a_file(tmp_path: Path) -> None:
     assert (found.checks.metric.name, found.checks.metric.most_loss, found.checks.latency) == ("like", 0.01, None)
     (tmp_path / "plan.yaml").write_text(f"strategy: segment\nversions: [v2]\naudience: {MOBILE}\n")
     assert options(file=tmp_path / "plan.yaml").plan().strategy == "segment"
-    for wrong, sentence in (("[1]", "is no mapping"), ("{strategy: ab, verions: [v2]}", "unknown field `verions`")):
+    for wrong, sentence in (("[1]", "is no mapping"), ("{strategy: ab, verions: [v2]}", "unknown field 'verions'")):
         (tmp_path / "plan.yaml").write_text(wrong)
         with pytest.raises(UserError, match=sentence):
             options(file=tmp_path / "plan.yaml").plan()
@@ -227,7 +228,9 @@ def test_trouble_of_who_acts_is_told(begun: Path) -> None:
     lease = leases.take(lease_name("feed"), "host-1", 60)
     assert lease is not None
     since = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
-    leases.tell(lease, Trouble(what="the log [red]burns.", remedy="Put it out.", since=since).to_note())
+    standing = orita_json(begun, "rollout", "status")["rollouts"][0]
+    found = Trouble(what="the log [red]burns.", remedy="Put it out.", since=since)
+    leases.tell(lease, Note(rollout=standing["id"], trouble=found).kept())
     told = " ".join(run_orita(begun, "rollout", "status").split())
     assert "the log [red]burns. (since 2024-11-15 10:30:00 UTC) Put it out." in told
     trouble = orita_json(begun, "rollout", "status")["rollouts"][0]["trouble"]
@@ -305,7 +308,15 @@ def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pyt
         ("deploy v1.2.0 --strategy canary --soak soon", UserError, "--soak 'soon' is not understood"),
         ("deploy v1.2.0 --strategy canary --override 7:v1", UserError, "--override has the value '7:v1'"),
         ("deploy v1.2.0 --strategy canary --where {a", UserError, "--where cannot be read as YAML"),
-        ("deploy v1.2.0 --strategy canary --alpha 3", UserError, r"the plan of the rollout is wrong: .*alpha"),
+        (
+            "deploy v1.2.0 --strategy canary --alpha 3",
+            UserError,
+            r"--alpha has the value 3\.0, expected float > 0 and < 1",
+        ),
+        ("deploy v1.2.0 --strategy canary --alpha nan", UserError, "--alpha has the value nan, expected float > 0"),
+        ("deploy v1.2.0 --strategy canary --most-loss 150", UserError, "--most-loss has the value 1.5, expected"),
+        ("deploy v1.2.0 --strategy shadow --cpu 0", UserError, "--cpu has the value 0.0, expected float > 0"),
+        ("deploy v1.2.0 --strategy shadow --by device", UserError, "by means nothing for the strategy 'shadow'"),
         ("deploy v1.2.0 --strategy segment", UserError, "strategy 'segment' has no audience"),
         ("deploy --file nothing.yaml", UserError, "nothing.yaml cannot be read"),
         ("rollout pause", NotFound, "system 'feed' has no rollout under way"),
@@ -317,6 +328,50 @@ def test_wrong_words(registered: Path, arguments: str, error: type[Exception], s
     with pytest.raises(error, match=sentence):
         run_orita(registered, *arguments.split())
     assert orita_json(registered, "control", "log", "--kind", "rollout")["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--where", "{is: matches, attribute: a, pattern: '(('}"], r"audience cannot be used: the pattern '\(\('"),
+        (
+            ["--override", "user_id=7:v9"],
+            r"overrides\[0\]\.variant is 'v9', which is not tried: allowed are v1\.2\.0 and",
+        ),
+        (["--where", "{is: segment, name: staff}"], "the segment 'staff' is not declared"),
+        (["--by", ""], r"by is \[''\]"),
+    ],
+)
+def test_what_is_cheap_to_tell_is_told_first(
+    registered: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], sentence: str
+) -> None:
+    """No package is published or verified for a plan that is wrong anyhow."""
+
+    def published(*_: object) -> None:
+        raise AssertionError("a package was published")
+
+    monkeypatch.setattr("orita.registry.catalogue.Catalogue.publish", published)
+    with pytest.raises(UserError, match=sentence):
+        run_orita(registered, "deploy", "v1.2.0", "--strategy", "canary", *given)
+
+
+def test_a_shadow_is_not_promoted(tmp_path: Path) -> None:
+    """Neither as the only rollout under way nor by its id: nobody has seen its answers."""
+    home = Home(tmp_path / ".orita")
+    Deployments(home.control_db).deploy("feed", "v1", actor="test", reason="test")
+    plan = RolloutPlan(strategy="shadow", versions=("v2",))
+    shadow = Rollouts(home.control_db).start("feed", plan, actor="test", reason="test")
+    for given in ([], [shadow.id], [shadow.id, "--version", "v2"]):
+        with pytest.raises(UserError, match=r"is a shadow, .* 'orita deploy v2 --strategy canary'"):
+            run_orita(tmp_path, "rollout", "promote", *given)
+    assert champion(tmp_path) == "v1"
+
+
+def test_an_alias_is_a_version_everywhere(folder: Path) -> None:
+    """In an override too."""
+    run_orita(folder, "deploy", "challenger", "--strategy", "canary", "--override", "user_id=7:challenger")
+    plan = plan_of(folder)
+    assert (plan.versions, plan.overrides[0].variant) == (("v1.3.0",), "v1.3.0")
 
 
 def test_a_version_of_features_that_are_not_declared(folder: Path, draft: Path, tmp_path: Path) -> None:  # noqa: F811

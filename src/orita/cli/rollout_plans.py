@@ -24,6 +24,13 @@ _MEANT_FOR: dict[str, tuple[str, ...]] = {
     "--shares": ("ab", "bandit", "segment", "shadow"),
     "--cpu": ("shadow",),
 }
+_FIELDS = {
+    "--soak": "soak_seconds",
+    "--alpha": "checks.alpha",
+    "--most-loss": "checks.metric.most_loss",
+    "--window": "checks.metric.window_seconds",
+    "--cpu": "cpu_percent",
+}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%?")
 
 
@@ -101,7 +108,12 @@ class PlanOptions:
         document |= {"audience": read_document(self.where, "--where")} if self.where else {}
         document |= {"overrides": [_override(each) for each in self.overrides]} if self.overrides else {}
         document |= {"cpu_percent": self.cpu} if self.cpu is not None else {}
-        return plan_of(document | self._checks(document.get("checks", {})))
+        return plan_of(document | self._checks(document.get("checks", {})), self._places)
+
+    @property
+    def _places(self) -> dict[str, str]:
+        """The options that were given, by the field of the plan that each is."""
+        return {place: option for option, place in _FIELDS.items() if self._given[option] not in (None, ())}
 
     @property
     def _given(self) -> dict[str, object]:
@@ -183,17 +195,13 @@ def _guardrail(text: str) -> dict[str, object]:
     name, *parts = text.split(":")
     found: dict[str, object] = {}
     for part in parts:
+        match = _PERCENT.fullmatch(part)
         if part in ("rate", "mean"):
-            key, value = "kind", part
+            found["kind"] = part
         elif part in ("up", "down"):
-            key, value = "direction", part
-        elif (match := _PERCENT.fullmatch(part)) is not None:
-            key, value = "most_loss", float(match[1]) / 100
-        else:
-            key, value = "", ""
-        if not name or not key or key in found:
-            break
-        found[key] = value
+            found["direction"] = part
+        elif match is not None:
+            found["most_loss"] = float(match[1]) / 100
     if not name or len(found) < len(parts):
         raise UserError(
             f"--guardrail has the value {text!r}: write COLUMN, and what differs from the default of a percentage that "

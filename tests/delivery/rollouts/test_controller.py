@@ -17,7 +17,7 @@ from orita.control.leases import Lease, Leases
 from orita.core.clock import ManualClock
 from orita.core.errors import Unavailable, UserError
 from orita.core.home import Home
-from orita.delivery.rollouts import Checks, MetricCheck, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts import CANARY_STEPS, Checks, MetricCheck, RolloutPlan, Rollouts, Step
 from orita.delivery.rollouts.controller import LEASE_SECONDS, Controller
 from orita.delivery.rollouts.evidence import Evidence
 from orita.delivery.rollouts.outcomes import Outcomes, OutcomesSince
@@ -409,7 +409,7 @@ def test_two_at_once_decide_once(scene: Callable[..., Scene]) -> None:
 
 def test_shares_of_a_bandit_follow(scene: Callable[..., Scene]) -> None:
     """What is better gets more, once the time between two changes is over; with the evidence it rests on."""
-    made = scene(Behaviour(click=0.6), strategy="bandit", versions=("b", "c"), shares=(20, 20), steps=STEPS)
+    made = scene(Behaviour(click=0.6), strategy="bandit", versions=("b", "c"), shares=(20, 20), steps=CANARY_STEPS)
     done = made.seconds(24, made.controller(reweigh_seconds=20))
     assert done == ["judged", "judged", "reweighted", "judged"]
     shares = made.rollouts.current("feed").live[0].shares

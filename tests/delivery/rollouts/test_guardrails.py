@@ -11,6 +11,7 @@ import pytest
 
 from orita.core.errors import UserError
 from orita.delivery.rollouts import Checks, GuardrailCheck, LatencyCheck, RolloutPlan
+from orita.delivery.rollouts.checking import check_plan
 from orita.delivery.rollouts.findings import Levels
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.looks import MetricBatch, MetricCounts
@@ -144,20 +145,21 @@ def test_they_share_a_half_of_alpha_with_the_metric() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"guardrails": (GuardrailCheck(name="like"), GuardrailCheck(name="like", kind="mean"))}, "each once"),
-        ({"guardrails": (GuardrailCheck(name=""),)}, "name columns"),
+        (
+            {"guardrails": (GuardrailCheck(name="like"), GuardrailCheck(name="like", kind="mean"))},
+            r"s\[1\].name is 'like' again",
+        ),
+        ({"guardrails": (GuardrailCheck(name=""),)}, r"guardrails\[0\].name is ''"),
+        ({"guardrails": (GuardrailCheck(name="like", top=10_001),)}, r"guardrails\[0\].top is 10,001"),
         ({"guardrails": tuple(GuardrailCheck(name=f"c{n}") for n in range(21))}, "allowed are 20"),
+        ({"guardrails": (GuardrailCheck(name="like", most_loss=1.0),)}, "can lose less than 1"),
         ({"latency": (LatencyCheck(), LatencyCheck(most_more_ms=5))}, "give each once"),
     ],
 )
-def test_what_contradicts_itself_is_refused(given: dict[str, Any], said: str) -> None:
-    """With a sentence."""
+def test_what_cannot_be_judged_is_refused(given: dict[str, Any], said: str) -> None:
+    """With the field; complaints may double."""
     with pytest.raises(UserError, match=said):
-        Checks(**given)
-
-
-def test_all_of_what_is_better_cannot_be_lost() -> None:
-    """A tolerance of everything would guard nothing; complaints may double."""
-    with pytest.raises(UserError, match="can lose less than 1"):
-        GuardrailCheck(name="like", most_loss=1.0)
-    assert GuardrailCheck(name="hide", direction="down", most_loss=1.0).null == 2.0
+        check_plan(RolloutPlan(strategy="canary", versions=("b",), checks=Checks(**given)))
+    double = GuardrailCheck(name="hide", direction="down", most_loss=1.0)
+    check_plan(RolloutPlan(strategy="canary", versions=("b",), checks=Checks(guardrails=(double,))))
+    assert double.null == 2.0

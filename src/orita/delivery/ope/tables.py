@@ -58,8 +58,8 @@ def evaluate(
         limits: what is enough.
 
     Raises:
-        UserError: a column is not there, is there twice, holds nulls or is not numbers; a slate has two rows of one
-            position, or is of two units; as `LoggedDecisions.of` and the estimators.
+        UserError: there are no rows; a column is not there, is there twice, holds nulls or is not numbers; a slate has
+            two rows of one position, or is of two units; as `LoggedDecisions.of` and the estimators.
     """
     if slate is None:
         logged = decisions_of(table, reward, propensity, target, predicted=predicted, expected=expected, unit=unit)
@@ -190,6 +190,8 @@ def _whole(table: pa.Table, column: str) -> pa.ChunkedArray:
     if column not in table.column_names:
         raise UserError(f"column {column!r} is not in the table. {closest(column, table.column_names)}")
     check_once(column, table.column_names)
+    if not len(table):
+        raise UserError("the table has no rows: give logged decisions, a row each.")
     values = table[column]
     if missing := values.null_count:
         raise UserError(

@@ -10,14 +10,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from orita.core.errors import UserError
-
 __all__ = ["Checks", "DriftCheck", "ErrorCheck", "GuardrailCheck", "LatencyCheck", "MetricCheck", "ScoreCheck"]
 
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Seconds = Annotated[float, Meta(ge=0, le=90 * 86_400)]
-
-MOST_GUARDRAILS = 20
 
 
 class ErrorCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,13 +86,6 @@ class GuardrailCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     window_seconds: Seconds = 1800.0
     top: Annotated[int, Meta(ge=0)] = 0
 
-    def __post_init__(self) -> None:
-        if self.direction == "up" and self.most_loss >= 1:
-            raise UserError(
-                f"most_loss of the guardrail {self.name!r} is {self.most_loss:g}: what is better the more there is can "
-                "lose less than 1, such as 0.05."
-            )
-
     @property
     def null(self) -> float:
         """Challenger ÷ champion at which it is as bad as is tolerated."""
@@ -136,16 +125,6 @@ class Checks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     drift: DriftCheck | None = DriftCheck()
     metric: MetricCheck | None = MetricCheck()
     guardrails: tuple[GuardrailCheck, ...] = ()
-
-    def __post_init__(self) -> None:
-        quantiles = [each.quantile for each in self.latencies]
-        if len(set(quantiles)) < len(quantiles):
-            raise UserError(f"latency has the quantiles {quantiles}: give each once.")
-        names = [each.name for each in self.guardrails]
-        if len(set(names)) < len(names) or not all(names):
-            raise UserError(f"guardrails are {names}: name columns of the interactions, each once.")
-        if len(names) > MOST_GUARDRAILS:
-            raise UserError(f"{len(names)} guardrails are given, allowed are {MOST_GUARDRAILS}.")
 
     @property
     def latencies(self) -> tuple[LatencyCheck, ...]:

@@ -47,7 +47,7 @@ class EventNames:
         user, item, time: columns.
         request: column with the id of the answer that showed the item.
         ingested: column of the table that says when an event became known; where that is null, or there is no such
-            column, the event became known when the table got it.
+            column (None), the event became known when the table got it.
     """
 
     stream: str = "interactions"
@@ -55,7 +55,7 @@ class EventNames:
     item: str = "item_id"
     time: str = "timestamp"
     request: str = "request_id"
-    ingested: str = "ingested_at"
+    ingested: str | None = "ingested_at"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,13 +175,13 @@ class OutcomesSince:
     def _of_file(self, path: str, written: int) -> Iterator[Outcomes]:
         """Yield the outcomes of a file of the table; what does not say when it became known did when it was written."""
         names, rows = self._names, dataset(path)
-        wanted = [names.user, names.item, names.time, names.request, names.ingested, *self._columns]
-        columns = [name for name in wanted if name in rows.schema.names]
+        wanted = (names.user, names.item, names.time, names.request, names.ingested, *self._columns)
+        columns = [name for name in wanted if name is not None and name in rows.schema.names]
         since = field(names.time) >= pa.scalar(self._since, pa.timestamp("us", tz="UTC"))
         for batch in rows.to_batches(columns=columns, filter=since, batch_size=_MOST_ROWS):
             table = pa.Table.from_batches([batch])
             known_N = np.full(len(table), written, np.int64)
-            if names.ingested in columns:
+            if names.ingested is not None and names.ingested in columns:
                 told_N = _micros(table[names.ingested])
                 known_N = np.where(told_N == 0, known_N, told_N)
             yield self._outcomes(table, known_N)
