@@ -40,6 +40,8 @@ def main() -> None:
         render,
         replay,
         rollouts,
+        run,
+        runs,
         score,
         serve,
         shadow,

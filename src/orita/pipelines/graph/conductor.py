@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -176,12 +177,11 @@ class Conductor:
     def _succeeded(self, name: str, number: int, result: Result, seconds: float) -> None:
         task = self._graph.task(name)
         status = status_of(result)
-        told = [self._event("pipeline.task.completed", name, {"status": status, "seconds": seconds})]
-        told += [
-            self._event(type_, name, data)
-            for type_, data in (task.tells(self._workspace, result) if task.tells else ())
-        ]
         before = {each: self._results[each] for each in self._ancestors[name] if each in self._results}
+        told = [self._event("pipeline.task.completed", name, {"status": status, "seconds": seconds})]
+        if task.tells is not None and status == "success":
+            meant = task.tells(self._workspace, {**before, name: result})
+            told += [self._event(type_, name, data) for type_, data in meant]
         key = task_key(self._graph, task, self._workspace, before, self._fingerprint) if task.cache else None
         self._journal.end_task(
             self._run.run_id, TaskRow(name, status, number, 0, None, seconds, key, result, None), told
@@ -209,8 +209,8 @@ class Conductor:
             row = TaskRow(name, "cancelled", number, 0, None, seconds, None, {}, "the run was cancelled")
             self._journal.end_task(self._run.run_id, row)
 
-    def _event(self, type_: str, task: str, data: object) -> CloudEvent:
-        told = {"run": self._run.run_id, "graph": self._graph.id, "task": task, **dict(data)}  # type: ignore[call-overload]
+    def _event(self, type_: str, task: str, data: Mapping[str, Any]) -> CloudEvent:
+        told = {"run": self._run.run_id, "graph": self._graph.id, "task": task, **data}
         return happened(self._workspace, self._graph.id, f"{self._run.run_id}/{task}", type_, told)
 
     def _pool(self) -> Pool:

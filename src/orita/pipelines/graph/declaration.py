@@ -91,7 +91,8 @@ class Task:
         retry: when it is begun again; None: as the run says.
         timeout: seconds of one attempt, above 0; None: no limit.
         cache: when it is not done again; None: always done, and its components may find what they made.
-        tells: what its result means to those who listen.
+        tells: what it means to those who listen that this was done, of the results of what it follows and its own; not
+            asked where it was found, or there was nothing to do.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Task:
     retry: Retry | None = None
     timeout: float | None = None
     cache: Cache | None = None
-    tells: Callable[[Workspace, Result], Iterable[Occurrence]] | None = None
+    tells: Callable[[Workspace, Mapping[str, Result]], Iterable[Occurrence]] | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
