@@ -42,6 +42,7 @@ def main() -> None:
         rollouts,
         run,
         runs,
+        schedule,
         score,
         serve,
         shadow,

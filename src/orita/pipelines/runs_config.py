@@ -45,6 +45,7 @@ class RunsConfig(Section):
         resume_minutes: a run that was killed not longer ago is gone on with by the next one; 0: never by itself.
         keep: how many of the last runs of a graph stay in the history.
         keep_days: older runs leave the history, but for the last one of a graph.
+        schedules: cron expressions, UTC, by pipeline, in the place of those of the contract; ``off``: none.
         events: whether events are appended to ``events.jsonl`` beside the history.
         handlers: functions that are called with events.
     """
@@ -58,5 +59,6 @@ class RunsConfig(Section):
     resume_minutes: float = Field(60.0, ge=0)
     keep: int = Field(200, ge=1)
     keep_days: float = Field(90.0, gt=0)
+    schedules: dict[str, str] = {}
     events: bool = True
     handlers: tuple[HandlerConfig, ...] = ()

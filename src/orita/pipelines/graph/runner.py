@@ -9,6 +9,7 @@ from orita.core.errors import UserError
 from orita.pipelines.graph.beginning import Begun, begin, begin_outside
 from orita.pipelines.graph.conductor import Conductor
 from orita.pipelines.graph.declaration import Graph
+from orita.pipelines.graph.delivery import deliver, greet, listeners_of
 from orita.pipelines.graph.events import CloudEvent, happened
 from orita.pipelines.graph.failures import sentence_of
 from orita.pipelines.graph.history import prune
@@ -36,10 +37,11 @@ def run_graph(graph: Graph, workspace: Workspace, options: RunOptions | None = N
     options = options or RunOptions()
     with _alone(graph, workspace), closing(_journal(workspace)) as log:
         whole = fingerprint(workspace)
+        greet(log, listeners_of(workspace))
         begun = begin(graph, workspace, options, log, whole)
         with held(run_lock(workspace, begun.row.run_id), 0.0, f"run {begun.row.run_id}"):
             conductor = Conductor(graph, workspace, options, log, begun, whole)
-            with _ended(graph, workspace, log, begun, conductor):
+            with _delivered(workspace, log), _ended(graph, workspace, log, begun, conductor):
                 conductor.conduct()
         return _told(conductor)
 
@@ -60,11 +62,12 @@ def run_task(
     graph.task(task)
     lock = held(task_lock(workspace, run_id, task), _LOCK_SECONDS, f"task {task!r} of run {run_id}")
     with _alone(graph, workspace), lock, closing(_journal(workspace)) as log:
+        greet(log, listeners_of(workspace))
         begun = begin_outside(graph, workspace, options, log, fingerprint(workspace), run_id)
         _refuse_too_early(graph, task, begun)
         conductor = Conductor(graph, workspace, options, log, begun, begun.row.fingerprint, only=(task,))
         if task not in begun.done:
-            with _ended(graph, workspace, log, begun, conductor):
+            with _delivered(workspace, log), _ended(graph, workspace, log, begun, conductor):
                 conductor.conduct()
         return next(each for each in _told(conductor).tasks if each.name == task)
 
@@ -78,6 +81,16 @@ def check_run_id(run_id: str) -> None:
     fine = all(letter.isalnum() or letter in "_.:+-" for letter in run_id) and run_id.isascii()
     if not (fine and 0 < len(run_id) <= _LONGEST_ID and run_id[0] != "."):
         raise UserError(f"run id {run_id!r} cannot be used: give 1 to 200 letters, digits, '_', '.', ':', '+' or '-'.")
+
+
+@contextmanager
+def _delivered(workspace: Workspace, journal: Journal) -> Iterator[None]:
+    """Hand on what is told of a run, however it ends; a run in another one leaves that to it."""
+    try:
+        yield
+    finally:
+        if workspace.attempt is None:
+            deliver(workspace, journal)
 
 
 @contextmanager
