@@ -12,6 +12,7 @@ import typer
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import Screen, print_json
 from orita.cli.opening import project_of
+from orita.cli.stopping import stopped_by_term
 from orita.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def run(
         force=force,
         cause=f"{workspace.actor}, orita run {pipeline}",
     )
-    with _told_how_to_go_on(pipeline, workspace, settings.screen):
+    with stopped_by_term(), _told_how_to_go_on(pipeline, workspace, settings.screen):
         reports = run_pipeline(pipeline, workspace, force=force, options=options)
     if as_json:
         print_json({"runs": [report.to_dict() for report in reports]})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +11,7 @@ import typer
 from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import print_json, table
 from orita.cli.opening import project_of
+from orita.cli.stopping import stopped_by_term
 
 if TYPE_CHECKING:
     from orita.pipelines.schedule import Scheduler
@@ -46,7 +45,7 @@ def schedule(
         if list_:
             _show(scheduler, as_json)
             return
-        with workspace.alone("schedule"), _stopped_by_term():
+        with workspace.alone("schedule"), stopped_by_term():
             for planned in scheduler.plan():
                 when = f"next {planned.next:%Y-%m-%d %H:%M} UTC" if planned.next else ""
                 settings.screen.line(f"{planned.pipeline}: {' '.join(filter(None, (when, planned.after)))}")
@@ -83,17 +82,3 @@ def _show(scheduler: Scheduler, as_json: bool) -> None:
     table("Schedule (UTC)", ["pipeline", "cron", "next", "also", "last run"], rows)
     for request in waiting:
         typer.echo(f"{request.pipeline} is {request.status}: {request.cause}")
-
-
-@contextmanager
-def _stopped_by_term() -> Iterator[None]:
-    """Let SIGTERM, by which services are stopped, cancel a run as Ctrl-C does."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -178,13 +178,25 @@ def test_after_a_failure_nothing_more_begins_and_what_is_at_work_ends(workspace:
 
 
 def test_a_task_that_takes_too_long_is_interrupted(workspace: Workspace) -> None:
-    """The limit of an attempt holds in this process too, and the alarm is off afterwards."""
+    """The limit of an attempt holds in this process too, and the alarm that was set before is set again."""
+    before = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0] > 0
     task = Task("slow", lambda w, r: time.sleep(600) or {}, timeout=0.05)  # type: ignore[func-returns-value]
     with pytest.raises(TaskTimeout, match=r"'slow' took longer than its 0\.05 s"):
         run_graph(Graph("g", None, (task,)), workspace)
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0] > 0) == before
     with pytest.raises(UserError, match="a thread cannot be stopped"):
         run_graph(Graph("g", None, (task,)), workspace, RunOptions(parallel=2))
+
+
+def test_a_limit_within_a_limit_leaves_the_outer_one(workspace: Workspace) -> None:
+    """A run that is part of a task does not switch off the task's own alarm."""
+
+    def outer(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+        run_graph(Graph("inner", None, (marked("quick", timeout=60),)), workspace)
+        return {"left": signal.getitimer(signal.ITIMER_REAL)[0]}
+
+    report = run_graph(Graph("g", None, (Task("outer", outer, timeout=500),)), workspace)
+    assert 60 < report.results["outer"]["left"] <= 500
 
 
 def cached_graph(value: list[int], *, version: int = 1, holds: bool = True) -> Graph:
@@ -355,14 +367,20 @@ def test_one_task_is_carried_out_for_another_scheduler(workspace: Workspace) -> 
 
 def test_a_task_that_failed_outside_can_be_asked_for_again(workspace: Workspace) -> None:
     """As a scheduler's retry does: the run is failed in between, and ends well."""
-    graph = Graph("g", None, (failing("a", 1, OSError("disk")),))
+    graph = Graph("g", None, (failing("a", 1, OSError("disk")), marked("b")))
+
+    def status() -> str:
+        found = journal(workspace).run("r1")
+        assert found is not None
+        return found.status
+
     with pytest.raises(OSError, match="disk"):
         run_task(graph, workspace, "a", "r1")
-    found = journal(workspace).run("r1")
-    assert found is not None and found.status == "failed"
+    assert status() == "failed"
     assert run_task(graph, workspace, "a", "r1").attempts == 2
-    found = journal(workspace).run("r1")
-    assert found is not None and found.status == "success"
+    assert status() == "running"
+    run_task(graph, workspace, "b", "r1")
+    assert status() == "success"
 
 
 def test_the_history_is_bounded(workspace: Workspace) -> None:

@@ -73,6 +73,8 @@ def begin_outside(
         raise UserError(
             f"run {run_id!r} is one of {row.graph}, begun by {row.cause or 'a runner'}: give --run an id of your own."
         )
+    elif row.status == "failed":  # the task that failed is asked for again
+        journal.begin_run(row)
     done = {name: each for name, each in journal.tasks(run_id).items() if each.status in ENDED_WELL}
     return Begun(row, done)
 

@@ -103,10 +103,7 @@ class Journal:
         self.file.close()
 
     def begin_run(self, row: RunRow, events: Iterable[CloudEvent] = ()) -> None:
-        """Note that a run begins, or is gone on with.
-
-        What a killed process had begun is left without an end, as nobody knows it.
-        """
+        """Note that a run begins, or is gone on with."""
         now, told = self._now(), list(events)
         asked = (row.run_id, row.graph, row.owner, row.cause, row.parent, row.fingerprint)
 
@@ -117,13 +114,12 @@ class Journal:
                 "ON CONFLICT (run_id) DO UPDATE SET status = 'running', ended = NULL, error = NULL, touched = ?",
                 (*asked, json.dumps(row.tasks), row.began, now, now),
             )
-            db.execute("UPDATE attempts SET status = 'lost' WHERE run_id = ? AND status = 'running'", (row.run_id,))
             _tell(db, row.run_id, told)
 
         self.file.write(change, durable=False)
 
     def begin_task(self, run_id: str, task: str) -> int:
-        """Note that an attempt of a task begins; return its number, from 1."""
+        """Note that an attempt of a task begins; return its number, from 1; one that a kill cut short was lost."""
         now = self._now()
 
         def change(db: sqlite3.Connection) -> int:
@@ -135,6 +131,10 @@ class Journal:
             )
             row = db.execute("SELECT attempts FROM tasks WHERE run_id = ? AND name = ?", (run_id, task)).fetchone()
             number: int = row["attempts"]
+            db.execute(
+                "UPDATE attempts SET status = 'lost' WHERE run_id = ? AND task = ? AND status = 'running'",
+                (run_id, task),
+            )
             db.execute("INSERT INTO attempts VALUES (?, ?, ?, 'running', ?, NULL, NULL)", (run_id, task, number, now))
             return number
 

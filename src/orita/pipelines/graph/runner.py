@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 
 from orita.core.errors import UserError
 from orita.pipelines.graph.beginning import Begun, begin, begin_outside
@@ -57,7 +58,7 @@ def run_task(
         UserError: the task follows one that has not ended well in this run; or the run is not of this graph.
         OritaError: the task failed.
     """
-    options = options or RunOptions()
+    options = replace(options or RunOptions(), origin=None, parallel=1)  # this process is its own
     check_run_id(run_id)
     graph.task(task)
     lock = held(task_lock(workspace, run_id, task), _LOCK_SECONDS, f"task {task!r} of run {run_id}")

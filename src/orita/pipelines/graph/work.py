@@ -20,6 +20,11 @@ from orita.pipelines.workspace import Workspace
 
 __all__ = ["Inline", "Outcome", "Pool", "Threads", "Work", "carried_out"]
 
+_NO_LIMIT = (
+    "task {name!r} has a time limit, and a thread cannot be stopped: run it isolated (runs.isolated=true), or one at a "
+    "time in the main thread (runs.parallel=1)."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -119,10 +124,7 @@ class Threads:
     def start(self, work: Work) -> None:
         """Begin it in a thread of its own."""
         if work.timeout is not None:
-            raise UserError(
-                f"task {work.task.name!r} has a time limit, and a thread cannot be stopped: run it isolated "
-                "(runs.isolated=true), or one at a time (runs.parallel=1)."
-            )
+            raise UserError(_NO_LIMIT.format(name=work.task.name))
         thread = threading.Thread(target=lambda: self._done.put(carried_out(work)), name=work.task.name, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -148,15 +150,21 @@ def _time_limit(seconds: float | None, name: str) -> Iterator[None]:
         yield
         return
 
+    if threading.current_thread() is not threading.main_thread():
+        raise UserError(_NO_LIMIT.format(name=name))
+
     def ring(*_: Any) -> None:
         raise TaskTimeout(
             f"task {name!r} took longer than its {seconds:g} s: raise its timeout, or give it less to do."
         )
 
+    begun = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if outer:  # this run is part of a task that has a limit too
+            signal.setitimer(signal.ITIMER_REAL, max(1e-3, outer - (time.monotonic() - begun)))
