@@ -30,6 +30,7 @@ def promotion_graph(version: str) -> Graph:
                 tells=model_promoted,
             ),
         ),
+        subject=version,
     )
 
 

@@ -40,6 +40,7 @@ def retraining_graph(*, force: bool = False) -> Graph:
             Task("compare_with_production", compare_with_production),
             Task("promote_if_better", promote_if_better, tells=model_promoted),
         ),
+        subject="forced" if force else "",
     )
 
 

@@ -301,6 +301,29 @@ def test_a_run_that_was_killed_long_ago_is_not_gone_on_with(
     assert found is not None and found.status == ("success" if resumed else "killed")
 
 
+def test_a_run_about_something_else_is_not_gone_on_with(workspace: Workspace) -> None:
+    """A promotion of another version does not take over the verdict on this one."""
+    killed(workspace, replace(chain("a", "b"), subject="v1.1.0"), ("a",))
+    other = run_graph(replace(chain("a", "b"), subject="v1.2.0"), workspace, RunOptions(resume="killed"))
+    assert not other.resumed
+    assert lines(workspace) == ["a", "a", "b"]
+
+
+def test_a_result_that_is_no_json_is_a_failure_of_its_task(workspace: Workspace) -> None:
+    """It could not be handed on: the task is told to have failed, and nothing follows."""
+    with pytest.raises(TypeError, match="keys must be"):
+        run_graph(Graph("g", None, (marked("a", {(1, 2): 3}), marked("b"))), workspace)  # type: ignore[dict-item]
+    (run,) = journal(workspace).runs()
+    assert {n: row.status for n, row in journal(workspace).tasks(run.run_id).items()} == {"a": "failed"}
+
+
+def test_a_task_that_waits_for_its_retry_leaves_its_place_to_others(workspace: Workspace) -> None:
+    """With one place: what does not follow the failed task is done meanwhile, and the failed one afterwards."""
+    tasks = (failing("a", 1, OSError("away"), after=(), retry=Retry(1, seconds=0.2)), marked("b", after=()))
+    run_graph(Graph("g", None, tasks), workspace)
+    assert lines(workspace) == ["a", "b", "a"]
+
+
 def test_a_start_in_the_middle_takes_what_is_before_it_from_the_history(workspace: Workspace) -> None:
     """``--from``: that task and all that follow it, on the results of the last run that has the others."""
     graph = Graph(

@@ -15,14 +15,14 @@ from orita.pipelines.graph.options import RunOptions
 from orita.pipelines.graph.places import at_work, settle
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["Begun", "begin", "begin_outside", "found_row", "mark_killed"]
+__all__ = ["Begun", "begin", "begin_outside", "choose", "found_row", "mark_killed"]
 
 _SETTLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that is under way.
+    """A run that is to be carried out, or under way.
 
     Attributes:
         row: as the journal has it.
@@ -35,8 +35,8 @@ class Begun:
     resumed: bool = False
 
 
-def begin(graph: Graph, workspace: Workspace, options: RunOptions, journal: Journal, fingerprint: str) -> Begun:
-    """Return the run to carry out, noted in the journal.
+def choose(graph: Graph, workspace: Workspace, options: RunOptions, journal: Journal, fingerprint: str) -> Begun:
+    """Return the run to carry out; only that others were killed is noted.
 
     Raises:
         UserError: the run to go on with is of other code, configuration or tasks; or no run has the results that a
@@ -45,16 +45,23 @@ def begin(graph: Graph, workspace: Workspace, options: RunOptions, journal: Jour
     mark_killed(graph, workspace, journal)
     earlier = _to_go_on_with(graph, workspace, options, journal, fingerprint)
     if earlier is not None:
-        settle(workspace, earlier.run_id, _SETTLE_SECONDS)
         done = {name: row for name, row in journal.tasks(earlier.run_id).items() if row.status in ENDED_WELL}
-        journal.begin_run(earlier, [_started(workspace, earlier, resumed=True)])
         return Begun(earlier, done, resumed=True)
     results = _results_before(graph, options, journal)
     row = _new_row(graph, workspace, options, fingerprint, uuid7(workspace.clock), "runner")
-    journal.begin_run(row, [_started(workspace, row, resumed=False)])
-    for name, result in results.items():
-        journal.end_task(row.run_id, found_row(name, result, None))
     return Begun(row, {name: found_row(name, result, None) for name, result in results.items()})
+
+
+def begin(workspace: Workspace, chosen: Begun, journal: Journal) -> None:
+    """Note that the run begins, or is gone on with, once nothing that it had begun before is at work any more.
+
+    Who calls this holds the lock of the run: it would be taken for killed otherwise.
+    """
+    if chosen.resumed:
+        settle(workspace, chosen.row.run_id, _SETTLE_SECONDS)
+    journal.begin_run(chosen.row, [_started(workspace, chosen.row, resumed=chosen.resumed)])
+    for row in () if chosen.resumed else chosen.done.values():
+        journal.end_task(chosen.row.run_id, row)
 
 
 def begin_outside(
@@ -100,9 +107,11 @@ def _to_go_on_with(
     graph: Graph, workspace: Workspace, options: RunOptions, journal: Journal, fingerprint: str
 ) -> RunRow | None:
     """Return the last run where it is to be gone on with."""
-    last = next((row for row in journal.runs(graph.id, most=5) if row.owner == "runner"), None)
+    last = next(iter(journal.runs(graph.id, most=1)), None)
     fresh = options.force or options.start_at is not None or options.resume == "never"
-    if fresh or last is None or last.parent is not None or last.status in ("running", "success"):
+    if fresh or last is None or last.parent is not None or last.owner != "runner":
+        return None
+    if last.status in ("running", "success"):
         return None
     names = tuple(task.name for task in graph.tasks)
     same = (last.fingerprint, last.tasks) == (fingerprint, names)

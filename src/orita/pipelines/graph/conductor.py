@@ -108,7 +108,8 @@ class Conductor:
                 bar.describe(name)
                 self._begin(name, pool, bar)
         if self._working:
-            outcome = pool.wait(self._next_retry())
+            free = len(self._working) < self._options.parallel
+            outcome = pool.wait(self._next_retry() if free else None)
             if outcome is not None:
                 self._take_in(outcome, bar)
             return True
@@ -163,7 +164,10 @@ class Conductor:
         number, _ = self._working.pop(outcome.task)
         if outcome.error is None:
             assert outcome.result is not None
-            self._succeeded(outcome.task, number, outcome.result, outcome.seconds)
+            try:
+                self._succeeded(outcome.task, number, outcome.result, outcome.seconds)
+            except Exception as error:  # what it returned is no JSON, or what it means cannot be told
+                self._fail(outcome.task, number, error, outcome.seconds)
             bar.advance()
         elif (wait := self._wait_before_retry(outcome.task, outcome.error)) is not None:
             sentence = sentence_of(outcome.error)

@@ -120,12 +120,15 @@ class Graph:
         schedule: cron, UTC; None: only on request.
         tasks: its steps, each after those that it follows.
         alone: whether only one run of it may be at work in a home and system, as its tasks share files.
+        subject: what it is about beside its workspace, such as a version of a model; a run about another is not gone on
+            with.
     """
 
     id: str
     schedule: str | None
     tasks: tuple[Task, ...]
     alone: bool = False
+    subject: str = ""
 
     def __post_init__(self) -> None:
         before: list[str] = []

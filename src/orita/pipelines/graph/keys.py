@@ -13,10 +13,10 @@ from orita.pipelines.workspace import Workspace
 __all__ = ["fingerprint", "task_key"]
 
 
-def fingerprint(workspace: Workspace) -> str:
-    """Return a digest of Orita's version, the project's code, its configuration, and the files to ingest."""
+def fingerprint(graph: Graph, workspace: Workspace) -> str:
+    """Return a digest of Orita's version, the project's code and configuration, the files to ingest, the subject."""
     configured = [part.model_dump(mode="json") for part in (workspace.data, workspace.model, workspace.monitoring)]
-    return digest_of([VERSION, workspace.code, configured, _source_signs(workspace)])
+    return digest_of([VERSION, workspace.code, configured, _source_signs(workspace), graph.subject])
 
 
 def task_key(graph: Graph, task: Task, workspace: Workspace, results: Mapping[str, Result], whole: str) -> str:

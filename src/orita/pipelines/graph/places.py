@@ -34,7 +34,7 @@ def log_tail(workspace: Workspace, run_id: str, task: str, number: int, lines: i
 
 def run_lock(workspace: Workspace, run_id: str) -> Path:
     """Return the lock that the process of a run holds."""
-    return _folder(workspace, run_id) / "run.lock"
+    return _folder(workspace, run_id) / ".run.lock"
 
 
 def task_lock(workspace: Workspace, run_id: str, task: str) -> Path:
@@ -46,7 +46,7 @@ def at_work(workspace: Workspace, run_id: str) -> bool:
     """Tell whether a process holds the lock of a run."""
     try:
         with run_lock(workspace, run_id).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:
@@ -76,12 +76,13 @@ def held(path: Path, seconds: float, what: str) -> Iterator[None]:
 
 
 def settle(workspace: Workspace, run_id: str, seconds: float) -> None:
-    """Wait until nothing that a killed run began is at work any more.
+    """Wait until no task that a killed run began is at work any more.
 
     Raises:
         UserError: a task is still at work after so many seconds.
     """
-    for lock in sorted(_folder(workspace, run_id).glob("*.lock")):
+    own = run_lock(workspace, run_id)
+    for lock in sorted(set(_folder(workspace, run_id).glob("*.lock")) - {own}):
         with held(lock, seconds, f"{lock.stem} of run {run_id}"):
             pass
 

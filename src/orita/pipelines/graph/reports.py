@@ -53,8 +53,8 @@ class RunReport:
 
     @property
     def results(self) -> dict[str, Result]:
-        """The results of the tasks that did not fail, by name."""
-        return {task.name: task.result for task in self.tasks if task.status not in ("failed", "cancelled")}
+        """The results of the tasks that ended well, by name."""
+        return {task.name: task.result for task in self.tasks if task.status in ("success", "cached", "skipped")}
 
     @property
     def seconds(self) -> float:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import replace
 
 from orita.core.errors import UserError
-from orita.pipelines.graph.beginning import Begun, begin, begin_outside
+from orita.pipelines.graph.beginning import Begun, begin, begin_outside, choose
 from orita.pipelines.graph.conductor import Conductor
 from orita.pipelines.graph.declaration import Graph
 from orita.pipelines.graph.delivery import deliver, greet, listeners_of
@@ -23,7 +23,7 @@ from orita.pipelines.workspace import Workspace
 
 __all__ = ["check_run_id", "run_graph", "run_task"]
 
-_LOCK_SECONDS = 30.0
+_LOCK_SECONDS, _LOOK_SECONDS = 30.0, 5.0
 _LONGEST_ID = 200
 
 
@@ -37,12 +37,14 @@ def run_graph(graph: Graph, workspace: Workspace, options: RunOptions | None = N
     """
     options = options or RunOptions()
     with _alone(graph, workspace), closing(_journal(workspace)) as log:
-        whole = fingerprint(workspace)
+        whole = fingerprint(graph, workspace)
         greet(log, listeners_of(workspace))
-        begun = begin(graph, workspace, options, log, whole)
-        with held(run_lock(workspace, begun.row.run_id), 0.0, f"run {begun.row.run_id}"):
-            conductor = Conductor(graph, workspace, options, log, begun, whole)
-            with _delivered(workspace, log), _ended(graph, workspace, log, begun, conductor):
+        chosen = choose(graph, workspace, options, log, whole)
+        # A moment longer than `orita runs` takes to look whether it is at work.
+        with held(run_lock(workspace, chosen.row.run_id), _LOOK_SECONDS, f"run {chosen.row.run_id}"):
+            begin(workspace, chosen, log)
+            conductor = Conductor(graph, workspace, options, log, chosen, whole)
+            with _delivered(workspace, log), _ended(graph, workspace, log, chosen, conductor):
                 conductor.conduct()
         return _told(conductor)
 
@@ -64,7 +66,7 @@ def run_task(
     lock = held(task_lock(workspace, run_id, task), _LOCK_SECONDS, f"task {task!r} of run {run_id}")
     with _alone(graph, workspace), lock, closing(_journal(workspace)) as log:
         greet(log, listeners_of(workspace))
-        begun = begin_outside(graph, workspace, options, log, fingerprint(workspace), run_id)
+        begun = begin_outside(graph, workspace, options, log, fingerprint(graph, workspace), run_id)
         _refuse_too_early(graph, task, begun)
         conductor = Conductor(graph, workspace, options, log, begun, begun.row.fingerprint, only=(task,))
         if task not in begun.done:
