@@ -37,6 +37,14 @@ def test_the_etl_task_by_task_makes_what_it_makes_at_once(tmp_path: Path) -> Non
     assert told(apart, "runs", "list", "--graph", "training") == {"runs": []}
 
 
+def test_isolated_the_etl_makes_the_same(tmp_path: Path) -> None:
+    """Each task in a process that opens the project anew; the second time nothing is done."""
+    runs = [told(tmp_path, "--set", "runs.isolated=true", "run", "etl")["runs"][0] for _ in range(2)]
+    splits = [run["tasks"][3]["result"]["splits"] for run in runs]
+    assert splits[0] == splits[1] and splits[0]["train"]["rows"] > 0
+    assert [task["status"] for task in runs[1]["tasks"]] == ["cached"] * 5
+
+
 def test_a_failed_run_says_how_to_go_on(tmp_path: Path) -> None:
     """Which run, how to look at it, how to go on; the history has the sentence."""
     said = orita_inside(tmp_path, "run", "training", code=2)

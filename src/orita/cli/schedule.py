@@ -48,7 +48,7 @@ def schedule(
         with workspace.alone("schedule"), stopped_by_term():
             for planned in scheduler.plan():
                 when = f"next {planned.next:%Y-%m-%d %H:%M} UTC" if planned.next else ""
-                settings.screen.line(f"{planned.pipeline}: {' '.join(filter(None, (when, planned.after)))}")
+                settings.screen.line(f"{planned.pipeline}: {' '.join(filter(None, (when, planned.after))) or 'off'}")
             while True:
                 time.sleep(min(scheduler.step(), _LONGEST_SLEEP))
 

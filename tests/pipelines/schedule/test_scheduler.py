@@ -36,6 +36,7 @@ class Days:
     drift: bool = False
     broken: set[str] = field(default_factory=set)
     killed: str = ""
+    stopped: bool = False
     ran: list[str] = field(default_factory=list)
 
     def scheduler(self) -> Scheduler:
@@ -47,6 +48,8 @@ class Days:
         """Carry out a pipeline of one task."""
 
         def body(workspace: Workspace, results: Any) -> dict[str, Any]:
+            if self.stopped:
+                raise KeyboardInterrupt
             if pipeline in self.broken:
                 raise UserError("no.")
             return {"retrain": self.drift}
@@ -131,6 +134,17 @@ def test_a_killed_scheduler_loses_nothing_and_doubles_nothing(days: Days, pipeli
     days.killed = ""
     days.live(days.scheduler(), 1)
     assert days.ran == ["retraining 02 00:00", "etl 02 02:00", "training 02 02:00"]
+
+
+def test_a_stopped_scheduler_goes_on_with_the_run_it_was_at(days: Days) -> None:
+    """Stopped as services are, in the middle of a run: the next one does not begin it anew."""
+    days.stopped = True
+    with pytest.raises(KeyboardInterrupt):
+        days.live(days.scheduler(), 15)
+    days.stopped = False
+    days.live(days.scheduler(), 1)
+    journal = open_journal(days.workspace.home, days.workspace.system.name, days.clock)
+    assert [(run.graph, run.status) for run in journal.runs()] == [(GRAPHS["retraining"], "success")]
 
 
 def test_what_waits_is_carried_out_after_a_start(days: Days) -> None:

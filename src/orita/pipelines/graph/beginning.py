@@ -121,8 +121,9 @@ def _to_go_on_with(
             "be mixed with new ones: run it anew without --resume, or begin at a task with --from."
         )
     minutes = (to_micros(workspace.clock.now()) - last.touched) / 60e6
-    recent = options.resume == "last" or (last.status == "killed" and minutes <= workspace.runs.resume_minutes)
-    return last if same and recent else None
+    stopped = ("killed", "cancelled") if options.resume == "stopped" else ("killed",)
+    recent = last.status in stopped and minutes <= workspace.runs.resume_minutes
+    return last if same and (recent or options.resume == "last") else None
 
 
 def _results_before(graph: Graph, options: RunOptions, journal: Journal) -> dict[str, Result]:

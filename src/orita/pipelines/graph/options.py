@@ -10,7 +10,7 @@ from orita.pipelines.runs_config import RunsConfig
 
 __all__ = ["Origin", "Resume", "RunOptions"]
 
-Resume = Literal["never", "killed", "last"]
+Resume = Literal["never", "killed", "stopped", "last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class RunOptions:
         parallel: how many tasks may be at work at once.
         origin: where isolated processes find the graph; None: tasks are carried out in this process.
         resume: whether to go on with the last run: ``never``; ``killed``, where its process was killed a short while
-            ago on the same code, configuration and source; ``last``, whatever ended it.
+            ago on the same code, configuration and source; ``stopped``, also where it was cancelled; ``last``, whatever
+            ended it.
         start_at: do this task and all that follow it; results of the others are of the last run that has them.
         force: begin anew, and do what an earlier run did already.
         cause: who or what asked for it, for the history.

@@ -113,7 +113,8 @@ class Scheduler:
         done = self._ended_already(request) if begun_before else None
         if done is None:
             try:
-                (report,) = self._carry(request.pipeline, self._options(cause=request.cause, resume="killed"))
+                resume = "stopped" if begun_before else "killed"
+                (report,) = self._carry(request.pipeline, self._options(cause=request.cause, resume=resume))
             except Exception as error:  # whatever a task raises: the other pipelines run all the same
                 sentence = sentence_of(error)
                 _log.error("scheduled_run_failed", alert=True, pipeline=request.pipeline, error=sentence)
