@@ -1,8 +1,8 @@
 """What does it cost that a task is noted, retried and found again? Medians, beside the same in plain function calls.
 
 A chain of tasks that do nothing, in this process and with a process for each; and a graph of ten tasks that read and
-write files of 100 kB, run again with nothing changed: digests are taken, nothing is done. The first isolated task, which
-waits for the fork server to import Orita, is told apart.
+write files of 100 kB, run again with nothing changed: digests are taken, nothing is done. The first isolated task,
+which waits for the fork server to import Orita, is told apart.
 
     python -m benchmarks.pipeline               # a minute
     python -m benchmarks.pipeline --runs 20
