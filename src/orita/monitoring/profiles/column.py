@@ -107,6 +107,21 @@ class ColumnProfile:
             case _:
                 self._count_missing(nulls)
 
+    def count(self, values: pa.Array) -> None:
+        """Add the rows of an array to the bins of the reference, and to nothing else."""
+        counts, nulls = self.binned, values.null_count
+        if counts is None:
+            return
+        if isinstance(counts.bins, NumberBins):
+            sorted_V, below, above, nans = _in_order(numbers_of(values.drop_null() if nulls else values))
+            counts.counts_B += counts.bins.counts(sorted_V, below=below, above=above)
+            nulls += nans
+        else:
+            counts_B, unseen = counts.bins.counts(*_counted(values))
+            counts.counts_B += counts_B
+            counts.unseen += unseen
+        counts.missing += nulls
+
     def merge(self, other: ColumnProfile) -> None:
         """Add the rows that *other* has seen.
 
@@ -145,15 +160,12 @@ class ColumnProfile:
     def _add_numbers(self, x_N: npt.NDArray[np.float64], nulls: int) -> None:
         # Sorted once: order tells what is infinite and what is no number, gives bins and runs of equal values, and what
         # the quantile sketch keeps.
-        sorted_N = np.sort(x_N)
-        below, end = np.searchsorted(sorted_N, -np.inf, side="right"), np.searchsorted(sorted_N, np.inf, side="left")
-        numbers = np.searchsorted(sorted_N, np.nan, side="left")
-        sorted_V, nans = sorted_N[below:end], len(sorted_N) - int(numbers)
+        sorted_V, below, above, nans = _in_order(x_N)
         self.nans += nans
-        self.infinite += int(below + numbers - end)
+        self.infinite += below + above
         self._count_missing(nulls + nans)
         if self.binned is not None and isinstance(self.binned.bins, NumberBins):
-            self.binned.counts_B += self.binned.bins.counts(sorted_V, below=int(below), above=int(numbers - end))
+            self.binned.counts_B += self.binned.bins.counts(sorted_V, below=below, above=above)
         if not len(sorted_V):
             return
         self.moments = self.moments.merged(Moments.of(sorted_V))
@@ -203,6 +215,14 @@ def numbers_of(values: pa.Array) -> npt.NDArray[np.float64]:
     elif pa.types.is_decimal(values.type):
         values = values.cast(pa.float64())
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _in_order(x_N: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int, int, int]:
+    """Return finite values in ascending order, and how many −∞, ∞ and NaN there are."""
+    sorted_N = np.sort(x_N)
+    below, end = np.searchsorted(sorted_N, -np.inf, side="right"), np.searchsorted(sorted_N, np.inf, side="left")
+    numbers = np.searchsorted(sorted_N, np.nan, side="left")
+    return sorted_N[below:end], int(below), int(numbers - end), len(sorted_N) - int(numbers)
 
 
 def _counted(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:

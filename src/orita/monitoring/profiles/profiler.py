@@ -16,7 +16,7 @@ from orita.core.clock import from_micros
 from orita.core.errors import NotFound, UserError, closest
 from orita.monitoring.profiles.bins import Bins
 from orita.monitoring.profiles.column import kind_of
-from orita.monitoring.profiles.table import TableProfile, merged
+from orita.monitoring.profiles.table import TableProfile, flattened, merged
 
 __all__ = ["Key", "Profiler", "Slicing", "profile_rows", "rolled_up"]
 
@@ -105,6 +105,7 @@ class Profiler:
         """
         if not batch.num_rows:
             return
+        batch = pa.record_batch(dict(flattened(batch)))
         wanted = batch if self.columns is None else batch.select([self._checked(batch, name) for name in self.columns])
         if self.slicing.by is None and self.slicing.every is None:
             self._part(Key()).update(wanted, self._pool)

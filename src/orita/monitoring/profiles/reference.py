@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from orita.core.errors import UserError
-from orita.monitoring.profiles.bins import Bins, CategoryBins, NumberBins
+from orita.monitoring.profiles.bins import BinCounts, Bins, CategoryBins, NumberBins
 from orita.monitoring.profiles.column import ColumnProfile
 from orita.monitoring.profiles.profiler import profile_rows
 from orita.monitoring.profiles.table import TableProfile
@@ -46,8 +46,12 @@ def reference_profile(
         columns: what is profiled, by default every column.
         bins: of numbers.
     """
-    cut = bins_of(profile_rows(read(), columns=columns).whole(), bins)
-    return profile_rows(read(), columns=columns, bins=cut).whole()
+    profile = profile_rows(read(), columns=columns).whole()
+    for name, cut in bins_of(profile, bins).items():
+        profile.columns[name].binned = BinCounts(cut)
+    for batch in read():
+        profile.count(batch)
+    return profile
 
 
 def _bins(column: ColumnProfile, bins: int) -> Bins | None:

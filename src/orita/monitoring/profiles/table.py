@@ -62,6 +62,12 @@ class TableProfile:
                 each.result()
         self.rows += batch.num_rows
 
+    def count(self, batch: pa.RecordBatch) -> None:
+        """Add rows that the profile has seen to the bins of the reference, which it did not have then."""
+        for name, values in flattened(batch):
+            if name in self.columns:
+                self.columns[name].count(values)
+
     def merge(self, other: TableProfile) -> None:
         """Add the rows that *other* has seen.
 
@@ -78,6 +84,19 @@ class TableProfile:
     def absent(self, name: str) -> int:
         """Return how many rows came without the column *name* at all."""
         return self.rows - self.columns[name].rows if name in self.columns else self.rows
+
+    def strongest_correlations(self, most: int = 10) -> list[tuple[str, str, float]]:
+        """Return pairs of numeric columns and Pearson's r, the strongest first; a constant has none."""
+        if self.together is None:
+            return []
+        r_CC, names = self.together.correlations(), self.together.names
+        pairs = [
+            (names[i], names[j], float(r_CC[i, j]))
+            for i in range(len(names))
+            for j in range(i + 1, len(names))
+            if np.isfinite(r_CC[i, j])
+        ]
+        return sorted(pairs, key=lambda pair: -abs(pair[2]))[:most]
 
     def _correlate(self, columns: Mapping[str, pa.Array]) -> None:
         known = self.together.names if self.together is not None else ()
