@@ -17,6 +17,7 @@ from orita.cli.app import app
 from orita.core.errors import NotFound, OritaError, UserError
 from orita.core.home import Home
 from orita.events.lake import Lake
+from orita.events.log.embedded import EmbeddedLog
 
 
 @pytest.fixture
@@ -75,6 +76,17 @@ def test_hours_become_days_without_the_rows(project: Path) -> None:
     assert answered("new.parquet", "--against", "hours.parquet")["differences"]
 
 
+def test_a_stream_is_followed(project: Path) -> None:
+    """What came since the last time is added, each row once."""
+    log = EmbeddedLog(Home(project / ".orita"))
+    log.create("clicks", 1)
+    for rows in (3_000, 6_000):
+        log.append("clicks", rows_of(), key=["device"])
+        found = answered("stream:clicks", "--time", "at", "--every", "6h")
+        assert (found["rows"], len(found["parts"])) == (rows, 4)
+    log.close()
+
+
 def test_columns_are_chosen(project: Path) -> None:
     """Only those that are named are profiled."""
     assert [column["name"] for column in answered("rows", "--columns", "x, device")["columns"]] == ["x", "device"]
@@ -92,7 +104,8 @@ def test_columns_are_chosen(project: Path) -> None:
         (["untimed.parquet", "--every", "1h"], UserError, "no column of times: name the one"),
         (["empty.parquet"], UserError, "has no rows to profile"),
         (["predictions"], NotFound, "run 'orita serve'"),
-        (["kept.parquet", "--every", "90m"], UserError, "slices of 1h: --every has to be a multiple"),
+        (["stream:clicks"], NotFound, "clicks"),
+        (["kept.parquet", "--every", "90m"], UserError, "slices of 1h: --every has to be made of whole ones"),
         (["kept.parquet", "--by", "x"], UserError, "of all rows together, not by 'x'"),
         (["kept.parquet", "--time", "at"], UserError, "--time is for rows"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_PREDICTIONS = "predictions"
+_PREDICTIONS, _STREAM = "predictions", "stream:"
 _MOST_PARTS = 40
 _HEADS = ["column", "kind", "missing", "distinct", "min", "median", "max", "mean", "most frequent"]
 
@@ -37,7 +38,8 @@ def profile(
         str,
         typer.Argument(
             help="A lake table (interactions), a Parquet, CSV or JSON-lines file, a folder of Parquet files, "
-            "'predictions' (the prediction log), or a Parquet file of profiles that --out wrote."
+            "'predictions' (the prediction log), 'stream:NAME' (of the event log: what came since is added to what is "
+            "kept), or a Parquet file of profiles that --out wrote."
         ),
     ],
     by: Annotated[str | None, typer.Option(help="A profile for each value of this column, such as device.")] = None,
@@ -111,6 +113,8 @@ def _profiled(
     length = None if every is None else timedelta(microseconds=duration_micros(every, "--every"))
     if is_stored(Path(source)):
         return _stored(Path(source), by, length, time, columns)
+    if source.startswith(_STREAM):
+        return _followed(context, project, source.removeprefix(_STREAM), Slicing(by, time, length))
     read = _reader(project, source)
     named = time or (_time_of(project, source, read) if length is not None else None)
     slicing = Slicing(by, named, length)
@@ -126,11 +130,24 @@ def _profiled(
     return profiler
 
 
+def _followed(context: typer.Context, project: Project, stream: str, asked: Slicing) -> Profiler:
+    """Profile what a stream of the event log got since the last time; return all that is kept of it."""
+    from orita.monitoring.profiles.profiler import Profiler, Slicing
+    from orita.monitoring.profiles.streamed import follow_stream
+
+    declared = project.system.tables.get(stream)
+    time = asked.time or (declared.time if declared is not None else None) or "timestamp"
+    slicing = Slicing(asked.by, time, asked.every or timedelta(hours=1))
+    with closing(project.event_log()) as log, settings_of(context).screen.bar(f"Profile stream {stream}"):
+        kept = follow_stream(project.home, log, stream, slicing)
+    return Profiler(slicing, parts=kept.read())
+
+
 def _stored(
     path: Path, by: str | None, length: timedelta | None, time: str | None, columns: list[str] | None
 ) -> Profiler:
     """Return kept profiles, merged to longer slices and to all segments where *by* is not theirs."""
-    from orita.monitoring.profiles.profiler import Profiler, Slicing, rolled_up
+    from orita.monitoring.profiles.profiler import Profiler, Slicing, rolled_up, slice_shift
     from orita.monitoring.profiles.stored import read_profiles
 
     parts, about = read_profiles(path)
@@ -138,11 +155,12 @@ def _stored(
         had = f"by {about.by!r}" if about.by else "of all rows together"
         raise UserError(f"{path} has profiles {had}, not by {by!r}: profile the rows again with --by {by}.")
     micros = 0 if length is None else round(length / timedelta(microseconds=1))
-    if micros and (not about.every_micros or micros % about.every_micros):
+    kept = about.every_micros
+    if micros and (not kept or micros % kept or (slice_shift(micros) - slice_shift(kept)) % kept):
         from orita.features.declaring.windows import duration_text
 
-        had = duration_text(about.every_micros) if about.every_micros else "all times together"
-        raise UserError(f"{path} has slices of {had}: --every has to be a multiple of them, or be left out.")
+        had = duration_text(kept) if kept else "all times together"
+        raise UserError(f"{path} has slices of {had}: --every has to be made of whole ones, or be left out.")
     if time is not None:
         raise UserError("--time is for rows, and these are profiles: leave it out.")
     found = rolled_up(parts, every=length, segments=by is not None)

@@ -120,6 +120,17 @@ def test_slices_and_segments_hold_their_rows_and_roll_up() -> None:
     assert {k.segment for k in rolled_up(profiler.parts)} == {"mobile", "desktop"}
 
 
+def test_weeks_begin_on_mondays() -> None:
+    """Of rows, and of days that are rolled up."""
+    at = [datetime(2024, 11, day, 23, tzinfo=UTC) for day in (10, 11, 17, 18)]
+    table = pa.table({"at": pa.array(at), "x": [1.0, 2.0, 3.0, 4.0]})
+    mondays = {datetime(2024, 11, day, tzinfo=UTC): rows for day, rows in ((4, 1), (11, 2), (18, 1))}
+    weeks = profile_rows(table.to_batches(), slicing=Slicing(time="at", every=timedelta(days=7))).parts
+    assert {key.at: part.rows for key, part in weeks.items()} == mondays
+    days = profile_rows(table.to_batches(), slicing=Slicing(time="at", every=timedelta(days=1))).parts
+    assert {key.at: part.rows for key, part in rolled_up(days, every=timedelta(days=7)).items()} == mondays
+
+
 def test_rows_without_time_or_segment_have_a_place() -> None:
     """They are not lost: their slice, or segment, is none."""
     at = pa.array([None, _slot(0)], pa.timestamp("us", "UTC"))

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
+from tests.events.test_predictions import request, segment
 
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.events.lake import Lake
+from orita.events.prediction_files import convert_segment
 from orita.monitoring.profiles.compare import compared
 from orita.monitoring.profiles.page import render_page
 from orita.monitoring.profiles.profiler import Profiler, Slicing, profile_rows, rolled_up
@@ -140,6 +142,23 @@ def test_a_lake_table_is_profiled_as_it_was(tmp_path: Path) -> None:
     assert profile_rows(lake_batches(home, "none")).whole().rows == 0
     with pytest.raises(NotFound, match="'raws' does not exist"):
         list(lake_batches(home, "raws"))
+
+
+def test_logged_predictions_are_profiled_by_version(tmp_path: Path) -> None:
+    """Features and scores of each version, of rows that are Parquet and of rows that are not yet."""
+    home = Home(tmp_path)
+    first = segment(home, "2024-11-15-a", [request(1, [1, 2]), request(2, [3])])
+    segment(home, "2024-11-15-b", [request(3, [4, 5])], version="v2", features="bc")
+    convert_segment(home, first)
+    slicing = Slicing(by="model_version", time="timestamp", every=timedelta(days=1))
+    parts = profile_rows(prediction_batches(home, system="feed"), slicing=slicing).parts
+    found = {key.segment: part for key, part in parts.items()}
+    assert {name: part.rows for name, part in found.items()} == {"v1": 3, "v2": 2}
+    assert found["v1"].columns["features.a"].missing == 2
+    assert found["v1"].columns["features.b"].moments.maximum == 3.0
+    assert "features.a" not in found["v2"].columns
+    assert found["v1"].columns["score"].moments.maximum == pytest.approx(0.9)
+    assert profile_rows(prediction_batches(home, model_version="v2")).whole().rows == 2
 
 
 def test_an_empty_prediction_log_is_told(tmp_path: Path) -> None:

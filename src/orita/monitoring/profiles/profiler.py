@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,11 +21,13 @@ from orita.monitoring.profiles.bins import Bins
 from orita.monitoring.profiles.column import kind_of
 from orita.monitoring.profiles.table import TableProfile, flattened, merged
 
-__all__ = ["Key", "Profiler", "Slicing", "profile_rows", "rolled_up"]
+__all__ = ["Key", "Profiler", "Slicing", "profile_rows", "rolled_up", "slice_begin", "slice_shift"]
 
 _MICROS = pa.timestamp("us")
 _MOST_PARTS = 10_000
-_THREADS = 2
+_THREADS = min(8, os.cpu_count() or 1)
+_DAY = 86_400_000_000
+_WEEK, _MONDAY = 7 * _DAY, 4 * _DAY
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +55,8 @@ class Slicing:
     Attributes:
         by: the column whose values are segments, None: one for all.
         time: the column of times, needed for *every*.
-        every: length of a slice of time; slices begin at multiples of it since the Unix epoch, in UTC.
+        every: length of a slice of time; slices begin at multiples of it since the Unix epoch, in UTC, and those of
+            whole weeks on Mondays.
     """
 
     by: str | None = None
@@ -152,7 +158,7 @@ class Profiler:
         if kind_of(times.type) != "time":
             raise UserError(f"column {name!r} holds {times.type}, not times: name the column of times with --time.")
         micros = times.cast(pa.timestamp("us", getattr(times.type, "tz", None)), safe=False).cast(pa.int64())
-        begun = np.floor_divide(micros.fill_null(0).to_numpy(zero_copy_only=False), every) * every
+        begun = slice_begin(micros.fill_null(0).to_numpy(zero_copy_only=False), every)
         known = pc.if_else(micros.is_valid(), pa.array(begun), pa.scalar(None, pa.int64()))
         return known.dictionary_encode(null_encoding="encode")
 
@@ -200,15 +206,29 @@ def rolled_up(
 
     Args:
         parts: profiles of slices that each lie within one of *every*.
-        every: the longer slice, None: all times together. Weeks begin on Thursday, as the Unix epoch did.
+        every: the longer slice, None: all times together.
         segments: keep segments apart.
     """
     micros = None if every is None else round(every / timedelta(microseconds=1))
     coarse: dict[Key, list[TableProfile]] = {}
     for key in sorted(parts, key=lambda key: (key.slice is None, key.slice or 0, key.segment or "")):
-        at = key.slice // micros * micros if micros and key.slice is not None else None
+        at = slice_begin(key.slice, micros) if micros and key.slice is not None else None
         coarse.setdefault(Key(at, key.segment if segments else None), []).append(parts[key])
     return {key: merged(several) for key, several in coarse.items()}
+
+
+_Micros = TypeVar("_Micros", int, npt.NDArray[np.int64])
+
+
+def slice_begin(at: _Micros, every: int) -> _Micros:
+    """Return when the slice of *every* microseconds begins that holds *at*, in microseconds since the Unix epoch."""
+    shift = slice_shift(every)
+    return (at - shift) // every * every + shift
+
+
+def slice_shift(every: int) -> int:
+    """Return how long after the Unix epoch, a Thursday, slices begin: those of whole weeks on the Monday after."""
+    return 0 if every % _WEEK else _MONDAY
 
 
 def _one_value(rows: int, type_: pa.DataType) -> pa.DictionaryArray:

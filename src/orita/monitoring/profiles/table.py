@@ -18,6 +18,8 @@ __all__ = ["MOST_CORRELATED", "TableProfile", "flattened"]
 MOST_CORRELATED = 64
 """Correlations are kept of the first so many numeric columns: their room grows with the square."""
 
+_WORTH_A_THREAD = 4096
+
 
 @dataclass(slots=True)
 class TableProfile:
@@ -51,7 +53,7 @@ class TableProfile:
         for name in columns:
             self.columns.setdefault(name, ColumnProfile.empty(name, self.bins.get(name)))
         jobs: list[Callable[[], None]] = [_job(self.columns[name], values) for name, values in columns.items()]
-        if pool is None:
+        if pool is None or batch.num_rows < _WORTH_A_THREAD:
             self._correlate(columns)
             for job in jobs:
                 job()
