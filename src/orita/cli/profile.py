@@ -107,7 +107,7 @@ def _profiled(
     reference: TableProfile | None,
 ) -> Profiler:
     from orita.features.declaring.windows import duration_micros
-    from orita.monitoring.profiles.profiler import Profiler, Slicing
+    from orita.monitoring.profiles.profiler import Profiler, Slicing, gathered
     from orita.monitoring.profiles.stored import is_stored
 
     length = None if every is None else timedelta(microseconds=duration_micros(every, "--every"))
@@ -122,7 +122,7 @@ def _profiled(
     profiler = Profiler(slicing, columns, bins)
     with profiler.working(), settings_of(context).screen.bar(f"Profile {source}") as bar:
         rows = 0
-        for batch in read():
+        for batch in gathered(read(), slicing):
             profiler.update(batch)
             rows += batch.num_rows
             bar.advance(batch.num_rows)

@@ -16,8 +16,8 @@ from orita.monitoring.html_style import STYLE
 from orita.monitoring.plots import histogram_svg, line_svg
 from orita.monitoring.profiles.column import ColumnProfile
 from orita.monitoring.profiles.compare import Difference
-from orita.monitoring.profiles.profiler import Key, rolled_up
-from orita.monitoring.profiles.table import TableProfile
+from orita.monitoring.profiles.profiler import Key
+from orita.monitoring.profiles.table import TableProfile, merged
 from orita.monitoring.profiles.words import distinct_text, number_text, value_text
 
 __all__ = ["render_page"]
@@ -45,7 +45,7 @@ def render_page(
         reference: what it is compared with.
         differences: as `orita.monitoring.profiles.compare.compared` returns them.
     """
-    slices = {key.slice: part for key, part in rolled_over(parts).items() if key.slice is not None}
+    slices = _by_slice(parts)
     told = {difference.name: difference for difference in differences}
     legend = _LEGEND.format("reference", "profiled rows") if reference is not None else ""
     order = [each.name for each in differences if each.name in whole.columns] or list(whole.columns)
@@ -65,12 +65,13 @@ def render_page(
     )
 
 
-def rolled_over(parts: Mapping[Key, TableProfile]) -> dict[Key, TableProfile]:
-    """Return the profile of each slice, its segments together."""
-    by_slice: dict[int | None, dict[Key, TableProfile]] = {}
+def _by_slice(parts: Mapping[Key, TableProfile]) -> dict[int, TableProfile]:
+    """Return the profile of each slice of time, its segments together, in order."""
+    several: dict[int, list[TableProfile]] = {}
     for key, part in parts.items():
-        by_slice.setdefault(key.slice, {})[key] = part
-    return {Key(at): next(iter(rolled_up(several, segments=False).values())) for at, several in by_slice.items()}
+        if key.slice is not None:
+            several.setdefault(key.slice, []).append(part)
+    return {at: merged(several[at]) for at in sorted(several)}
 
 
 def _figure(
@@ -142,7 +143,7 @@ def _top_values(column: ColumnProfile, before: ColumnProfile | None) -> str:
 
 
 def _over_time(name: str, slices: Mapping[int, TableProfile]) -> str:
-    there = [(at, part.columns[name]) for at, part in sorted(slices.items()) if name in part.columns]
+    there = [(at, part.columns[name]) for at, part in slices.items() if name in part.columns]
     if len(there) < 2:
         return ""
     labels = [f"{from_micros(at):%m-%d %H:%M}" for at, _ in there]

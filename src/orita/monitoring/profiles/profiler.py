@@ -21,11 +21,12 @@ from orita.monitoring.profiles.bins import Bins
 from orita.monitoring.profiles.column import kind_of
 from orita.monitoring.profiles.table import TableProfile, flattened, merged
 
-__all__ = ["Key", "Profiler", "Slicing", "profile_rows", "rolled_up", "slice_begin", "slice_shift"]
+__all__ = ["Key", "Profiler", "Slicing", "gathered", "profile_rows", "rolled_up", "slice_begin", "slice_shift"]
 
 _MICROS = pa.timestamp("us")
 _MOST_PARTS = 10_000
 _THREADS = min(8, os.cpu_count() or 1)
+_GATHERED_ROWS = 1 << 18
 _DAY = 86_400_000_000
 _WEEK, _MONDAY = 7 * _DAY, 4 * _DAY
 
@@ -116,7 +117,9 @@ class Profiler:
         if self.slicing.by is None and self.slicing.every is None:
             self._part(Key()).update(wanted, self._pool)
             return
-        for key, rows in self._parted(batch, wanted):
+        parted = list(self._parted(batch, wanted))
+        self._refuse_many({key for key, _ in parted})
+        for key, rows in parted:
             self._part(key).update(rows, self._pool)
 
     def whole(self) -> TableProfile:
@@ -124,13 +127,15 @@ class Profiler:
         return merged(self.parts.values())
 
     def _part(self, key: Key) -> TableProfile:
-        if key not in self.parts and len(self.parts) >= _MOST_PARTS:
+        return self.parts.setdefault(key, TableProfile(bins=self.bins))
+
+    def _refuse_many(self, keys: set[Key]) -> None:
+        if len(self.parts.keys() | keys) > _MOST_PARTS:
             by = f" of {self.slicing.by!r}" if self.slicing.by else ""
             raise UserError(
                 f"there are more than {_MOST_PARTS:,} segments{by} and slices of time: choose a column with fewer "
                 "values, or longer slices."
             )
-        return self.parts.setdefault(key, TableProfile(bins=self.bins))
 
     def _checked(self, batch: pa.RecordBatch, name: str) -> str:
         if name not in batch.schema.names:
@@ -194,9 +199,25 @@ def profile_rows(
     """
     profiler = Profiler(slicing or Slicing(), columns, bins or {})
     with profiler.working(threads):
-        for batch in batches:
+        for batch in gathered(batches, profiler.slicing):
             profiler.update(batch)
     return profiler
+
+
+def gathered(batches: Iterable[pa.RecordBatch], slicing: Slicing) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of *batches*, many at a time where they are parted: each part of a batch has its own cost."""
+    if slicing.by is None and slicing.every is None:
+        yield from batches
+        return
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        full = sum(each.num_rows for each in held) >= _GATHERED_ROWS
+        if held and (full or not batch.schema.equals(held[0].schema)):
+            yield pa.concat_batches(held)
+            held = []
+        held.append(batch)
+    if held:
+        yield pa.concat_batches(held)
 
 
 def rolled_up(

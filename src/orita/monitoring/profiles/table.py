@@ -13,7 +13,7 @@ from orita.monitoring.profiles.bins import Bins
 from orita.monitoring.profiles.column import ColumnProfile, kind_of, numbers_of
 from orita.monitoring.profiles.comoments import CoMoments
 
-__all__ = ["MOST_CORRELATED", "TableProfile", "flattened"]
+__all__ = ["MOST_CORRELATED", "TableProfile", "flattened", "merged"]
 
 MOST_CORRELATED = 64
 """Correlations are kept of the first so many numeric columns: their room grows with the square."""
