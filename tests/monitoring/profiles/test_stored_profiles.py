@@ -61,13 +61,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     before, after = (told(parts, each) for each in (profiler.whole(), whole))
     for column_before, column_after in zip(before["columns"], after["columns"], strict=True):
         # Of many values the most frequent ones depend on the order of merging, within their bounds.
-        estimates = (
-            {"quantiles", "moments"} if column_before["kind"] == "text" else {"quantiles", "moments", "frequent"}
-        )
+        rounded, estimates = {"moments", "characters"}, {"quantiles"}
+        if column_before["kind"] != "text":
+            estimates.add("frequent")
         for key in set(column_before) - estimates:
-            assert column_after[key] == column_before[key], key
-        if "moments" in column_before:
-            assert column_after["moments"] == pytest.approx(column_before["moments"], rel=1e-9)
+            expected = column_before[key]
+            assert column_after[key] == (pytest.approx(expected, rel=1e-9) if key in rounded else expected), key
     assert [c["columns"] for c in after["correlations"]] == [c["columns"] for c in before["correlations"]]
     assert after["correlations"][0]["r"] == pytest.approx(before["correlations"][0]["r"])
 
