@@ -88,7 +88,10 @@ def _speed(reference: pa.Table, recent: pa.Table, runs: int) -> dict[str, object
         seconds.append(end - middle)
         processor.append(time.process_time() - used)
         both.append(end - begun)
-        print(f"  run {run}: recent {seconds[-1]:.2f} s ({processor[-1]:.2f} s of processors), both {both[-1]:.2f} s")
+        print(
+            f"  run {run}: recent {seconds[-1]:.2f} s ({processor[-1]:.2f} s of processors), both {both[-1]:.2f} s",
+            flush=True,
+        )
     return {
         "seconds": round(statistics.median(seconds), 3),
         "processor_seconds": round(statistics.median(processor), 3),
@@ -134,7 +137,7 @@ def _values(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
 def _growth(table: pa.Table, rows: int) -> float:
     """Return how many MiB of resident memory come between a tenth of so many streamed rows and their end."""
     bins = bins_of(profile_rows(table.slice(0, _BATCH).to_batches()).whole())
-    early: list[float] = []
+    seen: list[float] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         whole = table.to_batches(_BATCH)
@@ -148,12 +151,15 @@ def _growth(table: pa.Table, rows: int) -> float:
                 for values in batch.columns
             ]
             given, turn = given + len(batch), turn + 1
-            if not early and given >= rows / 10:
-                early.append(_resident())
+            if given >= rows / 10 * (len(seen) + 1):
+                seen.append(_resident())
             yield pa.record_batch(moved, batch.schema.names)
 
     profile_rows(batches(), bins=bins)
-    return _resident() - early[0]
+    print(
+        f"  resident memory at each tenth of {rows:,} rows: {', '.join(f'{mib:.0f}' for mib in seen)} MiB", flush=True
+    )
+    return seen[-1] - seen[0]
 
 
 def _resident() -> float:
@@ -174,7 +180,10 @@ def _beside(python: Path, reference: pa.Table, recent: pa.Table) -> dict[str, ob
     if told.returncode:
         raise SystemExit(f"Evidently did not run with {python}:\n{told.stderr[-2000:]}")
     peer = json.loads(told.stdout.splitlines()[-1])
-    print(f"  {len(recent):,} rows: ours {ours:.2f} s, Evidently {peer['seconds']:.1f} s, {peer['peak_mib']:.0f} MiB")
+    print(
+        f"  {len(recent):,} rows: ours {ours:.2f} s, Evidently {peer['seconds']:.1f} s, {peer['peak_mib']:.0f} MiB",
+        flush=True,
+    )
     return {
         "peer_rows": len(recent),
         "evidently_seconds": round(peer["seconds"], 2),

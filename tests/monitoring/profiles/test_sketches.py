@@ -76,6 +76,14 @@ def test_few_distinct_values_are_counted() -> None:
     assert round(sketch.estimate()) == 100
 
 
+def test_the_empty_text_is_a_value() -> None:
+    """As any other, among few and among many."""
+    for many in (1, 2_000):
+        sketch = DistinctSketch()
+        sketch.add_texts(pa.array(["", *(f"{i}" for i in range(many))]))
+        assert sketch.estimate() == pytest.approx(many + 1, rel=0.05 if many > 1 else 1e-6)
+
+
 @given(st.lists(st.integers(0, 5_000), max_size=600), st.lists(st.integers(0, 5_000), max_size=600))
 @settings(max_examples=30, deadline=None)
 def test_distinct_sketches_merge_to_that_of_all(first: list[int], second: list[int]) -> None:

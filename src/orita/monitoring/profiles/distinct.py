@@ -24,6 +24,7 @@ _SLOTS = 1 << _LG
 _MASK = np.uint64(_SLOTS - 1)
 _BLOCK = 1 << 14
 _FEW = 256
+_EMPTY = "\0"  # stands for the empty text, which a sketch does not take
 _HLL_8 = datasketches.tgt_hll_type.HLL_8
 
 
@@ -97,7 +98,7 @@ class DistinctSketch:
 
     def _add_each(self, values: Sequence[str]) -> None:
         for value in values:
-            self._union.update(value)
+            self._union.update(value or _EMPTY)
 
     def _raising(self, h1_N: Words, h2_N: Words) -> npt.NDArray[np.intp]:
         """Return the places of the values that raise a register: one for each, that which raises it most."""

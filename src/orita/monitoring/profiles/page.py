@@ -18,7 +18,7 @@ from orita.monitoring.profiles.column import ColumnProfile
 from orita.monitoring.profiles.compare import Difference
 from orita.monitoring.profiles.profiler import Key
 from orita.monitoring.profiles.table import TableProfile, merged
-from orita.monitoring.profiles.words import distinct_text, number_text, value_text
+from orita.monitoring.profiles.words import day_text, distinct_text, number_text, value_text
 
 __all__ = ["render_page"]
 
@@ -91,6 +91,8 @@ def _figure(
         moments = column.moments
         low, high = number_text(moments.minimum), number_text(moments.maximum)
         words.append(f"mean {number_text(moments.mean)}, {low} to {high}")
+    if column.moments.count and column.kind == "time":
+        words.append(f"{day_text(column.moments.minimum)} to {day_text(column.moments.maximum)}")
     return (
         f"<figure><figcaption>{escape(column.name)} {_badge(difference)}</figcaption>{plot}"
         f"<p>{', '.join(words)}</p>{_over_time(column.name, slices)}</figure>"
@@ -102,7 +104,7 @@ def _histogram(column: ColumnProfile, before: ColumnProfile | None) -> Histogram
     mine = _shares(column, edges)
     theirs = _shares(before, edges) if before is not None and before.moments.count else mine
     return Histogram(
-        labels=tuple(edges[:-1]),
+        labels=() if column.kind == "time" else tuple(edges[:-1]),
         reference=theirs,
         recent=mine if before is not None else (0.0,) * len(mine),
         reference_missing=_rate(before) if before is not None else _rate(column),

@@ -15,6 +15,7 @@ from orita.monitoring.profiles.table import TableProfile
 
 __all__ = [
     "column_line",
+    "day_text",
     "difference_line",
     "difference_told",
     "distinct_text",
@@ -56,7 +57,7 @@ def difference_told(difference: Difference) -> dict[str, Any]:
 
 def column_line(column: ColumnProfile) -> list[str]:
     """Return name, kind, missing, distinct, minimum, median, maximum, mean and the most frequent value as text."""
-    show = _day_text if column.kind == "time" else number_text
+    show = day_text if column.kind == "time" else number_text
     figures = ["—"] * 4
     if column.moments.count:
         moments = column.moments
@@ -88,7 +89,7 @@ def number_text(value: float) -> str:
     return "—" if math.isnan(value) else f"{value:.4g}"
 
 
-def _day_text(micros: float) -> str:
+def day_text(micros: float) -> str:
     """Return the UTC day of a time that is given in microseconds since the Unix epoch."""
     return f"{from_micros(round(micros)):%Y-%m-%d}"
 
