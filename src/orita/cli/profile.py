@@ -28,7 +28,7 @@ __all__: list[str] = []
 
 _PREDICTIONS, _STREAM = "predictions", "stream:"
 _MOST_PARTS = 40
-_HEADS = ["column", "kind", "missing", "distinct", "min", "median", "max", "mean", "most frequent"]
+_HEADS = ["column", "kind", "missing", "distinct", "min", "median", "max", "mean", "top value"]
 
 
 @app.command()
@@ -58,8 +58,8 @@ def profile(
 ) -> None:
     """Tell what a table looks like: missing values, quantiles, distinct and frequent values, correlations.
 
-    One pass over the rows, in little memory: quantiles, and distinct values, are estimates with a known error; counts,
-    means and bounds are exact. Rows are counted in the bins of --against exactly.
+    One pass over the rows, in little memory. Counts, means and bounds are exact, quantiles and distinct values are
+    estimates with a known error. With --against, rows are counted in its bins, exactly.
 
         orita profile interactions --by device --every 1d --html profile.html
 

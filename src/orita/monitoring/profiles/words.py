@@ -63,6 +63,8 @@ def column_line(column: ColumnProfile) -> list[str]:
         moments = column.moments
         values = [moments.minimum, *column.quantiles.quantiles([0.5]), moments.maximum, moments.mean]
         figures = [show(value) for value in values]
+        if column.kind == "time":
+            figures[-1] = "—"
     missing = f"{column.missing / column.rows:.2%}" if column.rows else "—"
     top = next(iter(column.frequent.top(1)), None)
     often = f"{value_text(top.value)} ({top.low / column.rows:.1%})" if top and top.low > 1 else "—"
