@@ -37,6 +37,7 @@ def main() -> None:
         model_transfer,
         ope,
         predictions,
+        profile,
         render,
         replay,
         rollouts,
