@@ -51,8 +51,9 @@ _LATE_MICROS = 60 * 1_000_000
 """So much older than its segment may an answer be: it waited for its commit."""
 _END = np.iinfo(np.int64).max
 _KEPT_A_SECOND = 50
-"""Of about so many answers a second, of each segment, features are kept."""
-_BURST = 10
+"""Of about so many answers a second, of each segment, features are kept; of up to `_SLACK` times as many before the
+share that is kept is lowered, of `_BURST` times as many in the second before it is."""
+_SLACK, _BURST = 4, 10
 
 Objects = npt.NDArray[np.object_]
 Hashes = npt.NDArray[np.uint64]
@@ -341,8 +342,9 @@ class AnswersOfRollout:
 class _Sample:
     """Which answers of one segment keep their features: by a hash of the request, so many a second.
 
-    The share that is kept follows how many answers the segment had in the second before, so that it depends on nothing
-    but the segment: whoever reads it again keeps the same.
+    The share that is kept depends on nothing but the segment, so that whoever reads it again keeps the same. It is
+    lowered after a second that had far too many, and not raised: while it stands still, the sample is spread over time
+    as the answers are, in a version with much traffic as in one with little.
 
     Args:
         place: of the list of features.
@@ -360,7 +362,8 @@ class _Sample:
     def _keeps(self, at: int, request: str) -> bool:
         second = at // 1_000_000
         if second > self._second:
-            self._share = min(_KEPT_A_SECOND / max(self._seen, 1), 1.0)
+            if self._seen * self._share > _SLACK * _KEPT_A_SECOND:
+                self._share = _KEPT_A_SECOND / self._seen
             self._second, self._seen = second, 0
         self._seen += 1
         if self._share < 1:
