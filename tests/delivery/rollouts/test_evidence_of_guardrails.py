@@ -24,8 +24,8 @@ from orita.delivery.rollouts import (
     RolloutPlan,
     Rollouts,
     Step,
+    feature_sample,
 )
-from orita.delivery.rollouts import answers as answers_module
 from orita.delivery.rollouts.evidence import Evidence
 from orita.delivery.rollouts.looks import FirstItems, Look, MetricCounts, stages_of
 from orita.events.lake import Lake
@@ -183,7 +183,7 @@ def test_features_are_those_of_the_item_ranked_first(home: Home, clock: ManualCl
 
 def test_features_are_kept_of_a_sample(home: Home, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of about so many a second, whoever reads it; without the check of none."""
-    monkeypatch.setattr(answers_module, "_KEPT_A_SECOND", 10)
+    monkeypatch.setattr(feature_sample, "_KEPT_A_SECOND", 10)
     rollout, random = begun(home, clock, metric=None, drift=DriftCheck()), np.random.default_rng(0)
     log = LogOfServers(home, features=NAMES)
     log.write([answer(rollout, n / 200, n, features=features(random, 2)) for n in range(2000)])

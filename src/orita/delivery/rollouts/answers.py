@@ -4,12 +4,11 @@ Legend: R answers, N items of all of them, F features, K answers whose features 
 
 Only what is new is read: of a segment that is being written the frames behind the last reading, of a segment that
 became Parquet the rows behind them. What servers of before the rollout wrote is not opened. Features are kept of a
-sample of answers, by a hash of the request: see `_Sample`.
+sample of answers (`orita.delivery.rollouts.feature_sample`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -24,11 +23,13 @@ import pyarrow.parquet as pq
 
 from orita.core.home import Home
 from orita.core.ids import millis_of
+from orita.delivery.rollouts.feature_sample import FeatureSample, rows_given
+from orita.delivery.rollouts.hashing import hash_of
 from orita.events.prediction_files import write_ahead_files
 from orita.events.prediction_segment import ScoredRequest
 from orita.events.prediction_tail import read_header, read_on
 
-__all__ = ["Answers", "AnswersOfRollout", "hash_of"]
+__all__ = ["Answers", "AnswersOfRollout"]
 
 _COLUMNS = (
     "timestamp",
@@ -50,10 +51,6 @@ _CLOCKS = timedelta(seconds=60)
 _LATE_MICROS = 60 * 1_000_000
 """So much older than its segment may an answer be: it waited for its commit."""
 _END = np.iinfo(np.int64).max
-_KEPT_A_SECOND = 50
-"""Of about so many answers a second, of each segment, features are kept; of up to `_SLACK` times as many before the
-share that is kept is lowered, of `_BURST` times as many in the second before it is."""
-_SLACK, _BURST = 4, 10
 
 Objects = npt.NDArray[np.object_]
 Hashes = npt.NDArray[np.uint64]
@@ -151,7 +148,7 @@ class AnswersOfRollout:
         self._done: set[str] = set()
         self._listed: dict[Path, int] = {}
         self._sampled = sampled
-        self._samples: dict[str, _Sample] = {}  # by segment that is not done, too
+        self._samples: dict[str, FeatureSample] = {}  # by segment that is not done, too
         self._lists: dict[tuple[str, ...], int] = {}
 
     @property
@@ -213,7 +210,7 @@ class AnswersOfRollout:
 
     def _sample(self, segment: str, names: tuple[str, ...]) -> None:
         if self._sampled and names and segment not in self._samples:
-            self._samples[segment] = _Sample(self._lists.setdefault(names, len(self._lists)), len(names))
+            self._samples[segment] = FeatureSample(self._lists.setdefault(names, len(self._lists)), len(names))
 
     def _parquet(self) -> Iterator[Path]:
         """Yield the Parquet files that are not done, of folders that changed since they were listed."""
@@ -256,7 +253,7 @@ class AnswersOfRollout:
             if held is not None:
                 yield from self._of_rows(held, sample)
 
-    def _of_rows(self, table: pa.Table, sample: _Sample | None) -> Iterator[Answers]:
+    def _of_rows(self, table: pa.Table, sample: FeatureSample | None) -> Iterator[Answers]:
         rollouts = table["rollout"].combine_chunks()
         table = table.filter(pc.fill_null(pc.equal(rollouts, self._rollout), False))
         if not len(table):
@@ -269,7 +266,7 @@ class AnswersOfRollout:
         given: list[bytes | None] = [None] * len(requests)
         if sample is not None:
             kept = np.flatnonzero(sample.keeps(at_R.tolist(), requests) & ~failed_R)
-            for place, of_two in zip(kept.tolist(), _given(table, kept, start_R, counts_R, ranks_N), strict=True):
+            for place, of_two in zip(kept.tolist(), rows_given(table, kept, start_R, counts_R, ranks_N), strict=True):
                 given[place] = of_two
         yield self._built(
             at=at_R,
@@ -286,7 +283,7 @@ class AnswersOfRollout:
             sample=sample,
         )
 
-    def _answers(self, requests: Sequence[ScoredRequest], version: str, sample: _Sample | None) -> Answers:
+    def _answers(self, requests: Sequence[ScoredRequest], version: str, sample: FeatureSample | None) -> Answers:
         at = [each.at_micros for each in requests]
         failed = [each.level > 1 or each.variant != version for each in requests]
         given: list[bytes | None] = [None] * len(requests)
@@ -314,7 +311,7 @@ class AnswersOfRollout:
     def _built(self, *, at: Any, users: list[str], variants: list[str | None], failed: Any, latencies: Any,
                requests: list[str], counts: Any, items: list[str], scores_N: npt.NDArray[np.float32],
                ranks_N: npt.NDArray[np.int32], given: list[bytes | None],
-               sample: _Sample | None) -> Answers:  # fmt: skip
+               sample: FeatureSample | None) -> Answers:  # fmt: skip
         failed_R = np.asarray(failed, bool)
         count_R = np.asarray(counts, np.int64)
         score_R = np.full(len(count_R), np.nan)
@@ -337,78 +334,6 @@ class AnswersOfRollout:
             item_N=_texts(items),
             rank_N=np.asarray(ranks_N, np.int32),
         )
-
-
-class _Sample:
-    """Which answers of one segment keep their features: by a hash of the request, so many a second.
-
-    The share that is kept depends on nothing but the segment, so that whoever reads it again keeps the same. It is
-    lowered after a second that had far too many, and not raised: while it stands still, the sample is spread over time
-    as the answers are, in a version with much traffic as in one with little.
-
-    Args:
-        place: of the list of features.
-        features: how many it has.
-    """
-
-    def __init__(self, place: int, features: int) -> None:
-        self.list, self._bytes = place, 4 * features
-        self._second, self._seen, self._share = -1, 0, 1.0
-
-    def keeps(self, at: Sequence[int], requests: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Tell, answer by answer in the order of the segment, whether its features are kept."""
-        return np.array([self._keeps(*each) for each in zip(at, requests, strict=True)], bool)
-
-    def _keeps(self, at: int, request: str) -> bool:
-        second = at // 1_000_000
-        if second > self._second:
-            if self._seen * self._share > _SLACK * _KEPT_A_SECOND:
-                self._share = _KEPT_A_SECOND / self._seen
-            self._second, self._seen = second, 0
-        self._seen += 1
-        if self._share < 1:
-            return hash_of(request) < self._share * 2**64
-        return self._seen <= _BURST * _KEPT_A_SECOND
-
-    def given(self, request: ScoredRequest) -> bytes | None:
-        """Return what is kept of an answer; None where it has no features, or none that is not missing."""
-        ranks_N = np.frombuffer(request.ranks, np.int32)
-        if len(request.features) != self._bytes * len(ranks_N) or not len(ranks_N):
-            return None
-        first, other = _two(ranks_N)
-        rows = [request.features[row * self._bytes : (row + 1) * self._bytes] for row in (first, other)]
-        return _unless_all_missing(b"".join(rows))
-
-
-def _two(ranks_N: npt.NDArray[np.int32]) -> tuple[int, int]:
-    """Return the place of the item ranked first, and of another one, the same where there is none."""
-    first = int(np.argmin(ranks_N))
-    return first, 0 if first else len(ranks_N) - 1
-
-
-def _given(table: pa.Table, kept_K: npt.NDArray[np.intp], start_R: npt.NDArray[np.int64],
-           counts_R: npt.NDArray[np.int64],
-           ranks_N: npt.NDArray[np.int32]) -> Iterator[bytes | None]:  # fmt: skip
-    """Yield the features of the item ranked first, then of another one, of some answers; None as `_Sample.given`."""
-    if not len(kept_K):
-        return
-    pairs = [_two(ranks_N[start_R[k] : start_R[k] + counts_R[k]]) for k in kept_K]
-    rows = np.array(pairs, np.int64).reshape(len(kept_K), 2) + start_R[kept_K][:, None]
-    taken = table["features"].take(pa.array(rows.ravel())).combine_chunks()
-    columns = [pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False) for values in taken.flatten()]
-    x_KF = np.ascontiguousarray(np.stack(columns, axis=1), np.float32).reshape(len(kept_K), -1)
-    yield from (_unless_all_missing(row.tobytes()) for row in x_KF)
-
-
-def _unless_all_missing(given: bytes) -> bytes | None:
-    """Return features; None where all are missing: in Parquet so is an answer that no features were read for."""
-    return None if np.isnan(np.frombuffer(given, np.float32)).all() else given
-
-
-def hash_of(*parts: str) -> int:
-    """Return 64 bits that stand for some texts in their order; the same in every process."""
-    whole = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "little")
 
 
 def _hashes(texts: Sequence[str]) -> Hashes:

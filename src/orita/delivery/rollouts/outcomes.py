@@ -23,7 +23,7 @@ from pyarrow.dataset import dataset, field
 from orita.core.clock import to_micros
 from orita.core.errors import closest
 from orita.core.home import Home
-from orita.delivery.rollouts.answers import hash_of
+from orita.delivery.rollouts.hashing import hash_of
 from orita.events.lake import Lake
 from orita.events.log.log import EventLog, OffsetRetired
 

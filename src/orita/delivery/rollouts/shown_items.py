@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from orita.delivery.rollouts.answers import Answers, hash_of
+from orita.delivery.rollouts.answers import Answers
+from orita.delivery.rollouts.hashing import hash_of
 from orita.delivery.rollouts.looks import MetricBatch, MetricCounts
 from orita.delivery.rollouts.outcomes import Outcomes
 
