@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from orita.core.errors import UserError
-from orita.delivery.rollouts import Checks, GuardrailCheck, LatencyCheck, RolloutPlan
+from orita.delivery.rollouts import Checks, DriftCheck, GuardrailCheck, LatencyCheck, RolloutPlan
 from orita.delivery.rollouts.checking import check_plan
 from orita.delivery.rollouts.findings import Levels
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.looks import MetricBatch, MetricCounts
+from orita.delivery.rollouts.plan_files import plan_of, read_document
 
 Values = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 
@@ -163,3 +165,22 @@ def test_what_cannot_be_judged_is_refused(given: dict[str, Any], said: str) -> N
     double = GuardrailCheck(name="hide", direction="down", most_loss=1.0)
     check_plan(RolloutPlan(strategy="canary", versions=("b",), checks=Checks(guardrails=(double,))))
     assert double.null == 2.0
+
+
+def test_a_plan_with_all_of_it_is_kept_as_it_is_read() -> None:
+    """A list of quantiles, guardrails, drift: from YAML, to control state and back; what is wrong is named."""
+    document = """
+        strategy: canary
+        versions: [v2]
+        checks:
+          latency: [{quantile: 0.5, most_more_ms: 5}, {quantile: 0.99}]
+          drift: {action: roll_back, items: true}
+          guardrails: [{name: dwell_time, kind: mean, most_loss: 0.05}, {name: hide, direction: down}]
+    """
+    plan = plan_of(read_document(document, "plan"))
+    assert [each.quantile for each in plan.checks.latencies] == [0.5, 0.99]
+    assert plan.checks.drift == DriftCheck(action="roll_back", items=True)
+    assert [each.null for each in plan.checks.guardrails] == [0.95, 1.0]
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=RolloutPlan) == plan
+    with pytest.raises(UserError, match=r"checks\.guardrails\[0\]\.kind"):
+        plan_of(read_document(document.replace("mean", "sum"), "plan"))
