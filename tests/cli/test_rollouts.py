@@ -154,6 +154,7 @@ def test_options_are_the_plan(folder: Path) -> None:
     """Each option is a part of the plan; what is not given is as by default."""
     given = ["--soak", "10m", "--alpha", "0.02", "--most-loss", "5%", "--window", "2h", "--where", MOBILE]
     given += ["--by", "user_id", "--by", "session", "--override", "user_id=7,8:v1.2.0"]
+    given += ["--guardrail", "like", "--guardrail", "dwell_time:5%:mean"]
     run_orita(folder, "deploy", "v1.2.0", "--strategy", "canary", *given)
     plan = plan_of(folder)
     assert (plan.soak_seconds, plan.by) == (600.0, ("user_id", "session"))
@@ -162,6 +163,29 @@ def test_options_are_the_plan(folder: Path) -> None:
     assert (plan.checks.metric.window_seconds, plan.checks.metric.name) == (7200.0, "click")
     assert (plan.overrides[0].values, plan.overrides[0].variant) == (("7", "8"), "v1.2.0")
     assert plan.audience is not None
+    assert [(each.name, each.kind, each.most_loss) for each in plan.checks.guardrails] == [
+        ("like", "rate", 0.0),
+        ("dwell_time", "mean", 0.05),
+    ]
+
+
+def test_guardrails() -> None:
+    """What follows the column may be in any order; those of a file are replaced, its other checks stay."""
+    plan = options("v2", strategy="canary", guardrails=("hide:down:10", "like")).plan()
+    (hide, like) = plan.checks.guardrails
+    assert (hide.direction, hide.kind, hide.most_loss, like.direction) == ("down", "rate", 0.1, "up")
+    for wrong in ("", ":5", "like:x", "like:5:6", "like:mean:rate"):
+        with pytest.raises(UserError, match="--guardrail has the value"):
+            options("v2", strategy="canary", guardrails=(wrong,)).plan()
+    with pytest.raises(UserError, match="--guardrail is of a strategy"):
+        _ = options("v2", guardrails=("like",)).at_once
+
+
+def test_a_guardrail_that_no_interaction_has(folder: Path) -> None:
+    """It is refused with its place and the nearest, and nothing begins."""
+    with pytest.raises(UserError, match=r"checks\.guardrails\[0\]\.name is 'lik'.*'like'"):
+        run_orita(folder, "deploy", "v1.2.0", "--strategy", "canary", "--guardrail", "lik")
+    assert orita_json(folder, "rollout", "status") == {"rollouts": []}
 
 
 def test_shares() -> None:
@@ -242,6 +266,10 @@ def test_what_the_analysis_says_is_told(begun: Path) -> None:
     evidence = {"verdict": "hold", "left_out": 12_345, "checks": {}}
     rollouts.judge(rollouts.under_way("feed"), "hold", "wait", actor="c", evidence=evidence)
     assert "12,345 users, whom the metric does not count" in run_orita(begun, "rollout", "status")
+    checks = {"guardrail like v2": {"says": "fine", "why": "like: v2 has +1 %", "p_worse": 0.5}}
+    seen = rollouts.under_way("feed")
+    rollouts.judge(seen, "not_enough_traffic", "", actor="c", evidence={"checks": checks})
+    assert "fine: like: v2 has +1 %" in " ".join(run_orita(begun, "rollout", "status").split())
     assert '"left_out":12345' in run_orita(begun, "rollout", "history", seen.id[:13])
 
 

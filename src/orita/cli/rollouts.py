@@ -85,6 +85,10 @@ def deploy_command(
     override: Annotated[
         list[str] | None, typer.Option(help="Who gets a version anyhow: user_id=7:v1.3.0; may be given again.")
     ] = None,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(help="What must not get worse besides: like, dwell_time:5%:mean, hide:down; may be given again."),
+    ] = None,
     cpu: Annotated[float | None, typer.Option(help="Shadow: most percent of one processor; 10.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="A plan as YAML or JSON; what is given beside it counts instead.")
@@ -100,7 +104,7 @@ def deploy_command(
     """
     options = PlanOptions(
         tuple(versions or ()), file, strategy, steps, soak, alpha, most_loss, window,
-        tuple(by or ()), where, tuple(override or ()), shares, cpu,
+        tuple(by or ()), where, tuple(override or ()), shares, cpu, tuple(guardrail or ()),
     )  # fmt: skip
     if strategy is not None and strategy not in (AT_ONCE, *STRATEGIES):
         raise UserError(f"--strategy {strategy!r} is none: use {AT_ONCE}, {', '.join(STRATEGIES)}.")

@@ -19,7 +19,9 @@ import msgspec
 from orita.delivery.bandits.shares import ArmRewards, arm_shares
 from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
+from orita.delivery.rollouts.drift import DriftGuard
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
+from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
 from orita.delivery.rollouts.looks import Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
@@ -48,6 +50,12 @@ class Analysis:
         checks, versions = plan.checks, plan.versions
         self._guards = tuple(guard for version in versions for guard in _guards(checks, version, levels))
         self._metric = [self._metric_of(checks.metric, v, levels) for v in versions if checks.metric]
+        self._guardrails = [
+            Guardrail(each, champion, v, level=levels.guardrail, takes_back=self._takes_back)
+            for v in versions
+            for each in checks.guardrails
+            if levels.guardrail is not None
+        ]
         self._split = SplitCheck(plan)
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
         self._shares: dict[int, dict[str, float]] = {}
@@ -74,6 +82,9 @@ class Analysis:
             self._answered[version] += look.answered.get(version, 0)
         if beside and control is not None:
             self._before += len(control.failed_U)
+        for guardrail in self._guardrails:
+            for batch in look.guardrails.get(guardrail.name, ()):
+                guardrail.take(batch)
         for batch in look.metric:
             for metric in self._metric:
                 metric.take(batch)
@@ -83,7 +94,8 @@ class Analysis:
     @property
     def checks(self) -> tuple[CheckFinding, ...]:
         """What each check says of each challenger."""
-        return (*(guard.finding for guard in self._guards), *(metric.finding for metric in self._metric))
+        of_outcomes = [*(each.finding for each in self._guardrails), *(each.finding for each in self._metric)]
+        return (*(guard.finding for guard in self._guards), *of_outcomes)
 
     def judge(self, rollout: Rollout, now: datetime) -> Finding:
         """Return what is to be done with *rollout*, as it is *now*."""
@@ -175,7 +187,7 @@ class Analysis:
         return self._plan.steps[rollout.step].least_seconds
 
     def _good(self, rollout: Rollout) -> str:
-        told = "; ".join(each.why for each in self.checks if each.check == "metric")
+        told = "; ".join(each.why for each in self.checks if each.check.startswith(("metric", "guardrail ")))
         done = "the version answered all, and did no harm" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
 
@@ -198,9 +210,14 @@ class Analysis:
             shares=shares,
             level=levels.metric,
             leave_level=self._plan.checks.alpha,
-            # Users of one household or session share their version: the test would take them for independent.
-            takes_back=self._plan.strategy in ("canary", "segment") and self._plan.by == ("user_id",),
+            takes_back=self._takes_back,
         )
+
+    @property
+    def _takes_back(self) -> bool:
+        """Whether what users do takes a version back."""
+        # Users of one household or session share their version: the tests would take them for independent.
+        return self._plan.strategy in ("canary", "segment") and self._plan.by == ("user_id",)
 
     def _effects(self) -> Iterator[float]:
         for metric in self._metric:
@@ -210,10 +227,14 @@ class Analysis:
 def _guards(checks: Checks, version: str, levels: Levels) -> Iterator[Guard]:
     if checks.errors is not None and levels.errors is not None:
         yield ErrorGuard(checks.errors, version, levels.errors)
-    if checks.latency is not None and levels.latency is not None:
-        yield LatencyGuard(checks.latency, version, levels.latency)
+    for latency in checks.latencies:
+        assert levels.latency is not None
+        name = "latency" if len(checks.latencies) == 1 else f"latency p{100 * latency.quantile:g}"
+        yield LatencyGuard(latency, version, levels.latency, name)
     if checks.scores is not None and levels.scores is not None:
         yield ScoreGuard(checks.scores, version, levels.scores)
+    if checks.drift is not None and levels.drift is not None:
+        yield DriftGuard(checks.drift, version, levels.drift)
 
 
 def _left(done: float, done_in_stage: float, since: datetime, now: datetime) -> str:

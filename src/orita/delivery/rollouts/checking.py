@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from orita.core.errors import UserError, closest
 from orita.delivery.assignment.conditions import All, AnyOf, Condition, InSegment, Not
 from orita.delivery.assignment.matching import asks_time, matcher
+from orita.delivery.rollouts.checks import Checks, GuardrailCheck, MetricCheck
 from orita.delivery.rollouts.plan import RolloutPlan
 
 __all__ = ["check_metric", "check_plan", "check_who_takes_part", "segments_of"]
@@ -18,6 +19,7 @@ __all__ = ["check_metric", "check_plan", "check_who_takes_part", "segments_of"]
 _LEAST_ALPHA = 1e-9
 _MOST_REQUESTS = 1_000_000_000
 _MOST_POSITIONS = 10_000
+_MOST_GUARDRAILS = 20
 
 _MEANT_FOR: Mapping[str, tuple[str, ...]] = {
     "steps": ("canary",),
@@ -64,17 +66,15 @@ def check_plan(plan: RolloutPlan) -> None:
 
 
 def check_metric(plan: RolloutPlan, columns: Collection[str]) -> None:
-    """Refuse a metric that no interaction has; *columns* are those of interactions.
+    """Refuse a metric or guardrail that no interaction has; *columns* are those of interactions.
 
     Raises:
         UserError: it is none of them.
     """
-    metric = plan.checks.metric
-    if metric is not None and plan.routes and metric.name not in columns:
-        raise UserError(
-            f"checks.metric.name is {metric.name!r}, which the interactions have not. {closest(metric.name, columns)} "
-            "Or 'metric: null' in a plan, and nothing that users do is looked at."
-        )
+    for field, column in plan.checks.columns.items():
+        if plan.routes and column not in columns:
+            none = " Or 'metric: null' in a plan, and no metric is looked at." if field == "checks.metric.name" else ""
+            raise UserError(f"{field} is {column!r}, which the interactions have not. {closest(column, columns)}{none}")
 
 
 def check_who_takes_part(plan: RolloutPlan, champion: str, segments: Mapping[str, Condition]) -> None:
@@ -146,15 +146,39 @@ def _check_bounds(plan: RolloutPlan) -> None:
                 f"steps[{number}].least_requests is {_short(step.least_requests)}: allowed are 0 to "
                 f"{_MOST_REQUESTS:,}, otherwise the step never ends."
             )
-    metric = plan.checks.metric
-    if metric is None:
-        return
-    if not metric.name:
-        raise UserError("checks.metric.name is '': name a column of the interactions, such as click.")
-    if metric.top > _MOST_POSITIONS:
-        raise UserError(
-            f"checks.metric.top is {_short(metric.top)}: allowed are 0, for all positions, to {_MOST_POSITIONS:,}."
-        )
+    _check_latency(plan.checks)
+    _check_outcomes(plan.checks)
+
+
+def _check_latency(checks: Checks) -> None:
+    quantiles = [each.quantile for each in checks.latencies]
+    if len(set(quantiles)) < len(quantiles):
+        raise UserError(f"checks.latency has the quantiles {quantiles}: give each once.")
+
+
+def _check_outcomes(checks: Checks) -> None:
+    """Refuse a metric and guardrails that count nothing, or that nobody could tell from each other."""
+    names = [each.name for each in checks.guardrails]
+    if len(names) > _MOST_GUARDRAILS:
+        raise UserError(f"checks.guardrails has {len(names)}, allowed are {_MOST_GUARDRAILS}.")
+    declared: dict[str, MetricCheck | GuardrailCheck] = {f"guardrails[{n}]": c for n, c in enumerate(checks.guardrails)}
+    if checks.metric is not None:
+        declared["metric"] = checks.metric
+    for place, check in declared.items():
+        if not check.name:
+            raise UserError(f"checks.{place}.name is '': name a column of the interactions, such as click.")
+        if check.top > _MOST_POSITIONS:
+            raise UserError(
+                f"checks.{place}.top is {_short(check.top)}: allowed are 0, for all positions, to {_MOST_POSITIONS:,}."
+            )
+    for number, guardrail in enumerate(checks.guardrails):
+        if guardrail.name in names[:number]:
+            raise UserError(f"checks.guardrails[{number}].name is {guardrail.name!r} again: declare each column once.")
+        if guardrail.direction == "up" and guardrail.most_loss >= 1:
+            raise UserError(
+                f"checks.guardrails[{number}].most_loss is {guardrail.most_loss:g}: what is better the more there is "
+                "can lose less than 1, such as 0.05."
+            )
 
 
 def _check_overrides(plan: RolloutPlan) -> None:

@@ -150,10 +150,11 @@ class LatencyGuard:
         check: as declared.
         version: the challenger.
         level: over all looks and periods.
+        name: of the check in findings.
     """
 
-    def __init__(self, check: LatencyCheck, version: str, level: float) -> None:
-        self._check, self.version, self._level = check, version, level
+    def __init__(self, check: LatencyCheck, version: str, level: float, name: str = "latency") -> None:
+        self._check, self.version, self._level, self._name = check, version, level, name
         self._harm: str | None = None
         self._control = ChampionCounts(len(_EDGES_E) + 1)
         self.begin(0, beside=True)
@@ -204,7 +205,7 @@ class LatencyGuard:
             "level": self._period_level,
         }
         why = self._harm or self._told()
-        return CheckFinding(check="latency", version=self.version, says=says, why=why, evidence=evidence)
+        return CheckFinding(check=self._name, version=self.version, says=says, why=why, evidence=evidence)
 
     def _told(self) -> str:
         when = "" if self._control.beside else " before"

@@ -44,11 +44,11 @@ def trouble_of(error: Exception, since: datetime) -> Trouble:
     return Trouble(what=told, remedy=f"{remedy} {_AGAIN}", since=since)
 
 
-def unknown_metric(column: str, stream: str, near: str, since: datetime) -> Trouble:
-    """Return that no event has the metric's *column*; *near* says which columns there are."""
+def unknown_metric(field: str, column: str, stream: str, near: str, since: datetime) -> Trouble:
+    """Return that no event has the *column* that a *field* of the plan names; *near* says which columns there are."""
     return Trouble(
-        what=f"No event of {stream} has the column {column!r} of the metric: its check counts nothing. {near}",
-        remedy="Push events with that column; or abort, and begin again with checks.metric of a column that they have.",
+        what=f"No event of {stream} has the column {column!r} of {field}: its check counts nothing. {near}",
+        remedy=f"Push events with that column; or abort, and begin again with {field} a column that they have.",
         since=since,
     )
 
@@ -56,9 +56,9 @@ def unknown_metric(column: str, stream: str, near: str, since: datetime) -> Trou
 def late_outcomes(column: str, late: int, all_: int, since: datetime) -> Trouble:
     """Return that *late* of *all_* outcomes became known after their time was over, and count as none."""
     return Trouble(
-        what=f"{late:,} of {all_:,} outcomes of {column!r} became known after the metric's window was over: they count "
-        "as none.",
-        remedy="Push events when they happen, or abort, and begin again with a window (checks.metric.window_seconds) "
+        what=f"{late:,} of {all_:,} outcomes of {column!r} became known after the window of their check was over: "
+        "they count as none.",
+        remedy="Push events when they happen, or abort, and begin again with a window (window_seconds of the check) "
         "that is longer than they take to arrive.",
         since=since,
     )
