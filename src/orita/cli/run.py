@@ -43,6 +43,12 @@ def run(
         str | None, typer.Option(help="Only this task, of the run --run: for schedulers such as Airflow.")
     ] = None,
     run_id: Annotated[str | None, typer.Option("--run", help="With --task: the id of the run it belongs to.")] = None,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100, help="Begin a task that fails by no fault of yours again, so many times; 'schedule' does."
+        ),
+    ] = 0,
     explain: Annotated[bool, typer.Option("--explain", help="Only say what would be done, and why.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,7 +75,7 @@ def run(
         _show_task(run_pipeline_task(pipeline, task, run_id, workspace, force=force), run_id, as_json)
         return
     options = RunOptions.of(
-        workspace.runs,
+        workspace.runs.model_copy(update={"retries": retries}),
         origin=origin() if workspace.runs.isolated else None,
         resume="last" if resume else "killed",
         start_at=start_at,

@@ -36,7 +36,7 @@ class RunsConfig(Section):
     """How ``orita run`` and ``orita schedule`` carry out graphs.
 
     Attributes:
-        retries: of a task that failed by no fault of its user, unless the task says otherwise.
+        retries: of a task that failed by no fault of its user, in scheduled runs, unless the task says otherwise.
         retry_seconds: before the first retry.
         retry_factor: by which the wait grows with each further one.
         timeout_seconds: of one attempt of a task that names none; None: no limit.
