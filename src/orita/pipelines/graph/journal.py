@@ -18,7 +18,7 @@ from orita.core.clock import Clock, to_micros
 from orita.core.home import Home
 from orita.pipelines.graph.declaration import Result
 from orita.pipelines.graph.events import CloudEvent
-from orita.pipelines.graph.journal_file import JournalFile
+from orita.pipelines.graph.journal_file import journal_file
 
 __all__ = ["ENDED_WELL", "AttemptRow", "Journal", "RunRow", "TaskRow", "open_journal"]
 
@@ -95,7 +95,7 @@ class Journal:
     """The journal in the file *path*."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self.file = JournalFile(path)
+        self.file = journal_file(path)
         self._clock = clock
 
     def close(self) -> None:

@@ -1,24 +1,12 @@
-"""The file of the journal: SQLite in write-ahead mode: readers never wait, and a kill leaves whole transactions."""
+"""The file of the journal, and its tables."""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import time
-from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
-from orita.core.errors import Unavailable
-from orita.core.files import sync_directory
+from orita.core.sqlite_file import SqliteFile
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["JournalFile"]
-
-T = TypeVar("T")
+__all__ = ["journal_file"]
 
 _BUSY_SECONDS = 30.0
 _TABLES = (
@@ -50,95 +38,6 @@ _TABLES = (
 )
 
 
-class JournalFile:
-    """The tables in the file *path*, made by the first change; threads share one connection, processes the file.
-
-    Both methods raise `Unavailable` where the file cannot be used.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-
-    def read(self, read: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Return what *read* finds; *otherwise* where there never was a run, and then no file is made."""
-        with self._lock, self._told():
-            if self._connection is None and not self.path.exists():
-                return otherwise
-            return read(self._opened())
-
-    def write(self, change: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
-        """Return what *change* returns, done in one transaction, undone when it raises.
-
-        Args:
-            change: what is done.
-            durable: whether it outlives a power cut when this returns, which costs a sync of the disk (3 to 4 ms here);
-                otherwise it outlives the process, and a power cut once a later durable change has returned.
-        """
-        with self._lock, self._told():
-            connection = self._opened()
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                done = change(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return done
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            message = f"the journal of runs {self.path} cannot be used ({error}): see whether its disk has room."
-            raise Unavailable(message) from error
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _open(self.path)
-        return self._connection
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.row_factory = sqlite3.Row
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            _enter_wal(connection)
-        connection.execute("PRAGMA foreign_keys = ON")
-        if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'requests'").fetchone()[0] == 0:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES:
-                connection.execute(statement)
-            connection.execute("COMMIT")
-            sync_directory(path.parent)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _enter_wal(connection: sqlite3.Connection) -> None:
-    """Turn write-ahead mode on; SQLite does not wait for another process that does the same."""
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+def journal_file(path: Path) -> SqliteFile:
+    """Return the journal at *path*, which is made by the first run."""
+    return SqliteFile(path, _TABLES, last="requests", what="the journal of runs", busy_seconds=_BUSY_SECONDS)
