@@ -126,7 +126,8 @@ class BanditAnswers:
             message = f"decision_id has the value {told.decision_id[:80]!r}, expected that of the answer to a choice."
             raise Refused(422, "invalid_value", message)
         choice = self._learner.choice(key, told.decision_id)
-        if choice is None and (owner := self._learner.bandit_of(told.decision_id)) is not None:
+        owner = self._learner.bandit_of(told.decision_id) if choice is None else key  # it may be learnt just now: key
+        if owner is not None and owner != key:
             raise _of_another(told.decision_id, owner, key)
         names = list(told.rewards) if isinstance(told.rewards, dict) else None
         values = list(told.rewards.values()) if isinstance(told.rewards, dict) else told.rewards
