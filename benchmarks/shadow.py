@@ -126,7 +126,7 @@ def shadowing(home: Path, cpu_percent: float) -> Iterator[Shadowing]:
         yield shadow
     finally:
         shadow.let(run=True)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 
 
