@@ -38,6 +38,7 @@ def main() -> None:
         ope,
         predictions,
         profile,
+        quality,
         render,
         replay,
         rollouts,

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from orita.core.errors import UserError, closest
 
-__all__ = ["ENVIRONMENT_PREFIX", "Loaded", "Section", "Setting", "load"]
+__all__ = ["ENVIRONMENT_PREFIX", "Loaded", "Section", "Setting", "load", "read_yaml"]
 
 ENVIRONMENT_PREFIX = "ORITA_"
 _NESTED = "__"
@@ -84,7 +84,7 @@ def load(
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if file is not None and file.exists():
-        _merge(tree, _read_yaml(file), str(file), origins)
+        _merge(tree, read_yaml(file), str(file), origins)
     for key, value, origin in _assignments(section, overrides, os.environ if environment is None else environment):
         _assign(tree, key, value)
         for told in [name for name in origins if name == key or name.startswith(f"{key}.")]:
@@ -98,7 +98,12 @@ def load(
     return Loaded(value, tuple(_settings(value, origins)))
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds, empty where it holds nothing.
+
+    Raises:
+        UserError: it cannot be read, has a key twice, or holds something else.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
