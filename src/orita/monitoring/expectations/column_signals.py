@@ -24,7 +24,7 @@ _HOUR = 3_600_000_000
 _HOURS = tuple(f"{hour:02}" for hour in range(24))
 _AGES = ((0, "ahead"), (1, "older than 1 d"), (2, "older than 2 d"))
 _PLACES = ("0", "1", "2", "3")
-_FEWEST_TIMES, _GAP_VARIANCE = 50, 0.02
+_FEWEST_TIMES, _GAP_VARIANCE, _EXTREME_VARIANCE = 50, 0.02, 0.01
 
 
 def record_column(
@@ -68,6 +68,9 @@ def _number(recorder: Recorder, view: View, column: ColumnOutlook, *, unique: bo
     recorder.share(Signal(name, "repeated"), int(counts_U[counts_U > 1].sum()), rows)
     _places(recorder, name, values_U, counts_U)
     recorder.share(Signal(name, "as before"), int(np.count_nonzero(x_V[1:] == x_V[:-1])), max(rows - 1, 0))
+    for what, extreme in (("smallest", sorted_V[:1]), ("largest", sorted_V[-1:])):
+        value = float((np.sign(extreme) * np.log1p(np.abs(extreme)))[0]) if rows else np.nan
+        recorder.figure(Signal(name, what), value, _EXTREME_VARIANCE)
     scores_V = scores(x_V, column)
     recorder.mean(Signal(name, "level"), scores_V)
     recorder.mean(Signal(name, "spread"), scores_V**2)
@@ -166,9 +169,10 @@ def _time(
     rows = len(times_V)
     hours_V = (np.floor_divide(times_V, _HOUR) % 24).astype(np.int64)
     recorder.shares([Signal(name, "hour", hour) for hour in _HOURS], np.bincount(hours_V, minlength=24), rows)
-    days_V = (end - times_V) / (DAY)
-    ages = [np.count_nonzero(days_V < 0), *(np.count_nonzero(days_V > days) for days, _ in _AGES[1:])]
-    recorder.shares([Signal(name, "age", detail) for _, detail in _AGES], np.array(ages), rows)
+    if end is not None:
+        days_V = (end - times_V) / DAY
+        ages = [np.count_nonzero(days_V < 0), *(np.count_nonzero(days_V > days) for days, _ in _AGES[1:])]
+        recorder.shares([Signal(name, "age", detail) for _, detail in _AGES], np.array(ages), rows)
     within_V = np.remainder(times_V, _HOUR)
     on_hour, on_minute = np.count_nonzero(within_V == 0), np.count_nonzero(np.remainder(times_V, _HOUR / 60) == 0)
     midnight = np.count_nonzero(np.remainder(times_V, DAY) == 0)

@@ -2,12 +2,13 @@
 
 Legend: H batches of history, K signals, D columns of a design.
 
-Each figure is expected to be a constant, or to have a weekday's level, or a trend, or both: whichever predicts left-out
-batches best (PRESS), and something else than the constant only where it predicts clearly better. What is left has the
-variance of chance, which follows from the rows of a batch, and the variance between batches. A new batch is held
-against the sum of both, by Student's t with the degrees of freedom that history leaves. Rare rows are held against the
-negative binomial distribution instead: what a Poisson count is expected to be when its rate is known from history
-alone.
+Each figure is expected to be a constant, or to have a weekday's level, or the level of the last third of history, or
+both: whichever predicts left-out batches best (PRESS), and something else than the constant only where it predicts
+clearly better. A line through history is not drawn on: what grew in the past and then stopped would be off for ever.
+What is left has the variance of chance, which follows from the rows of a batch, and the variance between batches. A new
+batch is held against the sum of both, by Student's t with the degrees of freedom that history leaves, or fewer where
+batches of history have heavy tails. Rare rows are held against the negative binomial distribution instead: what a
+Poisson count is expected to be when its rate is known from history alone.
 
 Sources: Allen (1974), The relationship between variable selection and data augmentation and a method for prediction
 (PRESS); DerSimonian and Laird (1986), Meta-analysis in clinical trials (variance between batches by moments); Gelman et
@@ -40,6 +41,7 @@ _CLEARLY_BETTER = 0.8
 _RARE = 25.0
 _WEEKS = 3
 _PRIOR = 0.5
+_HEAVY = 2.0
 _MAIN = ("missing", "level", "spread", "new", "new shape", "distinct", "repeated", "goes with", "rate", "gap", "age")
 _GROUP_SHARES = (0.2, 0.4, 0.4)
 
@@ -111,12 +113,12 @@ def against_history(envelope: Envelope, batch: Measured, end: datetime) -> Teste
     designs = _designs(envelope.ends, end, weekly=bool(envelope.outlook.time))
     fits = [_fitted(y_HK, design_HD, now_D) for design_HD, now_D in designs]
     chosen_K = _chosen(np.stack([fit.press_K for fit in fits]))
-    expected_K, residual_HK, leverage_K, freedom_K = _picked(fits, chosen_K)
-    freedom_K = np.maximum(np.minimum(freedom_K, known_K - 1), 1)
+    expected_K, residual_HK, leverage_K, spare_K = _picked(fits, chosen_K)
+    freedom_K = np.maximum(np.minimum(np.minimum(spare_K, known_K - 1), _tail_freedom(residual_HK)), 1)
     unit_K = _mean(envelope.variance_HK * envelope.of_HK)
     with np.errstate(divide="ignore", invalid="ignore"):
         chance_K = unit_K / batch.of_K
-        left_K = (residual_HK**2 * weights_HK).sum(axis=0) / freedom_K
+        left_K = (residual_HK**2 * weights_HK).sum(axis=0) / np.minimum(spare_K, np.maximum(known_K - 1, 1))
         between_K = np.maximum(left_K - _mean(envelope.variance_HK), 0)
         deviation_K = np.sqrt((between_K + chance_K) * (1 + leverage_K))
         z_K = (batch.y_K - expected_K) / deviation_K
@@ -167,20 +169,23 @@ def _filled(y_HK: Floats) -> tuple[Floats, Floats]:
 def _designs(ends: Sequence[datetime], end: datetime, *, weekly: bool) -> list[tuple[Floats, Floats]]:
     """Return the columns of each design for history, and for the new batch; the constant first."""
     times = np.array([each.timestamp() for each in (*ends, end)]) / 86_400
-    constant = np.ones((len(times), 1))
-    trend = ((times - times[:-1].mean()) / max(float(np.ptp(times[:-1])), 1e-9))[:, None]
+    batches = len(ends)
+    constant = np.ones((batches + 1, 1))
+    # The new batch belongs to the last third, which the constant stands for.
+    thirds_H = np.append(np.arange(batches) * 3 // batches, 2)
+    earlier = (thirds_H[:, None] == np.arange(2)).astype(np.float64)
     found = [constant]
     # A batch that ends at midnight is of the day before.
     days = (np.floor(times - 1e-6).astype(np.int64) + 3) % 7
     present, counts = np.unique(days[:-1], return_counts=True)
     weekly &= len(present) > 1 and int(counts.min()) >= _WEEKS and days[-1] in present
+    weekdays = (days[:, None] == present[None, 1:]).astype(np.float64)
     if weekly:
-        weekdays = (days[:, None] == present[None, 1:]).astype(np.float64)
         found.append(np.hstack([constant, weekdays]))
-    if len(ends) >= 2 * FEWEST_BATCHES:
-        found.append(np.hstack([constant, trend]))
+    if batches >= 3 * FEWEST_BATCHES:
+        found.append(np.hstack([constant, earlier]))
         if weekly:
-            found.append(np.hstack([constant, weekdays, trend]))
+            found.append(np.hstack([constant, weekdays, earlier]))
     return [(design[:-1], design[-1]) for design in found]
 
 
@@ -224,6 +229,16 @@ def _picked(fits: Sequence[_Fit], chosen_K: npt.NDArray[np.int64]) -> tuple[Floa
     leverage_K = np.array([fit.leverage for fit in fits])[chosen_K]
     freedom_K = np.array([float(fit.freedom) for fit in fits])[chosen_K]
     return expected_K, residual_HK, leverage_K, freedom_K
+
+
+def _tail_freedom(residual_HK: Floats) -> Floats:
+    """Return the degrees of freedom of a t distribution with tails as heavy as those that history shows.
+
+    Its excess of kurtosis is 6 / (ν − 4). Below `_HEAVY` it may be chance, and nothing is drawn from it.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess_K = np.nan_to_num((residual_HK**4).mean(axis=0) / (residual_HK**2).mean(axis=0) ** 2 - 3)
+        return np.where(excess_K > _HEAVY, 4 + 6 / excess_K, np.inf)
 
 
 def _rare(envelope: Envelope, batch: Measured, p_K: Floats, left_K: Floats, freedom_K: Floats) -> Floats:

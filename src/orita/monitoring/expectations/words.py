@@ -17,6 +17,8 @@ _WHAT = {
     "tens": "multiples of 10",
     "hundreds": "multiples of 100",
     "as before": "values that equal the one of the row before",
+    "smallest": "the smallest value, as a logarithm,",
+    "largest": "the largest value, as a logarithm,",
     "level": "the level, as a mean normal score,",
     "spread": "the spread, as a mean squared normal score,",
     "most frequent of the rest": "a value that was not frequent before",
@@ -55,7 +57,17 @@ def envelope_sentence(result: Tested, at: int) -> str:
         what += f" where {signal.other!r} is {signal.detail!r}"
     elif signal.what == "duplicates" and signal.detail:
         what += f" {signal.detail}"
-    share = signal.what not in ("rows", "level", "spread", "length", "distinct", "gap", "goes with")
+    share = signal.what not in (
+        "rows",
+        "smallest",
+        "largest",
+        "level",
+        "spread",
+        "length",
+        "distinct",
+        "gap",
+        "goes with",
+    )
     form = "{:.3%}" if share else "{:.4g}"
     figure, expected, spread = (
         form.format(values[at]) for values in (result.figures_K, result.expected_K, result.spread_K)
