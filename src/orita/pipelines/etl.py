@@ -35,6 +35,7 @@ from orita.pipelines.components.source_files import SourceFinder
 from orita.pipelines.components.task import artifacts_of, component_task
 from orita.pipelines.components.transform import Transform, sound_training_set, wanted_training_set
 from orita.pipelines.components.world import WorldGenerator, generated_folder, world_name
+from orita.pipelines.declared_quality import declared_quality
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.workspace import Workspace
 
@@ -105,13 +106,17 @@ def _source(workspace: Workspace, artifacts: Mapping[str, Artifact]) -> Result:
 
 
 def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Judge every row; good rows are committed to the lake once, bad ones go to quarantine with their reason."""
+    """Judge every row; good rows are committed to the lake once, bad ones go to quarantine with their reason.
+
+    Rows that came are held against ``quality.yaml`` too, where the project has one: what it finds is told.
+    """
     if results.get("generate_data", {}).get("folder", "") is None:
         return {"skipped": "the events in the lake were judged when they came in"}
     step = carry_out(Ingester(), workspace, artifacts_of(results))
     report = read_report(step.outputs["ingested"].path(workspace.home))
     told = _known_already(report, step.seconds) if step.status == "cached" else report
-    return {**told, "steps": [step.to_dict()]}
+    quality = declared_quality(workspace, told["tables"])
+    return {**told, **({"quality": quality} if quality else {}), "steps": [step.to_dict()]}
 
 
 def _known_already(report: Mapping[str, Any], seconds: float) -> Result:

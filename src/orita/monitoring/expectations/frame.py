@@ -74,7 +74,9 @@ class View:
     def missing(self) -> npt.NDArray[np.bool_]:
         """Which rows have no value: null or NaN."""
         if self._missing is None:
-            if self.kind in ("number", "time"):
+            if not self.values.null_count and not pa.types.is_floating(self.values.type):
+                self._missing = np.zeros(len(self.values), dtype=np.bool_)
+            elif self.kind in ("number", "time"):
                 self._missing = np.isnan(self.numbers)
             else:
                 self._missing = pc.is_null(self.values).to_numpy(zero_copy_only=False).astype(np.bool_)

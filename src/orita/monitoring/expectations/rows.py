@@ -145,8 +145,10 @@ def _number(text: str) -> float | None:
 def _repeated(view: View) -> Mask:
     """Return which rows have a value that a row before has."""
     keys_N, there_N = _keys(view)
-    sorted_V = np.sort(keys_N[there_N])
     repeated_N = np.zeros(len(keys_N), dtype=np.bool_)
+    if there_N.all() and (keys_N[1:] > keys_N[:-1]).all():  # as ids of new rows are
+        return repeated_N
+    sorted_V = np.sort(keys_N[there_N])
     if len(sorted_V) and (sorted_V[1:] == sorted_V[:-1]).any():
         at_V = np.flatnonzero(there_N)
         order_V = np.argsort(keys_N[there_N], kind="stable")
