@@ -2,8 +2,9 @@
 
 PYTHON -m benchmarks.peers.fault_checkers pandera|evidently FOLDER
 
-FOLDER holds ``history.parquet`` and batches ``<name>.parquet``. Pandera infers a schema from history and validates;
-Evidently runs its summary and drift presets with their own tests. The answer has, by batch, the names of what failed.
+FOLDER holds ``history.parquet``, one of its days as ``reference.parquet``, and batches ``<name>.parquet``. Pandera
+infers a schema from history and validates; Evidently runs its summary and drift presets with their own tests against
+the day. The answer has, by batch, the names of what failed.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     peer, folder = sys.argv[1], Path(sys.argv[2])
     pandas = import_module("pandas")
-    history = pandas.read_parquet(folder / "history.parquet")
-    check = {"pandera": _pandera, "evidently": _evidently}[peer](history)
+    learnt_from, prepare = {"pandera": ("history", _pandera), "evidently": ("reference", _evidently)}[peer]
+    check = prepare(pandas.read_parquet(folder / f"{learnt_from}.parquet"))
     failed, begun = {}, time.perf_counter()
     for file in sorted(folder.glob("*.parquet")):
-        if file.stem != "history":
+        if file.stem not in ("history", "reference"):
             failed[file.stem] = check(pandas.read_parquet(file))
     print(json.dumps({"failed": failed, "seconds": time.perf_counter() - begun}))
 
@@ -39,7 +40,7 @@ def _pandera(history: Any) -> Any:
         try:
             schema.validate(batch, lazy=True)
         except (pandera.errors.SchemaErrors, pandera.errors.SchemaError) as error:
-            cases = getattr(error, "failure_cases", None)
+            cases: Any = getattr(error, "failure_cases", None)
             if not hasattr(cases, "columns"):
                 return [type(error).__name__]
             return sorted({f"{column}: {what}" for column, what in zip(cases["column"], cases["check"], strict=True)})
@@ -48,13 +49,13 @@ def _pandera(history: Any) -> Any:
     return check
 
 
-def _evidently(history: Any) -> Any:
+def _evidently(reference: Any) -> Any:
     evidently, presets = map(import_module, ("evidently", "evidently.presets"))
     report = evidently.Report([presets.DataSummaryPreset(), presets.DataDriftPreset()], include_tests=True)
 
     def check(batch: Any) -> list[str]:
         try:
-            tests = report.run(batch, history).dict()["tests"]
+            tests = report.run(batch, reference).dict()["tests"]
         except Exception as error:  # a batch of other columns: it says so by failing
             return [type(error).__name__]
         found = tests.values() if isinstance(tests, dict) else tests
