@@ -13,15 +13,16 @@ from scipy.stats import kstest
 from tests.monitoring.expectations.orders import START, order_days, orders
 
 from orita.core.errors import NotFound, UserError
+from orita.monitoring.expectations.causes import likely_cause
 from orita.monitoring.expectations.check import check, compared
-from orita.monitoring.expectations.declaration import TableExpectation
+from orita.monitoring.expectations.declaration import ColumnExpectation, TableExpectation
 from orita.monitoring.expectations.envelope import Envelope, against_history
 from orita.monitoring.expectations.findings import Checked
-from orita.monitoring.expectations.frame import Frame
+from orita.monitoring.expectations.frame import Frame, View
 from orita.monitoring.expectations.history import by_rows, by_time, envelope_of, inferred
 from orita.monitoring.expectations.kept import read_envelope, write_envelope
 from orita.monitoring.expectations.measured import Measured, Recorder, Signal
-from orita.monitoring.expectations.outlook import Outlook
+from orita.monitoring.expectations.outlook import ColumnOutlook, Outlook, outlook_of
 from orita.monitoring.expectations.page import render_page
 
 _DAYS = 14
@@ -84,6 +85,41 @@ def test_numbers_that_are_not_as_before_are_found(name: str, change: object, tol
     found = checked(changed(name, change(numbers)))  # type: ignore[operator]
     assert any(told in finding.sentence for finding in found.findings), [f.sentence for f in found.findings]
     assert found.failed
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "cause"),
+    [
+        ("income", lambda x: x * 100, "as if × 100"),
+        ("income", lambda x: -x, "as if with the sign turned"),
+        ("income", lambda x: x / 2.2046226, "as if kilograms for pounds"),
+        ("channel", lambda x: [text.title() for text in x], "as if letters changed their case"),
+        ("channel", lambda x: [f"{text} " for text in x], "as if blanks were added"),
+        ("channel", lambda x: [text[:2] for text in x], "as if texts were cut"),
+        ("zip", lambda x: [text.lstrip("0") or "0" for text in x], "as if leading zeros were lost"),
+    ],
+)
+def test_a_likely_cause_is_named(name: str, change: object, cause: str) -> None:
+    """Where undoing it makes the column look as before."""
+    column = orders(day=20)[name]
+    values = column.to_numpy() if name == "income" else column.to_pylist()
+    found = checked(changed(name, change(values)))  # type: ignore[operator]
+    assert any(cause in finding.sentence for finding in found.findings), [f.sentence for f in found.findings]
+
+
+def test_another_time_zone_and_mojibake_are_named() -> None:
+    """By the hours of the day, and by what the bytes are in UTF-8."""
+    rng = np.random.default_rng(0)
+    hours = rng.beta(5, 3, 4_000) * 24 * 3_600_000_000
+    times = pa.array(hours.astype(np.int64), pa.timestamp("us"))
+    outlook = outlook_of([Frame.of(pa.table({"at": times}))], TableExpectation(columns={"at": ColumnExpectation()}))
+    late = pa.array(hours.astype(np.int64) + 5 * 3_600_000_000, pa.timestamp("us"))
+    assert likely_cause(View.of("at", late), outlook.columns["at"]) == "as if 5 h late: another time zone?"
+    assert not likely_cause(View.of("at", times), outlook.columns["at"])
+    names = ["Åsa", "Örjan", "Café", "Noël"]
+    column = ColumnOutlook("text", known=tuple(names))
+    mangled = pa.array([name.encode().decode("latin-1") for name in names])
+    assert likely_cause(View.of("name", mangled), column) == "as if UTF-8 was read as Latin-1"
 
 
 def test_rows_texts_and_times_that_are_not_as_before_are_found() -> None:

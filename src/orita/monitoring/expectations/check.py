@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from orita.core.clock import from_micros, to_micros
 from orita.core.errors import NotFound
+from orita.monitoring.expectations.causes import likely_cause
 from orita.monitoring.expectations.declaration import TableExpectation, duration_seconds
 from orita.monitoring.expectations.envelope import Envelope, Tested, against_history, level_shares
 from orita.monitoring.expectations.findings import Checked, Finding
@@ -166,6 +167,8 @@ def _envelope(frame: Frame, table: TableExpectation, at: datetime, envelope: Env
         sentence = "; ".join(envelope_sentence(result, each) for each in several[:_TOLD_EACH])
         more = f"; and {len(several) - _TOLD_EACH} figures more" if len(several) > _TOLD_EACH else ""
         where = f"column {column!r}" if column else "the batch"
+        if column in frame.columns and (cause := likely_cause(frame.columns[column], envelope.outlook.columns[column])):
+            where += f", {cause}"
         severity = table.columns[column].severity if column in table.columns else table.severity
         p_value = float(result.p_K[several[0]])
         found.append(Finding(column, "envelope", f"{where}: {sentence}{more}.", severity, None, p_value))

@@ -3,12 +3,12 @@
 Legend: H batches of history, K signals, D columns of a design.
 
 Each figure is expected to be a constant, or to have a weekday's level, or the level of the last third of history, or
-both: whichever predicts left-out batches best (PRESS), and something else than the constant only where it predicts
-clearly better. A line through history is not drawn on: what grew in the past and then stopped would be off for ever.
-What is left has the variance of chance, which follows from the rows of a batch, and the variance between batches. A new
-batch is held against the sum of both, by Student's t with the degrees of freedom that history leaves, or fewer where
-batches of history have heavy tails. Rare rows are held against the negative binomial distribution instead: what a
-Poisson count is expected to be when its rate is known from history alone.
+both: whichever predicts left-out batches best (PRESS), and the simpler one unless the other predicts clearly better. A
+line through history is not drawn on: what grew in the past and then stopped would be off for ever. What is left has the
+variance of chance, which follows from the rows of a batch, and the variance between batches. A new batch is held
+against the sum of both, by Student's t with the degrees of freedom that history leaves, or fewer where batches of
+history have heavy tails. Rare rows are held against the negative binomial distribution instead: what a Poisson count is
+expected to be when its rate is known from history alone.
 
 Sources: Allen (1974), The relationship between variable selection and data augmentation and a method for prediction
 (PRESS); DerSimonian and Laird (1986), Meta-analysis in clinical trials (variance between batches by moments); Gelman et
@@ -216,10 +216,13 @@ def _fitted(y_HK: Floats, design_HD: Floats, now_D: Floats) -> _Fit:
 
 
 def _chosen(press_FK: Floats) -> npt.NDArray[np.int64]:
-    """Return the design of each figure: the one that predicts best, if it does so clearly better than the constant."""
-    best_K = press_FK.argmin(axis=0)
-    better_K = press_FK.min(axis=0) < _CLEARLY_BETTER * press_FK[0]
-    return np.where(better_K, best_K, 0)
+    """Return the design of each figure: the first one that none of the later ones clearly outdoes, in their order."""
+    chosen_K = np.zeros(press_FK.shape[1], dtype=np.int64)
+    best_K = press_FK[0]
+    for at, press_K in enumerate(press_FK[1:], start=1):
+        better_K = press_K < _CLEARLY_BETTER * best_K
+        chosen_K, best_K = np.where(better_K, at, chosen_K), np.where(better_K, press_K, best_K)
+    return chosen_K
 
 
 def _picked(fits: Sequence[_Fit], chosen_K: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
