@@ -160,16 +160,20 @@ def _envelope(frame: Frame, table: TableExpectation, at: datetime, envelope: Env
     level_K = table.false_alarm_rate * level_shares(result)
     off = np.flatnonzero(result.p_K <= level_K)
     by_column: dict[str, list[int]] = {}
-    for at_k in off[np.argsort(result.p_K[off], kind="stable")].tolist():
-        by_column.setdefault(result.signals[at_k].column, []).append(at_k)
-    found = []
-    for column, several in by_column.items():
-        sentence = "; ".join(envelope_sentence(result, each) for each in several[:_TOLD_EACH])
-        more = f"; and {len(several) - _TOLD_EACH} figures more" if len(several) > _TOLD_EACH else ""
-        where = f"column {column!r}" if column else "the batch"
-        if column in frame.columns and (cause := likely_cause(frame.columns[column], envelope.outlook.columns[column])):
-            where += f", {cause}"
-        severity = table.columns[column].severity if column in table.columns else table.severity
-        p_value = float(result.p_K[several[0]])
-        found.append(Finding(column, "envelope", f"{where}: {sentence}{more}.", severity, None, p_value))
-    return found, tests
+    for place in off[np.argsort(result.p_K[off], kind="stable")].tolist():
+        by_column.setdefault(result.signals[place].column, []).append(place)
+    return [_left(frame, table, envelope, result, each) for each in by_column.values()], tests
+
+
+def _left(frame: Frame, table: TableExpectation, envelope: Envelope, result: Tested, places: list[int]) -> Finding:
+    """Return the finding of a column, or of the batch, whose figures at *places* are off, the surest first."""
+    column = result.signals[places[0]].column
+    where = f"column {column!r}" if column else "the batch"
+    if column in frame.columns and (cause := likely_cause(frame.columns[column], envelope.outlook.columns[column])):
+        where += f", {cause}"
+    # What is off as a whole is off in each segment too.
+    told = sorted(places, key=lambda place: bool(result.signals[place].other))[:_TOLD_EACH]
+    sentence = "; ".join(envelope_sentence(result, place) for place in told)
+    more = f"; and {len(places) - len(told)} figures more" if len(places) > len(told) else ""
+    severity = table.columns[column].severity if column in table.columns else table.severity
+    return Finding(column, "envelope", f"{where}: {sentence}{more}.", severity, None, float(result.p_K[places[0]]))
