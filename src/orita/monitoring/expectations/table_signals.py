@@ -20,6 +20,7 @@ from orita.monitoring.expectations.outlook import Outlook, scores
 
 __all__ = ["measured"]
 
+_FEWEST_PAIRS, _ALMOST_ONE = 20, 0.999
 Floats = npt.NDArray[np.float64]
 
 
@@ -73,10 +74,17 @@ def _scores(frame: Frame, outlook: Outlook) -> dict[str, Floats]:
 
 
 def _pairs(recorder: Recorder, scores_of: Mapping[str, Floats]) -> None:
-    """Record how far the normal scores of each two numbers go together."""
+    """Record the correlation of the normal scores of each two numbers, as Fisher's z, of variance 1 / (n − 3)."""
     for one, other in combinations(scores_of, 2):
-        products_N = scores_of[one] * scores_of[other]
-        recorder.mean(Signal(one, "goes with", "", other), products_N[~np.isnan(products_N)])
+        there_N = ~(np.isnan(scores_of[one]) | np.isnan(scores_of[other]))
+        x_V, y_V = scores_of[one][there_N], scores_of[other][there_N]
+        rows = len(x_V)
+        z = variance = np.nan
+        if rows >= _FEWEST_PAIRS and np.ptp(x_V) > 0 and np.ptp(y_V) > 0:
+            x_V, y_V = x_V - x_V.mean(), y_V - y_V.mean()
+            r = float((x_V * y_V).sum() / np.sqrt((x_V**2).sum() * (y_V**2).sum()))
+            z, variance = float(np.arctanh(np.clip(r, -_ALMOST_ONE, _ALMOST_ONE))), 1 / (rows - 3)
+        recorder.means([Signal(one, "goes with", "", other)], *(np.array([v]) for v in (z, variance, float(rows))))
 
 
 def _segments(recorder: Recorder, frame: Frame, outlook: Outlook, scores_of: Mapping[str, Floats]) -> None:

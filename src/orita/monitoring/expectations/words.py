@@ -52,7 +52,7 @@ def envelope_sentence(result: Tested, at: int) -> str:
     detail = signal.detail.partition(" #")[0]
     what = _DETAILED[signal.what].format(detail) if signal.what in _DETAILED else _WHAT[signal.what]
     if signal.what == "goes with":
-        what += f" {signal.other!r}, as a mean product of normal scores,"
+        what += f" {signal.other!r}, as Fisher's z of the correlation of ranks,"
     elif signal.other:
         what += f" where {signal.other!r} is {signal.detail!r}"
     elif signal.what == "duplicates" and signal.detail:
