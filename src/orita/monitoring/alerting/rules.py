@@ -1,0 +1,298 @@
+"""Alerts as declarations, and those that are shipped: what is held against what, for how long, and who is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from orita.core.config import Section
+from orita.core.errors import closest
+from orita.monitoring.alerting.durations import Duration
+from orita.monitoring.alerting.measures import Measure
+from orita.monitoring.alerting.slos import BurnWindow
+
+__all__ = [
+    "REPORTED",
+    "SHIPPED",
+    "AnomalyRule",
+    "BudgetRule",
+    "BurnRateRule",
+    "ReportRule",
+    "Rule",
+    "ThresholdRule",
+    "read_rules",
+    "read_sections",
+]
+
+_DRIFT = frozenset({"FEATURE_DRIFT", "PREDICTION_DRIFT"})
+REPORTED = _DRIFT | {"PERFORMANCE_DEGRADATION"}
+"""Alerts of a monitoring report: a rule that is called so changes them."""
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+
+
+class _Rule(Section):
+    """What every rule has.
+
+    Attributes:
+        severity: ``critical`` asks for a person now, ``warning`` today.
+        wait: ``for`` in YAML: so long its condition must hold before it fires.
+        keep: so long its condition must not hold before it is over.
+        sinks: who is told, such as ``[slack]``; empty: all.
+        runbook: file and anchor, or URL; empty: the entry of the runbook that has the rule's name.
+        summary: a sentence instead of the usual one; ``{value}``, ``{threshold}`` and labels by name are filled in.
+        labels: set on the alert, for routes of Alertmanager.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+    severity: Literal["info", "warning", "critical"] = "warning"
+    wait: Annotated[Duration, Field(alias="for")] = 0.0
+    keep: Duration = 0.0
+    sinks: tuple[str, ...] = ()
+    runbook: str = ""
+    summary: str = ""
+    labels: dict[str, str] = {}
+
+
+class ThresholdRule(_Rule):
+    """A number is above or below a limit."""
+
+    kind: Literal["threshold"] = "threshold"
+    entry: ClassVar[str] = "a-limit-is-crossed"
+    measure: Measure
+    above: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> ThresholdRule:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give one limit: above or below")
+        return self
+
+
+class BurnRateRule(_Rule):
+    """The error budget of an SLO burns too fast.
+
+    Attributes:
+        slo: its name.
+        windows: pairs of windows; empty: those of the SLO. Their severity is that of the alert.
+    """
+
+    kind: Literal["burn_rate"] = "burn_rate"
+    entry: ClassVar[str] = "error-budget-burn"
+    slo: str
+    windows: tuple[BurnWindow, ...] = ()
+
+
+class AnomalyRule(_Rule):
+    """A number is other than it was lately, or than it is at this hour of this weekday.
+
+    Attributes:
+        measure: what is looked at; its window is *step*.
+        step: each step has one value.
+        method: ``z_score``: distance from the mean of the last *window* values in standard deviations;
+            ``seasonal``: from the median of the same hour of the same weekday, by a scale and a limit from history.
+        window: of ``z_score``, values.
+        z: of ``z_score``; the alert fires from there on.
+        false_alarm_rate: of ``seasonal``: share of looks at an unchanged number that fire.
+        seasons: of ``seasonal``: weeks of history before anything is judged.
+        min_change: of ``seasonal``: a smaller change, as a share of what was expected, does not fire.
+        direction: which changes count.
+    """
+
+    kind: Literal["anomaly"] = "anomaly"
+    entry: ClassVar[str] = "an-anomaly"
+    measure: Measure
+    step: Annotated[Duration, Field(ge=1)] = 3_600.0
+    method: Literal["z_score", "seasonal"] = "z_score"
+    window: Annotated[int, Field(ge=3, le=10_000)] = 24
+    z: Annotated[float, Field(gt=0)] = 3.0
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
+    seasons: Annotated[int, Field(ge=3, le=52)] = 4
+    min_change: Annotated[float, Field(ge=0)] = 0.0
+    direction: Literal["both", "above", "below"] = "both"
+
+    @model_validator(mode="after")
+    def _has_whole_seasons(self) -> AnomalyRule:
+        if self.method == "seasonal" and 604_800 % self.step:
+            raise ValueError("step must part a week into equal pieces, such as 15m, 1h or 6h")
+        return self
+
+
+class BudgetRule(_Rule):
+    """What was spent within a time comes near its limit: money, calls, rows.
+
+    Attributes:
+        measure: a counter of what is spent, its window the time; or a gauge that says what was spent.
+        limit: the budget.
+        share: of it from which on the alert fires.
+    """
+
+    kind: Literal["budget"] = "budget"
+    entry: ClassVar[str] = "a-budget-is-spent"
+    measure: Measure
+    limit: Annotated[float, Field(gt=0)]
+    share: Annotated[float, Field(gt=0, le=10)] = 1.0
+
+    @model_validator(mode="after")
+    def _is_an_amount(self) -> BudgetRule:
+        if self.measure.kind not in ("increase", "value"):
+            raise ValueError(
+                f"measure.stat is {self.measure.kind}; of a budget take increase (a counter) or value (a gauge)"
+            )
+        return self
+
+
+class ReportRule(_Rule):
+    """What a report of monitoring found: ``drift`` or ``quality``.
+
+    Attributes:
+        of: names of alerts of the report that count; empty: those of the kind.
+        only: subjects that count, such as ``feed/price``, or their part after the slash; empty: all.
+    """
+
+    kind: Literal["drift", "quality"]
+    entry: ClassVar[str] = ""
+    of: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def takes(self, name: str, subject: str) -> bool:
+        """Tell whether the alert *name* of a report about *subject* counts."""
+        named = name in self.of if self.of else (name in _DRIFT) == (self.kind == "drift")
+        return named and (not self.only or subject in self.only or subject.partition("/")[2] in self.only)
+
+
+Rule = ThresholdRule | BurnRateRule | AnomalyRule | BudgetRule | ReportRule
+_KINDS: dict[str, type[Rule]] = {
+    "threshold": ThresholdRule,
+    "burn_rate": BurnRateRule,
+    "anomaly": AnomalyRule,
+    "budget": BudgetRule,
+    "drift": ReportRule,
+    "quality": ReportRule,
+}
+
+SHIPPED: Mapping[str, Mapping[str, Any]] = {
+    "HIGH_ERROR_RATE": {
+        "kind": "threshold",
+        "measure": {"metric": "prediction_errors_total", "of": "requests_total"},
+        "above": 0.05,
+        "for": 120,
+        "severity": "critical",
+        "runbook": "docs/runbook.md#a-request-failed",
+    },
+    "HIGH_LATENCY": {
+        "kind": "threshold",
+        "measure": {"metric": "prediction_latency", "stat": "p99"},
+        "above": 1.0,
+        "for": 300,
+        "severity": "critical",
+    },
+    "LOW_THROUGHPUT": {
+        "kind": "threshold",
+        "measure": {"metric": "requests_total", "stat": "per_minute"},
+        "below": 100,
+        "for": 600,
+        "runbook": "docs/runbook.md#low-throughput",
+    },
+    "SERVER_DOWN": {
+        "kind": "threshold",
+        "measure": {"metric": "up", "by": ["instance"]},
+        "below": 1,
+        "for": 60,
+        "severity": "critical",
+        "summary": "{instance} does not answer.",
+        "runbook": "docs/runbook.md#a-worker-ends-or-hangs",
+    },
+}
+"""Limits of the platform's contract, and that servers answer; a project changes keys, replaces rules, or says null."""
+
+
+def read_rules(given: Any) -> dict[str, Rule | None]:
+    """Return the shipped rules with those of a configuration over them, by name; None: switched off.
+
+    Args:
+        given: by name, the keys of a rule; those of a shipped rule of that name and kind that are not given stay. None
+            switches a rule off.
+
+    Raises:
+        ValueError: a name or a key is not allowed; the sentence says which, and what is.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError("expected rules by name, such as 'MANY_ERRORS: {kind: threshold, …}'")
+    rules: dict[str, Any] = {**SHIPPED}
+    for name, own in given.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no name of an alert; take capital letters, digits and _, such as MANY_ERRORS"
+            )
+        same = isinstance(own, Mapping) and own.get("kind", shipped_kind(name)) == shipped_kind(name)
+        rules[name] = {**SHIPPED.get(name, {}), **_by_alias(own)} if same else own
+    return {name: None if keys is None else _read(name, keys) for name, keys in rules.items()}
+
+
+def _by_alias(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {"for" if key == "wait" else key: value for key, value in keys.items()}
+
+
+def shipped_kind(name: str) -> str | None:
+    """Return the kind of the shipped rule *name*, None where there is none."""
+    return SHIPPED[name]["kind"] if name in SHIPPED else None
+
+
+def _read(name: str, keys: Any) -> Rule:
+    if isinstance(keys, _Rule):
+        return cast("Rule", keys)
+    if not isinstance(keys, Mapping):
+        raise ValueError(f"the rule {name} is {keys!r}: expected its keys, or null to switch it off")
+    kind = keys.get("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"the rule {name} has the kind {kind!r}. {closest(str(kind), _KINDS)}")
+    rule: Rule = _section(f"the rule {name}", _KINDS[kind], keys)
+    return rule
+
+
+def read_sections(what: str, section: type[Section], given: Any) -> dict[str, Any]:
+    """Return the sections of a mapping by name, with a sentence of ours where one is wrong.
+
+    Raises:
+        ValueError: a key or a value is not allowed.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError(f"expected keys of {what} by name")
+    for name in given:
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+            raise ValueError(f"{name!r} is no name of {what}; take small letters, digits and _, such as availability")
+    return {
+        name: keys if isinstance(keys, section) else _section(f"{what} {name}", section, keys)
+        for name, keys in given.items()
+        if keys is not None
+    }
+
+
+def _section(what: str, section: Any, keys: Any) -> Any:
+    try:
+        return section.model_validate(keys)
+    except ValidationError as error:
+        # A key that is misspelt is missing too: what was written is told, not what was meant.
+        first = min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ValueError(f"{what} has no key {key!r}. {_closest(section, first['loc'])}") from None
+        if first["type"] == "missing":
+            raise ValueError(f"{what} lacks the key {key!r}") from None
+        said = str(first["msg"]).removeprefix("Value error, ")
+        about = f"{key!r} is {first['input']!r}: " if key and not isinstance(first["input"], Mapping) else ""
+        raise ValueError(f"{what}: {about}{said[:1].lower()}{said[1:]}") from None
+
+
+def _closest(section: type[Section], path: tuple[int | str, ...]) -> str:
+    here: Any = section
+    for part in path[:-1]:
+        field = here.model_fields.get(str(part)) if hasattr(here, "model_fields") else None
+        here = field.annotation if field else here
+    known = [field.alias or name for name, field in getattr(here, "model_fields", {}).items()]
+    return closest(str(path[-1]), known)
