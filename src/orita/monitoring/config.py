@@ -206,6 +206,11 @@ class AlertingConfig(Section):
         """The addresses of ``email``, one by one."""
         return tuple(address.strip() for address in self.email.split(",")) if self.email else ()
 
+    @property
+    def rules_on(self) -> dict[str, Rule]:
+        """The rules that are not switched off."""
+        return {name: rule for name, rule in self.rules.items() if rule is not None}
+
     def book(self, reports: Path) -> Path:
         """Return where alerts are remembered; *reports* is the home's folder of reports."""
         return Path(self.file) if self.file else reports / "alerts.db"
@@ -245,8 +250,7 @@ class MonitoringConfig(Section):
     @property
     def rules(self) -> dict[str, Rule]:
         """The declared alerts; the shipped limit of latency is the one that performance is held to."""
-        rules = {name: rule for name, rule in self.alerting.rules.items() if rule is not None}
-        name = "HIGH_LATENCY"
+        rules, name = self.alerting.rules_on, "HIGH_LATENCY"
         rule = rules.get(name)
         if isinstance(rule, ThresholdRule) and rule.above == SHIPPED[name]["above"]:
             limit = self.performance_monitoring.latency_p99_threshold_ms / 1000
