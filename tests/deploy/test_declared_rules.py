@@ -188,7 +188,7 @@ def _dashboards(site: Site) -> dict[str, dict[str, Any]]:
 def test_panels_have_a_place_each_and_promises_are_drawn() -> None:
     """No two panels overlap; each promise has its budget and its burn, each declared number its limit."""
     drawn = _dashboards(_site())["grafana/dashboards/orita-alerts.json"]
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in drawn["panels"]:
         place = panel["gridPos"]
         cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + 8)}

@@ -83,14 +83,15 @@ def test_every_metric_is_one_that_a_server_exposes(server: Replica) -> None:
     assert len(asked) > 12
     assert {name: labels for name, labels in asked.items() if name not in exposed | recorded | {"up", "ALERTS"}} == {}
     own = {(sample.name, label) for family in families for sample in family.samples for label in sample.labels}
-    chosen = {(name, label) for name, labels in asked.items() for label in labels if label != "job"}  # Prometheus' own
+    own |= {("ALERTS", label) for label in ("alertname", "alertstate", "severity")}  # Prometheus' own, as job is
+    chosen = {(name, label) for name, labels in asked.items() for label in labels if label != "job"}
     assert chosen <= own, "labels that the metric does not have"
 
 
 def test_what_panels_group_by_is_a_label_of_the_metric(server: Replica) -> None:
     """The labels that alerts and panels group by or show are those of the metric, or Prometheus' own."""
     labels: set[str] = {label for family in _families(server) for sample in family.samples for label in sample.labels}
-    labels |= {"instance", "job", "route", "code"}  # the last two of what this server was not asked for
+    labels |= {"instance", "job", "alertname", "route", "code"}  # the last two of what this server was not asked for
     grouped = {
         label.strip()
         for expression in _expressions().values()

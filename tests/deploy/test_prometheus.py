@@ -75,7 +75,7 @@ def _quick(folder: Path) -> None:
 def _watched(folder: Path, site: Site, alertmanager: str) -> Iterator[str]:
     """Start both programs with what is rendered for *site*; yield where Prometheus answers."""
     for target in ("prometheus", "alertmanager"):
-        write(render(target, site), folder)  # type: ignore[arg-type]
+        write(render(target, site), folder)
     _quick(folder)
     prometheus = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from orita.core.home import Home
@@ -83,21 +84,33 @@ class Evaluation:
     now: datetime
 
     def signals(self) -> list[Signal]:
-        """Return a signal for each alert that could be judged; what has no data has none."""
+        """Return a signal for each alert that could be judged; what has no data has none.
+
+        A rule that cannot be judged for another reason is logged, and keeps no other from being judged.
+        """
         found = []
-        for name, rule in self.rules.items():
-            match rule:
-                case ThresholdRule():
-                    found += list(self._threshold(name, rule))
-                case AnomalyRule():
-                    found += list(self._anomaly(name, rule))
-                case BudgetRule():
-                    found += list(self._budget(name, rule))
-                case ReportRule() | BurnRateRule():
-                    pass  # reports are judged where they are made; burn rates below, with those that are implied
-        for name, burn in burn_rules(self.rules, self.slos):
-            found += list(self._burn(name, burn))
+        others = [(name, rule) for name, rule in self.rules.items() if not isinstance(rule, BurnRateRule)]
+        for name, rule in [*others, *burn_rules(self.rules, self.slos)]:
+            try:
+                found += self._judged(name, rule)
+            except Exception as error:  # whatever it is, the other rules are judged
+                structlog.get_logger("orita.monitoring").error(
+                    "rule_not_judged", rule=name, error=str(error), alert=True
+                )
         return found
+
+    def _judged(self, name: str, rule: Rule) -> list[Signal]:
+        match rule:
+            case ThresholdRule():
+                return list(self._threshold(name, rule))
+            case AnomalyRule():
+                return list(self._anomaly(name, rule))
+            case BudgetRule():
+                return list(self._budget(name, rule))
+            case BurnRateRule():
+                return list(self._burn(name, rule))
+            case ReportRule():
+                return []  # judged where the report is made
 
     def read(self, measure: Measure, at: float | None = None, over: float | None = None) -> list[Reading]:
         """Return what *measure* is, or was at *at* (Unix seconds)."""
@@ -202,7 +215,7 @@ class Evaluation:
         subject = "/".join([self.system, *([about] if about else [value for value in labels.values() if value])])
         page = f"{self.evidence}/{name.lower()}-{fingerprint({**known, 'alertname': name, 'subject': subject})}.html"
         summary = _filled(rule.summary, {**known, "value": f"{value:.4g}", "threshold": f"{threshold:g}"}) or said
-        runbook = rule.runbook or (runbook_of(name) if name in _OWN_ENTRIES else runbook_of(rule.entry))
+        runbook = rule.runbook or runbook_of(rule.entry)
         alert = Alert(
             name=name,
             subject=subject,
@@ -215,9 +228,6 @@ class Evaluation:
             at=self.now,
         )
         return Signal(alert, active, known, rule.wait, rule.keep, rule.sinks)
-
-
-_OWN_ENTRIES = frozenset({"HIGH_LATENCY", "LOW_THROUGHPUT", BURN})
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -190,6 +190,7 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
         "above": 1.0,
         "for": 300,
         "severity": "critical",
+        "runbook": "docs/runbook.md#high-latency",
     },
     "LOW_THROUGHPUT": {
         "kind": "threshold",

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
 from orita.core.clock import Clock
+from orita.core.errors import OritaError
 from orita.core.home import Home
 from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerting.evaluation import Evaluation, horizon, kept_names
@@ -109,10 +112,16 @@ class Watch:
         return Look(tuple(scrapes), tuple(signals), told)
 
     def run(self, stopping: threading.Event, each: Callable[[Look], None]) -> None:
-        """Look every ``alerting.interval`` until *stopping* is set; hand *each* what was found."""
+        """Look every ``alerting.interval`` until *stopping* is set; hand *each* what was found.
+
+        A look that fails, since the disk is full, is logged; the next is taken all the same.
+        """
         while not stopping.is_set():
             begun = self.clock.monotonic()
-            each(self.look())
+            try:
+                each(self.look())
+            except (OritaError, OSError) as error:
+                structlog.get_logger("orita.monitoring").error("alerts_not_judged", error=str(error), alert=True)
             stopping.wait(max(self.config.alerting.interval - (self.clock.monotonic() - begun), 0.0))
 
     def _show(self, signals: Sequence[Signal], evaluation: Evaluation) -> None:
