@@ -17,9 +17,15 @@ from typer.testing import CliRunner
 from orita.cli import alerts as _registers  # noqa: F401 - the commands
 from orita.cli.app import app
 from orita.core.errors import NotFound, UserError
-from orita.monitoring.alerting.evaluation import BURN
-from orita.monitoring.alerting.rules import SHIPPED, AnomalyRule, BudgetRule, BurnRateRule, ThresholdRule
-from orita.monitoring.alerts import runbook_of
+from orita.monitoring.alerting.rules import (
+    BURN,
+    SHIPPED,
+    AnomalyRule,
+    BudgetRule,
+    BurnRateRule,
+    ThresholdRule,
+    runbook_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 _RULES = "{LOW_THROUGHPUT: null, LONG_QUEUE: {kind: threshold, measure: {metric: queue}, above: 5, severity: critical}}"

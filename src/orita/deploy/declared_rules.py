@@ -8,11 +8,18 @@ from typing import Any
 
 from orita.deploy.site import Site
 from orita.monitoring.alerting.durations import to_prometheus, to_words
-from orita.monitoring.alerting.evaluation import burn_rules
 from orita.monitoring.alerting.measures import to_promql
-from orita.monitoring.alerting.rules import AnomalyRule, BudgetRule, BurnRateRule, Rule, ThresholdRule, read_rules
+from orita.monitoring.alerting.rules import (
+    AnomalyRule,
+    BudgetRule,
+    BurnRateRule,
+    Rule,
+    ThresholdRule,
+    burn_rules,
+    read_rules,
+    runbook_of,
+)
 from orita.monitoring.alerting.slos import BurnWindow, Slo, bad_share_promql, bad_share_record
-from orita.monitoring.alerts import runbook_of
 
 __all__ = ["anomaly_record", "budget_left_record", "changed_rules", "declared_groups", "is_of_prometheus"]
 

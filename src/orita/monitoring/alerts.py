@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from orita.monitoring.alerting.rules import runbook_of
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport
 
-__all__ = ["Alert", "Assessment", "Severity", "assess", "runbook_of"]
+__all__ = ["Alert", "Assessment", "Severity", "assess"]
 
 Severity = Literal["info", "warning", "critical"]
-_RUNBOOK = "docs/runbook.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,6 @@ def _alert(check: _Check, evidence: str, at: datetime) -> Alert:
     name, subject = check.key
     runbook = runbook_of(name)
     return Alert(name, subject, check.severity, check.summary, check.value, check.threshold, evidence, runbook, at)
-
-
-def runbook_of(name: str) -> str:
-    """Return the runbook's entry for alerts called *name*."""
-    return f"{_RUNBOOK}#{name.lower().replace('_', '-')}"
 
 
 def _drift_checks(system: str, report: DriftReport) -> Iterator[_Check]:

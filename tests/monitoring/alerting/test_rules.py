@@ -10,8 +10,8 @@ import pytest
 from orita.core.config import load
 from orita.core.errors import UserError
 from orita.monitoring.alerting.durations import parse_duration, to_prometheus, to_words
-from orita.monitoring.alerting.evaluation import burn_rules, horizon, kept_names
-from orita.monitoring.alerting.rules import AnomalyRule, ThresholdRule
+from orita.monitoring.alerting.evaluation import horizon, kept_names
+from orita.monitoring.alerting.rules import AnomalyRule, ThresholdRule, burn_rules
 from orita.monitoring.alerting.slos import WORKBOOK
 from orita.monitoring.config import MonitoringConfig
 

@@ -19,26 +19,25 @@ from orita.monitoring.alerting.durations import to_words
 from orita.monitoring.alerting.log_measures import read_log
 from orita.monitoring.alerting.measures import Measure
 from orita.monitoring.alerting.readings import Reading, bad_share, read_measure
-from orita.monitoring.alerting.rules import AnomalyRule, BudgetRule, BurnRateRule, ReportRule, Rule, ThresholdRule
+from orita.monitoring.alerting.rules import (
+    AnomalyRule,
+    BudgetRule,
+    BurnRateRule,
+    ReportRule,
+    Rule,
+    ThresholdRule,
+    burn_rules,
+    runbook_of,
+)
 from orita.monitoring.alerting.series import SeriesFile
 from orita.monitoring.alerting.slos import BurnWindow, Slo
 from orita.monitoring.alerting.states import Signal, fingerprint
-from orita.monitoring.alerts import Alert, Severity, runbook_of
+from orita.monitoring.alerts import Alert, Severity
 
-__all__ = ["BURN", "Evaluation", "burn_rules", "horizon", "kept_names"]
-
-BURN = "ERROR_BUDGET_BURN"
-"""What alerts of an SLO are called for which no rule is declared."""
+__all__ = ["Evaluation", "horizon", "kept_names"]
 
 _WEEK = 604_800
 _MOST_MISSED = 48
-
-
-def burn_rules(rules: Mapping[str, Rule], slos: Mapping[str, Slo]) -> list[tuple[str, BurnRateRule]]:
-    """Return the rules of burn rate by name: those declared, and one for each SLO that none is declared for."""
-    declared = [(name, rule) for name, rule in rules.items() if isinstance(rule, BurnRateRule)]
-    named = {rule.slo for _, rule in declared}
-    return declared + [(BURN, BurnRateRule(slo=name)) for name in slos if name not in named]
 
 
 def kept_names(rules: Mapping[str, Rule], slos: Mapping[str, Slo]) -> frozenset[str]:

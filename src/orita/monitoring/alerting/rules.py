@@ -12,9 +12,10 @@ from orita.core.config import Section
 from orita.core.errors import closest
 from orita.monitoring.alerting.durations import Duration
 from orita.monitoring.alerting.measures import Measure
-from orita.monitoring.alerting.slos import BurnWindow
+from orita.monitoring.alerting.slos import BurnWindow, Slo
 
 __all__ = [
+    "BURN",
     "REPORTED",
     "SHIPPED",
     "AnomalyRule",
@@ -23,9 +24,14 @@ __all__ = [
     "ReportRule",
     "Rule",
     "ThresholdRule",
+    "burn_rules",
     "read_rules",
     "read_sections",
+    "runbook_of",
 ]
+
+BURN = "ERROR_BUDGET_BURN"
+"""What alerts of an SLO are called for which no rule is declared."""
 
 _DRIFT = frozenset({"FEATURE_DRIFT", "PREDICTION_DRIFT"})
 REPORTED = _DRIFT | {"PERFORMANCE_DEGRADATION"}
@@ -210,6 +216,18 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Limits of the platform's contract, and that servers answer; a project changes keys, replaces rules, or says null."""
+
+
+def runbook_of(name: str) -> str:
+    """Return the runbook's entry for alerts called *name*."""
+    return f"docs/runbook.md#{name.lower().replace('_', '-')}"
+
+
+def burn_rules(rules: Mapping[str, Rule], slos: Mapping[str, Slo]) -> list[tuple[str, BurnRateRule]]:
+    """Return the rules of burn rate by name: those declared, and one for each SLO that none is declared for."""
+    declared = [(name, rule) for name, rule in rules.items() if isinstance(rule, BurnRateRule)]
+    named = {rule.slo for _, rule in declared}
+    return declared + [(BURN, BurnRateRule(slo=name)) for name in slos if name not in named]
 
 
 def read_rules(given: Any) -> dict[str, Rule | None]:
