@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from orita.cli import alerts as _registers  # noqa: F401 - the commands
 from orita.cli.app import app
 from orita.core.errors import NotFound, UserError
+from orita.monitoring.alerting.declaring import SHIPPED
 from orita.monitoring.alerting.rules import (
     BURN,
-    SHIPPED,
     AnomalyRule,
     BudgetRule,
     BurnRateRule,

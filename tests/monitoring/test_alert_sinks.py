@@ -172,7 +172,7 @@ class _MailConversation(socketserver.StreamRequestHandler):
             elif verb == "STAR" and box.context:
                 self._say("220 go on")
                 secured = box.context.wrap_socket(self.connection, server_side=True)
-                self.rfile, self.wfile = secured.makefile("rb"), secured.makefile("wb", buffering=0)
+                self.rfile, self.wfile = secured.makefile("rb"), secured.makefile("wb")
                 secured.close()  # what was made of it keeps it open
             elif verb == "AUTH":
                 known = base64.b64decode(line.split()[2]) == b"\0me\0pass word"
@@ -193,6 +193,7 @@ class _MailConversation(socketserver.StreamRequestHandler):
 
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())
+        self.wfile.flush()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.monitoring.watched_system import answered, draw, logged, sample_of
 
 from orita.core.clock import ManualClock
 from orita.monitoring.alerting.book import AlertBook, KnownAlert
-from orita.monitoring.alerting.rules import read_rules
+from orita.monitoring.alerting.declaring import read_rules
 from orita.monitoring.alerts import Alert, Assessment, assess
 from orita.monitoring.config import DriftDetectionConfig, PerformanceConfig
 from orita.monitoring.dispatch import DispatchReport, dispatch, signals_of

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orita.deploy.site import Site
+from orita.monitoring.alerting.declaring import read_rules
 from orita.monitoring.alerting.durations import to_prometheus, to_words
 from orita.monitoring.alerting.measures import to_promql
 from orita.monitoring.alerting.rules import (
@@ -16,7 +17,6 @@ from orita.monitoring.alerting.rules import (
     Rule,
     ThresholdRule,
     burn_rules,
-    read_rules,
     runbook_of,
 )
 from orita.monitoring.alerting.slos import BurnWindow, Slo, bad_share_promql, bad_share_record

@@ -10,8 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from orita.core.config import Section
 from orita.core.errors import closest
+from orita.monitoring.alerting.declaring import SHIPPED, read_rules, read_sections
 from orita.monitoring.alerting.durations import Duration
-from orita.monitoring.alerting.rules import SHIPPED, BurnRateRule, Rule, ThresholdRule, read_rules, read_sections
+from orita.monitoring.alerting.rules import BurnRateRule, Rule, ThresholdRule
 from orita.monitoring.alerting.slos import Slo
 
 __all__ = [
