@@ -19,6 +19,7 @@ from orita.monitoring.config import MonitoringConfig
 
 _AT = datetime(2024, 11, 13, 4, tzinfo=UTC)
 _OFF = dict.fromkeys(("HIGH_ERROR_RATE", "HIGH_LATENCY", "LOW_THROUGHPUT", "SERVER_DOWN"))
+_LONG = [{"factor": 1, "long": "3d", "short": "6h"}]
 _QUEUE = {"kind": "threshold", "measure": {"metric": "queue"}, "above": 50, "severity": "critical"}
 
 
@@ -128,6 +129,11 @@ def test_slow_answers_burn_a_budget_too(tmp_path: Path, servers: tuple[Exposing,
     (*_, last) = watched.looks(*looks)
     (signal,) = last.signals
     assert signal.active and signal.alert.value == pytest.approx(5)
+    sound = _Watched(tmp_path / "sound", *servers, alerting={"rules": _OFF, "slos": {"fast": {**slo, "burn": _LONG}}})
+    (*_, last) = sound.looks(*({**look, 'h_bucket{le="0.25"}': look["h_count"]} for look in looks))
+    assert [(signal.active, signal.alert.value) for signal in last.signals] == [(False, 0)], (
+        "what is not known is no fault"
+    )
     other = _Watched(tmp_path / "other", *servers, alerting={"rules": _OFF, "slos": {"fast": {**slo, "within": 0.3}}})
     assert other.looks(*looks)[-1].signals == ()
 

@@ -195,8 +195,7 @@ class Evaluation:
         good = (f"{slo.histogram}_bucket", {**slo.labels, "le": slo.bucket})
         if not self.file.select(*good, now - over, now):
             return None
-        share = bad_share(self.file, good, (f"{slo.histogram}_count", slo.labels), now, over)
-        return None if share is None else 1.0 - share
+        return bad_share(self.file, good, (f"{slo.histogram}_count", slo.labels), now, over, counts_good=True)
 
     def _signal(
         self,

@@ -100,16 +100,33 @@ def quantile_of_buckets(quantile: float, bounds_B: NDArray[np.float64], counts_B
 
 
 def bad_share(
-    file: SeriesFile, bad: tuple[str, Mapping[str, str]], whole: tuple[str, Mapping[str, str]], now: float, over: float
+    file: SeriesFile,
+    part: tuple[str, Mapping[str, str]],
+    whole: tuple[str, Mapping[str, str]],
+    now: float,
+    over: float,
+    *,
+    counts_good: bool = False,
 ) -> float | None:
-    """Return the share of *bad* among *whole*, names and labels of two counters, over *over* seconds; None: no events.
+    """Return the share of bad events over *over* seconds; None: no events.
 
     Where less than the window is known, the rest counts as traffic of the same kind without a bad event: a burst in the
     first minutes of a server is not the burn rate of three days.
+
+    Args:
+        file: of samples.
+        part: name and labels of the counter of bad events, or of good ones.
+        whole: of all events.
+        now: Unix seconds.
+        over: the window, seconds.
+        counts_good: *part* counts good events.
     """
-    part, _ = _added(file, *bad, now, over)
+    counted, _ = _added(file, *part, now, over)
     total, covered = _added(file, *whole, now, over)
-    return min(part / total, 1.0) * min(covered / over, 1.0) if total else None
+    if not total:
+        return None
+    share = min(counted / total, 1.0)
+    return (1.0 - share if counts_good else share) * min(covered / over, 1.0)
 
 
 def _added(file: SeriesFile, name: str, labels: Mapping[str, str], now: float, over: float) -> tuple[float, float]:
