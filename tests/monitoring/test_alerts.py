@@ -164,12 +164,12 @@ def test_a_run_killed_while_sending_sends_the_same_message(watch: _Watch) -> Non
 
 
 def test_who_may_have_been_told_hears_the_end(watch: _Watch) -> None:
-    """The sender was killed, perhaps after the message had arrived: its sink hears of the trouble and of its end."""
+    """The sender was killed, perhaps after a message had arrived, and before it told all: both hear of it and its end."""
     watch.book.observe(signals_of(_FIRING), dict.fromkeys(watch.sinks, timedelta(hours=24)), watch.clock.now())
     assert watch.book.claim("one", watch.clock.now())
     watch.run(_QUIET)
     assert [kind for message in watch.said for kind, _ in message] == ["firing", "recovered"]
-    assert watch.sinks["two"].messages == []
+    assert [[kind for kind, _ in message] for message in watch.sinks["two"].messages] == [["firing", "recovered"]]
 
 
 def test_declared_rules_change_what_a_report_raises(tmp_path: Path) -> None:

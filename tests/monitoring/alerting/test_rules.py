@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,16 @@ def test_an_slo_has_the_workbook_s_windows(tmp_path: Path) -> None:
         config.rules, config.alerting.slos
     )
     assert horizon(config.rules, config.alerting.slos) >= 3 * 86_400
+
+
+def test_the_document_s_examples_are_taken(tmp_path: Path) -> None:
+    """What docs/alerts.md shows can be copied."""
+    document = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    whole = [block if block.startswith("alerting:") else f"alerting:\n  rules:\n{block}" for block in blocks]
+    configs = [_config(text, tmp_path) for text in whole]
+    assert {"LONG_QUEUE", "PRICE_DRIFT"} <= {name for config in configs for name in config.rules}
+    assert {"availability", "speed"} == {name for config in configs for name in config.alerting.slos}
 
 
 @pytest.mark.parametrize(

@@ -52,19 +52,24 @@ def queue_firing(
 
 
 def queue_recoveries(file: sqlite3.Connection, fingerprint: str, episode: int, now: datetime, wait: timedelta) -> None:
-    """Queue the good news for each sink that heard, or may have heard, of the trouble; take back what none heard."""
+    """Queue the good news for each sink that heard, may have heard, or is still to hear of the trouble.
+
+    A sink that was tried and could not be told hears neither; what nobody tried to tell, since a process was killed
+    before, is told with its end.
+    """
     query = "SELECT * FROM notices WHERE fingerprint = ? AND kind = 'firing' AND episode = ?"
     for told in file.execute(query, (fingerprint, episode)).fetchall():
         message = file.execute("SELECT attempts FROM messages WHERE key = ?", (told["message"],)).fetchone()
         under_way = message is not None and message["attempts"] == 0  # perhaps its sender was killed once it was sent
+        untried = message is None and told["error"] is None and told["from_at"] <= now.isoformat()
         place = (fingerprint, told["sink"], episode)
-        if told["sent"] or under_way:
+        if told["sent"] or under_way or untried:
             file.execute(
                 "INSERT OR IGNORE INTO notices (fingerprint, sink, kind, episode, due, number, from_at) "
                 "VALUES (?, ?, 'recovered', ?, 1, 0, ?)",
                 (*place, (now + wait).isoformat()),
             )
-        if told["due"] and not under_way:
+        if told["due"] and not under_way and (told["sent"] or not untried):
             # What else the message held is put together anew.
             file.execute("DELETE FROM messages WHERE key = ?", (told["message"],))
             file.execute("UPDATE notices SET message = NULL WHERE message = ?", (told["message"],))
