@@ -164,7 +164,7 @@ def test_a_run_killed_while_sending_sends_the_same_message(watch: _Watch) -> Non
 
 
 def test_who_may_have_been_told_hears_the_end(watch: _Watch) -> None:
-    """The sender was killed, perhaps after a message had arrived, and before it told all: both hear of it and its end."""
+    """Its sender was killed, perhaps after a message had arrived, and before it told all: both hear all of it."""
     watch.book.observe(signals_of(_FIRING), dict.fromkeys(watch.sinks, timedelta(hours=24)), watch.clock.now())
     assert watch.book.claim("one", watch.clock.now())
     watch.run(_QUIET)
