@@ -158,6 +158,9 @@ class _Mailbox(socketserver.ThreadingTCPServer):
         self.context: ssl.SSLContext | None = None
         self.said: list[str] = []
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: a caller who does not trust it hangs up."""
+
 
 class _MailConversation(socketserver.StreamRequestHandler):
     def handle(self) -> None:
