@@ -33,6 +33,7 @@ test-services:
 	@command -v java >/dev/null || ( $(call system_package,openjdk-17-jre-headless) ) || true
 	@command -v nginx >/dev/null || ( export RUNLEVEL=1; $(call system_package,nginx-light) ) || true
 	@command -v promtool >/dev/null || ( export RUNLEVEL=1; $(call system_package,prometheus --no-install-recommends) ) || true
+	@command -v amtool >/dev/null || ( export RUNLEVEL=1; $(call system_package,prometheus-alertmanager --no-install-recommends) ) || true
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,12 +14,13 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser
 from tests.deploy.sites import Replica, ask, replicas, site_of
 
-from orita.deploy import render
+from orita.deploy import Target, render
 from orita.deploy.image import HEALTH_CHECK
 from orita.monitoring.skew_report import FeatureSkew, SkewReport, write_skew
 
 _WORDS = {"sum", "count", "by", "on", "le", "or", "unless", "and", "vector", "rate", "increase", "topk", "max"}
 _WORDS |= {"histogram_quantile"}
+_TARGETS: tuple[Target, ...] = ("prometheus", "grafana")
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +33,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
         yield started
 
 
+def _panels(text: str) -> list[dict[str, Any]]:
+    panels: list[dict[str, Any]] = json.loads(text)["panels"]
+    return panels
+
+
 def _expressions() -> dict[str, str]:
-    files = {file.path: file.text for file in render("prometheus", site_of())}
+    files = {file.path: file.text for target in _TARGETS for file in render(target, site_of())}
     rules = yaml.safe_load(files["prometheus/rules/orita.yaml"])["groups"]
-    panels = json.loads(files["grafana/dashboards/orita.json"])["panels"]
+    panels = [
+        panel for name in ("orita", "orita-alerts") for panel in _panels(files[f"grafana/dashboards/{name}.json"])
+    ]
     asked = {rule.get("record", rule.get("alert")): rule["expr"] for group in rules for rule in group["rules"]}
     for panel in panels:
         for target in panel["targets"]:
@@ -73,16 +81,17 @@ def test_every_metric_is_one_that_a_server_exposes(server: Replica) -> None:
     recorded = {name for name in expressions if ":" in name}
     asked = {name: labels for expression in expressions.values() for name, labels in _names(expression).items()}
     assert len(asked) > 12
-    assert {name: labels for name, labels in asked.items() if name not in exposed | recorded | {"up"}} == {}
+    assert {name: labels for name, labels in asked.items() if name not in exposed | recorded | {"up", "ALERTS"}} == {}
     own = {(sample.name, label) for family in families for sample in family.samples for label in sample.labels}
-    chosen = {(name, label) for name, labels in asked.items() for label in labels if label != "job"}  # Prometheus' own
+    own |= {("ALERTS", label) for label in ("alertname", "alertstate", "severity")}  # Prometheus' own, as job is
+    chosen = {(name, label) for name, labels in asked.items() for label in labels if label != "job"}
     assert chosen <= own, "labels that the metric does not have"
 
 
 def test_what_panels_group_by_is_a_label_of_the_metric(server: Replica) -> None:
     """The labels that alerts and panels group by or show are those of the metric, or Prometheus' own."""
     labels: set[str] = {label for family in _families(server) for sample in family.samples for label in sample.labels}
-    labels |= {"instance", "job", "route", "code"}  # the last two of what this server was not asked for
+    labels |= {"instance", "job", "alertname", "route", "code"}  # the last two of what this server was not asked for
     grouped = {
         label.strip()
         for expression in _expressions().values()
@@ -94,9 +103,7 @@ def test_what_panels_group_by_is_a_label_of_the_metric(server: Replica) -> None:
 
 def test_panels_do_not_overlap() -> None:
     """Every panel has a place of its own within 24 columns, and a title."""
-    drawn: dict[str, Any] = json.loads(
-        next(f.text for f in render("prometheus", site_of()) if f.path.endswith(".json"))
-    )
+    drawn: dict[str, Any] = json.loads(next(f.text for f in render("grafana", site_of()) if f.path.endswith(".json")))
     taken: set[tuple[int, int]] = set()
     for panel in drawn["panels"]:
         place = panel["gridPos"]

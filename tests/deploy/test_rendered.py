@@ -420,7 +420,7 @@ def test_the_command(tmp_path: Path) -> None:
     code, printed = _orita(*base, "--set", "deployment.policy=least_connections", "render", "nginx")
     assert (code, "least_conn;" in printed) == (0, True)
     assert len(list(yaml.safe_load_all(_orita(*base, "render", "kubernetes")[1]))) == 9
-    assert _orita(*base, "render", "compose") == (2, "compose is 9 files: say which folder with --out FOLDER.")
+    assert _orita(*base, "render", "compose") == (2, "compose is 10 files: say which folder with --out FOLDER.")
     out = str(tmp_path / "out")
     code, told = _orita(*base, "render", "all", "--out", out, "--json")
     assert code == 0

@@ -7,6 +7,7 @@ The steps are public one by one (`sample_predictions`, `feature_drift`, `predict
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +17,10 @@ import pyarrow.compute as pc
 
 from orita.core.clock import Clock, SystemClock, from_micros
 from orita.core.home import Home
+from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerts import assess
 from orita.monitoring.config import DriftDetectionConfig, MonitoringConfig
-from orita.monitoring.dispatch import dispatch
+from orita.monitoring.dispatch import dispatch, signals_of
 from orita.monitoring.drift import feature_drift, prediction_drift
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import online_performance
@@ -60,7 +62,7 @@ def watch(
     """Look at what was served in a window, write the report, tell who must know.
 
     Args:
-        home: reports and the alert ledger go to its ``reports``.
+        home: reports and the file of alerts go to its ``reports``.
         system: such as ``feed``.
         predictions: the prediction log of the window (contract §4); drift looks at the reference's version only.
         feedback: interactions with a request id.
@@ -86,13 +88,14 @@ def watch(
     # Written before anyone is told, so that the evidence an alert links to exists.
     write_report(report, home.reports)
     alerting = config.alerting
-    told = dispatch(
-        assessment,
-        configured_sinks(alerting),
-        ledger=Path(alerting.file) if alerting.file else home.reports / "alerts.jsonl",
-        clock=clock,
-        cooldown=timedelta(hours=alerting.cooldown_hours),
-    )
+    with closing(AlertBook(alerting.book(home.reports))) as book:
+        told = dispatch(
+            signals_of(assessment, alerting.rules),
+            configured_sinks(alerting),
+            book=book,
+            clock=clock,
+            cooldown=timedelta(hours=alerting.cooldown_hours),
+        )
     report = replace(report, told=told)
     return Watched(report, *write_report(report, home.reports))
 

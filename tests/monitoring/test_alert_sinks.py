@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 import stamina
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from orita.core.errors import OritaError, UserError
 from orita.monitoring.config import AlertingConfig, SmtpConfig
@@ -146,6 +155,11 @@ class _Mailbox(socketserver.ThreadingTCPServer):
         self.mails: list[bytes] = []
         self.recipients: list[str] = []
         self.refused = False
+        self.context: ssl.SSLContext | None = None
+        self.said: list[str] = []
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: a caller who does not trust it hangs up."""
 
 
 class _MailConversation(socketserver.StreamRequestHandler):
@@ -155,7 +169,18 @@ class _MailConversation(socketserver.StreamRequestHandler):
         self._say("220 ready")
         while line := self.rfile.readline().decode().strip():
             verb = line[:4].upper()
-            if verb == "RCPT" and box.refused:
+            box.said.append(line)
+            if verb == "EHLO" and box.context:
+                self._say("250-here\r\n250-STARTTLS\r\n250 AUTH PLAIN")
+            elif verb == "STAR" and box.context:
+                self._say("220 go on")
+                secured = box.context.wrap_socket(self.connection, server_side=True)
+                self.rfile, self.wfile = secured.makefile("rb"), secured.makefile("wb")
+                secured.close()  # what was made of it keeps it open
+            elif verb == "AUTH":
+                known = base64.b64decode(line.split()[2]) == b"\0me\0pass word"
+                self._say("235 welcome" if known else "535 no")
+            elif verb == "RCPT" and box.refused:
                 self._say("550 no such user")
             elif verb == "DATA":
                 self._say("354 go on")
@@ -171,6 +196,7 @@ class _MailConversation(socketserver.StreamRequestHandler):
 
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())
+        self.wfile.flush()
 
 
 @pytest.fixture
@@ -221,6 +247,45 @@ def test_a_missing_password_is_named(mailbox: _Mailbox) -> None:
     """A user name without a password names the variable to set."""
     with pytest.raises(UserError, match="ORITA_SMTP_PASSWORD is not"):
         EmailSink(("a@example.org",), _smtp(mailbox, username="me"), environment={}).send([_FIRING])
+
+
+@pytest.fixture
+def trusted(mailbox: _Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the mail server speak TLS, with a certificate that this process trusts."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = made.add_extension(addresses, critical=False).sign(key, SHA256())
+    chain, secret = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(signed.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    mailbox.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    mailbox.context.load_cert_chain(chain, secret)
+    monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_mail_is_secured_before_anybody_signs_in(mailbox: _Mailbox) -> None:
+    """STARTTLS, then the password, then the mail; its Message-ID is the message's key."""
+    smtp = _smtp(mailbox, security="starttls", username="me")
+    EmailSink(("a@example.org",), smtp, {"ORITA_SMTP_PASSWORD": "pass word"}).send([_FIRING], "k3y")
+    verbs = [line.split()[0].upper() for line in mailbox.said]
+    assert verbs[:5] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL"]
+    assert message_from_bytes(mailbox.mails[0])["Message-ID"] == "<k3y@example.org>"
+    with pytest.raises(OSError, match="535"):
+        EmailSink(("a@example.org",), smtp, {"ORITA_SMTP_PASSWORD": "wrong"}).send([_FIRING])
+
+
+def test_a_certificate_that_is_not_trusted_ends_it(
+    mailbox: _Mailbox, trusted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No password and no mail go to a server that cannot prove who it is."""
+    monkeypatch.delenv("SSL_CERT_FILE")
+    smtp = _smtp(mailbox, security="starttls", username="me")
+    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+        EmailSink(("a@example.org",), smtp, {"ORITA_SMTP_PASSWORD": "pass word"}).send([_FIRING])
+    assert mailbox.mails == [] and not any(line.startswith("AUTH") for line in mailbox.said)
 
 
 def test_log_lines_carry_the_alert() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import pytest
 from tests.monitoring.watched_system import answered, draw, logged, sample_of
 
 from orita.core.clock import ManualClock
+from orita.monitoring.alerting.book import AlertBook, KnownAlert
+from orita.monitoring.alerting.declaring import read_rules
 from orita.monitoring.alerts import Alert, Assessment, assess
 from orita.monitoring.config import DriftDetectionConfig, PerformanceConfig
-from orita.monitoring.dispatch import DispatchReport, dispatch
+from orita.monitoring.dispatch import DispatchReport, dispatch, signals_of
 from orita.monitoring.drift import feature_drift
-from orita.monitoring.ledger import append_records, read_ledger
 from orita.monitoring.performance import online_performance
 from orita.monitoring.reference import Reference
 from orita.monitoring.sinks import Notice
@@ -30,11 +30,13 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.messages: list[list[tuple[str, str]]] = []
+        self.keys: list[str] = []
         self.broken = False
 
-    def send(self, notices: Sequence[Notice]) -> None:
+    def send(self, notices: Sequence[Notice], key: str = "") -> None:
         if self.broken:
             raise OSError("the line is dead")
+        self.keys.append(key)
         self.messages.append([(notice.kind, notice.alert["subject"]) for notice in notices])
 
 
@@ -43,20 +45,30 @@ def _alert(name: str = "FEATURE_DRIFT", subject: str = "feed/item_ctr") -> Alert
 
 
 _FIRING = Assessment((_alert(),), frozenset({_KEY}))
-_QUIET = Assessment((), frozenset({_KEY}))
+_QUIET = Assessment((), frozenset({_KEY}), (_alert(),))
 _NOT_JUDGED = Assessment((), frozenset())
 
 
 class _Watch:
-    """Runs of a monitor that share a ledger, a clock and two sinks."""
+    """Runs of a monitor that share a file of alerts, a clock and two sinks."""
 
-    def __init__(self, ledger: Path) -> None:
-        self.ledger, self.clock = ledger, ManualClock(_AT)
+    def __init__(self, path: Path) -> None:
+        self.book, self.clock = AlertBook(path), ManualClock(_AT)
         self.sinks = {"one": _Recorder(), "two": _Recorder()}
 
     def run(self, assessment: Assessment, after: timedelta = timedelta(hours=1)) -> DispatchReport:
         self.clock.advance(after)
-        return dispatch(assessment, self.sinks, ledger=self.ledger, clock=self.clock, cooldown=timedelta(hours=24))
+        signals, day = signals_of(assessment), timedelta(hours=24)
+        return dispatch(signals, self.sinks, book=self.book, clock=self.clock, cooldown=day)
+
+    @property
+    def known(self) -> KnownAlert:
+        (known,) = self.book.alerts()
+        return known
+
+    @property
+    def events(self) -> list[str]:
+        return [line.event for line in self.book.history(self.known.fingerprint)]
 
     @property
     def said(self) -> list[list[tuple[str, str]]]:
@@ -64,20 +76,22 @@ class _Watch:
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> _Watch:
+def watch(tmp_path: Path) -> Iterator[_Watch]:
     """A monitor that has not run yet."""
-    return _Watch(tmp_path / "reports" / "alerts.jsonl")
+    watch = _Watch(tmp_path / "reports" / "alerts.db")
+    yield watch
+    watch.book.close()
 
 
 def test_an_alert_is_told_once_until_the_cool_down(watch: _Watch) -> None:
-    """The same alert is recorded each time, sent once, and sent again after the cool-down."""
+    """The same alert is sent once, and sent again after the cool-down; its history has what became of it."""
     reports = [watch.run(_FIRING) for _ in range(3)]
     assert watch.said == [[("firing", "feed/item_ctr")]]
     assert [report.new for report in reports] == [1, 0, 0]
     watch.run(_FIRING, after=timedelta(hours=24))
     assert len(watch.said) == 2
-    events = [json.loads(line)["event"] for line in watch.ledger.read_text().splitlines()]
-    assert events.count("firing") == 4
+    assert watch.events == ["firing", "sent", "sent", "sent", "sent"]  # two sinks, twice
+    assert len(set(watch.sinks["one"].keys)) == 2
 
 
 def test_recovery_is_told_once_and_the_next_trouble_is_new(watch: _Watch) -> None:
@@ -96,7 +110,7 @@ def test_what_was_not_judged_does_not_recover(watch: _Watch) -> None:
     assert not watch.run(_NOT_JUDGED).recovered
     watch.run(_NOT_JUDGED, after=timedelta(hours=48))
     assert len(watch.said) == 1
-    assert read_ledger(watch.ledger)[_KEY].firing
+    assert watch.known.firing
 
 
 def test_a_broken_sink_stops_nobody_and_is_made_up_for(watch: _Watch) -> None:
@@ -104,7 +118,8 @@ def test_a_broken_sink_stops_nobody_and_is_made_up_for(watch: _Watch) -> None:
     watch.sinks["one"].broken = True
     report = watch.run(_FIRING)
     assert [(delivery.sink, delivery.error) for delivery in report.failed] == [("one", "the line is dead")]
-    assert "the line is dead" in watch.ledger.read_text()
+    assert watch.events == ["firing", "failed", "sent"] or watch.events == ["firing", "sent", "failed"]
+    assert watch.book.undelivered() == {"one": "the line is dead"}
     assert watch.sinks["two"].messages == [[("firing", "feed/item_ctr")]]
     watch.sinks["one"].broken = False
     assert not watch.run(_FIRING).failed
@@ -133,23 +148,51 @@ def test_one_run_is_one_message(watch: _Watch) -> None:
 
 def test_a_run_killed_before_sending_is_made_up_for(watch: _Watch) -> None:
     """An alert that was recorded and not sent is sent by the next run, whatever the cool-down."""
-    at = watch.clock.now().isoformat()
-    append_records(
-        watch.ledger,
-        [{"event": "firing", "name": _KEY[0], "subject": _KEY[1], "at": at, "alert": _alert().to_dict()}],
-    )
+    watch.book.observe(signals_of(_FIRING), dict.fromkeys(watch.sinks, timedelta(hours=24)), watch.clock.now())
     watch.run(_FIRING)
     assert watch.said == [[("firing", "feed/item_ctr")]]
 
 
-def test_a_torn_ledger_is_read_and_continued(watch: _Watch) -> None:
-    """A last line cut short by a kill is skipped, and the record after it is not swallowed."""
-    watch.run(_FIRING)
-    with watch.ledger.open("a") as ledger:
-        ledger.write('{"event": "recov')
+def test_a_run_killed_while_sending_sends_the_same_message(watch: _Watch) -> None:
+    """What was handed to a sink by a killed run is sent again as it was and with its key, before anything newer."""
+    watch.book.observe(signals_of(_FIRING), dict.fromkeys(watch.sinks, timedelta(hours=24)), watch.clock.now())
+    (message,) = watch.book.claim("one", watch.clock.now())
+    other = Assessment((_alert(subject="feed/other"),), frozenset())
+    watch.run(other)
+    assert watch.said == [[("firing", "feed/item_ctr")], [("firing", "feed/other")]]
+    assert watch.sinks["one"].keys[0] == message.key
+
+
+def test_who_may_have_been_told_hears_the_end(watch: _Watch) -> None:
+    """Its sender was killed, perhaps after a message had arrived, and before it told all: both hear all of it."""
+    watch.book.observe(signals_of(_FIRING), dict.fromkeys(watch.sinks, timedelta(hours=24)), watch.clock.now())
+    assert watch.book.claim("one", watch.clock.now())
     watch.run(_QUIET)
-    assert not read_ledger(watch.ledger)[_KEY].firing
     assert [kind for message in watch.said for kind, _ in message] == ["firing", "recovered"]
+    assert [[kind for kind, _ in message] for message in watch.sinks["two"].messages] == [["firing", "recovered"]]
+
+
+def test_declared_rules_change_what_a_report_raises(tmp_path: Path) -> None:
+    """A rule of the alert's name changes it, null silences it, one of another name is an alert more."""
+    rules = read_rules(
+        {
+            "FEATURE_DRIFT": {"kind": "drift", "severity": "info", "sinks": ["log"], "for": "1d"},
+            "PRICE_DRIFT": {"kind": "drift", "only": ["price"], "severity": "critical"},
+            "ANY_QUALITY": {"kind": "quality"},
+            "PREDICTION_DRIFT": None,
+        }
+    )
+    found = (_alert(subject="feed/price"), _alert("PREDICTION_DRIFT", "feed/score"), _alert("PERFORMANCE_DEGRADATION"))
+    signals = signals_of(Assessment(found, frozenset(), (_alert(subject="feed/age"),)), rules)
+    told = [(signal.alert.name, signal.alert.subject, signal.alert.severity, signal.active) for signal in signals]
+    assert told == [
+        ("FEATURE_DRIFT", "feed/price", "info", True),
+        ("PRICE_DRIFT", "feed/price", "critical", True),
+        ("PERFORMANCE_DEGRADATION", "feed/item_ctr", "warning", True),
+        ("ANY_QUALITY", "feed/item_ctr", "warning", True),
+        ("FEATURE_DRIFT", "feed/age", "info", False),
+    ]
+    assert (signals[0].sinks, signals[0].wait_seconds) == (("log",), 86_400)
 
 
 def test_alerts_of_a_bad_day(reference: Reference) -> None:
@@ -179,4 +222,4 @@ def test_what_cannot_be_judged_is_not(reference: Reference) -> None:
     predictions = logged(rows)
     performance = online_performance(predictions, answered(predictions, lambda s: s), PerformanceConfig(), test_auc={})
     drift = feature_drift(reference, sample_of(rows), DriftDetectionConfig())
-    assert assess("feed", (drift,), performance, evidence="r", at=_AT) == Assessment((), frozenset())
+    assert assess("feed", (drift,), performance, evidence="r", at=_AT) == Assessment((), frozenset(), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.monitoring.watched_system import answered, draw, logged
 
 from orita.core.clock import ManualClock
 from orita.core.home import Home
+from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.config import MonitoringConfig
 from orita.monitoring.histogram import histogram
 from orita.monitoring.plots import histogram_svg, line_svg
@@ -84,7 +86,7 @@ def test_a_quiet_day_says_so(tmp_path: Path, reference: Reference) -> None:
 
 
 def test_a_drifted_day_alarms_decides_and_shows(tmp_path: Path, reference: Reference) -> None:
-    """Drift is in the JSON, in a plot, in the ledger and in the decision, and the alert's evidence exists."""
+    """Drift is in the JSON, in a plot, in the book of alerts and in the decision, and the alert's evidence exists."""
     home = Home(tmp_path)
     watched = _watch(home, reference, shift=0.1)
     content = json.loads(watched.json_path.read_text())
@@ -92,7 +94,8 @@ def test_a_drifted_day_alarms_decides_and_shows(tmp_path: Path, reference: Refer
     assert content["decision"]["retrain"] is True
     assert content["told"]["new"] == 1
     assert Path(content["alerts"][0]["evidence"]) == watched.html_path
-    assert "FEATURE_DRIFT" in (home.reports / "alerts.jsonl").read_text()
+    with closing(AlertBook(home.reports / "alerts.db")) as book:
+        assert [known.name for known in book.alerts() if known.firing] == ["FEATURE_DRIFT"]
     seen = _checked(watched.html_path.read_text())
     # The drifted feature, the scores, CTR by day and AUC by day.
     assert seen.seen.count("svg") == 4

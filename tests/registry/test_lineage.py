@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,9 @@ from orita.core.progress import Bar
 from orita.events.lake import Lake
 from orita.events.prediction_files import convert_segment, segment_folder
 from orita.events.predictions import prediction_log
-from orita.monitoring.ledger import append_records
+from orita.monitoring.alerting.book import AlertBook
+from orita.monitoring.alerting.states import Signal
+from orita.monitoring.alerts import Alert
 from orita.pipelines.graph import Graph, Task, run_graph
 from orita.pipelines.model_lineage import lineage_of_prediction, lineage_of_version, models_trained_from
 from orita.pipelines.workspace import Workspace
@@ -127,8 +129,10 @@ def test_what_was_said_and_decided_about_it(story: _Story) -> None:
     for number, version in enumerate(("v1.1.0", "v1.1.0", "v1.2.0")):
         report = {"model_version": version, "at": f"2024-11-2{number}", "alerts": [{"name": "FEATURE_DRIFT"}]}
         (reports / "monitoring" / f"monitoring-small-{number}.json").write_text(json.dumps(report))
-    alert = {"event": "firing", "name": "PERFORMANCE_DEGRADATION", "at": NOW.isoformat(), "alert": {"summary": "worse"}}
-    append_records(reports / "alerts.jsonl", [alert | {"subject": f"small/{v}"} for v in ("v1.1.0", "v1.2.0")])
+    with closing(AlertBook(reports / "alerts.db")) as book:
+        for v in ("v1.1.0", "v1.2.0"):
+            alert = Alert("PERFORMANCE_DEGRADATION", f"small/{v}", "critical", "worse", None, None, "e", "r", NOW)
+            book.observe([Signal(alert, True)], {}, NOW)
     told = lineage_of_version(story.workspace, "v1.1.0")
     assert [each["why"] for each in told["from"]["compared_with"]] == ["AUC +0.1"]
     assert [each["made"] for each in told["to"]["retrainings"]] == ["v1.2.0", "v1.2.0"]

@@ -16,6 +16,7 @@ def main() -> None:
     import structlog
 
     from orita.cli import (  # noqa: F401 - they register their commands
+        alerts,
         bandits,
         control,
         controller,

@@ -15,7 +15,7 @@ from orita.core.errors import UserError
 
 __all__: list[str] = []
 
-_ONE_STREAM = ("nginx", "kubernetes")
+_ONE_STREAM = ("nginx", "kubernetes", "alertmanager")
 """What one stream can hold: a file, or YAML documents."""
 
 
@@ -23,11 +23,12 @@ _ONE_STREAM = ("nginx", "kubernetes")
 def render(
     context: typer.Context,
     target: Annotated[
-        Literal["nginx", "compose", "kubernetes", "prometheus", "all"],
+        Literal["nginx", "compose", "kubernetes", "prometheus", "alertmanager", "grafana", "all"],
         typer.Argument(help="What for; all: compose and kubernetes."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write to; without it, nginx and kubernetes are printed.")
+        Path | None,
+        typer.Option(help="The folder to write to; without it, nginx, kubernetes, alertmanager are printed."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 if files in --out are other than rendered.")
@@ -37,8 +38,9 @@ def render(
     """Write the files that run several servers behind one address, from 'deployment' and the rest of orita.yaml.
 
     nginx: a balancer, by policy; compose: an image and containers on one machine, with nginx, Redis, PostgreSQL,
-    Prometheus and Grafana; kubernetes: manifests; prometheus: scraping, alerts and a dashboard. The same configuration
-    gives the same bytes, and a file that was not rendered is never replaced.
+    Prometheus, Alertmanager and Grafana; kubernetes: manifests; prometheus: scraping and rules; alertmanager: who is
+    told; grafana: dashboards. Alerts, promises and who is told are those of 'alerting' in monitoring_config.yaml. The
+    same configuration gives the same bytes, and a file that was not rendered is never replaced.
 
     Such as: orita --set deployment.policy=least_connections render nginx --out balancer
     """

@@ -215,9 +215,17 @@ def _settings(value: Section, origins: Mapping[str, str], at: str = "") -> Itera
         if isinstance(child, Section):
             yield from _settings(child, origins, f"{path}.")
             continue
-        shown = [c.model_dump() if isinstance(c, Section) else c for c in child] if isinstance(child, tuple) else child
+        shown = _shown(child)
         origin = origins.get(path) or next((o for key, o in origins.items() if key.startswith(f"{path}.")), "default")
         yield Setting(path, shown, origin)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.model_dump()
+    if isinstance(value, tuple):
+        return [_shown(each) for each in value]
+    return {key: _shown(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _explain(error: ValidationError, section: type[Section], origins: Mapping[str, str], file: Path | None) -> str:
@@ -229,7 +237,10 @@ def _explain(error: ValidationError, section: type[Section], origins: Mapping[st
     sentence = _EXPECTED.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")
     sentence = sentence[:1].lower() + sentence[1:]
     end = "" if sentence.endswith((".", "?")) else "."
-    return f"{key!r} in {origin} has the value {first['input']!r}: {sentence}{end}"
+    # A validator of ours that was given many keys names the one that it means.
+    many = first["type"] == "value_error" and isinstance(first["input"], Mapping)
+    value = "" if many else f" has the value {first['input']!r}"
+    return f"{key!r} in {origin}{value}: {sentence}{end}"
 
 
 _EXPECTED = {

@@ -1,4 +1,4 @@
-"""Files that run several servers behind one address: nginx, compose, Kubernetes, Prometheus, from one configuration.
+"""Files that run several servers behind one address, and watch them, from one configuration.
 
 `render` makes them, `Site` is what it makes them of, `write` puts them into a folder.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from orita.deploy.declared_rules import changed_rules, declared_groups
 from orita.deploy.site import Site
 
 __all__ = ["JOB", "alert_rules"]
@@ -19,11 +20,17 @@ _DEGRADED_SHARE = 0.01
 
 
 def alert_rules(site: Site) -> dict[str, Any]:
-    """Return the rule file: ratios that are worth recording, then alerts; those without a limit are left out."""
+    """Return the rule file: ratios that are worth recording, then alerts, then what the project declares.
+
+    Alerts without a limit are left out, and so are those that the project declares anew or switches off.
+    """
+    changed = changed_rules(site)
+    own = [rule for rule in (*_request_alerts(site), *_server_alerts()) if rule["alert"] not in changed]
     return {
         "groups": [
             {"name": "orita-recorded", "interval": "15s", "rules": list(_recorded())},
-            {"name": "orita-alerts", "interval": "15s", "rules": [*_request_alerts(site), *_server_alerts()]},
+            {"name": "orita-alerts", "interval": "15s", "rules": own},
+            *declared_groups(site, JOB),
         ]
     }
 

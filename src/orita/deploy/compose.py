@@ -1,4 +1,4 @@
-"""Containers on one machine: servers, nginx before them, what judges rollouts, stores, Prometheus and Grafana.
+"""Containers on one machine: servers, nginx before them, what judges rollouts, stores, and what watches them all.
 
 A store of the project's configuration that is at this machine (``127.0.0.1``) becomes a service here, and servers find
 it by its name; one that is elsewhere stays there.
@@ -10,9 +10,11 @@ import math
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from orita.deploy.alertmanager import alertmanager_file, receivers_of
+from orita.deploy.grafana import DASHBOARDS, grafana_files
 from orita.deploy.image import HEALTH_CHECK, HOME, PORT, PROJECT, image_files
 from orita.deploy.nginx import HEALTH_PATH, Place, nginx_file
-from orita.deploy.prometheus import DASHBOARDS, prometheus_files
+from orita.deploy.prometheus import prometheus_files
 from orita.deploy.rendered import RenderedFile, to_yaml
 from orita.deploy.site import Site
 
@@ -42,7 +44,9 @@ def compose_files(site: Site) -> list[RenderedFile]:
         RenderedFile("compose.yaml", to_yaml(_ABOUT, _compose(site))),
         *image_files(site),
         nginx_file(within, "nginx/nginx.conf", place),
-        *prometheus_files(within, address="http://prometheus:9090"),
+        *prometheus_files(within, alertmanager="alertmanager:9093" if _tells(site) else None),
+        *([alertmanager_file(within)] if _tells(site) else []),
+        *grafana_files(within, address="http://prometheus:9090"),
     ]
 
 
@@ -61,6 +65,9 @@ def _compose(site: Site) -> dict[str, Any]:
     services["shadow"] = _beside(site, "shadow", "run")
     services["pipelines"] = _pipelines(site)
     services["prometheus"] = _prometheus(site)
+    if _tells(site):
+        services["alertmanager"] = _alertmanager(site)
+        volumes.append("alertmanager")
     services["grafana"] = _grafana(site)
     return {
         "name": "orita",
@@ -218,6 +225,21 @@ def _prometheus(site: Site) -> dict[str, Any]:
         command=["--config.file=/etc/prometheus/prometheus.yaml", "--storage.tsdb.path=/prometheus"],
         volumes=[_bind("./prometheus", "/etc/prometheus"), "prometheus:/prometheus"],
         ports=["127.0.0.1:9090:9090"],
+        networks=["outside", "inside"],
+    )
+
+
+def _tells(site: Site) -> bool:
+    """Tell whether there is an Alertmanager here: somebody is to be told, and no other Alertmanager does it."""
+    return bool(receivers_of(site.alerting)) and site.alerting.alertmanager is None
+
+
+def _alertmanager(site: Site) -> dict[str, Any]:
+    return _locked_down(
+        image=site.deployment.images.alertmanager,
+        command=["--config.file=/etc/alertmanager/alertmanager.yaml", "--storage.path=/alertmanager"],
+        volumes=[_bind("./alertmanager", "/etc/alertmanager"), "alertmanager:/alertmanager"],
+        ports=["127.0.0.1:9093:9093"],
         networks=["outside", "inside"],
     )
 

@@ -58,6 +58,7 @@ class ImagesConfig(Section):
         redis: Redis or Valkey.
         postgres: PostgreSQL.
         prometheus: Prometheus.
+        alertmanager: Alertmanager.
         grafana: Grafana.
     """
 
@@ -67,6 +68,7 @@ class ImagesConfig(Section):
     redis: _Image = "redis:7.4-alpine"
     postgres: _Image = "postgres:17-alpine"
     prometheus: _Image = "prom/prometheus:v3.5.0"
+    alertmanager: _Image = "prom/alertmanager:v0.28.1"
     grafana: _Image = "grafana/grafana:12.1.0"
 
 

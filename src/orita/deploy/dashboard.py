@@ -9,14 +9,14 @@ from orita.deploy.alert_rules import JOB
 from orita.deploy.rendered import MARK
 from orita.deploy.site import Site
 
-__all__ = ["dashboard"]
+__all__ = ["Panel", "assembled", "dashboard"]
 
 _COLUMNS, _HEIGHT = 24, 8
 _MINE = f'job="{JOB}"'
 
 
 @dataclass(frozen=True, slots=True)
-class _Panel:
+class Panel:
     """A figure: its title, what it draws (an expression and its legend each), the unit, and a limit that is drawn."""
 
     title: str
@@ -43,47 +43,47 @@ _TURNED_AWAY = (
 )
 
 
-def _panels(site: Site) -> list[_Panel]:
+def _panels(site: Site) -> list[Panel]:
     requests, errors = f"rate(requests_total{{{_MINE}}}[$__rate_interval])", site.deployment.alerts.error_rate
     buckets = f"sum by (le) (rate(prediction_latency_bucket{{{_MINE}}}[$__rate_interval]))"
     quantiles = tuple((f"histogram_quantile({q}, {buckets})", f"p{100 * q:g}") for q in (0.5, 0.9, 0.99))
     skew = f"topk(10, feature_skew_share{{{_MINE}}})"
     return [
-        _Panel("Servers that answer", ((f"sum(up{{{_MINE}}})", "up"),), "none", kind="stat", width=6),
-        _Panel("Requests a second", (("orita:requests:rate5m", "now"),), "reqps", kind="stat", width=6),
-        _Panel("Failed", (("orita:error_rate:ratio5m", "now"),), "percentunit", errors, kind="stat", width=6),
-        _Panel("Latency, p99", (("orita:latency_p99:seconds5m", "now"),), "s", _limit(site), kind="stat", width=6),
-        _Panel("Requests by status", ((f"sum by (status) ({requests})", "{{status}}"),), "reqps"),
-        _Panel("Requests by server", ((f"sum by (instance) ({requests})", "{{instance}}"),), "reqps"),
-        _Panel("Latency", quantiles, "s", _limit(site)),
-        _Panel(
+        Panel("Servers that answer", ((f"sum(up{{{_MINE}}})", "up"),), "none", kind="stat", width=6),
+        Panel("Requests a second", (("orita:requests:rate5m", "now"),), "reqps", kind="stat", width=6),
+        Panel("Failed", (("orita:error_rate:ratio5m", "now"),), "percentunit", errors, kind="stat", width=6),
+        Panel("Latency, p99", (("orita:latency_p99:seconds5m", "now"),), "s", _limit(site), kind="stat", width=6),
+        Panel("Requests by status", ((f"sum by (status) ({requests})", "{{status}}"),), "reqps"),
+        Panel("Requests by server", ((f"sum by (instance) ({requests})", "{{instance}}"),), "reqps"),
+        Panel("Latency", quantiles, "s", _limit(site)),
+        Panel(
             "Items scored a second", ((f"sum(rate(predictions_total{{{_MINE}}}[$__rate_interval]))", "items"),), "ops"
         ),
-        _Panel("Failed requests", ((_failed(), "{{instance}}"),), "percentunit", errors),
-        _Panel("Answers by level", ((_rate("answers_total", "level"), "level {{level}}"),), "reqps"),
-        _Panel("Requests turned away", _TURNED_AWAY, "reqps"),
-        _Panel("Dependencies left alone", ((_LEFT_ALONE, "{{dependency}} {{instance}}"),), "none"),
-        _Panel("Latency by route, p99", ((_routes(), "{{route}}"),), "s"),
-        _Panel("Rows not durable yet", ((f"prediction_log_pending_rows{{{_MINE}}}", "{{instance}}"),), "short"),
-        _Panel(
+        Panel("Failed requests", ((_failed(), "{{instance}}"),), "percentunit", errors),
+        Panel("Answers by level", ((_rate("answers_total", "level"), "level {{level}}"),), "reqps"),
+        Panel("Requests turned away", _TURNED_AWAY, "reqps"),
+        Panel("Dependencies left alone", ((_LEFT_ALONE, "{{dependency}} {{instance}}"),), "none"),
+        Panel("Latency by route, p99", ((_routes(), "{{route}}"),), "s"),
+        Panel("Rows not durable yet", ((f"prediction_log_pending_rows{{{_MINE}}}", "{{instance}}"),), "short"),
+        Panel(
             "Rows never logged",
             ((f"increase(prediction_log_dropped_rows_total{{{_MINE}}}[5m])", "{{instance}}"),),
             "short",
         ),
-        _Panel("Looks into the cache that found", ((_HITS, "{{instance}}"),), "percentunit"),
-        _Panel("Jobs that are open", ((f"max by (state) (jobs_open{{{_MINE}}})", "{{state}}"),), "short"),
-        _Panel("Age of the oldest job", ((f"max(jobs_oldest_seconds{{{_MINE}}})", "oldest"),), "s"),
-        _Panel("Jobs ended", ((_rate("jobs_ended_total", "outcome"), "{{outcome}}"),), "ops"),
-        _Panel(
+        Panel("Looks into the cache that found", ((_HITS, "{{instance}}"),), "percentunit"),
+        Panel("Jobs that are open", ((f"max by (state) (jobs_open{{{_MINE}}})", "{{state}}"),), "short"),
+        Panel("Age of the oldest job", ((f"max(jobs_oldest_seconds{{{_MINE}}})", "oldest"),), "s"),
+        Panel("Jobs ended", ((_rate("jobs_ended_total", "outcome"), "{{outcome}}"),), "ops"),
+        Panel(
             "Feature store by route",
             ((_rate("feature_requests_total", "route, status"), "{{route}} {{status}}"),),
             "reqps",
         ),
-        _Panel("Features that history does not confirm", ((skew, "{{feature}}"),), "percentunit"),
-        _Panel(
+        Panel("Features that history does not confirm", ((skew, "{{feature}}"),), "percentunit"),
+        Panel(
             "Model by server", ((f"model_info{{{_MINE}}}", "{{instance}} {{version}}"),), "none", kind="table", width=12
         ),
-        _Panel("Up since", ((f"uptime_seconds{{{_MINE}}}", "{{instance}}"),), "s", kind="stat", width=12),
+        Panel("Up since", ((f"uptime_seconds{{{_MINE}}}", "{{instance}}"),), "s", kind="stat", width=12),
     ]
 
 
@@ -104,11 +104,16 @@ def _routes() -> str:
 
 def dashboard(site: Site, datasource: str) -> dict[str, Any]:
     """Return the dashboard as Grafana's JSON (schema 39); *datasource* is the uid of Prometheus there."""
+    return assembled(f"Orita: {site.system}", f"orita-{site.system}", _panels(site), datasource)
+
+
+def assembled(title: str, uid: str, panels: list[Panel], datasource: str) -> dict[str, Any]:
+    """Return a dashboard of *panels*, placed from left to right and then down."""
     source = {"type": "prometheus", "uid": datasource}
     return {
-        "title": f"Orita: {site.system}",
+        "title": title,
         "description": f"{MARK} from orita.yaml. A copy may be changed; this one is replaced.",
-        "uid": f"orita-{site.system}"[:40],
+        "uid": uid[:40],
         "tags": ["orita"],
         "schemaVersion": 39,
         "version": 1,
@@ -118,11 +123,11 @@ def dashboard(site: Site, datasource: str) -> dict[str, Any]:
         "timezone": "utc",
         "templating": {"list": []},
         "annotations": {"list": []},
-        "panels": _placed(_panels(site), source),
+        "panels": _placed(panels, source),
     }
 
 
-def _placed(panels: list[_Panel], source: dict[str, str]) -> list[dict[str, Any]]:
+def _placed(panels: list[Panel], source: dict[str, str]) -> list[dict[str, Any]]:
     placed, x, y = [], 0, 0
     for number, panel in enumerate(panels, 1):
         if x + panel.width > _COLUMNS:
@@ -132,7 +137,7 @@ def _placed(panels: list[_Panel], source: dict[str, str]) -> list[dict[str, Any]
     return placed
 
 
-def _drawn(panel: _Panel, number: int, place: dict[str, int], source: dict[str, str]) -> dict[str, Any]:
+def _drawn(panel: Panel, number: int, place: dict[str, int], source: dict[str, str]) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     if panel.limit is not None:
         steps.append({"color": "red", "value": panel.limit})

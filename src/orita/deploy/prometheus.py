@@ -1,33 +1,31 @@
-"""Prometheus: whom to scrape, what to record, when to alarm; and Grafana's dashboard over the same metrics."""
+"""Prometheus: whom to scrape, what to record, when to alarm, and which Alertmanager to tell."""
 
 from __future__ import annotations
 
-import json
+from typing import Any
+from urllib.parse import urlsplit
 
 from orita.deploy.alert_rules import JOB, alert_rules
-from orita.deploy.dashboard import dashboard
+from orita.deploy.alertmanager import receivers_of
 from orita.deploy.rendered import RenderedFile, to_yaml
 from orita.deploy.site import Site
 
-__all__ = ["DASHBOARDS", "DATASOURCE", "prometheus_files"]
-
-DATASOURCE = "orita-prometheus"
-"""The name by which Grafana's dashboard asks for its data."""
-
-DASHBOARDS = "/etc/orita/dashboards"
-"""Where Grafana's container has the folder of dashboards."""
+__all__ = ["prometheus_files"]
 
 
-def prometheus_files(site: Site, *, address: str = "http://127.0.0.1:9090") -> list[RenderedFile]:
-    """Return configuration, rules, provisioning of Grafana and its dashboard.
+def prometheus_files(site: Site, *, alertmanager: str | None = None) -> list[RenderedFile]:
+    """Return configuration and rules.
 
     Args:
         site: whose servers are scraped, each by itself: a balancer would give the figures of any one.
-        address: where Grafana reaches Prometheus.
+        alertmanager: where Prometheus reaches Alertmanager, ``host:port`` or a URL; by default the sink of that name,
+            else this machine's where there is somebody that it could tell.
     """
+    told = alertmanager or site.alerting.alertmanager or ("127.0.0.1:9093" if receivers_of(site.alerting) else None)
     config = {
         "global": {"scrape_interval": "15s", "scrape_timeout": "5s", "evaluation_interval": "15s"},
         "rule_files": ["rules/*.yaml"],
+        **({"alerting": {"alertmanagers": [_alertmanager(told)]}} if told else {}),
         "scrape_configs": [
             {
                 "job_name": JOB,
@@ -36,29 +34,13 @@ def prometheus_files(site: Site, *, address: str = "http://127.0.0.1:9090") -> l
             }
         ],
     }
-    source = {
-        "apiVersion": 1,
-        "datasources": [
-            {
-                "name": "Prometheus",
-                "uid": DATASOURCE,
-                "type": "prometheus",
-                "access": "proxy",
-                "url": address,
-                "isDefault": True,
-                "jsonData": {"timeInterval": "15s"},
-            }
-        ],
-    }
-    provider = {
-        "apiVersion": 1,
-        "providers": [{"name": "orita", "type": "file", "allowUiUpdates": False, "options": {"path": DASHBOARDS}}],
-    }
-    drawn = json.dumps(dashboard(site, DATASOURCE), indent=2) + "\n"
     return [
         RenderedFile("prometheus/prometheus.yaml", to_yaml("Check it with promtool check config.", config)),
         RenderedFile("prometheus/rules/orita.yaml", to_yaml("Check it with promtool check rules.", alert_rules(site))),
-        RenderedFile("grafana/provisioning/datasources/prometheus.yaml", to_yaml("Where dashboards ask.", source)),
-        RenderedFile("grafana/provisioning/dashboards/orita.yaml", to_yaml("Where dashboards lie.", provider)),
-        RenderedFile("grafana/dashboards/orita.json", drawn),
     ]
+
+
+def _alertmanager(address: str) -> dict[str, Any]:
+    url = urlsplit(address if "://" in address else f"http://{address}")
+    path = {"path_prefix": url.path} if url.path.strip("/") else {}
+    return {"scheme": url.scheme, **path, "static_configs": [{"targets": [url.netloc.rpartition("@")[2]]}]}

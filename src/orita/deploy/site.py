@@ -11,6 +11,7 @@ from orita.core.errors import UserError
 from orita.deploy.config import DeploymentConfig, ReplicaConfig
 from orita.events.log.opening import EventLogConfig
 from orita.features.generations.opening import OnlineConfig
+from orita.monitoring.config import AlertingConfig
 from orita.registry.config import RegistryConfig
 from orita.serving.config import ServingConfig
 
@@ -31,6 +32,7 @@ class Site:
         registry: where its models are registered.
         control: where control state is.
         latency_p99_ms: the limit of latency that monitoring holds it to.
+        alerting: the project's alerts, promises to users, and who is told.
         files: the project's own files by name, without which a container would serve the built-in system.
     """
 
@@ -43,6 +45,7 @@ class Site:
     registry: RegistryConfig
     control: ControlConfig
     latency_p99_ms: float
+    alerting: AlertingConfig = field(default_factory=AlertingConfig)
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
+from orita.deploy.alertmanager import alertmanager_file
 from orita.deploy.compose import compose_files
+from orita.deploy.grafana import grafana_files
 from orita.deploy.kubernetes import kubernetes_files
 from orita.deploy.nginx import nginx_file
 from orita.deploy.prometheus import prometheus_files
@@ -15,7 +17,7 @@ from orita.deploy.site import Site
 
 __all__ = ["TARGETS", "Target", "render"]
 
-Target = Literal["nginx", "compose", "kubernetes", "prometheus", "all"]
+Target = Literal["nginx", "compose", "kubernetes", "prometheus", "alertmanager", "grafana", "all"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 
 
@@ -29,6 +31,8 @@ _RENDERERS: Mapping[Target, Callable[[Site], list[RenderedFile]]] = MappingProxy
         "compose": compose_files,
         "kubernetes": kubernetes_files,
         "prometheus": prometheus_files,
+        "alertmanager": lambda site: [alertmanager_file(site)],
+        "grafana": grafana_files,
         "all": _all,
     }
 )
@@ -38,8 +42,9 @@ def render(target: Target, site: Site) -> list[RenderedFile]:
     """Return the files of *target* for *site*; the same configuration gives the same bytes.
 
     Args:
-        target: ``nginx``: nginx.conf; ``prometheus``: scraping, rules and a dashboard; ``compose``: an image, and
-            containers with nginx and Prometheus before and beside them; ``kubernetes``: manifests; ``all``: these two.
+        target: ``nginx``: nginx.conf; ``prometheus``: scraping and rules; ``alertmanager``: who is told; ``grafana``:
+            dashboards; ``compose``: an image, and containers with all of these before and beside them; ``kubernetes``:
+            manifests; ``all``: these two.
         site: what is deployed.
     """
     return _RENDERERS[target](site)

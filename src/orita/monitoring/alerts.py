@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from orita.monitoring.alerting.rules import runbook_of
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport
 
 __all__ = ["Alert", "Assessment", "Severity", "assess"]
 
 Severity = Literal["info", "warning", "critical"]
-_RUNBOOK = "docs/runbook.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,12 @@ class Assessment:
         firing: alerts, worst first.
         judged: keys that were judged, firing or not. Only these can recover: silence about a thing that could
             not be judged is no good news.
+        quiet: what was judged and is well, in the words of an alert.
     """
 
     firing: tuple[Alert, ...]
     judged: frozenset[tuple[str, str]]
+    quiet: tuple[Alert, ...] = ()
 
 
 def assess(
@@ -88,23 +90,10 @@ def assess(
         *(item for report in drift for item in _drift_checks(system, report)),
         *(_performance_checks(system, performance) if performance else ()),
     ]
-    firing = [
-        Alert(
-            name=check.key[0],
-            subject=check.key[1],
-            severity=check.severity,
-            summary=check.summary,
-            value=check.value,
-            threshold=check.threshold,
-            evidence=str(evidence),
-            runbook=_anchor(check),
-            at=at,
-        )
-        for check in looked_at
-        if check.fires
-    ]
-    firing.sort(key=lambda alert: (alert.severity != "critical", alert.key))
-    return Assessment(tuple(firing), frozenset(check.key for check in looked_at))
+    alerts = [(check.fires, _alert(check, str(evidence), at)) for check in looked_at]
+    firing = sorted((a for fires, a in alerts if fires), key=lambda alert: (alert.severity != "critical", alert.key))
+    quiet = tuple(alert for fires, alert in alerts if not fires)
+    return Assessment(tuple(firing), frozenset(check.key for check in looked_at), quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +108,10 @@ class _Check:
     threshold: float | None
 
 
-def _anchor(check: _Check) -> str:
-    return f"{_RUNBOOK}#{check.key[0].lower().replace('_', '-')}"
+def _alert(check: _Check, evidence: str, at: datetime) -> Alert:
+    name, subject = check.key
+    runbook = runbook_of(name)
+    return Alert(name, subject, check.severity, check.summary, check.value, check.threshold, evidence, runbook, at)
 
 
 def _drift_checks(system: str, report: DriftReport) -> Iterator[_Check]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from orita.core.config import Section
+from orita.core.errors import closest
+from orita.monitoring.alerting.declaring import SHIPPED, read_rules, read_sections
+from orita.monitoring.alerting.durations import Duration
+from orita.monitoring.alerting.rules import BurnRateRule, Rule, ThresholdRule
+from orita.monitoring.alerting.slos import Slo
 
 __all__ = [
     "AlertingConfig",
@@ -125,27 +131,62 @@ class SmtpConfig(Section):
 
 
 class AlertingConfig(Section):
-    """Who is told. The log and the ledger file are always told.
+    """Who is told. The log and the file of alerts are always told.
 
     Attributes:
         email: one or more addresses, separated by commas; null: no e-mail.
         slack_webhook: URL of a Slack incoming webhook; null: none.
         webhook: URL that takes alerts as JSON by POST; null: none.
+        webhook_form: what it takes: ``orita``, a CloudEvent, or what Alertmanager would post.
+        alertmanager: address of an Alertmanager that is handed the alerts; null: none.
         smtp: the mail server.
-        file: the ledger of alerts (JSON lines); null: ``alerts.jsonl`` among the reports.
+        file: what is known of alerts, and what is still to be told (SQLite); null: ``alerts.db`` among the reports.
         cooldown_hours: the same alert is not sent again before this time has passed.
+        group_by: labels; notices that have them equal share a message; empty: all that is to be sent at once do.
+        group_wait: a notice waits so long for others to share its message.
         timeout_seconds: limit of one webhook call.
         attempts: tries of one webhook call, with growing pauses.
+        rules: alerts by name, over the shipped ones ([alerts.md](docs/alerts.md)); null switches one off.
+        slos: promises to users by name, whose error budgets are watched.
+        targets: ``host:port`` of servers whose metrics ``orita alerts`` reads; empty: this machine's server.
+        interval: between two looks of ``orita alerts run``.
+        token_variable: environment variable that holds the token by which metrics are read, where one is needed.
     """
 
     email: str | None = None
     slack_webhook: str | None = None
     webhook: str | None = None
+    webhook_form: Literal["orita", "cloudevents", "alertmanager"] = "orita"
+    alertmanager: str | None = None
     smtp: SmtpConfig = SmtpConfig()
     file: str | None = None
     cooldown_hours: float = Field(default=24.0, ge=0)
+    group_by: tuple[str, ...] = ()
+    group_wait: Duration = 0.0
     timeout_seconds: float = Field(default=5.0, gt=0)
     attempts: int = Field(default=3, ge=1, le=10)
+    rules: dict[str, Rule | None] = Field(default_factory=lambda: read_rules({}))
+    slos: dict[str, Slo] = {}
+    targets: tuple[str, ...] = ()
+    interval: Duration = Field(default=15.0, ge=0.1)
+    token_variable: str = "ORITA_METRICS_TOKEN"  # noqa: S105 - a name of the environment, no password
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _over_the_shipped(cls, value: Any) -> Any:
+        return read_rules({} if value is None else value)
+
+    @field_validator("slos", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return read_sections("an SLO", Slo, {} if value is None else value)
+
+    @model_validator(mode="after")
+    def _rules_name_what_there_is(self) -> AlertingConfig:
+        for name, rule in self.rules.items():
+            if isinstance(rule, BurnRateRule) and rule.slo not in self.slos:
+                raise ValueError(f"the rule {name} names the SLO {rule.slo!r}. {closest(rule.slo, self.slos)}")
+        return self
 
     @field_validator("email")
     @classmethod
@@ -154,7 +195,7 @@ class AlertingConfig(Section):
             raise ValueError("use addresses such as team@example.org, separated by commas, or null")
         return value
 
-    @field_validator("slack_webhook", "webhook")
+    @field_validator("slack_webhook", "webhook", "alertmanager")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
@@ -165,6 +206,15 @@ class AlertingConfig(Section):
     def recipients(self) -> tuple[str, ...]:
         """The addresses of ``email``, one by one."""
         return tuple(address.strip() for address in self.email.split(",")) if self.email else ()
+
+    @property
+    def rules_on(self) -> dict[str, Rule]:
+        """The rules that are not switched off."""
+        return {name: rule for name, rule in self.rules.items() if rule is not None}
+
+    def book(self, reports: Path) -> Path:
+        """Return where alerts are remembered; *reports* is the home's folder of reports."""
+        return Path(self.file) if self.file else reports / "alerts.db"
 
 
 class RetrainingTriggers(Section):
@@ -197,3 +247,13 @@ class MonitoringConfig(Section):
     alerting: AlertingConfig = AlertingConfig()
     retraining_triggers: RetrainingTriggers = RetrainingTriggers()
     window_hours: float = Field(default=24.0, gt=0)
+
+    @property
+    def rules(self) -> dict[str, Rule]:
+        """The declared alerts; the shipped limit of latency is the one that performance is held to."""
+        rules, name = self.alerting.rules_on, "HIGH_LATENCY"
+        rule = rules.get(name)
+        if isinstance(rule, ThresholdRule) and rule.above == SHIPPED[name]["above"]:
+            limit = self.performance_monitoring.latency_p99_threshold_ms / 1000
+            rules[name] = rule.model_copy(update={"above": limit})
+        return rules

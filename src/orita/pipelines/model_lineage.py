@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from orita.control.deployments import Deployments
 from orita.core.errors import UserError
 from orita.features.training_sets.training_set import training_sets
-from orita.monitoring.ledger import read_ledger
+from orita.monitoring.alerting.book import AlertBook
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
 from orita.registry.lineage import is_made_of, origin_of, trained_from
@@ -117,18 +118,18 @@ def _watched(workspace: Workspace, version: str) -> dict[str, Any]:
 
 
 def _alerts(workspace: Workspace, version: str) -> list[dict[str, Any]]:
-    """Return the alerts whose subject is the version, as the ledger has them now."""
-    named, subject = workspace.monitoring.alerting.file, f"{workspace.system.name}/{version}"
-    ledger = read_ledger(Path(named) if named else workspace.home.reports / "alerts.jsonl")
+    """Return the alerts whose subject is the version, as they are now."""
+    subject = f"{workspace.system.name}/{version}"
+    with closing(AlertBook(workspace.monitoring.alerting.book(workspace.home.reports))) as book:
+        known = sorted((each for each in book.alerts() if each.subject == subject), key=lambda each: each.name)
     return [
         {
-            "name": name,
-            "firing": state.firing,
-            "since": state.since.isoformat() if state.since else "",
-            "summary": state.alert.get("summary", ""),
+            "name": each.name,
+            "firing": each.firing,
+            "since": each.condition.fired_at.isoformat() if each.condition.fired_at else "",
+            "summary": each.alert["summary"],
         }
-        for (name, about), state in sorted(ledger.items())
-        if about == subject
+        for each in known
     ]
 
 

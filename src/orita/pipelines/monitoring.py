@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,9 @@ from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
 from orita.models.package import load_package
 from orita.models.package.load import scores_label
+from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerts import Assessment, assess
-from orita.monitoring.dispatch import dispatch
+from orita.monitoring.dispatch import dispatch, signals_of
 from orita.monitoring.drift import feature_drift, prediction_drift
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport, online_performance
@@ -120,14 +122,15 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
     folder, alerting = _folder(workspace), workspace.monitoring.alerting
     # Written before anyone is told, so that the evidence an alert links to exists.
     write_report(report, folder)
-    ledger = Path(alerting.file) if alerting.file else workspace.home.reports / "alerts.jsonl"
-    sent = dispatch(
-        assessment,
-        configured_sinks(alerting),
-        ledger=ledger,
-        clock=workspace.clock,
-        cooldown=timedelta(hours=alerting.cooldown_hours),
-    )
+    with closing(AlertBook(alerting.book(workspace.home.reports))) as book:
+        sent = dispatch(
+            signals_of(assessment, alerting.rules),
+            configured_sinks(alerting),
+            book=book,
+            clock=workspace.clock,
+            cooldown=timedelta(hours=alerting.cooldown_hours),
+            group_by=alerting.group_by,
+        )
     write_report(replace(report, told=sent), folder)
     return {
         "report": str(evidence),
@@ -137,7 +140,7 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
         "retrain": report.decision.retrain,
         "reasons": list(report.decision.reasons),
         "held": list(report.decision.held),
-        "ledger": str(ledger),
+        "book": str(book.path),
     }
 
 

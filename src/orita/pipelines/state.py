@@ -10,7 +10,7 @@ from orita.core.errors import NotFound
 from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
 from orita.features.training_sets.training_set import latest_training_set
-from orita.monitoring.ledger import read_ledger
+from orita.monitoring.alerting.book import AlertBook
 from orita.pipelines.monitoring import latest_report
 from orita.pipelines.workspace import Workspace
 
@@ -32,7 +32,8 @@ def state_of(workspace: Workspace) -> dict[str, Any]:
         online = generations.current()
     deployed = Deployments(home.control, home.tenant, workspace.clock).current(system)
     report = latest_report(workspace)
-    firing = [state for state in read_ledger(home.reports / "alerts.jsonl").values() if state.firing]
+    with closing(AlertBook(workspace.monitoring.alerting.book(home.reports))) as book:
+        firing = [alert for alert in book.alerts() if alert.firing]
     return {
         "system": system,
         "home": str(home.root),

@@ -273,6 +273,7 @@ class Project:
             registry=main.registry,
             control=main.control,
             latency_p99_ms=self.monitoring.value.performance_monitoring.latency_p99_threshold_ms,
+            alerting=self.monitoring.value.alerting,
             files=own_files(self.folder, (MAIN, FILES[0], *([main.system] if main.system.endswith(".py") else []))),
         )
 

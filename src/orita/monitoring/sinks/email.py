@@ -30,8 +30,8 @@ class EmailSink:
     smtp: SmtpConfig
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def send(self, notices: Sequence[Notice]) -> None:
-        """Send *notices*.
+    def send(self, notices: Sequence[Notice], key: str = "") -> None:
+        """Send *notices*; mail programs show one message of a key once, since its ``Message-ID`` is made of it.
 
         Raises:
             OSError: the server cannot be reached, or refused (`smtplib.SMTPException`).
@@ -42,6 +42,8 @@ class EmailSink:
         message["Subject"] = " ".join(headline(notices).split())
         message["From"] = self.smtp.sender
         message["To"] = ", ".join(self.recipients)
+        if key:
+            message["Message-ID"] = f"<{key}@{self.smtp.sender.rpartition('@')[2] or 'localhost'}>"
         message.set_content(plain_text(notices))
         with self._connect() as server:
             if self.smtp.security == "starttls":

@@ -14,7 +14,7 @@ __all__ = ["LogSink"]
 class LogSink:
     """Writes one structured line a notice."""
 
-    def send(self, notices: Sequence[Notice]) -> None:
+    def send(self, notices: Sequence[Notice], key: str = "") -> None:
         """Log *notices*: what is over as information, the rest as warnings or errors."""
         log = structlog.get_logger("orita.alerts")
         for notice in notices:

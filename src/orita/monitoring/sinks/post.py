@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -33,7 +34,9 @@ class _NoRedirection(HTTPRedirectHandler):
         return None
 
 
-def post_json(url: str, content: object, *, timeout_seconds: float, attempts: int) -> None:
+def post_json(
+    url: str, content: object, *, timeout_seconds: float, attempts: int, headers: Mapping[str, str] | None = None
+) -> None:
     """Send *content* as JSON to *url*.
 
     Args:
@@ -41,6 +44,7 @@ def post_json(url: str, content: object, *, timeout_seconds: float, attempts: in
         content: plain JSON values.
         timeout_seconds: limit of connecting and of each read.
         attempts: tries before it is given up.
+        headers: beside, or instead of, the content's type.
 
     Raises:
         OSError: no answer, or one that asks to be tried again, at every attempt.
@@ -55,12 +59,11 @@ def post_json(url: str, content: object, *, timeout_seconds: float, attempts: in
         on=_UnavailableError, attempts=attempts, wait_initial=0.1, wait_max=2.0, wait_jitter=0.1, timeout=60.0
     ):
         with attempt:
-            _post_once(url, body, timeout_seconds)
+            _post_once(url, body, {"Content-Type": "application/json", **(headers or {})}, timeout_seconds)
 
 
-def _post_once(url: str, body: bytes, timeout_seconds: float) -> None:
+def _post_once(url: str, body: bytes, headers: dict[str, str], timeout_seconds: float) -> None:
     host = urlsplit(url).hostname
-    headers = {"Content-Type": "application/json"}
     request = Request(url, data=body, method="POST", headers=headers)  # noqa: S310 - scheme checked by post_json
     try:
         with build_opener(_NoRedirection).open(request, timeout=timeout_seconds) as answer:

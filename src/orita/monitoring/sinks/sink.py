@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -18,18 +18,26 @@ class Notice:
         kind: it fires, or it fired and is over.
         alert: the alert's fields as plain JSON values.
         since: when it began to fire.
+        labels: what makes it the alert it is, its name and subject among them.
+        ended: when it was over; None while it fires.
     """
 
     kind: Literal["firing", "recovered"]
     alert: dict[str, Any]
     since: datetime
+    labels: dict[str, str] = field(default_factory=dict)
+    ended: datetime | None = None
 
 
 class Sink(Protocol):
     """Somewhere that alerts go."""
 
-    def send(self, notices: Sequence[Notice]) -> None:
+    def send(self, notices: Sequence[Notice], key: str = "") -> None:
         """Deliver *notices* as one message, or raise.
+
+        Args:
+            notices: the worst first.
+            key: the same at every attempt to deliver this message, after a kill too; who is told may know it by that.
 
         Raises:
             OSError: the other side cannot be reached, or failed.

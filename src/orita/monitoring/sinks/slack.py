@@ -30,7 +30,7 @@ class SlackSink:
     timeout_seconds: float = 5.0
     attempts: int = 3
 
-    def send(self, notices: Sequence[Notice]) -> None:
+    def send(self, notices: Sequence[Notice], key: str = "") -> None:
         """Post *notices*; see `post_json` for errors."""
         title = headline(notices)
         blocks = [_section(f"*{_escaped(title)}*"), *(_section(_text(n)) for n in notices[:_MOST_NOTICES])]

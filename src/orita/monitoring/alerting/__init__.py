@@ -1,0 +1,1 @@
+"""Alerts as declarations: what is measured, when it fires, which state it is in, and who has been told."""
