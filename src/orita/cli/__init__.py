@@ -36,6 +36,7 @@ def main() -> None:
         model_search,
         model_transfer,
         ope,
+        performance,
         predictions,
         profile,
         render,

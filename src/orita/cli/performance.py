@@ -1,0 +1,105 @@
+"""The command about how good models are for users: performance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from orita.cli.app import JsonOption, app, settings_of
+from orita.cli.console import print_json, table
+from orita.cli.opening import project_of
+from orita.cli.times import time_of
+
+if TYPE_CHECKING:
+    from orita.monitoring.config import PerformanceConfig
+    from orita.monitoring.feedback import Attribution
+
+__all__: list[str] = []
+
+_MOST_LINES = 60
+
+
+@app.command()
+def performance(
+    context: typer.Context,
+    since: Annotated[str | None, typer.Option(help="Predictions from this time on, ISO 8601.")] = None,
+    until: Annotated[str | None, typer.Option(help="Predictions before this time.")] = None,
+    every: Annotated[str | None, typer.Option(help="Figures of each slice of time, such as 1h or 1d.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Figures of each segment: a column of the log, or features.NAME.")
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(help="An answer counts for so long after its prediction, such as 24h.")
+    ] = None,
+    delay: Annotated[str | None, typer.Option(help="And may become known so much later.")] = None,
+    no_click: Annotated[
+        bool, typer.Option("--no-click", help="What got no answer within that time counts as no click.")
+    ] = False,
+    as_of: Annotated[str | None, typer.Option(help="Only what was known at this time; by default now.")] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Also what is expected of each slice before its labels are there.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with plots here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what was served from what users did: AUC, log loss, calibration, NDCG and CTR, each with an interval.
+
+    By model version, and by segment and slice of time where asked. Rows of one user count together in every interval.
+
+        orita performance --every 1d --estimate --html quality.html
+
+        orita performance --by features.device_mobile --within 24h --as-of 2024-11-15T00:00:00Z
+    """
+    from orita.features.declaring.windows import duration_micros
+    from orita.monitoring.model_quality.told import HEADS, joined_sentence, line_of, told
+    from orita.pipelines.served_quality import served_quality
+
+    project = project_of(context)
+    workspace = project.workspace(progress=settings_of(context).screen)
+    rule = _rule(workspace.monitoring.performance_monitoring, within, delay, no_click, as_of)
+    with settings_of(context).screen.bar("Join feedback and measure"):
+        found = served_quality(
+            workspace,
+            rule,
+            since=None if since is None else time_of(since, "--since"),
+            until=None if until is None else time_of(until, "--until"),
+            by=by,
+            every=None if every is None else timedelta(microseconds=duration_micros(every, "--every")),
+            estimate=estimate,
+        )
+    if html is not None:
+        from orita.monitoring.model_quality.page import write_quality_page
+
+        write_quality_page(html, workspace.system.name, found)
+    if as_json:
+        print_json(told(found))
+        return
+    lines = [[escape(cell) for cell in line_of(part)] for part in found.parts]
+    table(f"Quality of {workspace.system.name}", list(HEADS), lines[:_MOST_LINES])
+    if len(lines) > _MOST_LINES:
+        typer.echo(f"{len(lines) - _MOST_LINES:,} parts more: --json has all.")
+    typer.echo(joined_sentence(found))
+    for note in sorted({part.note for part in found.parts if part.note})[:1]:
+        typer.echo(f"Not everything was estimated: {note}")
+    if html is not None:
+        typer.echo(f"The page is {html}.")
+
+
+def _rule(
+    config: PerformanceConfig, within: str | None, delay: str | None, no_click: bool, as_of: str | None
+) -> Attribution:
+    """Return which answers count: as the configuration says, but for what options say."""
+    from orita.core.clock import SystemClock
+    from orita.features.declaring.windows import duration_micros
+    from orita.monitoring.feedback import Attribution
+
+    at = SystemClock().now() if as_of is None else time_of(as_of, "--as-of")
+    rule = Attribution.configured(config, at)
+    window = rule.within if within is None else timedelta(microseconds=duration_micros(within, "--within"))
+    late = rule.delay if delay is None else timedelta(microseconds=duration_micros(delay, "--delay", zero=True))
+    known_at = at if as_of is not None or window is not None else None
+    return Attribution(window, late, "no_click" if no_click else rule.unanswered, known_at)
