@@ -11,6 +11,7 @@ from orita.serving.access.own_pages import WATCHED, OwnPages
 from orita.serving.http.compression import CompressionMiddleware, compressed, refused_encoding
 from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, QuickRoute, Reply
+from orita.serving.http.request_id import RequestIdMiddleware
 from orita.serving.http.trace_context import TraceContext, in_trace, trace_of
 from orita.serving.resilience.turnstile import Company
 from orita.serving.tracing.middleware import TraceMiddleware
@@ -24,7 +25,7 @@ _WATCHED = WATCHED | {b"accept-encoding", b"content-encoding", b"traceparent", b
 def edges(least: int | None, tracer: Tracer | None = None) -> list[Middleware]:
     """Return the middleware of routes of ASGI; *least* and *tracer* are as of `EdgeRoute`."""
     compression = [] if least is None else [Middleware(CompressionMiddleware, least=least)]
-    return [Middleware(TraceMiddleware, tracer=tracer), *compression]
+    return [Middleware(RequestIdMiddleware), Middleware(TraceMiddleware, tracer=tracer), *compression]
 
 
 class EdgeRoute(QuickRoute):
