@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -16,7 +16,7 @@ from orita.cli.times import time_of
 
 if TYPE_CHECKING:
     from orita.monitoring.config import PerformanceConfig
-    from orita.monitoring.feedback import Attribution
+    from orita.monitoring.feedback import Attribution, Unanswered
 
 __all__: list[str] = []
 
@@ -36,9 +36,12 @@ def performance(
         str | None, typer.Option(help="An answer counts for so long after its prediction, such as 24h.")
     ] = None,
     delay: Annotated[str | None, typer.Option(help="And may become known so much later.")] = None,
-    no_click: Annotated[
-        bool, typer.Option("--no-click", help="What got no answer within that time counts as no click.")
-    ] = False,
+    unanswered: Annotated[
+        Literal["unknown", "no_click"] | None,
+        typer.Option(
+            help="What a prediction is that got no answer within that time: not known to be seen, or refused."
+        ),
+    ] = None,
     as_of: Annotated[str | None, typer.Option(help="Only what was known at this time; by default now.")] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Also what is expected of each slice before its labels are there.")
@@ -60,7 +63,7 @@ def performance(
 
     project = project_of(context)
     workspace = project.workspace(progress=settings_of(context).screen)
-    rule = _rule(workspace.monitoring.performance_monitoring, within, delay, no_click, as_of)
+    rule = _rule(workspace.monitoring.performance_monitoring, within, delay, unanswered, as_of)
     with settings_of(context).screen.bar("Join feedback and measure"):
         found = served_quality(
             workspace,
@@ -90,7 +93,7 @@ def performance(
 
 
 def _rule(
-    config: PerformanceConfig, within: str | None, delay: str | None, no_click: bool, as_of: str | None
+    config: PerformanceConfig, within: str | None, delay: str | None, unanswered: Unanswered | None, as_of: str | None
 ) -> Attribution:
     """Return which answers count: as the configuration says, but for what options say."""
     from orita.core.clock import SystemClock
@@ -102,4 +105,4 @@ def _rule(
     window = rule.within if within is None else timedelta(microseconds=duration_micros(within, "--within"))
     late = rule.delay if delay is None else timedelta(microseconds=duration_micros(delay, "--delay", zero=True))
     known_at = at if as_of is not None or window is not None else None
-    return Attribution(window, late, "no_click" if no_click else rule.unanswered, known_at)
+    return Attribution(window, late, unanswered or rule.unanswered, known_at)
