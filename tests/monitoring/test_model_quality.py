@@ -18,7 +18,7 @@ from orita.monitoring.model_quality.estimation import fit_estimator
 from orita.monitoring.model_quality.figures import auc_with_interval, figures_of
 from orita.monitoring.model_quality.page import write_quality_page
 from orita.monitoring.model_quality.slices import model_quality
-from orita.monitoring.model_quality.told import joined_sentence, line_of, told
+from orita.monitoring.model_quality.told import joined_sentence, table_of, told
 from orita.stats.metrics import auc, expected_calibration_error, log_loss, ndcg_at_k, rank_groups
 
 _CONFIG = PerformanceConfig()
@@ -161,5 +161,7 @@ def test_it_is_told_to_people_and_programs(tmp_path: Path) -> None:
     assert "AUC over time" in page and "Reliability" in page and "AUC by features.device_mobile" in page
     plain = told(found)
     assert plain["parts"][0]["auc"]["value"] == found.parts[0].figures.auc.value  # type: ignore[union-attr]
-    assert f"{found.parts[0].figures.auc.value:.3f}" in line_of(found.parts[0])[5]  # type: ignore[union-attr]
+    heads, lines = table_of(found.parts)
+    assert lines[0][heads.index("AUC")].startswith(f"{found.parts[0].figures.auc.value:.3f} ")  # type: ignore[union-attr]
+    assert "AUC expected" in heads and "AUC expected" not in table_of(found.parts[:1])[0]
     assert joined_sentence(found) == "6,000 of 6,000 predictions were answered."

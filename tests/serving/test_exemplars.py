@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_families
 from tests.serving.models_at_hand import FEATURES, publish_model
 
@@ -38,9 +38,15 @@ def client(home: Home) -> Iterator[AsgiClient]:
         yield client
 
 
+def _families(text: str) -> list[Metric]:
+    """Return what a reader of OpenMetrics reads."""
+    read: Callable[[str], Iterator[Metric]] = openmetrics.text_string_to_metric_families
+    return list(read(text))
+
+
 def _exemplars(text: str) -> dict[str, float]:
     """Return the value of each exemplar by its trace."""
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    samples = [sample for family in _families(text) for sample in family.samples]
     return {s.exemplar.labels["trace_id"]: s.exemplar.value for s in samples if s.exemplar is not None}
 
 
@@ -68,9 +74,7 @@ def test_workers_have_the_newest_exemplar() -> None:
     for order in (reports, reports[::-1]):
         text = exposed(added_up(order), _OPEN["accept"])[0].decode()
         assert _exemplars(text) == {"b" * 32: 0.05}
-        counts = {
-            s.labels["le"]: s.value for f in text_string_to_metric_families(text) for s in f.samples if "le" in s.labels
-        }
+        counts = {s.labels["le"]: s.value for f in _families(text) for s in f.samples if "le" in s.labels}
         assert counts == {"0.1": 2, "1.0": 2, "+Inf": 2}
 
 
@@ -85,7 +89,7 @@ def test_series_are_bounded_whatever_is_named() -> None:
     left_out = found["metric_series_left_out"].samples
     assert [(s.labels, s.value) for s in left_out] == [({"metric": "bandit_choices"}, 9900)]
     text = exposed(bounded([hostile], most=100), _OPEN["accept"])[0].decode()
-    families = {f.name: f for f in text_string_to_metric_families(text)}
+    families = {f.name: f for f in _families(text)}
     assert len(families["bandit_choices"].samples) == 100
 
 

@@ -58,7 +58,7 @@ def performance(
         orita performance --by features.device_mobile --within 24h --as-of 2024-11-15T00:00:00Z
     """
     from orita.features.declaring.windows import duration_micros
-    from orita.monitoring.model_quality.told import HEADS, joined_sentence, line_of, told
+    from orita.monitoring.model_quality.told import joined_sentence, table_of, told
     from orita.pipelines.served_quality import served_quality
 
     project = project_of(context)
@@ -81,10 +81,10 @@ def performance(
     if as_json:
         print_json(told(found))
         return
-    lines = [[escape(cell) for cell in line_of(part)] for part in found.parts]
-    table(f"Quality of {workspace.system.name}", list(HEADS), lines[:_MOST_LINES])
-    if len(lines) > _MOST_LINES:
-        typer.echo(f"{len(lines) - _MOST_LINES:,} parts more: --json has all.")
+    heads, lines = table_of(found.parts[:_MOST_LINES])
+    table(f"Quality of {workspace.system.name}", heads, [[escape(cell) for cell in line] for line in lines])
+    if len(found.parts) > _MOST_LINES:
+        typer.echo(f"{len(found.parts) - _MOST_LINES:,} parts more: --json has all.")
     typer.echo(joined_sentence(found))
     for note in sorted({part.note for part in found.parts if part.note})[:1]:
         typer.echo(f"Not everything was estimated: {note}")

@@ -171,7 +171,9 @@ def _watch(shown: Shown) -> str:
     alerts = report.get("alerts") or []
     parts = [f"<h2>Drift and alerts{stale}</h2><p>Looked at {_long(max(age, 0.0))} ago.</p>"]
     if alerts:
-        rows = [(_Badge(a["severity"]), a["name"], a["subject"], a["summary"]) for a in alerts[:_MOST]]
+        rows: list[tuple[object, ...]] = [
+            (_Badge(a["severity"]), a["name"], a["subject"], a["summary"]) for a in alerts[:_MOST]
+        ]
         parts.append(_table(("severity", "alert", "what", "why"), rows))
         parts.append(_more(alerts))
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orita.monitoring.model_quality.slices import ModelQuality, Part
-from orita.monitoring.model_quality.told import HEADS, joined_sentence, line_of
+from orita.monitoring.model_quality.told import joined_sentence, table_of
 from orita.report import (
     Band,
     Block,
@@ -34,6 +34,10 @@ _OVER_TIME: tuple[tuple[str, str, Callable[[Part], Interval | None], Callable[[P
     ("Calibration error", "|mean score − CTR|", lambda p: p.figures.calibration_error, lambda p: None),
     ("NDCG@10", "NDCG", lambda p: p.figures.ndcg, lambda p: None),
 )
+
+
+_NAMES = ("model", "segment", "from (UTC)")
+_FEW = 20
 
 
 def write_quality_page(path: Path, system: str, found: ModelQuality) -> None:
@@ -64,8 +68,9 @@ def _blocks(found: ModelQuality, whole: Part) -> Iterator[Block]:
     segments = [p for p in found.of(segments=True, slices=False) if p.model_version == whole.model_version]
     yield from _by_segment(found.by, segments)
     rows = [part for part in found.parts if part.model_version == whole.model_version]
-    columns = [Column(name, number=n > 2) for n, name in enumerate(HEADS)]
-    yield Table("All parts", columns, [line_of(part) for part in rows], folded=len(rows) > 20)
+    heads, lines = table_of(rows)
+    columns = [Column(name, number=name not in _NAMES) for name in heads]
+    yield Table("All parts", columns, lines, folded=len(rows) > _FEW)
 
 
 def _tiles(whole: Part) -> Iterator[Tile]:
@@ -125,7 +130,7 @@ def _reliability(whole: Part) -> Plot:
 
 
 def _by_segment(by: str | None, segments: list[Part]) -> Iterator[Plot]:
-    for title, figure in (("AUC", lambda p: p.figures.auc), ("CTR", lambda p: p.figures.ctr)):
+    for title, _, figure, _ in _OVER_TIME[:3:2]:
         rows = [
             (part.segment or "", value.value, _end(value.low, value), _end(value.high, value))
             for part in segments

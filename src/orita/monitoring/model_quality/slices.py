@@ -148,7 +148,7 @@ def _parts(
 
 
 def _chosen(rows: _Rows, version: str, segment: str | None, at: int | None) -> npt.NDArray[np.bool_]:
-    chosen_P = rows.version_P == version
+    chosen_P: npt.NDArray[np.bool_] = rows.version_P == version
     if segment is not None:
         chosen_P &= rows.segment_P == segment
     if at is not None:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from orita.monitoring.model_quality.slices import ModelQuality, Part
 from orita.stats.intervals import Interval
 
-__all__ = ["HEADS", "joined_sentence", "line_of", "told"]
+__all__ = ["joined_sentence", "table_of", "told"]
 
-HEADS = ("model", "segment", "from (UTC)", "rows", "CTR", "AUC", "log loss", "calibration", "NDCG@10", "AUC expected")
+_NOTHING = "—"
+_COLUMNS: tuple[tuple[str, Callable[[Part], str]], ...] = (
+    ("model", lambda part: part.model_version),
+    ("segment", lambda part: _NOTHING if part.segment is None else part.segment),
+    ("from (UTC)", lambda part: _NOTHING if part.start is None else f"{part.start:%Y-%m-%d %H:%M}"),
+    ("rows", lambda part: f"{part.figures.rows:,}"),
+    ("CTR", lambda part: _interval(part.figures.ctr)),
+    ("AUC", lambda part: _interval(part.figures.auc)),
+    ("AUC expected", lambda part: _interval(part.estimated.auc if part.estimated is not None else None)),
+    ("log loss", lambda part: _value(part.figures.log_loss)),
+    ("calibration", lambda part: _value(part.figures.calibration_error)),
+    ("NDCG@10", lambda part: _value(part.figures.ndcg)),
+)
 
 
-def line_of(part: Part) -> list[str]:
-    """Return the cells of a part, as `HEADS` names them."""
-    figures, expected = part.figures, part.estimated
-    return [
-        part.model_version,
-        part.segment if part.segment is not None else "—",
-        f"{part.start:%Y-%m-%d %H:%M}" if part.start is not None else "—",
-        f"{figures.rows:,}",
-        _interval(figures.ctr, 3),
-        _interval(figures.auc, 3),
-        _interval(figures.log_loss, 3),
-        _interval(figures.calibration_error, 3),
-        _interval(figures.ndcg, 3),
-        _interval(expected.auc, 3) if expected is not None else "—",
-    ]
+def table_of(parts: Sequence[Part]) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and lines of a table of *parts*; what no part has is no column."""
+    lines = [[cell(part) for _, cell in _COLUMNS] for part in parts]
+    kept = [n for n in range(len(_COLUMNS)) if any(line[n] != _NOTHING for line in lines)]
+    return [_COLUMNS[n][0] for n in kept], [[line[n] for n in kept] for line in lines]
 
 
 def joined_sentence(found: ModelQuality) -> str:
@@ -72,9 +75,11 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _interval(value: Interval | None, digits: int) -> str:
-    if value is None:
-        return "—"
-    if math.isnan(value.low):
-        return f"{value.value:.{digits}f}"
-    return f"{value.value:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+def _interval(value: Interval | None) -> str:
+    if value is None or math.isnan(value.low):
+        return _value(value)
+    return f"{value.value:.3f} {value.low:.3f}–{value.high:.3f}"
+
+
+def _value(value: Interval | None) -> str:
+    return _NOTHING if value is None else f"{value.value:.3f}"
