@@ -14,6 +14,7 @@ from tests.monitoring.watched_system import answered, draw, logged
 
 from orita.core.errors import NotFound, UserError
 from orita.monitoring.config import PerformanceConfig
+from orita.monitoring.feedback import Attribution
 from orita.monitoring.model_quality.estimation import fit_estimator
 from orita.monitoring.model_quality.figures import auc_with_interval, figures_of
 from orita.monitoring.model_quality.page import write_quality_page
@@ -128,6 +129,16 @@ def test_parts_add_up() -> None:
     assert first.estimated is None and "has 0 rows" in first.note
     assert later[-1].estimated is not None
     assert {p.segment for p in found.of(segments=True, slices=False)} == {"0", "1"}
+
+
+def test_an_estimate_knows_what_was_known_then() -> None:
+    """A slice is estimated from predictions whose window was over when it began, not from answers that came later."""
+    predictions = _served(600)
+    every, feedback = timedelta(days=1), answered(predictions, lambda s: s)
+    rule = Attribution(within=timedelta(days=2))
+    found = model_quality(predictions, feedback, _CONFIG, attribution=rule, every=every, estimate=True)
+    estimated = [part.estimated is not None for part in found.of(segments=False, slices=True)]
+    assert estimated == [False] * 4 + [True] * 2  # a day has a hundred requests, too few to learn from
 
 
 def test_segments_are_named() -> None:

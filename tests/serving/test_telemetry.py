@@ -17,6 +17,7 @@ from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.serving.app import create_app
 from orita.serving.config import ServingConfig
+from orita.serving.http.trace_context import trace_of
 from orita.serving.otlp.config import TelemetryConfig
 from orita.serving.otlp.sender import given_headers
 from orita.serving.tracing.recording import Recording, Span, current_recording, recorded, span
@@ -173,7 +174,21 @@ def test_steps_are_parts_of_steps() -> None:
 def test_a_share_is_recorded() -> None:
     """Of ten thousand requests without a decision a hundredth is recorded, the same ones for a seed."""
     tracer = Tracer(0.01, lambda _: None, lambda: 0.0, seed=3)
-    assert 60 < sum(tracer.wanted() for _ in range(10_000)) < 140
+    assert 60 < sum(tracer.recordable(None) is not None for _ in range(10_000)) < 140
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_malformed_parent_decides_nothing(share: float) -> None:
+    """A trace that begins here is recorded by the share; one that was begun elsewhere by its caller alone."""
+    tracer = Tracer(share, lambda _: None, lambda: 0.0)
+    malformed = trace_of([b"nonsense"], [])
+    assert malformed is not None
+    found = tracer.recordable(malformed)
+    assert (found is not None) == bool(share)
+    assert found is None or (found.trace_id == malformed.trace_id and found.sampled)
+    for flags in (b"00", b"01"):
+        parent = trace_of([b"00-%b-%b-%b" % (_TRACE.encode(), _PARENT.encode(), flags)], [])
+        assert tracer.recordable(parent) == (parent if flags == b"01" else None)
 
 
 def test_what_is_set_wrongly_is_said() -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orita.core.clock import from_micros
+from orita.core.clock import from_micros, to_micros
 from orita.core.errors import NotFound, UserError, closest
 from orita.monitoring.config import PerformanceConfig
 from orita.monitoring.feedback import Attribution, JoinCounts, JoinedFeedback, join_feedback
@@ -106,8 +106,8 @@ def model_quality(
         by: a column of the log (``variant``), or a feature (``features.device_mobile``). A number with more than 12
             values is cut at its quartiles.
         every: length of slices of time.
-        estimate: also estimate each slice from what was measured of the same version before it; the first ones, and
-            parts without slices, have nothing before them.
+        estimate: also estimate each slice from what was known of the same version when it began: from predictions
+            whose window was over by then. The first ones, and parts without slices, have nothing before them.
 
     Raises:
         NotFound: a column is absent.
@@ -130,7 +130,7 @@ def model_quality(
     if len(parts) > _MOST_PARTS:
         raise UserError(f"there are {len(parts):,} parts, allowed are {_MOST_PARTS:,}: choose longer slices.")
     if estimate:
-        parts = list(_estimated(rows, parts, every, config))
+        parts = list(_estimated(rows, parts, config, attribution or Attribution()))
     return ModelQuality(tuple(parts), joined.counts, by, every)
 
 
@@ -167,21 +167,22 @@ def _measured(joined: JoinedFeedback, chosen_J: npt.NDArray[np.bool_], config: P
     )
 
 
-def _estimated(rows: _Rows, parts: list[Part], every: timedelta | None, config: PerformanceConfig) -> Iterator[Part]:
-    """Yield the parts, slices with what was expected of them from the labels of the slices before."""
-    estimators: dict[tuple[str, datetime], PerformanceEstimator | UserError] = {}
+def _estimated(rows: _Rows, parts: list[Part], config: PerformanceConfig, rule: Attribution) -> Iterator[Part]:
+    """Yield the parts, slices with what was expected of them from the labels that were there when they began."""
+    estimators: dict[tuple[str, int], PerformanceEstimator | UserError] = {}
+    wait = (timedelta() if rule.within is None else rule.within + rule.delay) // timedelta(microseconds=1)
     for part in parts:
-        if part.start is None or every is None:
+        if part.start is None:
             yield part
             continue
-        key = part.model_version, part.start
+        at = to_micros(part.start)
+        key = part.model_version, at
         if key not in estimators:
-            estimators[key] = _learnt(rows, part.model_version, part.start, config)
+            estimators[key] = _learnt(rows, part.model_version, at - wait, config)
         found = estimators[key]
         if isinstance(found, UserError):
             yield replace(part, note=str(found))
             continue
-        at = round((part.start - from_micros(0)) / timedelta(microseconds=1))
         chosen_P = _chosen(rows, part.model_version, part.segment, at) & np.isfinite(rows.score_P)
         if chosen_P.sum() < config.min_labels:
             yield part
@@ -189,9 +190,9 @@ def _estimated(rows: _Rows, parts: list[Part], every: timedelta | None, config: 
             yield replace(part, estimated=found.estimate(rows.score_P[chosen_P], rows.user_P[chosen_P]))
 
 
-def _learnt(rows: _Rows, version: str, before: datetime, config: PerformanceConfig) -> PerformanceEstimator | UserError:
-    joined, micros = rows.joined, round((before - from_micros(0)) / timedelta(microseconds=1))
-    past_J = (joined.versions_J == version) & (joined.micros_J < micros)
+def _learnt(rows: _Rows, version: str, before: int, config: PerformanceConfig) -> PerformanceEstimator | UserError:
+    joined = rows.joined
+    past_J = (joined.versions_J == version) & (joined.micros_J < before)
     try:
         return fit_estimator(
             joined.clicks_J[past_J], joined.scores_J[past_J], joined.users_J[past_J], least_rows=config.min_labels

@@ -65,8 +65,8 @@ class EdgeRoute(QuickRoute):
         watched = [pair for pair in headers if pair[0] in _WATCHED and pair not in known]
         if watched:
             return self._watched(watched, headers, body)
-        if self._tracer is not None and self._tracer.wanted():
-            return self._recorded(self._tracer, self._tracer.begun(), {}, headers, body)
+        if self._tracer is not None and (trace := self._tracer.recordable(None)) is not None:
+            return self._recorded(self._tracer, trace, {}, headers, body)
         return self._route.reply(headers, body)
 
     def refuse(self, refused: Refused, headers: Headers) -> Reply:
@@ -79,8 +79,8 @@ class EdgeRoute(QuickRoute):
             given.setdefault(name, []).append(value)
         trace = trace_of(given.get(b"traceparent", ()), given.get(b"tracestate", ()))
         tracer = self._tracer
-        if tracer is not None and (trace.sampled if trace is not None else tracer.wanted()):
-            reply = self._recorded(tracer, trace or tracer.begun(), given, headers, body)
+        if tracer is not None and (recordable := tracer.recordable(trace)) is not None:
+            reply = self._recorded(tracer, recordable, given, headers, body)
         elif trace is None:
             reply = self._checked(given, headers, body)
         else:

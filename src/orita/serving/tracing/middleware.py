@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orita.serving.access.permissions import PROBES
 from orita.serving.http.reply import Headers
 from orita.serving.http.trace_context import TraceContext, in_trace, trace_of
 from orita.serving.tracing.recording import Span
@@ -12,6 +13,8 @@ from orita.serving.tracing.tracer import Tracer
 __all__ = ["TraceMiddleware"]
 
 _NO_ROUTE = "unknown"
+_WATCHES = PROBES | {"/metrics", "/status"}
+"""Asked every few seconds by what watches a server: nobody looks for their traces."""
 
 
 class TraceMiddleware:
@@ -28,12 +31,13 @@ class TraceMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of ASGI."""
         trace = _trace_in(scope["headers"]) if scope["type"] == "http" else None
-        tracer = self._tracer if scope["type"] == "http" else None
-        if tracer is not None and (trace.sampled if trace is not None else tracer.wanted()):
-            trace = trace or tracer.begun()
-            with tracer.recording(trace, scope["method"], _NO_ROUTE) as request:
-                await self.app(scope, receive, _telling(send, trace, request))
-                _name(request, scope)
+        tracer = self._tracer if scope["type"] == "http" and scope["path"] not in _WATCHES else None
+        if tracer is not None and (recordable := tracer.recordable(trace)) is not None:
+            with tracer.recording(recordable, scope["method"], _NO_ROUTE) as request:
+                try:
+                    await self.app(scope, receive, _telling(send, recordable, request))
+                finally:
+                    _name(request, scope)
         elif trace is None:
             await self.app(scope, receive, send)
         else:

@@ -42,8 +42,18 @@ class Tracer:
         """Return whether a request that nobody decided on is recorded."""
         return self._random() < self._share
 
-    def begun(self) -> TraceContext:
-        """Return a trace that begins here."""
+    def recordable(self, trace: TraceContext | None) -> TraceContext | None:
+        """Return the trace by which a request is recorded, None where it is not.
+
+        Args:
+            trace: its place; None where it belongs to none. One that begins here carries nobody's decision.
+        """
+        if trace is not None and trace.parent_id:
+            return trace if trace.sampled else None
+        if not self.wanted():
+            return None
+        if trace is not None:
+            return trace._replace(sampled=True)
         return TraceContext(secrets.token_hex(16), "", secrets.token_hex(8), sampled=True)
 
     @contextmanager
