@@ -124,6 +124,7 @@ def test_lines_of_the_log_are_sent_with_their_trace(home: Home, collector: Colle
     (line,) = [line for line in collector.lines() if line.body.string_value == "something_odd"]
     assert (line.severity_text, line.severity_number) == ("WARNING", 13)
     assert attributes(line)["rows"] == 3
+    assert (line.trace_id.hex(), line.span_id.hex()) == (_TRACE, _PARENT)
 
 
 def test_a_collector_that_fails_is_tried_again(
