@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -186,7 +187,8 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
                     table = pa.table({"score": rows.scores, "click": rows.clicks.astype(np.int64)})
                     pq.write_table(table, f"{folder}/{name}.parquet")
                 asked = [options.nannyml, str(_PEER), folder]
-                said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+                alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+                said = subprocess.run(asked, check=True, capture_output=True, text=True, env=alone).stdout
                 wrong[world.name].append(abs(json.loads(said.splitlines()[-1])["auc"] - values_of(now)[0]))
     return {world: round(float(np.mean(of)), 4) for world, of in wrong.items()}
 
