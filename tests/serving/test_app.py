@@ -434,7 +434,7 @@ def test_openapi_is_exact(client: AsgiClient) -> None:
     """The document names every endpoint, status and field, and each reference in it resolves."""
     document = client.get("/openapi.json").json()
     assert {path for path in document["paths"] if not path.startswith(("/v2", "/api/", "/graphql", "/ofrep"))} == {
-        "/predict", "/predict/batch", "/health", "/health/live", "/health/ready", "/metrics", "/config",
+        "/predict", "/predict/batch", "/health", "/health/live", "/health/ready", "/metrics", "/status", "/config",
     }  # fmt: skip
     predict = document["paths"]["/predict"]["post"]
     assert set(predict["responses"]) == {

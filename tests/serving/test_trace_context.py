@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from orita.serving.http.trace_context import TraceContext, TraceMiddleware, current_trace, in_trace, trace_of
+from orita.serving.http.trace_context import TraceContext, current_trace, in_trace, trace_of
+from orita.serving.tracing.middleware import TraceMiddleware
 from orita.testing.asgi import AsgiClient
 
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"

@@ -37,6 +37,7 @@ def main() -> None:
         model_search,
         model_transfer,
         ope,
+        performance,
         predictions,
         profile,
         quality,

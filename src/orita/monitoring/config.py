@@ -97,6 +97,10 @@ class PerformanceConfig(Section):
         false_alarm_rate: chance that a loss of AUC is called sure when there is none.
         resamples: bootstrap samples, by request.
         seed: fixes the bootstrap.
+        attribution_hours: for how long after its prediction an answer counts; null: however late it is.
+        feedback_delay_hours: how late an answer may become known after that; until then its prediction is in no figure.
+        unanswered: what a prediction is whose window passed without an answer: ``unknown``, or ``no_click`` where the
+            source sends clicks alone.
     """
 
     auc_degradation_threshold: float = Field(default=0.05, gt=0, lt=0.5)
@@ -107,6 +111,15 @@ class PerformanceConfig(Section):
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5)
     resamples: int = Field(default=500, ge=100, le=20_000)
     seed: int = Field(default=0, ge=0)
+    attribution_hours: float | None = Field(default=None, gt=0)
+    feedback_delay_hours: float = Field(default=0.0, ge=0)
+    unanswered: Literal["unknown", "no_click"] = "unknown"
+
+    @model_validator(mode="after")
+    def _no_click_has_a_window(self) -> PerformanceConfig:
+        if self.unanswered == "no_click" and self.attribution_hours is None:
+            raise ValueError("unanswered: no_click needs attribution_hours, after which nothing is waited for")
+        return self
 
 
 class SmtpConfig(Section):

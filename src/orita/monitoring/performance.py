@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from orita.monitoring.config import PerformanceConfig
-from orita.monitoring.feedback import JoinCounts, JoinedFeedback, join_feedback
+from orita.monitoring.feedback import Attribution, JoinCounts, JoinedFeedback, join_feedback
 from orita.monitoring.latency import Latency, request_latency
 from orita.monitoring.quality import VersionQuality, version_quality
 from orita.stats.metrics import auc
@@ -63,7 +63,12 @@ class PerformanceReport:
 
 
 def online_performance(
-    predictions: pa.Table, feedback: pa.Table, config: PerformanceConfig, *, test_auc: Mapping[str, float]
+    predictions: pa.Table,
+    feedback: pa.Table,
+    config: PerformanceConfig,
+    *,
+    test_auc: Mapping[str, float],
+    as_of: datetime | None = None,
 ) -> PerformanceReport:
     """Judge what was served from what users did.
 
@@ -72,11 +77,13 @@ def online_performance(
         feedback: interactions that carry ``request_id``, ``item_id``, ``click``.
         config: thresholds and levels.
         test_auc: by model version, the AUC on the model's own test split.
+        as_of: what was known then; where the configuration has a window of attribution, predictions whose window was
+            still open are left out. None: all that is there.
 
     Raises:
         NotFound: a column is absent.
     """
-    joined = join_feedback(predictions, feedback)
+    joined = join_feedback(predictions, feedback, Attribution.configured(config, as_of))
     answered = predictions.column("model_version").unique().drop_null().to_pylist()
     versions = []
     for version in sorted(answered):
@@ -86,7 +93,7 @@ def online_performance(
                 version,
                 joined.clicks_J[mine_J],
                 joined.scores_J[mine_J],
-                joined.requests_J[mine_J],
+                joined.users_J[mine_J],
                 config,
                 test_auc=test_auc.get(version),
             )

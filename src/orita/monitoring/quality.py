@@ -30,8 +30,9 @@ class VersionQuality:
 
     Attributes:
         model_version: whose predictions.
-        state: ``degraded``: lost at least the threshold, and surely lost something; ``suspected``: lost as much, but
-            chance can explain it; ``not_enough_labels``: not judged; ``no_baseline``: its test AUC is not known.
+        state: ``degraded``: lost more than the threshold, and the whole interval of the loss lies above it;
+            ``suspected``: lost at least the threshold, but the interval holds smaller losses too;
+            ``not_enough_labels``: not judged; ``no_baseline``: its test AUC is not known.
         rows, clicks: joined rows, and clicks among them.
         ctr: clicks ÷ rows.
         auc: of the rows with feedback, over all requests together.
@@ -65,18 +66,18 @@ def version_quality(
     model_version: str,
     clicks_J: npt.NDArray[np.float64],
     scores_J: npt.NDArray[np.float64],
-    requests_J: npt.NDArray[np.int64],
+    users_J: npt.NDArray[np.int64],
     config: PerformanceConfig,
     *,
     test_auc: float | None,
 ) -> VersionQuality:
-    """Judge one version by its joined rows; intervals resample whole requests.
+    """Judge one version by its joined rows; intervals resample whole users: their rows resemble each other.
 
     Args:
         model_version: whose rows.
         clicks_J: 0 or 1.
         scores_J: click probabilities.
-        requests_J: code of each row's request.
+        users_J: code of each row's user; of its request, where users are not known.
         config: thresholds and level.
         test_auc: what it reached on its own test split, None if unknown.
     """
@@ -87,15 +88,15 @@ def version_quality(
             f"{config.min_labels:,} rows with {config.min_clicks:,} clicks and as many without."
         )
         return _unjudged(model_version, rows, clicks, test_auc, sentence)
-    if (requests := rests_on(clicks_J, requests_J)) < LEAST_CLUSTERS:
+    if (users := rests_on(clicks_J, users_J)) < LEAST_CLUSTERS:
         sentence = (
-            f"{model_version}: {rows:,} rows with feedback, of which the clicks, or the others, are of {requests:,} "
-            f"requests; quality is judged from {LEAST_CLUSTERS} requests with clicks and as many without."
+            f"{model_version}: {rows:,} rows with feedback, of which the clicks, or the others, are of {users:,} "
+            f"users; quality is judged from {LEAST_CLUSTERS} users with clicks and as many without."
         )
         return _unjudged(model_version, rows, clicks, test_auc, sentence)
     tail = config.false_alarm_rate
     online = auc_interval(
-        clicks_J, scores_J, requests_J, resamples=config.resamples, confidence=1 - 2 * tail, seed=config.seed
+        clicks_J, scores_J, users_J, resamples=config.resamples, confidence=1 - 2 * tail, seed=config.seed
     )
     attainable = expected_auc(scores_J)
     state, loss = _judge(online, test_auc, attainable, config)
@@ -104,7 +105,7 @@ def version_quality(
         state=state,
         rows=rows,
         clicks=clicks,
-        ctr=clustered_rate(clicks_J, requests_J, tail=tail),
+        ctr=clustered_rate(clicks_J, users_J, tail=tail),
         auc=online,
         log_loss=float(log_loss(clicks_J, scores_J)),
         mean_score=float(scores_J.mean()),
@@ -131,7 +132,8 @@ def _judge(
     loss = expected - online.value
     if loss < config.auc_degradation_threshold:
         return "ok", loss
-    return ("degraded" if online.high < expected else "suspected"), loss
+    # Sure only where the smallest loss that the interval holds is beyond the threshold as well.
+    return ("degraded" if expected - online.high > config.auc_degradation_threshold else "suspected"), loss
 
 
 def _sentence(
@@ -150,6 +152,6 @@ def _sentence(
     limit = f"{config.auc_degradation_threshold:g}"
     return {
         "ok": f"{compared}: it lost less than {limit}.",
-        "suspected": f"{compared}: it lost {limit} or more, which chance can still explain.",
-        "degraded": f"{compared}: it lost {limit} or more, and chance does not explain the loss.",
+        "suspected": f"{compared}: it lost {limit} or more, but chance can still explain as much.",
+        "degraded": f"{compared}: it lost more than {limit}, and chance does not explain the loss.",
     }[state]

@@ -15,8 +15,6 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 from orita.core.errors import UserError
-from orita.events.engine import open_engine
-from orita.events.lake import Lake
 from orita.events.predictions import prediction_log
 from orita.models.package import load_package
 from orita.models.package.load import scores_label
@@ -31,6 +29,7 @@ from orita.monitoring.report import MonitoringReport, report_paths, write_report
 from orita.monitoring.sample import RequestSample, sample_predictions
 from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
+from orita.pipelines.answers import answers_to
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.occurrences import drift_detected
 from orita.pipelines.references import reference_path
@@ -109,9 +108,10 @@ def evaluate_online_performance(workspace: Workspace, results: Mapping[str, Resu
     test_auc = {entry.version: entry.metrics["auc"] for entry in judged}
     report = online_performance(
         predictions,
-        _feedback(workspace, predictions),
+        answers_to(workspace, predictions),
         workspace.monitoring.performance_monitoring,
         test_auc=test_auc,
+        as_of=workspace.clock.now(),
     )
     return _plain(_PERFORMANCE, report)
 
@@ -215,18 +215,6 @@ def _compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Refe
         reference.sample.schema, predictions, max_requests=config.max_requests, seed=config.seed
     )
     return reference, recent
-
-
-def _feedback(workspace: Workspace, predictions: pa.Table) -> pa.Table:
-    """Return the events that answer one of *predictions*, ids as text like those of the log."""
-    lake, source = Lake(workspace.home), workspace.system.source
-    with open_engine(workspace.home.staging, workspace.data.validation.memory_mb) as connection:
-        connection.register("answered", predictions.select(["request_id"]))
-        query = (
-            "SELECT request_id, CAST(item_id AS VARCHAR) AS item_id, click, timestamp "
-            f"FROM {lake.snapshot(source.name).sql} WHERE request_id IN (SELECT request_id FROM answered)"
-        )
-        return connection.sql(query).to_arrow_table()
 
 
 def _plain(adapter: TypeAdapter[Any], value: object) -> Result:

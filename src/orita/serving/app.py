@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -36,12 +36,14 @@ from orita.serving.inference_protocol.routes import InferenceRoutes
 from orita.serving.jobs.mounting import mounted_jobs
 from orita.serving.models.in_memory import ModelsInMemory
 from orita.serving.mounting import mounted_explanations, mounted_features, mounted_predictions
+from orita.serving.otlp.telemetry import Telemetry
 from orita.serving.predict.route import PredictRoute
 from orita.serving.protocols import FeatureService, FeatureSource, PackageLoader
 from orita.serving.resources.known import ModelRegistry
 from orita.serving.resources.mounting import mounted_models
 from orita.serving.rollouts.mounting import mounted_rollouts
 from orita.serving.service import build_service
+from orita.serving.telemetry.exposition import collected
 
 __all__ = ["create_app"]
 
@@ -80,7 +82,8 @@ def create_app(
         outcomes: types of the columns of interactions, by which a rollout may judge; None: any.
 
     Raises:
-        MissingExtra, UserError: gRPC is wanted, and not installed, or cannot listen where it should.
+        MissingExtra, UserError: gRPC is wanted, and not installed, or cannot listen where it should; or telemetry
+            is, in an encoding that is not installed.
 
     The parts start and stop with the application's lifespan. Of ``app.state``, ``service`` holds them, ``quick`` the
     routes that `orita.serving.server` answers on the short way, ``inference`` the Open Inference Protocol, ``faces``
@@ -95,6 +98,10 @@ def create_app(
     who, turned_away = callers or LocalCallers(config.host), TurnedAway()
     pages = OwnPages(config.host, config.hosts, config.public_paths)
     service.metrics.others += [models.metrics, turned_away.metrics]
+    telemetry = Telemetry(config.telemetry, system, partial(collected, service), service.clock.monotonic)
+    service.metrics.others.append(telemetry.metrics)
+    if config.telemetry.endpoint is not None:
+        service.background.watch(telemetry.background)
     predict, inference = PredictRoute(service), InferenceRoutes(models, max_body=config.max_body_bytes)
     faces = (
         mounted_predictions(service, predict),
@@ -113,6 +120,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as running:
+            await running.enter_async_context(telemetry.running())
             await running.enter_async_context(service.running())
             for face in faces:
                 await running.enter_async_context(face.running())
@@ -125,7 +133,7 @@ def create_app(
 
     app = Starlette(
         routes=[*(route for face in faces for route in face.routes), *DocumentRoutes(told).routes],
-        middleware=[*edges(least), Middleware(Gate, who, pages, turned_away, service.clock)],
+        middleware=[*edges(least, telemetry.tracer), Middleware(Gate, who, pages, turned_away, service.clock)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
@@ -135,8 +143,13 @@ def create_app(
     app.state.together = None  # one worker among others sets it
     # What a request may have to wait for, a cache or who asks, is waited for on the way of ASGI.
     at_once = "model:predict" in who.everybody
-    fixed = {b"/predict": EdgeRoute(predict, least, pages, "/predict")} if at_once and service.cached is None else {}
+    fixed = (
+        {b"/predict": EdgeRoute(predict, least, pages, "/predict", telemetry.tracer)}
+        if at_once and service.cached is None
+        else {}
+    )
     joint = JointInference(service.follower.joins, config.batching, service.joint.sizes)
-    quick = QuickPaths(fixed, inference if at_once and config.inference_exposed else None, least, pages, joint)
+    routes = inference if at_once and config.inference_exposed else None
+    quick = QuickPaths(fixed, routes, least, pages, joint, telemetry.tracer)
     app.state.quick = service.admitted(quick)
     return app

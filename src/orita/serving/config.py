@@ -15,6 +15,7 @@ from orita.serving.batching.config import BatchingConfig
 from orita.serving.cache.config import CacheConfig
 from orita.serving.feed.config import FeedConfig
 from orita.serving.jobs.config import JobsConfig
+from orita.serving.otlp.config import TelemetryConfig
 from orita.serving.resilience.config import ResilienceConfig
 from orita.serving.resilience.faults import FaultRule
 
@@ -164,6 +165,7 @@ class ServingConfig(Section):
         cache: whether and how predictions are kept.
         batching: how requests are answered together.
         bandits: how ``/api/v1/bandits`` answers.
+        telemetry: where traces, metrics and logs are sent by OTLP.
     """
 
     host: str = "127.0.0.1"
@@ -202,6 +204,7 @@ class ServingConfig(Section):
     cache: CacheConfig = CacheConfig()
     batching: BatchingConfig = BatchingConfig()
     bandits: BanditsConfig = BanditsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     @property
     def features_exposed(self) -> bool:

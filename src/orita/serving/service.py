@@ -45,6 +45,7 @@ from orita.serving.resilience.popularity import RateSource
 from orita.serving.resilience.prober import probing
 from orita.serving.telemetry.metrics import ServingMetrics
 from orita.serving.telemetry.skew_metric import SkewMetric
+from orita.serving.telemetry.watch_metric import WatchMetric
 
 __all__ = ["Service", "build_service"]
 
@@ -56,6 +57,7 @@ class Service:
     """The parts of one server.
 
     Attributes:
+        system: whose champion answers.
         config: what can be set.
         clock: the time.
         follower: the champion and how it is kept up to date.
@@ -65,6 +67,7 @@ class Service:
         predictor: how a request is answered.
         joint: scores waiting requests together.
         skew: the newest skew report.
+        watch: the newest monitoring report.
         parts: what keeps it up.
         faults: what goes wrong in a drill.
         cache: what keeps predictions, None where that is off.
@@ -74,6 +77,7 @@ class Service:
         background: what works beside requests.
     """
 
+    system: str
     config: ServingConfig
     clock: Clock
     follower: ChampionFollower
@@ -83,6 +87,7 @@ class Service:
     predictor: Predictor
     joint: JointPredictions
     skew: SkewMetric
+    watch: WatchMetric
     parts: Parts
     faults: Faults
     cache: PredictionCache | None = None
@@ -222,6 +227,7 @@ def build_service(
     for part in (log, log.converter, follower.background, parts.popularity.background):
         background.watch(part)
     return Service(
+        system,
         config,
         clock,
         follower,
@@ -231,6 +237,7 @@ def build_service(
         predictor,
         JointPredictions(predictor, RequestDecoder(config), clock, config.batching),
         SkewMetric(home, system),
+        WatchMetric(home, system),
         parts,
         faults,
         cache,

@@ -12,7 +12,7 @@ from scipy.stats import rankdata, t
 
 from orita.stats.intervals import Interval
 
-__all__ = ["clustered_rate", "design_effect", "rank_design_effect"]
+__all__ = ["clustered_mean", "clustered_rate", "design_effect", "rank_design_effect"]
 
 
 def design_effect(
@@ -64,16 +64,22 @@ def rank_design_effect(
     return design_effect(ranks[:n], ranks[n:], first_clusters_N[first_kept_N], second_clusters_M[second_kept_M])
 
 
-def clustered_rate(y_N: npt.NDArray[np.floating], clusters_N: npt.NDArray[np.int64], *, tail: float) -> Interval:
-    """Return the mean of 0-or-1 labels with the interval, within [0, 1], that leaves *tail* out on each side.
+def clustered_mean(values_N: npt.NDArray[np.floating], clusters_N: npt.NDArray[np.int64], *, tail: float) -> Interval:
+    """Return the mean with the interval that leaves *tail* out on each side.
 
     The sandwich variance in closed form: time and memory grow with the rows, not with a number of resamples. The
     quantile is Student's of one degree of freedom less than there are clusters; both ends are NaN for one cluster.
     Source: Liang and Zeger (1986).
     """
-    value = float(y_N.mean())
-    residuals_C = np.bincount(np.unique(clusters_N, return_inverse=True)[1], weights=y_N - value)
+    value = float(values_N.mean())
+    residuals_C = np.bincount(np.unique(clusters_N, return_inverse=True)[1], weights=values_N - value)
     count = len(residuals_C)
-    spread = float(np.sqrt((residuals_C**2).sum() * count / max(count - 1, 1))) / len(y_N)
+    spread = float(np.sqrt((residuals_C**2).sum() * count / max(count - 1, 1))) / len(values_N)
     reach = float(t.isf(tail, count - 1)) * spread  # t of 0 degrees of freedom is NaN
-    return Interval(value, float(np.maximum(value - reach, 0.0)), float(np.minimum(value + reach, 1.0)))
+    return Interval(value, value - reach, value + reach)
+
+
+def clustered_rate(y_N: npt.NDArray[np.floating], clusters_N: npt.NDArray[np.int64], *, tail: float) -> Interval:
+    """Return the mean of 0-or-1 labels with its interval (`clustered_mean`), cut to [0, 1]."""
+    found = clustered_mean(y_N, clusters_N, tail=tail)
+    return Interval(found.value, float(np.maximum(found.low, 0.0)), float(np.minimum(found.high, 1.0)))

@@ -16,20 +16,22 @@ import numpy.typing as npt
 __all__ = ["expected_auc"]
 
 
-def expected_auc(scores_N: npt.NDArray[np.floating]) -> float:
+def expected_auc(scores_N: npt.NDArray[np.floating], chances_N: npt.NDArray[np.floating] | None = None) -> float:
     """Return the expected share of (click, no click) pairs that the scores order rightly, ties counting half.
 
     Args:
-        scores_N: probabilities in [0, 1], at least two of them, not all 0 or all 1.
+        scores_N: what rows are ordered by, at least two.
+        chances_N: the probability of a click of each row, in [0, 1], not all 0 or all 1; None: its score is.
 
     >>> expected_auc(np.array([0.0, 1.0]))
     1.0
     """
     levels_U, level_N = np.unique(np.asarray(scores_N, np.float64), return_inverse=True)
-    rows_U = np.bincount(level_N)
-    clicks_U, others_U = rows_U * levels_U, rows_U * (1 - levels_U)
+    chances_N = np.asarray(scores_N if chances_N is None else chances_N, np.float64)
+    clicks_U = np.bincount(level_N, chances_N, minlength=len(levels_U))
+    others_U = np.bincount(level_N, 1 - chances_N, minlength=len(levels_U))
     below_U = np.cumsum(others_U) - others_U
     # A row is no pair with itself: p(1 − p) of it is taken off the ties, half of which count as right.
-    itself = float((rows_U * levels_U * (1 - levels_U)).sum())
+    itself = float((chances_N * (1 - chances_N)).sum())
     right = float((clicks_U * (below_U + others_U / 2)).sum()) - itself / 2
     return right / (float(clicks_U.sum()) * float(others_U.sum()) - itself)

@@ -24,6 +24,7 @@ _PATHS: tuple[tuple[str, Permission | None], ...] = (
     ("/v2", "model:read"),
     ("/metrics", "model:read"),
     ("/config", "model:read"),
+    ("/status", "model:read"),
     ("/graphql", None),  # each of its fields asks for its own
 )
 _MODELS = ("/api/v1/models", "/v2")

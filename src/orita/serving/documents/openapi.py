@@ -61,6 +61,7 @@ def describe(config: ServingConfig) -> dict[str, Any]:
         "/health/live": {"get": _probe("Whether this process works.", "It does not: start it again.")},
         "/health/ready": {"get": _probe("Whether this process wants requests.", "It does not; the answer says why.")},
         "/metrics": {"get": _metrics()},
+        "/status": {"get": _status()},
     }
     if config.expose_config:
         paths["/config"] = {"get": _get("What the model is made of.", ConfigAnswer, {503: "No model is loaded."})}
@@ -102,6 +103,15 @@ def _get(summary: str, answer: type, errors: dict[int, str] | None = None, error
 
 def _probe(summary: str, failed: str) -> dict[str, Any]:
     return _get(summary, ProbeAnswer, {503: failed}, ProbeAnswer)
+
+
+def _status() -> dict[str, Any]:
+    answer = {
+        "description": "The page.",
+        "headers": {"X-Request-Id": _REQUEST_ID_HEADER},
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+    return {"summary": "How the server is, as a page for people.", "responses": {"200": answer}}
 
 
 def _metrics() -> dict[str, Any]:

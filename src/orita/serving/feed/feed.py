@@ -35,6 +35,7 @@ from orita.serving.resilience.deadline import check_deadline, current_deadline
 from orita.serving.resilience.ladder import Labelled, Level
 from orita.serving.resilience.parts import Scored
 from orita.serving.resilience.turns import Turns
+from orita.serving.tracing.recording import span
 
 __all__ = ["Feed", "FeedAnswer", "Scoring"]
 
@@ -214,7 +215,8 @@ class Feed:
                 propensities_N=explored.propensity_P,
                 placements_N=explored.placement_P,
             )
-            self._log.append(question.model.stream, logged)
+            with span("log", items=len(logged.item_ids)):
+                self._log.append(question.model.stream, logged)
             if check is not None and x_KF is not None:
                 outliers = check(x_KF, float(scores_K.max()), float(scores_K.min()))
         ranked = list(map(RankedItem, item_ids, scores_K.tolist(), rank_K.tolist()))

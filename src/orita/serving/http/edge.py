@@ -11,18 +11,21 @@ from orita.serving.access.own_pages import WATCHED, OwnPages
 from orita.serving.http.compression import CompressionMiddleware, compressed, refused_encoding
 from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, QuickRoute, Reply
-from orita.serving.http.trace_context import TraceMiddleware, in_trace, trace_of
+from orita.serving.http.request_id import RequestIdMiddleware
+from orita.serving.http.trace_context import TraceContext, in_trace, trace_of
 from orita.serving.resilience.turnstile import Company
+from orita.serving.tracing.middleware import TraceMiddleware
+from orita.serving.tracing.tracer import Tracer
 
 __all__ = ["EdgeRoute", "edges"]
 
 _WATCHED = WATCHED | {b"accept-encoding", b"content-encoding", b"traceparent", b"tracestate"}
 
 
-def edges(least: int | None) -> list[Middleware]:
-    """Return the middleware of routes of ASGI; *least* is as of `EdgeRoute`."""
+def edges(least: int | None, tracer: Tracer | None = None) -> list[Middleware]:
+    """Return the middleware of routes of ASGI; *least* and *tracer* are as of `EdgeRoute`."""
     compression = [] if least is None else [Middleware(CompressionMiddleware, least=least)]
-    return [Middleware(TraceMiddleware), *compression]
+    return [Middleware(RequestIdMiddleware), Middleware(TraceMiddleware, tracer=tracer), *compression]
 
 
 class EdgeRoute(QuickRoute):
@@ -33,10 +36,21 @@ class EdgeRoute(QuickRoute):
         least: bytes; a shorter answer goes as it is. None: every answer does.
         pages: knows whose pages ask.
         path: of the route.
+        tracer: records requests; None: none is recorded.
+        pattern: of the route, where its path is one of many; None: the path.
     """
 
-    def __init__(self, route: QuickRoute, least: int | None, pages: OwnPages, path: str) -> None:
+    def __init__(
+        self,
+        route: QuickRoute,
+        least: int | None,
+        pages: OwnPages,
+        path: str,
+        tracer: Tracer | None = None,
+        pattern: str | None = None,
+    ) -> None:
         self._route = route
+        self._tracer, self._pattern = tracer, pattern or path
         self._least = least
         self._pages, self._known, self._path = pages, pages.known, path
         self.max_body = route.max_body
@@ -49,7 +63,11 @@ class EdgeRoute(QuickRoute):
         """Return the answer to a whole request."""
         known = self._known  # what was looked at before: most requests are watched for nothing more
         watched = [pair for pair in headers if pair[0] in _WATCHED and pair not in known]
-        return self._watched(watched, headers, body) if watched else self._route.reply(headers, body)
+        if watched:
+            return self._watched(watched, headers, body)
+        if self._tracer is not None and (trace := self._tracer.recordable(None)) is not None:
+            return self._recorded(self._tracer, trace, {}, headers, body)
+        return self._route.reply(headers, body)
 
     def refuse(self, refused: Refused, headers: Headers) -> Reply:
         """Return the answer to a request that cannot be had whole."""
@@ -60,7 +78,10 @@ class EdgeRoute(QuickRoute):
         for name, value in watched:
             given.setdefault(name, []).append(value)
         trace = trace_of(given.get(b"traceparent", ()), given.get(b"tracestate", ()))
-        if trace is None:
+        tracer = self._tracer
+        if tracer is not None and (recordable := tracer.recordable(trace)) is not None:
+            reply = self._recorded(tracer, recordable, given, headers, body)
+        elif trace is None:
             reply = self._checked(given, headers, body)
         else:
             with in_trace(trace):
@@ -69,6 +90,19 @@ class EdgeRoute(QuickRoute):
         if self._least is None or b"accept-encoding" not in given:
             return reply
         return compressed(b",".join(given[b"accept-encoding"]), reply, self._least)
+
+    def _recorded(
+        self,
+        tracer: Tracer,
+        trace: TraceContext,
+        given: dict[bytes, list[bytes]],
+        headers: Headers,
+        body: bytes | bytearray,
+    ) -> Reply:
+        with tracer.recording(trace, "POST", self._pattern) as request:
+            reply = self._checked(given, headers, body)
+            request.attributes["http.response.status_code"] = reply.status
+        return reply._replace(headers=[*reply.headers, trace.response])
 
     def _checked(self, given: dict[bytes, list[bytes]], headers: Headers, body: bytes | bytearray) -> Reply:
         encodings = given.get(b"content-encoding")

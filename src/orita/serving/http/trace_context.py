@@ -14,12 +14,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from orita.serving.http.reply import Headers
-
-__all__ = ["TraceContext", "TraceMiddleware", "current_trace", "in_trace", "trace_of"]
+__all__ = ["TraceContext", "current_trace", "in_trace", "trace_of"]
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _NO_TRACE, _NO_SPAN = b"0" * 32, b"0" * 16
@@ -99,34 +96,6 @@ def in_trace(trace: TraceContext) -> Iterator[None]:
             yield
     finally:
         _current.reset(token)
-
-
-class TraceMiddleware:
-    """Answers each request of an ASGI application within its trace, and tells which span answered."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request of ASGI."""
-        trace = _trace_in(scope["headers"]) if scope["type"] == "http" else None
-        if trace is None:
-            await self.app(scope, receive, send)
-            return
-        header = trace.response
-
-        async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), header]}
-            await send(message)
-
-        with in_trace(trace):
-            await self.app(scope, receive, told)
-
-
-def _trace_in(headers: Headers) -> TraceContext | None:
-    parents = [value for name, value in headers if name == b"traceparent"]
-    return trace_of(parents, [value for name, value in headers if name == b"tracestate"]) if parents else None
 
 
 def _is_valid(match: re.Match[bytes]) -> bool:

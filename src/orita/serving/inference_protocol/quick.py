@@ -22,6 +22,7 @@ from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.messages import answered, decoded
 from orita.serving.inference_protocol.routes import InferenceRoutes
 from orita.serving.resilience.turnstile import Company
+from orita.serving.tracing.tracer import Tracer
 
 __all__ = ["QUICK_BYTES", "InferenceQuick", "QuickPaths"]
 
@@ -29,6 +30,7 @@ QUICK_BYTES = 32 * 1024
 """The longest body that is answered within the call: some 400 rows of 16 features, which take a millisecond or two."""
 
 _PREFIX = b"/v2/models/"
+_PATTERN = "/v2/models/{model}/infer"
 _PATH = re.compile(rb"/v2/models/([A-Za-z0-9._~-]{1,128})(?:/versions/([A-Za-z0-9._~-]{1,128}))?/infer")
 
 
@@ -41,6 +43,7 @@ class QuickPaths(QuickRoutes):
         least: bytes; a shorter answer of these is not compressed. None: none is.
         pages: knows whose pages ask.
         joint: scores small requests to one model together; None: each is scored alone.
+        tracer: records requests; None: none is recorded.
     """
 
     def __init__(
@@ -50,8 +53,9 @@ class QuickPaths(QuickRoutes):
         least: int | None,
         pages: OwnPages,
         joint: JointInference | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
-        self.fixed, self._pages, self._joint = fixed, pages, joint
+        self.fixed, self._pages, self._joint, self._tracer = fixed, pages, joint, tracer
         self._routes, self._least = routes, least
 
     def route(self, path: bytes, headers: Headers) -> QuickRoute | None:
@@ -71,7 +75,7 @@ class QuickPaths(QuickRoutes):
         )
 
     def _edge(self, path: bytes, route: QuickRoute) -> EdgeRoute:
-        return EdgeRoute(route, self._least, self._pages, path.decode())
+        return EdgeRoute(route, self._least, self._pages, path.decode(), self._tracer, _PATTERN)
 
 
 class InferenceQuick(QuickRoute):

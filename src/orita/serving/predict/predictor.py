@@ -28,6 +28,7 @@ from orita.serving.protocols import PredictionSink
 from orita.serving.resilience.deadline import check_deadline, current_deadline
 from orita.serving.resilience.ladder import Labelled, Ladder, Level
 from orita.serving.resilience.parts import Parts, Scored
+from orita.serving.tracing.recording import span
 
 __all__ = ["LoadedModel", "PredictAnswer", "Predictor", "Question", "RankedItem"]
 
@@ -95,6 +96,11 @@ class Predictor:
     def champion(self) -> LoadedModel | None:
         """What answers now, None without a model."""
         return self._champion()
+
+    @property
+    def challengers(self) -> Challengers | None:
+        """What answers beside the champion now, None while no rollout changes that."""
+        return self._challengers()
 
     def preview(self, headers: Headers) -> dict[str, str] | None:
         """Return what a request's *headers* say to a rollout whose overrides look at them, None where it is nothing."""
@@ -190,7 +196,8 @@ class Predictor:
             level=labelled.level.value,
             cached=cached,
         )
-        self._log.append(model.stream, logged)
+        with span("log", items=len(items)):
+            self._log.append(model.stream, logged)
         version, level = model.package.version, labelled.level.value
         outliers = None
         if model.outliers is not None and scored.x_NF is not None:
@@ -218,11 +225,14 @@ class Predictor:
         if question.failure is not None:
             raise question.failure
         asked, package = question.asked, question.model.package
-        x_NF = self.features(question) if question.x_NF is None else question.x_NF
-        scores_N = question.scores_N
+        x_NF, scores_N = question.x_NF, question.scores_N
+        if x_NF is None:
+            with span("feature_preprocessing", feature_count=len(package.schema)):
+                x_NF = self.features(question)
         if scores_N is None:
             weights = {} if question.objective is None else {"objective": question.objective}
-            scores_N = package.score_user(asked.user_id, asked.item_ids, x_NF, **weights)
+            with span("model_inference", model_version=package.version):
+                scores_N = package.score_user(asked.user_id, asked.item_ids, x_NF, **weights)
         if not np.isfinite(scores_N).all():
             raise Refused(500, "model_failed", f"model {package.version} gave a score that is no number.")
         return Scored(scores_N.astype(np.float32, copy=False), x_NF)

@@ -11,6 +11,7 @@ from orita.serving.http.decoding import given_request_id
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, QuickRoute, Reply, refusal_reply
+from orita.serving.http.request_id import answering
 from orita.serving.predict.answer import PredictAnswer
 from orita.serving.predict.cached_predictor import CachedPredictor
 from orita.serving.predict.requests import RequestDecoder
@@ -45,11 +46,12 @@ class PredictRoute(QuickRoute):
         started, request_id = self._started(), ""
         try:
             request_id = self._request_id(headers)
-            preview = self._predictor.preview(headers)
-            question = self._joint.taken(body) if self._joint.found and preview is None else None
-            if question is None:
-                question = self._predictor.question(self._decode(body), preview)
-            return self._answered(self._predictor.answer_to(question, request_id, started), request_id)
+            with answering(request_id):
+                preview = self._predictor.preview(headers)
+                question = self._joint.taken(body) if self._joint.found and preview is None else None
+                if question is None:
+                    question = self._predictor.question(self._decode(body), preview)
+                return self._answered(self._predictor.answer_to(question, request_id, started), request_id)
         except Exception as error:
             return self._failed(error, request_id, headers)
 

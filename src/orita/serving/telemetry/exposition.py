@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
@@ -17,9 +17,10 @@ from prometheus_client.registry import Collector
 
 from orita.monitoring.skew_report import SkewReport
 from orita.serving.service import Service
+from orita.serving.telemetry.bounded import bounded
 from orita.serving.telemetry.resilience_metrics import resilience_metrics
 
-__all__ = ["collected", "exposition", "wants_exposition"]
+__all__ = ["collected", "exposed", "exposition", "from_files", "wants_exposition"]
 
 
 def wants_exposition(accept: str) -> bool:
@@ -31,18 +32,38 @@ def wants_exposition(accept: str) -> bool:
 
 def exposition(service: Service, accept: str) -> tuple[bytes, str]:
     """Return the counters in the newest format that *accept* names, and its content type."""
+    return exposed([*collected(service), *from_files(service)], accept)
+
+
+def exposed(metrics: Iterable[Metric], accept: str) -> tuple[bytes, str]:
+    """Return *metrics* in the newest format that *accept* names, and its content type; OpenMetrics has exemplars."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_ServingCollector(service))
+    registry.register(_Told(list(bounded(metrics))))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
 
 def collected(service: Service) -> Iterator[Metric]:
     """Yield the counters of this process."""
-    yield from _ServingCollector(service).collect()
+    yield from _Counters(service).collect()
 
 
-class _ServingCollector(Collector):
+def from_files(service: Service) -> Iterator[Metric]:
+    """Yield what reports say of the system: the same for all workers, so told by the one that is asked."""
+    if service.skew.report is not None:
+        yield from _skew(service.skew.report)
+    yield from service.watch.metrics()
+
+
+class _Told(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
+
+
+class _Counters:
     def __init__(self, service: Service) -> None:
         self._service = service
 
@@ -69,8 +90,6 @@ class _ServingCollector(Collector):
         for other in metrics.others:
             yield from other()
         yield from self._gauges()
-        if self._service.skew.report is not None:
-            yield from _skew(self._service.skew.report)
 
     def _gauges(self) -> Iterator[Metric]:
         log = self._service.log

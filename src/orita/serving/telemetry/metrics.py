@@ -12,6 +12,7 @@ import numpy.typing as npt
 from prometheus_client.metrics_core import Metric
 
 from orita.core.clock import Clock
+from orita.serving.http.trace_context import current_trace
 from orita.serving.telemetry.api_latency import ApiLatency
 from orita.serving.telemetry.histogram import Histogram
 
@@ -87,6 +88,9 @@ class ServingMetrics:
         self._latencies[self._answers % LATENCIES] = latency_ms
         self._answers += 1
         self.latency.add(latency_ms / 1000)
+        trace = current_trace()
+        if trace is not None and trace.sampled:  # a trace that nobody recorded would lead nowhere
+            self.latency.exemplify(latency_ms / 1000, trace.trace_id, self._clock.now().timestamp())
 
     def refused(self, status: int, *, in_time: bool = True) -> None:
         """Count a request that got an error; *in_time* is false where its caller set a deadline that passed."""

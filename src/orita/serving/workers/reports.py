@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 
 __all__ = [
     "Family",
@@ -38,12 +39,16 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], list[float]]
 
 
 class Family(msgspec.Struct, array_like=True, frozen=True):
-    """A metric with its samples: name, labels and value of each."""
+    """A metric with its samples: name, labels and value of each; and by place in them what stands for a bucket.
+
+    Of what stands for a bucket there are its labels, its value, and when it was counted (Unix time).
+    """
 
     name: str
     documentation: str
     type: str
     samples: list[tuple[str, dict[str, str], float]]
+    exemplars: dict[int, tuple[dict[str, str], float, float]] = {}
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -91,7 +96,17 @@ def failure_in(content: bytes) -> str | None:
 def families_of(metrics: Iterable[Metric]) -> list[Family]:
     """Return metrics as a report has them."""
     return [
-        Family(each.name, each.documentation, each.type, [(s.name, s.labels, float(s.value)) for s in each.samples])
+        Family(
+            each.name,
+            each.documentation,
+            each.type,
+            [(s.name, s.labels, float(s.value)) for s in each.samples],
+            {
+                at: (dict(s.exemplar.labels), s.exemplar.value, float(s.exemplar.timestamp or 0))
+                for at, s in enumerate(each.samples)
+                if s.exemplar is not None
+            },
+        )
         for each in metrics
     ]
 
@@ -105,17 +120,21 @@ def counted(report: Report) -> Report:
 def added_up(reports: Iterable[Report]) -> Iterator[Metric]:
     """Yield the metrics of several reports as one."""
     found: dict[str, tuple[Family, Samples]] = {}
+    newest: dict[tuple[str, tuple[tuple[str, str], ...]], Exemplar] = {}
     for report in reports:
         for family in report.families:
             _, samples = found.setdefault(family.name, (family, {}))
-            for name, labels, value in family.samples:
-                samples.setdefault((name, tuple(labels.items())), []).append(value)
+            for at, (name, labels, value) in enumerate(family.samples):
+                key = name, tuple(labels.items())
+                samples.setdefault(key, []).append(value)
+                if at in family.exemplars:
+                    newest[key] = _newer(newest.get(key), family.exemplars[at])
     for family, samples in found.values():
         metric, join = Metric(family.name, family.documentation, family.type), _join(family)
         # The encoder wants the samples of a histogram in the order in which they were made.
         ordered = samples.items() if family.type == "histogram" else sorted(samples.items())
         for (name, given), values in ordered:
-            metric.add_sample(name, dict(given), join(values))
+            metric.add_sample(name, dict(given), join(values), exemplar=newest.get((name, given)))
         yield metric
 
 
@@ -135,6 +154,11 @@ def merged_answer(own: Mapping[str, Any], reports: Sequence[Report]) -> dict[str
         "latency_p99_ms": p99,
         "error_rate": failed / sum(rates) if sum(rates) else 0.0,
     }
+
+
+def _newer(known: Exemplar | None, told: tuple[dict[str, str], float, float]) -> Exemplar:
+    labels, value, at = told
+    return known if known is not None and float(known.timestamp or 0) >= at else Exemplar(labels, value, at)
 
 
 def _join(family: Family) -> Callable[[list[float]], float]:

@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import structlog
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from orita.serving.service import Service
-from orita.serving.telemetry.exposition import collected
+from orita.serving.telemetry.bounded import bounded
+from orita.serving.telemetry.exposition import collected, exposed, from_files
 from orita.serving.workers.board import Board, Seat, State
 from orita.serving.workers.reports import (
     Report,
@@ -97,12 +96,13 @@ class Together:
         own = msgspec.to_builtins(self._service.metrics.answer())
         return merged_answer(own, self._reports())
 
+    def latencies_ms(self) -> npt.NDArray[np.float32]:
+        """Return the latencies of the last answers of all workers, in no order."""
+        return np.concatenate([np.frombuffer(report.latencies, np.float32) for report in self._reports()])
+
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics of all workers in the newest format that *accept* names, and its content type."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected([*added_up(self._reports()), *self._workers()]))
-        encode, content_type = choose_encoder(accept)
-        return encode(registry), content_type
+        return exposed([*added_up(self._reports()), *self._workers(), *from_files(self._service)], accept)
 
     def statuses(self) -> list[WorkerStatus]:
         """Return who is there."""
@@ -125,7 +125,7 @@ class Together:
         champion = self._service.follower.champion
         own = Report(
             version=champion.package.version if champion else None,
-            families=families_of(collected(self._service)),
+            families=families_of(bounded(collected(self._service))),
             answer=msgspec.to_builtins(self._service.metrics.answer()),
             latencies=self._service.metrics.recent_latencies_ms().astype(np.float32).tobytes(),
         )
@@ -176,11 +176,3 @@ class OtherWorkers:
             found += tags or ()
             missed = missed or tags is None
         return None if missed else found
-
-
-class _Collected(Collector):
-    def __init__(self, metrics: list[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> list[Metric]:
-        return self._metrics

@@ -1,0 +1,1 @@
+"""What a request did, step by step: spans of those requests that are recorded."""
