@@ -20,6 +20,7 @@ TAILS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _INNER = 64
 _EDGE_ROWS = 50_000
 _DISTINCT = 100
+_ATOMS, _ATOM_ROWS, _ATOM_SHARE = 32, 4, 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,25 @@ def pooled_edges(
     if len(pooled) > _EDGE_ROWS:
         pooled = pooled[np.random.default_rng(seed).integers(0, len(pooled), _EDGE_ROWS)]
     pooled = np.sort(pooled)
-    distinct = pooled[np.concatenate([[True], pooled[1:] != pooled[:-1]])] if len(pooled) else pooled
+    starts = np.flatnonzero(np.concatenate([[len(pooled) > 0], pooled[1:] != pooled[:-1]]))
+    distinct = pooled[starts]
     if len(distinct) <= _DISTINCT:
         return distinct[:-1]
     tails = np.array(TAILS)
     shares = np.concatenate([tails, np.linspace(0, 1, _INNER + 1)[1:-1], 1 - tails])
     at = np.clip(np.ceil(np.sort(shares) * len(pooled)).astype(np.int64) - 1, 0, len(pooled) - 1)
-    edges = np.unique(pooled[at])
+    edges = np.unique(np.concatenate([pooled[at], *_around_atoms(distinct, np.diff(starts, append=len(pooled)))]))
     # The largest value closes nothing: an edge there would leave the last cell empty.
     return np.asarray(edges[edges < pooled[-1]])
+
+
+def _around_atoms(
+    distinct: npt.NDArray[np.float64], counts: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return edges at, and just below, the values that repeat: a default that fills some rows has a cell of its own."""
+    repeated = np.flatnonzero(counts >= max(_ATOM_ROWS, _ATOM_SHARE * counts.sum()))
+    atoms = distinct[repeated[np.argsort(-counts[repeated], kind="stable")[:_ATOMS]]]
+    return atoms, np.nextafter(atoms, -np.inf)
 
 
 def category_cells(
