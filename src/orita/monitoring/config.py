@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -66,6 +66,7 @@ class DriftDetectionConfig(Section):
         calendar_features: features that follow the clock; a window of other hours or days changes them by
             nature.
         growing_features: features that grow as time passes, beside all of kind ``count``.
+        importance: weight of a feature for the order of findings, ≥ 0; features that are not named have 1.
         seed: fixes which candidate stands for its request.
     """
 
@@ -76,6 +77,7 @@ class DriftDetectionConfig(Section):
     max_requests: int = Field(default=20_000, ge=100)
     calendar_features: tuple[str, ...] = ("hour_of_day", "day_of_week")
     growing_features: tuple[str, ...] = ("item_age_days",)
+    importance: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
 
 

@@ -38,6 +38,8 @@ class Reference:
         source: where the rows came from, in words for people: ``test split``, ``predictions of the first week``.
         made_at: when it was made, aware.
         label_rate: clicks ÷ rows, or None if rows came without labels.
+        slices_R: slice (day, or the same hours of a week) of each row, 0, 1, …, where days differ by nature; None: one
+            sample. Not saved.
     """
 
     sample: RequestSample
@@ -45,6 +47,7 @@ class Reference:
     source: str
     made_at: datetime
     label_rate: float | None = None
+    slices_R: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def from_rows(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from orita.core.errors import UserError
 
-__all__ = ["TAILS", "Cells", "category_cells", "pooled_edges", "value_cells"]
+__all__ = ["TAILS", "Cells", "category_cells", "counted", "pooled_edges", "value_cells"]
 
 TAILS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """Shares of the pooled rows beyond which the extremes of both ends are counted."""
@@ -79,8 +79,8 @@ def value_cells(
     reference_n, current_n = _present(reference_N), _present(current_M)
     edges = pooled_edges(reference_n, current_n, seed=seed)
     return Cells(
-        _counted(reference_n, edges),
-        _counted(current_n, edges),
+        counted(reference_n, edges),
+        counted(current_n, edges),
         len(reference_N) - len(reference_n),
         len(current_M) - len(current_n),
         design_effect=design_effect,
@@ -105,6 +105,11 @@ def pooled_edges(
     edges = np.unique(np.concatenate([pooled[at], *_around_atoms(distinct, np.diff(starts, append=len(pooled)))]))
     # The largest value closes nothing: an edge there would leave the last cell empty.
     return np.asarray(edges[edges < pooled[-1]])
+
+
+def counted(present: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return how many of *present* (no NaN) lie in each of the ``len(edges) + 1`` cells, edges in the cell below."""
+    return np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(edges) + 1).astype(np.int64)
 
 
 def _around_atoms(
@@ -142,7 +147,3 @@ def category_cells(
 def _present(values_N: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     values = np.asarray(values_N, dtype=np.float64)
     return values[~np.isnan(values)]
-
-
-def _counted(present: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    return np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(edges) + 1).astype(np.int64)

@@ -1,30 +1,30 @@
-"""Did what the model sees, or what it answers, change? Drift with a false-alarm rate that holds.
+"""Which features, and which scores, drifted? Evidence of every series, decided together.
 
-Method ``calibrated``: each test's p-value is computed at the actual sample sizes, with repeated users and
-items taken into account, and adjusted over all tests of the report (Holm), so that a report on unchanged data
-alarms at the configured rate. Methods ``ks_test`` and ``psi`` compare the bare statistic with a fixed
+Method ``calibrated``: each series has one p-value for any kind of change, at the actual sample sizes, with repeated
+users and items, and days that differ by nature, taken into account. Findings control the share of false ones, alarms
+the chance of any, over all tests of the report. Methods ``ks_test`` and ``psi`` compare the bare statistic with a fixed
 threshold, and know no rate.
 
-User and context features repeat for all candidates of a request: every request is one row here (see
-    `sample`).
+User and context features repeat for all candidates of a request: every request is one row here (see `sample`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from orita.core.errors import UserError
 from orita.monitoring.config import DriftDetectionConfig, DriftTest
-from orita.monitoring.evidence import Evidence, Series, evidence_for
+from orita.monitoring.drift.evidence import Evidence, Series, evidence_for
+from orita.monitoring.drift.together import Together, tests_together
+from orita.monitoring.drift.wording import drift_note, drift_sentence
 from orita.monitoring.findings import ByNature, DriftFinding, DriftReport
 from orita.monitoring.histogram import histogram
 from orita.monitoring.reference import Reference
 from orita.monitoring.sample import RequestSample
-from orita.monitoring.wording import drift_note, drift_sentence
-from orita.stats.multiplicity import holm
+from orita.stats.drift.family import decide, visible_effect, visible_shift
 from orita.stats.psi import psi
 from orita.stats.two_sample import ks_statistic, ks_test
 
@@ -34,7 +34,7 @@ _FEATURES_SHARE = 0.8
 
 
 def feature_drift(reference: Reference, recent: RequestSample, config: DriftDetectionConfig) -> DriftReport:
-    """Compare each feature of *recent* requests with the *reference*.
+    """Compare each feature of *recent* requests, and all of them together, with the *reference*.
 
     Raises:
         UserError: the two samples do not have the same features.
@@ -54,6 +54,7 @@ def feature_drift(reference: Reference, recent: RequestSample, config: DriftDete
             recent.x_RF[:, f],
             expected.items_R if column.side == "item" else expected.users_R,
             recent.items_R if column.side == "item" else recent.users_R,
+            reference.slices_R,
         )
         for f, column in enumerate(expected.schema.columns)
     ]
@@ -63,9 +64,8 @@ def feature_drift(reference: Reference, recent: RequestSample, config: DriftDete
 def prediction_drift(reference: Reference, recent: RequestSample, config: DriftDetectionConfig) -> DriftReport:
     """Compare the scores of *recent* requests with those of the *reference*."""
     expected = reference.sample
-    scores = Series(
-        "score", "prediction", "number", expected.scores_R, recent.scores_R, expected.users_R, recent.users_R
-    )
+    users = expected.users_R, recent.users_R
+    scores = Series("score", "prediction", "number", expected.scores_R, recent.scores_R, *users, reference.slices_R)
     return _report("predictions", [scores], reference, recent, config)
 
 
@@ -77,9 +77,15 @@ class _Verdict:
     judged: bool
     statistic: float | None
     drifted: bool
+    pages: bool
     p_value: float | None = None
+    change: str = ""
     visible_effect: float | None = None
     design_effect: float = 1.0
+    impact: float | None = None
+
+
+_NOT_JUDGED = _Verdict("none", False, None, False, False)
 
 
 def _report(
@@ -92,11 +98,17 @@ def _report(
     rule = config.feature_drift if about == "features" else config.prediction_drift
     share = _FEATURES_SHARE if about == "features" else 1 - _FEATURES_SHARE
     level = config.false_alarm_rate * share if rule.method == "calibrated" else None
-    enough = min(len(reference.sample), len(recent)) >= config.min_requests
-    if not enough:
-        verdicts = [_Verdict("none", False, None, False) for _ in series]
+    together: tuple[Together, ...] = ()
+    shift = None
+    if min(len(reference.sample), len(recent)) < config.min_requests:
+        verdicts = [_NOT_JUDGED for _ in series]
     elif level is not None:
-        verdicts = _calibrated(series, rule, level, config.seed)
+        if about == "features" and reference.slices_R is None:
+            together = tests_together(reference.sample, recent, config)
+        verdicts, together = _calibrated(series, together, rule, level, config)
+        effect = float(np.median([verdict.design_effect for verdict in verdicts])) if verdicts else 1.0
+        sizes = len(reference.sample), len(recent)
+        shift = visible_shift(*sizes, level=level, tests=len(series) + len(together), design_effect=effect)
     else:
         verdicts = [_fixed(one, rule, config.min_requests) for one in series]
     return DriftReport(
@@ -116,52 +128,79 @@ def _report(
             reference_requests=len(reference.sample),
             recent_requests=len(recent),
             min_requests=config.min_requests,
+            visible_shift=shift,
         ),
+        together=together,
+        visible_shift=shift,
     )
 
 
-def _calibrated(series: list[Series], rule: DriftTest, level: float, seed: int) -> list[_Verdict]:
-    found = [evidence_for(one, bins=rule.bins, seed=seed) for one in series]
-    tests = [(s, evidence) for s, several in enumerate(found) for evidence in several]
-    adjusted_K = holm(np.array([evidence.p_value for _, evidence in tests]))
-    per_test = level / max(len(tests), 1)
-    best: dict[int, tuple[float, Evidence]] = {}
-    for (s, evidence), p_value in zip(tests, adjusted_K.tolist(), strict=True):
-        # The test that alarms speaks for the feature; else the one that came closest.
-        rank = (p_value > level or evidence.effect < rule.min_effect, p_value, -evidence.effect)
-        known = best.get(s)
-        if known is None or rank < (
-            known[0] > level or known[1].effect < rule.min_effect,
-            known[0],
-            -known[1].effect,
-        ):
-            best[s] = (p_value, evidence)
-    verdicts = []
-    for s in range(len(series)):
-        if s not in best:
-            verdicts.append(_Verdict("none", True, 0.0, False, 1.0))
-            continue
-        p_value, evidence = best[s]
-        drifted = p_value <= level and evidence.effect >= rule.min_effect
-        visible = max(rule.min_effect, evidence.visible_at(per_test))
-        verdicts.append(
-            _Verdict(evidence.test, True, evidence.effect, drifted, p_value, visible, evidence.design_effect)
+def _calibrated(
+    series: list[Series], together: tuple[Together, ...], rule: DriftTest, level: float, config: DriftDetectionConfig
+) -> tuple[list[_Verdict], tuple[Together, ...]]:
+    found = [evidence_for(one, seed=config.seed) for one in series]
+    tested = [s for s, evidence in enumerate(found) if evidence is not None]
+    evidence = [one for one in found if one is not None]
+    decision = decide(
+        np.array([one.p_value for one in evidence] + [one.p_value for one in together]),
+        np.array([one.effect for one in evidence] + [one.effect for one in together]),
+        level=level,
+        min_effect=rule.min_effect,
+        importance_K=np.array([config.importance.get(series[s].name, 1.0) for s in tested] + [0.0] * len(together)),
+    )
+    verdicts = [_Verdict("none", True, 0.0, False, False, 1.0) for _ in series]
+    tests = len(evidence) + len(together)
+    for k, s in enumerate(tested):
+        verdicts[s] = _verdict(
+            evidence[k],
+            drifted=bool(decision.reported_K[k]),
+            pages=bool(decision.paged_K[k]),
+            p_value=float(decision.discovery_p_K[k]),
+            impact=float(decision.impact_K[k]),
+            visible=_visible(series[s], evidence[k], rule, level, tests),
         )
-    return verdicts
+    judged = tuple(
+        replace(one, p_value=float(decision.discovery_p_K[k]), drifted=bool(decision.reported_K[k]))
+        for k, one in enumerate(together, start=len(evidence))
+    )
+    return verdicts, judged
+
+
+def _verdict(
+    evidence: Evidence, *, drifted: bool, pages: bool, p_value: float, impact: float, visible: float
+) -> _Verdict:
+    return _Verdict(
+        evidence.test,
+        True,
+        evidence.effect,
+        drifted,
+        pages,
+        p_value,
+        evidence.change,
+        visible,
+        evidence.design_effect,
+        impact,
+    )
+
+
+def _visible(series: Series, evidence: Evidence, rule: DriftTest, level: float, tests: int) -> float:
+    n, m = (int((~np.isnan(values)).sum()) for values in (series.reference_N, series.recent_M))
+    seen = visible_effect(n, m, level=level, tests=tests, design_effect=evidence.design_effect)
+    return max(rule.min_effect, seen)
 
 
 def _fixed(series: Series, rule: DriftTest, min_rows: int) -> _Verdict:
     if rule.method == "psi":
         statistic = psi(series.reference_N, series.recent_M, bins=rule.bins)
-        return _Verdict("psi", True, statistic, statistic > rule.limit)
+        return _Verdict("psi", True, statistic, statistic > rule.limit, statistic > rule.limit)
     present = [int((~np.isnan(values)).sum()) for values in (series.reference_N, series.recent_M)]
     if max(present) >= min_rows and min(present) == 0:
         # Values on one side only: nothing of the distribution is left.
-        return _Verdict("ks", True, 1.0, True)
+        return _Verdict("ks", True, 1.0, True, True)
     if min(present) < min_rows:
-        return _Verdict("none", False, None, False)
+        return _NOT_JUDGED
     statistic = ks_statistic(series.reference_N, series.recent_M)
-    return _Verdict("ks", True, statistic, statistic > rule.limit)
+    return _Verdict("ks", True, statistic, statistic > rule.limit, statistic > rule.limit)
 
 
 def _by_nature(series: Series, config: DriftDetectionConfig) -> ByNature:
@@ -199,6 +238,10 @@ def _finding(
             p_value=verdict.p_value,
             drifted=verdict.drifted,
             nature=nature,
+            change=verdict.change,
         ),
         histogram=histogram(series.reference_N, series.recent_M),
+        change=verdict.change,
+        pages=verdict.pages,
+        impact=verdict.impact,
     )
