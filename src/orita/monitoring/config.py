@@ -60,6 +60,12 @@ class DriftDetectionConfig(Section):
     Attributes:
         false_alarm_rate: share of reports on unchanged data that may alarm; four fifths go to features, one
             fifth to predictions. Holds for method ``calibrated``.
+        reference: what recent requests are compared with: ``served`` (the version's own first requests, for good),
+            ``sliding`` (the windows before), ``seasonal`` (the same hours of earlier weeks, whose differences count
+            as natural) or ``training`` (the test split that the model was judged on). Without enough earlier requests
+            the first half of the window is compared with the second.
+        reference_windows: at most so many windows (sliding) or weeks (seasonal).
+        confirmations: an alarm needs drift in so many consecutive reports; 1: at once.
         min_requests: fewer requests than this on either side are not judged by a fixed threshold either.
         max_requests: at most this many requests, drawn at random, are compared; the cost of a report is
             bounded by it.
@@ -73,6 +79,9 @@ class DriftDetectionConfig(Section):
     feature_drift: DriftTest = DriftTest()
     prediction_drift: DriftTest = DriftTest()
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
+    reference: Literal["training", "served", "sliding", "seasonal"] = "served"
+    reference_windows: int = Field(default=8, ge=1, le=104)
+    confirmations: int = Field(default=1, ge=1, le=30)
     min_requests: int = Field(default=30, ge=1)
     max_requests: int = Field(default=20_000, ge=100)
     calendar_features: tuple[str, ...] = ("hour_of_day", "day_of_week")

@@ -26,9 +26,9 @@ from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport, online_performance
 from orita.monitoring.reference import Reference
 from orita.monitoring.report import MonitoringReport, report_paths, write_report
-from orita.monitoring.sample import RequestSample, sample_predictions
 from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
+from orita.pipelines.compared import compared, reference_spans
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.references import reference_path
 from orita.pipelines.workspace import Workspace
@@ -76,22 +76,32 @@ def load_recent_predictions(workspace: Workspace, results: Mapping[str, Result])
         )
     end: datetime = pc.max(stamps).as_py()
     start = end - timedelta(hours=workspace.monitoring.window_hours)
+    end += timedelta(microseconds=1)
+    drift = workspace.monitoring.drift_detection
     return {
         "start": start.isoformat(),
-        "end": (end + timedelta(microseconds=1)).isoformat(),
+        "end": end.isoformat(),
         "rows": len(stamps),
+        "reference": reference_spans(
+            drift.reference,
+            stamps,
+            start,
+            end,
+            windows=drift.reference_windows,
+            min_requests=drift.min_requests,
+        ),
     }
 
 
 def compute_feature_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compare each feature as served with the reference."""
-    report = feature_drift(*_compared(workspace, results), workspace.monitoring.drift_detection)
+    report = feature_drift(*compared(workspace, results), workspace.monitoring.drift_detection)
     return _plain(_DRIFT, report)
 
 
 def compute_prediction_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compare the scores as served with the reference."""
-    report = prediction_drift(*_compared(workspace, results), workspace.monitoring.drift_detection)
+    report = prediction_drift(*compared(workspace, results), workspace.monitoring.drift_detection)
     return _plain(_DRIFT, report)
 
 
@@ -201,16 +211,6 @@ def _recent(workspace: Workspace, results: Mapping[str, Result], columns: list[s
         levels=(1,),  # what stood in for the model says nothing of it
         columns=columns,
     )
-
-
-def _compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Reference, RequestSample]:
-    reference = Reference.load(reference_path(workspace, results["load_reference_data"]["version"]))
-    predictions = _recent(workspace, results, ["request_id", "user_id", "item_id", "score", "features"])
-    config = workspace.monitoring.drift_detection
-    recent = sample_predictions(
-        reference.sample.schema, predictions, max_requests=config.max_requests, seed=config.seed
-    )
-    return reference, recent
 
 
 def _feedback(workspace: Workspace, predictions: pa.Table) -> pa.Table:
