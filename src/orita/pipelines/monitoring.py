@@ -22,6 +22,7 @@ from orita.models.package.load import scores_label
 from orita.monitoring.alerts import Assessment, assess
 from orita.monitoring.dispatch import dispatch
 from orita.monitoring.drift import feature_drift, prediction_drift
+from orita.monitoring.drift.confirmation import confirm
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport, online_performance
 from orita.monitoring.reference import Reference
@@ -153,8 +154,12 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
 def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[MonitoringReport, Assessment, Path]:
     """Return the report of what was found, which alerts that gives rise to, and where the report will lie."""
     at = workspace.clock.now()
+    version = results["load_reference_data"]["version"]
+    needed = workspace.monitoring.drift_detection.confirmations
+    earlier = _drifted_before(workspace, version, needed - 1)
     features, scores = (
-        _DRIFT.validate_python(results[name]) for name in ("compute_feature_drift", "compute_prediction_drift")
+        confirm(_DRIFT.validate_python(results[f"compute_{each}_drift"]), earlier, needed)
+        for each in ("feature", "prediction")
     )
     performance = _PERFORMANCE.validate_python(results["evaluate_online_performance"])
     system, window = workspace.system.name, results["load_recent_predictions"]
@@ -170,7 +175,7 @@ def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Monito
     )
     report = MonitoringReport(
         system=system,
-        model_version=results["load_reference_data"]["version"],
+        model_version=version,
         at=at,
         start=datetime.fromisoformat(window["start"]),
         end=datetime.fromisoformat(window["end"]),
@@ -181,6 +186,21 @@ def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Monito
         decision=decision,
     )
     return report, assessment, evidence
+
+
+def _drifted_before(workspace: Workspace, version: str, reports: int) -> list[set[str]]:
+    """Return the names of what drifted in the last *reports* reports about a model version, oldest first."""
+    found: list[set[str]] = []
+    if reports < 1:
+        return found
+    for path in sorted(_folder(workspace).glob(f"monitoring-{workspace.system.name}-*.json"), reverse=True):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if report["model_version"] == version:
+            both = [report[about]["findings"] for about in ("features", "predictions") if report[about]]
+            found.append({finding["name"] for findings in both for finding in findings if finding["drifted"]})
+        if len(found) == reports:
+            break
+    return found[::-1]
 
 
 def latest_report(workspace: Workspace) -> dict[str, Any] | None:

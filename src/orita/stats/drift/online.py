@@ -44,10 +44,10 @@ class Adwin:
     _BUCKETS = 5
 
     def __init__(
-        self, delta: float = 0.0006, *, spread: float = 1.0, clock: int = 32, least: int = 30, most: int = 1 << 20
+        self, delta: float = 0.0012, *, spread: float = 1.0, clock: int = 32, least: int = 30, most: int = 1 << 20
     ) -> None:
         if not 0 < delta < 1:
-            raise UserError(f"delta is {delta:g}: give a chance between 0 and 1, such as 0.0006.")
+            raise UserError(f"delta is {delta:g}: give a chance between 0 and 1, such as 0.0012.")
         if not 0 < spread < math.inf:
             raise UserError(f"spread is {spread:g}: give the range of the stream, such as 1 for a rate.")
         for name, given in (("clock", clock), ("least", least), ("most", most)):
