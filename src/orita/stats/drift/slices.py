@@ -4,7 +4,7 @@ A world that does not change still differs from day to day by more than its rows
 holds several slices that are like the current one (days; or the same weekday and hour of several weeks), their
 differences tell by how much.
 
-Legend: S reference slices, C cells, K things that can change (the kinds of change of ordered cells, or shares).
+Legend: S reference slices, C cells, K things that can change (level and spread, or shares of categories).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SliceTest:
     Attributes:
         p_value: chance that a slice of an unchanged world is this unusual; 1 if nothing varies.
         overdispersion: ≥ 1; the variance between slices over the one that their rows explain, where it is largest.
-        change: ``location``, ``scale``, ``skew``, ``kurtosis``, ``share`` or ``missing``; None if nothing varies.
+        change: ``location``, ``scale``, ``share`` or ``missing``; None if nothing varies.
         effect: share of rows that moved, as in `orita.stats.drift.column.ColumnTest`.
         slices: reference slices that had rows.
     """
@@ -80,13 +80,11 @@ def slice_test(
         )
     reference_SC, missing_S = reference_SC[kept_S], missing_S[kept_S]
     now_C = np.asarray(current_C, dtype=np.float64)
-    names, scores_KC = _watched(reference_SC.sum(axis=0) + now_C, ordered)
     every_SC = np.vstack([reference_SC, now_C])
     rows_S = every_SC.sum(axis=1)
-    y_SK = every_SC @ scores_KC.T / np.maximum(rows_S, 1.0)[:, None]
-    pooled_C = every_SC.sum(axis=0) / every_SC.sum()
-    variance_K = (scores_KC**2) @ pooled_C - (scores_KC @ pooled_C) ** 2
-    found = [_unusual(y_SK[:, k], variance_K[k], rows_S) for k in range(len(names))]
+    watched = _moments(every_SC) if ordered else _shares(every_SC)
+    names = [name for name, _, _ in watched]
+    found = [_unusual(y_S, variance, rows_S) for _, y_S, variance in watched]
     absent_S = np.append(missing_S, current_missing)
     if absent_S.any():
         all_S = rows_S + absent_S
@@ -119,18 +117,37 @@ def seasonal_slices(
     return np.asarray((np.asarray(hours_S) - current_hour) % hours_of_week == 0)
 
 
-def _watched(total_C: Floats, ordered: bool) -> tuple[list[str], Floats]:
-    if ordered:
-        scores_KC = polynomial_scores(total_C)
-        return ["location", "scale", "skew", "kurtosis"][: len(scores_KC)], scores_KC
+def _moments(every_SC: Floats) -> list[tuple[str, Floats, float]]:
+    """Return what is watched of ordered cells: name, value a slice, variance that one row adds.
+
+    The spread is taken about the slice's own level, and as a logarithm: about a common level it would grow with the
+    square of a day's shift, and squares have tails that Student's t does not know.
+    """
+    total_C, rows_S = every_SC.sum(axis=0), np.maximum(every_SC.sum(axis=1), 1.0)
+    scores_KC = polynomial_scores(total_C)
+    if not len(scores_KC):
+        return []
+    score_C, share_C = scores_KC[0], total_C / total_C.sum()
+    level_S = every_SC @ score_C / rows_S
+    squares_S = every_SC @ score_C**2 / rows_S - level_S**2
+    found = [("location", level_S, 1.0)]
+    if squares_S.min() > 0:
+        fourth = float(share_C @ score_C**4)
+        found.append(("scale", np.log(squares_S) / 2, max(fourth - 1, 0.0) / 4))
+    return found
+
+
+def _shares(every_SC: Floats) -> list[tuple[str, Floats, float]]:
+    total_C, rows_S = every_SC.sum(axis=0), np.maximum(every_SC.sum(axis=1), 1.0)
     common = np.argsort(-total_C, kind="stable")[:_SHARES]
-    common = common[total_C[common] > 0]
-    rest = np.ones(len(total_C))
-    rest[common] = 0.0
-    scores_KC = np.eye(len(total_C))[common]
-    if (total_C * rest).sum() > 0:
-        scores_KC = np.vstack([scores_KC, rest])
-    return ["share"] * len(scores_KC), scores_KC
+    columns = [every_SC[:, c] for c in common if total_C[c] > 0]
+    columns.append(every_SC.sum(axis=1) - sum(columns))
+    found = []
+    for held_S in columns:
+        share = float(held_S.sum() / every_SC.sum())
+        if held_S.sum() > 0:
+            found.append(("share", held_S / rows_S, share * (1 - share)))
+    return found
 
 
 def _unusual(y_S: Floats, variance: float, rows_S: Floats) -> tuple[float, float]:
