@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=300, help="reports on unchanged data at each size")
     parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest sample")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has evidently or nannyml")
+    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has evidently (and pandas below 3)")
     options = parser.parse_args()
     if options.short:
         options.runs, options.reports, options.largest = 2, 10, 5_000
