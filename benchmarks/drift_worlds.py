@@ -96,12 +96,12 @@ def _vanished(share_K: Floats, d: float) -> Floats:
 
 def _two_humps(rng: np.random.Generator, x_N: Floats, d: float) -> Floats:
     apart = 0.8 * d
-    return x_N * np.sqrt(1 - apart**2) + apart * rng.choice([-1.0, 1.0], len(x_N))
+    return np.asarray(x_N * np.sqrt(1 - apart**2) + apart * rng.choice([-1.0, 1.0], len(x_N)))
 
 
 def _skewed(rng: np.random.Generator, x_N: Floats, d: float) -> Floats:
     a = 0.5 * d
-    return (x_N + a * (x_N**2 - 1)) / np.sqrt(1 + 2 * a**2)
+    return np.asarray((x_N + a * (x_N**2 - 1)) / np.sqrt(1 + 2 * a**2))
 
 
 def _heavier(rng: np.random.Generator, x_N: Floats, d: float) -> Floats:
