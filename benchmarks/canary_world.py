@@ -17,16 +17,33 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from orita.delivery.assignment.split import Split
-from orita.delivery.rollouts import Checks, Rollout, RolloutPlan
+from orita.delivery.rollouts import (
+    Checks,
+    DriftCheck,
+    GuardrailCheck,
+    LatencyCheck,
+    Rollout,
+    RolloutPlan,
+    ScoreCheck,
+)
 from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.evidence import PERIOD_SECONDS
-from orita.delivery.rollouts.looks import GuardCounts, Look, MetricBatch, MetricCounts, Stage
+from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, MetricCounts, Stage
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
 from orita.stats.sequential.rate_comparison import RateComparison
 
 OLD, NEW = "v1.0.0", "v1.1.0"
 BEGAN = datetime(2024, 11, 15, tzinfo=UTC)
 ERRORS = 0.001
+COMPLAINTS = 0.002
+FEATURES = ("age", "visits", "hour", "spent", "tenure")
+EVERYTHING = Checks(
+    latency=tuple(LatencyCheck(quantile=quantile, most_more_ms=1.0) for quantile in (0.5, 0.95, 0.99)),
+    scores=ScoreCheck(action="roll_back"),
+    drift=DriftCheck(action="roll_back"),
+    guardrails=(GuardrailCheck(name="hide", direction="down"), GuardrailCheck(name="revenue", kind="mean")),
+)
+"""All that can take a version back: of each look, features of 50 users of each version."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,6 +68,8 @@ class Scenario:
         impressions: after so many it ends.
         alpha: of the rollout.
         population: users who return; None: each answer has a user of its own.
+        everything: whether all checks of `EVERYTHING` are on.
+        spending: what users of the new version spend, ÷ what others do; 3 % of them spend anything.
     """
 
     lift: float
@@ -60,6 +79,13 @@ class Scenario:
     impressions: int = 2_000_000
     alpha: float = 0.01
     population: Population | None = None
+    everything: bool = False
+    spending: float = 1.0
+
+    @property
+    def checks(self) -> Checks:
+        """What is looked at."""
+        return replace(EVERYTHING if self.everything else Checks(), alpha=self.alpha)
 
 
 @dataclass(frozen=True)
@@ -146,22 +172,46 @@ class _Looks:
         guards, counted = {}, self._guarded.first(came.hash_U, self._period)
         for version, has_U in ((OLD, ~new_U), (NEW, new_U)):
             of_U = counted[has_U[counted]]
-            guards[version] = GuardCounts(came.fails_U[of_U], came.latency_U[of_U], score_U[of_U])
+            guards[version] = GuardCounts(
+                came.fails_U[of_U], came.latency_U[of_U], score_U[of_U], self._features(min(len(of_U), 50))
+            )
         answered = {OLD: int((~new_U).sum()), NEW: int(new_U.sum())}
         self._add_rows(clicks_U, new_U)
-        return Look(at, stage, self._period, answered, guards, self._metric(came, new_U, clicks_U, stage))
+        counted_U = self._counted.first(came.hash_U, new_U, stage.step)
+        metric = self._batches(counted_U, new_U, clicks_U, stage)
+        guardrails = {}
+        if scenario.everything:
+            n = len(new_U)
+            hides_U = self._random.binomial(scenario.items, COMPLAINTS, n).astype(np.float64)
+            spent_U = np.where(self._random.random(n) < 0.03, self._random.lognormal(3, 1.2, n), 0.0)
+            spent_U = np.where(new_U, scenario.spending, 1.0) * spent_U
+            guardrails = {
+                name: self._batches(counted_U, new_U, value_U, stage)
+                for name, value_U in (("hide", hides_U), ("revenue", spent_U))
+            }
+        return Look(at, stage, self._period, answered, guards, metric, guardrails=guardrails)
 
-    def _metric(
-        self, came: _Came, new_U: npt.NDArray[np.bool_], clicks_U: Floats, stage: Stage
+    def _features(self, users: int) -> FirstItems | None:
+        if not self._scenario.everything:
+            return None
+        x_UF = self._random.standard_normal((users, len(FEATURES)), np.float32)
+        return FirstItems(FEATURES, x_UF, np.zeros(len(FEATURES), bool))
+
+    def _batches(
+        self,
+        counted_U: tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]],
+        new_U: npt.NDArray[np.bool_],
+        value_U: Floats,
+        stage: Stage,
     ) -> tuple[MetricBatch, ...]:
-        place_U, fresh_U = self._counted.first(came.hash_U, new_U, stage.step)
+        place_U, fresh_U = counted_U
         batches = []
         for fresh in (True, False):
             counts = {}
             for version, has_U in ((OLD, ~new_U), (NEW, new_U)):
                 of_U = place_U[has_U[place_U] & (fresh_U == fresh)]
                 if len(of_U):
-                    counts[version] = MetricCounts.of(np.full(len(of_U), self._scenario.items), clicks_U[of_U])
+                    counts[version] = MetricCounts.of(np.full(len(of_U), self._scenario.items), value_U[of_U])
             if counts:
                 batches.append(MetricBatch(stage.number, fresh, counts))
         return tuple(batches)
@@ -180,7 +230,7 @@ class _Looks:
 def simulate(scenario: Scenario, seed: int) -> Ended:
     """Return how one rollout ends."""
     looks = _Looks(scenario, np.random.default_rng(seed))
-    plan = RolloutPlan(strategy="canary", versions=(NEW,), checks=Checks(alpha=scenario.alpha))
+    plan = RolloutPlan(strategy="canary", versions=(NEW,), checks=scenario.checks)
     rollout = _begun(plan)
     analysis, stage, now, shown = Analysis(plan, OLD), _stage(rollout), BEGAN, 0
     while shown < scenario.impressions:

@@ -60,7 +60,7 @@ class Caller(asyncio.Protocol):
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds of each request, failures, and seconds in all."""
+    """Milliseconds of each request (of `open_loop` in the order in which they were due), failures, seconds in all."""
 
     latencies_ms: npt.NDArray[np.float64]
     failed: int
@@ -88,7 +88,7 @@ async def open_loop(callers: list[Caller], requests: list[bytes], rate: float, s
     free: asyncio.Queue[Caller] = asyncio.Queue()
     for caller in callers:
         free.put_nowait(caller)
-    latencies: list[float] = []
+    latencies_ms = np.zeros(int(rate * seconds))
     failed = 0
     begin = time.perf_counter() + 0.1
 
@@ -97,18 +97,18 @@ async def open_loop(callers: list[Caller], requests: list[bytes], rate: float, s
         caller = await free.get()
         status = await caller.call(requests[number % len(requests)])  # added below: += would read before it waits
         failed += status != 200
-        latencies.append((time.perf_counter() - due) * 1000)
+        latencies_ms[number] = (time.perf_counter() - due) * 1000
         free.put_nowait(caller)
 
     under_way: set[asyncio.Task[None]] = set()
-    for number in range(int(rate * seconds)):
+    for number in range(len(latencies_ms)):
         due = begin + number / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         task = asyncio.create_task(one(number, due))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
     await asyncio.gather(*under_way)
-    return Measured(np.array(latencies), failed, time.perf_counter() - begin)
+    return Measured(latencies_ms, failed, time.perf_counter() - begin)
 
 
 async def closed_loop(callers: list[Caller], requests: list[bytes], seconds: float) -> Measured:

@@ -29,7 +29,7 @@ from orita.delivery.assignment.overrides import Override
 from orita.delivery.rollouts import RolloutPlan, Rollouts
 from orita.delivery.rollouts.routing import Router
 from orita.serving.models.challengers import Challengers
-from orita.serving.predict.predictor import Champion, Predictor
+from orita.serving.predict.predictor import LoadedModel, Predictor
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import LogStream
 from orita.testing.serving import HashedFeatures, load_line_package, publish_line_package
@@ -105,11 +105,11 @@ def made(home: Home) -> dict[str, Predictor]:
     return predictors
 
 
-def champion(home: Home, version: str) -> Champion:
+def champion(home: Home, version: str) -> LoadedModel:
     """Return a loaded model."""
     package = load_line_package(publish_line_package(home, "feed", version, FEATURES))
     reader = HashedFeatures(FEATURES).reader(package.schema)
-    return Champion(package, reader, LogStream("feed", version, FEATURES), 1, datetime.now(UTC))
+    return LoadedModel(package, reader, LogStream("feed", version, FEATURES), 1, datetime.now(UTC))
 
 
 def spent(predictor: Predictor, asked: list[Asked], headers: list[tuple[bytes, bytes]]) -> float:

@@ -70,6 +70,8 @@ def test_what_was_learnt_is_shown(declared: Path) -> None:
     rows = pq.read_table(declared / "choices.parquet")
     assert rows["reward"].to_pylist() == [0, 1, 1, None]
     assert "3 of them" in run_orita(declared, "bandits", "choices", "title", str(declared / "choices.parquet"))
+    with pytest.raises(UserError, match="--unrewarded is nan: give a finite number"):
+        run_orita(declared, "bandits", "choices", "title", str(declared / "other.parquet"), "--unrewarded", "nan")
 
 
 def test_choices_that_close_early_are_told_of(tmp_path: Path) -> None:

@@ -128,6 +128,38 @@ def test_what_is_refused(on_files: Path) -> None:
         run_orita(on_files, "experiments", "declare", str(on_files / "none.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--spread inf", "--spread is inf: give a number from"),
+        ("--spread nan", "--spread is nan: give a number from"),
+        ("--spread 1e300", r"--spread is 1e\+300: give a number from"),
+        ("--spread 1e-300", "--spread is 1e-300: give a number from"),
+        ("--spread 1 --effect inf", "--effect is inf: give a number from"),
+        ("--baseline 0.1 --effect nan", "--effect is nan: give a number from"),
+        ("--spread 1 --effect 1e-300", "--effect is 1e-300: give a number from"),
+        ("--spread 1e10", r"spread by 1e\+10: these may differ a million times at most"),
+        ("--spread 1 --units-a-day inf", "--units-a-day is inf: give a number from"),
+        ("--spread 1 --units-a-day 1e-300", "--units-a-day is 1e-300: give a number from"),
+        ("--spread 1 --power nan", "power is nan; it must lie above the level"),
+        ("--spread 1 --correlation inf", "correlation is inf; it must be above -1"),
+    ],
+)
+def test_no_size_of_such_a_number(on_files: Path, options: str, sentence: str) -> None:
+    """What is no number, or no figure of a metric, is refused in a sentence that names the option."""
+    with pytest.raises(UserError, match=sentence):
+        run_orita(on_files, "experiments", "plan", str(on_files / "experiments.yaml"), "colours", *options.split())
+
+
+@pytest.mark.parametrize("options", ["--correlation 0.9999999999999999", "--power 0.9999999999999", "--effect 1000"])
+def test_a_plan_at_the_edge(on_files: Path, options: str) -> None:
+    """Where a handful of units tells everything, or near certainty is asked for, there is a plan all the same."""
+    file = str(on_files / "experiments.yaml")
+    told = orita_json(on_files, "experiments", "plan", file, "colours", "--spread", "1", *options.split())
+    assert 1 <= told["fixed"] <= told["sequential"]
+    assert all(0 <= row["power"] <= 1 for row in told["table"])
+
+
 def test_planned(on_files: Path) -> None:
     """The size for two proportions is the textbook's; a sequential test needs more; days follow from the traffic."""
     file = str(on_files / "experiments.yaml")

@@ -18,6 +18,7 @@ import pytest
 from tests.features.small_system import DECLARED, declared_system, events, write_jsonl
 from typer.testing import CliRunner
 
+import orita.cli.run  # noqa: F401 - it registers its command
 from orita.cli import data, feature_values, features, learn  # noqa: F401 - they register their commands
 from orita.cli.app import app
 from orita.control.deployments import Deployments

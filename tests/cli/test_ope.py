@@ -200,6 +200,25 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
     assert sentence in told and name in told
 
 
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    """A header alone has no types to be cast: what is missing is rows."""
+    (tmp_path / "head.csv").write_text("reward,propensity,candidate\n")
+    told = orita_inside(tmp_path, "ope", "head.csv", "--policy", "candidate", code=2)
+    assert "the table has no rows: give logged decisions, a row each." in told
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.parquet"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, name: str) -> None:
+    """Where it is asked for; one that nobody reads may be there as often as it likes."""
+    names = ["reward", "propensity", "candidate", "note", "note"]
+    rows = pa.Table.from_arrays([pa.array([1.0, 0.0] * 50), *[pa.array([0.5] * 100)] * 4], names=names)
+    write = pyarrow.csv.write_csv if name.endswith(".csv") else pq.write_table
+    write(rows, tmp_path / name)
+    assert "nough to decide by" in orita_inside(tmp_path, "ope", name, "--policy", "candidate")
+    told = orita_inside(tmp_path, "ope", name, "--policy", "note", code=2)
+    assert "column 'note' is 2 times in the table: rename or leave out all but one." in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.registry.registering import register
 from tests.registry.small_registry import empty_registry
 
 import orita.cli.control
+import orita.cli.controller
 import orita.cli.learn
 import orita.cli.rollouts  # noqa: F401  all register their commands
 from orita.cli.rollout_plans import PlanOptions
@@ -24,7 +26,9 @@ from orita.control.leases import Leases
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.delivery.rollouts import RolloutPlan, Rollouts
+from orita.delivery.rollouts.notes import Note
 from orita.delivery.rollouts.rollouts import lease_name
+from orita.delivery.rollouts.trouble import Trouble
 
 MOBILE = "{is: in, attribute: device, values: [mobile]}"
 
@@ -123,6 +127,15 @@ def test_a_promotion_that_the_registry_was_not_told_of(folder: Path) -> None:
     assert (champion(folder), aliases(folder)["v1.2.0"]) == ("v1.2.0", ["champion"])
 
 
+def test_a_controller_tells_the_registry(folder: Path) -> None:
+    """What it promoted a moment before it died, its successor tells the registry, without a command of that."""
+    begun = orita_json(folder, "deploy", "v1.2.0", "--strategy", "blue-green")
+    Rollouts(Home(folder / ".orita").control_db).promote("feed", begun["id"], actor="controller", reason="proven")
+    assert aliases(folder)["v1.1.0"] == ["champion"]
+    assert orita_json(folder, "controller", "--once") == {"rollouts": []}
+    assert aliases(folder)["v1.2.0"] == ["champion"]
+
+
 def test_all_at_once_is_a_promotion(folder: Path) -> None:
     """Without a strategy the version is the champion; what becomes of a rollout under way is said beside it."""
     begun = orita_json(folder, "deploy", "v1.2.0", "--strategy", "canary")
@@ -141,6 +154,7 @@ def test_options_are_the_plan(folder: Path) -> None:
     """Each option is a part of the plan; what is not given is as by default."""
     given = ["--soak", "10m", "--alpha", "0.02", "--most-loss", "5%", "--window", "2h", "--where", MOBILE]
     given += ["--by", "user_id", "--by", "session", "--override", "user_id=7,8:v1.2.0"]
+    given += ["--guardrail", "like", "--guardrail", "dwell_time:5%:mean"]
     run_orita(folder, "deploy", "v1.2.0", "--strategy", "canary", *given)
     plan = plan_of(folder)
     assert (plan.soak_seconds, plan.by) == (600.0, ("user_id", "session"))
@@ -149,6 +163,29 @@ def test_options_are_the_plan(folder: Path) -> None:
     assert (plan.checks.metric.window_seconds, plan.checks.metric.name) == (7200.0, "click")
     assert (plan.overrides[0].values, plan.overrides[0].variant) == (("7", "8"), "v1.2.0")
     assert plan.audience is not None
+    assert [(each.name, each.kind, each.most_loss) for each in plan.checks.guardrails] == [
+        ("like", "rate", 0.0),
+        ("dwell_time", "mean", 0.05),
+    ]
+
+
+def test_guardrails() -> None:
+    """What follows the column may be in any order; those of a file are replaced, its other checks stay."""
+    plan = options("v2", strategy="canary", guardrails=("hide:down:10", "like")).plan()
+    (hide, like) = plan.checks.guardrails
+    assert (hide.direction, hide.kind, hide.most_loss, like.direction) == ("down", "rate", 0.1, "up")
+    for wrong in ("", ":5", "like:x", "like:5:6", "like:mean:rate"):
+        with pytest.raises(UserError, match="--guardrail has the value"):
+            options("v2", strategy="canary", guardrails=(wrong,)).plan()
+    with pytest.raises(UserError, match="--guardrail is of a strategy"):
+        _ = options("v2", guardrails=("like",)).at_once
+
+
+def test_a_guardrail_that_no_interaction_has(folder: Path) -> None:
+    """It is refused with its place and the nearest, and nothing begins."""
+    with pytest.raises(UserError, match=r"checks\.guardrails\[0\]\.name is 'lik'.*'like'"):
+        run_orita(folder, "deploy", "v1.2.0", "--strategy", "canary", "--guardrail", "lik")
+    assert orita_json(folder, "rollout", "status") == {"rollouts": []}
 
 
 def test_shares() -> None:
@@ -170,7 +207,7 @@ def test_a_plan_from_a_file(tmp_path: Path) -> None:
     assert (found.checks.metric.name, found.checks.metric.most_loss, found.checks.latency) == ("like", 0.01, None)
     (tmp_path / "plan.yaml").write_text(f"strategy: segment\nversions: [v2]\naudience: {MOBILE}\n")
     assert options(file=tmp_path / "plan.yaml").plan().strategy == "segment"
-    for wrong, sentence in (("[1]", "is no mapping"), ("{strategy: ab, verions: [v2]}", "unknown field `verions`")):
+    for wrong, sentence in (("[1]", "is no mapping"), ("{strategy: ab, verions: [v2]}", "unknown field 'verions'")):
         (tmp_path / "plan.yaml").write_text(wrong)
         with pytest.raises(UserError, match=sentence):
             options(file=tmp_path / "plan.yaml").plan()
@@ -180,8 +217,26 @@ def test_who_acts_is_told(begun: Path) -> None:
     """The holder of the lease; of another system, nothing."""
     Leases(Home(begun / ".orita").control_db).take(lease_name("feed"), "host-1", 60)
     assert "host-1 acts" in run_orita(begun, "rollout", "status")
-    assert orita_json(begun, "rollout", "status", "--system", "feed")["rollouts"][0]["controller"] == "host-1"
+    told = orita_json(begun, "rollout", "status", "--system", "feed")["rollouts"][0]
+    assert (told["controller"], told["trouble"]) == ("host-1", None)
     assert orita_json(begun, "rollout", "status", "--system", "ads") == {"rollouts": []}
+
+
+def test_trouble_of_who_acts_is_told(begun: Path) -> None:
+    """What it is, since when, what to do; gone with the lease."""
+    leases = Leases(Home(begun / ".orita").control_db)
+    lease = leases.take(lease_name("feed"), "host-1", 60)
+    assert lease is not None
+    since = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
+    standing = orita_json(begun, "rollout", "status")["rollouts"][0]
+    found = Trouble(what="the log [red]burns.", remedy="Put it out.", since=since)
+    leases.tell(lease, Note(rollout=standing["id"], trouble=found).kept())
+    told = " ".join(run_orita(begun, "rollout", "status").split())
+    assert "the log [red]burns. (since 2024-11-15 10:30:00 UTC) Put it out." in told
+    trouble = orita_json(begun, "rollout", "status")["rollouts"][0]["trouble"]
+    assert trouble == {"what": "the log [red]burns.", "remedy": "Put it out.", "since": "2024-11-15T10:30:00Z"}
+    leases.release(lease)
+    assert orita_json(begun, "rollout", "status")["rollouts"][0]["trouble"] is None
 
 
 def test_a_shadow_is_told_by_what_it_found(begun: Path) -> None:
@@ -207,6 +262,15 @@ def test_what_the_analysis_says_is_told(begun: Path) -> None:
     told = orita_json(begun, "rollout", "status")["rollouts"][0]
     assert (told["verdict"], told["evidence"]) == ("not_enough_traffic", {"requests": 220})
     assert '{"requests":220}' in run_orita(begun, "rollout", "history", seen.id[:13])
+    assert "left out" not in run_orita(begun, "rollout", "status")
+    evidence = {"verdict": "hold", "left_out": 12_345, "checks": {}}
+    rollouts.judge(rollouts.under_way("feed"), "hold", "wait", actor="c", evidence=evidence)
+    assert "12,345 users, whom the metric does not count" in run_orita(begun, "rollout", "status")
+    checks = {"guardrail like v2": {"says": "fine", "why": "like: v2 has +1 %", "p_worse": 0.5}}
+    seen = rollouts.under_way("feed")
+    rollouts.judge(seen, "not_enough_traffic", "", actor="c", evidence={"checks": checks})
+    assert "fine: like: v2 has +1 %" in " ".join(run_orita(begun, "rollout", "status").split())
+    assert '"left_out":12345' in run_orita(begun, "rollout", "history", seen.id[:13])
 
 
 def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +308,15 @@ def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pyt
         ("deploy v1.2.0 --strategy canary --soak soon", UserError, "--soak 'soon' is not understood"),
         ("deploy v1.2.0 --strategy canary --override 7:v1", UserError, "--override has the value '7:v1'"),
         ("deploy v1.2.0 --strategy canary --where {a", UserError, "--where cannot be read as YAML"),
-        ("deploy v1.2.0 --strategy canary --alpha 3", UserError, r"the plan of the rollout is wrong: .*alpha"),
+        (
+            "deploy v1.2.0 --strategy canary --alpha 3",
+            UserError,
+            r"--alpha has the value 3\.0, expected float > 0 and < 1",
+        ),
+        ("deploy v1.2.0 --strategy canary --alpha nan", UserError, "--alpha has the value nan, expected float > 0"),
+        ("deploy v1.2.0 --strategy canary --most-loss 150", UserError, "--most-loss has the value 1.5, expected"),
+        ("deploy v1.2.0 --strategy shadow --cpu 0", UserError, "--cpu has the value 0.0, expected float > 0"),
+        ("deploy v1.2.0 --strategy shadow --by device", UserError, "by means nothing for the strategy 'shadow'"),
         ("deploy v1.2.0 --strategy segment", UserError, "strategy 'segment' has no audience"),
         ("deploy --file nothing.yaml", UserError, "nothing.yaml cannot be read"),
         ("rollout pause", NotFound, "system 'feed' has no rollout under way"),
@@ -256,6 +328,50 @@ def test_wrong_words(registered: Path, arguments: str, error: type[Exception], s
     with pytest.raises(error, match=sentence):
         run_orita(registered, *arguments.split())
     assert orita_json(registered, "control", "log", "--kind", "rollout")["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--where", "{is: matches, attribute: a, pattern: '(('}"], r"audience cannot be used: the pattern '\(\('"),
+        (
+            ["--override", "user_id=7:v9"],
+            r"overrides\[0\]\.variant is 'v9', which is not tried: allowed are v1\.2\.0 and",
+        ),
+        (["--where", "{is: segment, name: staff}"], "the segment 'staff' is not declared"),
+        (["--by", ""], r"by is \[''\]"),
+    ],
+)
+def test_what_is_cheap_to_tell_is_told_first(
+    registered: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], sentence: str
+) -> None:
+    """No package is published or verified for a plan that is wrong anyhow."""
+
+    def published(*_: object) -> None:
+        raise AssertionError("a package was published")
+
+    monkeypatch.setattr("orita.registry.catalogue.Catalogue.publish", published)
+    with pytest.raises(UserError, match=sentence):
+        run_orita(registered, "deploy", "v1.2.0", "--strategy", "canary", *given)
+
+
+def test_a_shadow_is_not_promoted(tmp_path: Path) -> None:
+    """Neither as the only rollout under way nor by its id: nobody has seen its answers."""
+    home = Home(tmp_path / ".orita")
+    Deployments(home.control_db).deploy("feed", "v1", actor="test", reason="test")
+    plan = RolloutPlan(strategy="shadow", versions=("v2",))
+    shadow = Rollouts(home.control_db).start("feed", plan, actor="test", reason="test")
+    for given in ([], [shadow.id], [shadow.id, "--version", "v2"]):
+        with pytest.raises(UserError, match=r"is a shadow, .* 'orita deploy v2 --strategy canary'"):
+            run_orita(tmp_path, "rollout", "promote", *given)
+    assert champion(tmp_path) == "v1"
+
+
+def test_an_alias_is_a_version_everywhere(folder: Path) -> None:
+    """In an override too."""
+    run_orita(folder, "deploy", "challenger", "--strategy", "canary", "--override", "user_id=7:challenger")
+    plan = plan_of(folder)
+    assert (plan.versions, plan.overrides[0].variant) == (("v1.3.0",), "v1.3.0")
 
 
 def test_a_version_of_features_that_are_not_declared(folder: Path, draft: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
-from tests.cli.small_world import orita_inside, told
+from tests.cli.small_world import command, orita_inside, told
+
+from orita.core.home import Home
+from orita.events.lake import Lake
 
 _FEED = ("simulate", "feed", "--users", "60", "--candidates", "40", "--days")
 
@@ -50,6 +63,80 @@ def test_users_live_with_a_trained_model(tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert _digest(tmp_path / ".orita" / "online") == before
     assert "champion" in orita_inside(tmp_path, *_FEED, "1", "--scenario", str(_outage(tmp_path)))
+
+
+_TREES = ("--set", "beside=[]", "--set", "model.type=lightgbm", "--set", "data_generation.num_users=1000")
+_PLAN = {
+    "strategy": "canary",
+    "versions": ["v1.2.0"],
+    "steps": [{"share": 50, "least_requests": 100}, {"share": 100, "least_requests": 100}],
+    "checks": {
+        "latency": None,
+        "scores": None,
+        "metric": {"name": "click", "most_loss": 0.5, "window_seconds": 15, "top": 10},
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_canary_is_judged_by_what_simulated_users_do(tmp_path: Path) -> None:
+    """Answered now, they click now: the canary goes on by its metric to the end, and the home learns from them."""
+    told(tmp_path, *_TREES, "run", "all")
+    told(tmp_path, *_TREES, "--set", "model.lightgbm.max_trees=30", "run", "training")
+    (tmp_path / "plan.json").write_text(json.dumps(_PLAN))
+    begun = datetime.now(UTC)
+    with _server(tmp_path) as address:
+        told(tmp_path, *_TREES, "deploy", "--file", "plan.json", "--reason", "more trees")
+        found = _controlled(tmp_path, address)
+    advanced, promoted = found[0], found[-1]
+    assert (advanced["did"], promoted["did"]) == ("advanced", "promoted")
+    metric = advanced["evidence"]["checks"]["metric v1.2.0"]
+    assert metric["says"] == "fine"
+    assert "click: v1.2.0 has" in advanced["why"]
+    events = _since(tmp_path, begun)
+    assert len(events) > 1000
+    assert events["request_id"].null_count == events["ingested_at"].null_count == 0
+    assert pc.all(pc.greater_equal(events["ingested_at"], events["timestamp"])).as_py()
+    assert pc.max(events["ingested_at"]).as_py() <= datetime.now(UTC) + timedelta(seconds=1)
+    (again,) = told(tmp_path, *_TREES, "run", "etl")["runs"]
+    assert again["tasks"][-1]["name"] == "save_features"
+    assert not again["tasks"][-1]["result"]["cached"]
+    said = orita_inside(tmp_path, *_TREES, "simulate", "requests", address, "--clock", "world", code=2)
+    assert "later than now" in said
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    served = command(*_TREES, "serve", "--port", "0", "--json")
+    with subprocess.Popen(served, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["address"]
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _controlled(folder: Path, address: str) -> list[dict[str, Any]]:
+    """Let users come, and a controller look, until the rollout has ended; return what it did but wait."""
+    did: list[dict[str, Any]] = []
+    for seed in range(40):
+        asked = told(folder, *_TREES, "simulate", "requests", address, "--requests", "200", "--seed", str(seed))
+        assert asked["failures"] == 0
+        assert asked["ingested"] == asked["shown"] == 2000
+        looked = told(folder, *_TREES, "controller", "--once")["rollouts"]
+        did += [each for each in looked if each["did"] in ("advanced", "promoted", "rolled_back")]
+        if did and did[-1]["did"] in ("promoted", "rolled_back"):
+            return did
+        time.sleep(1.0)
+    raise AssertionError(f"the rollout has not ended: {looked}")
+
+
+def _since(folder: Path, begun: datetime) -> pa.Table:
+    files = Lake(Home(folder / ".orita")).snapshot("interactions").files
+    rows = pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
+    return rows.filter(pc.greater_equal(rows["timestamp"], pa.scalar(begun, rows.schema.field("timestamp").type)))
 
 
 def _outage(folder: Path) -> Path:

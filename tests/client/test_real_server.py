@@ -77,7 +77,7 @@ def test_what_the_server_says_of_itself(opened: Opened, url: str) -> None:
 
 def test_a_server_without_a_model(opened: Opened, url_without_model: str) -> None:
     """It has a health, which is an answer, at once; what needs the model is refused after the retries."""
-    with opened(url_without_model, timeout=1.5) as ask:
+    with opened(url_without_model, timeout=15) as ask:
         assert ask("health").status == "no_model"
         with pytest.raises(Refused) as caught:
             ask("predict", 1, [7])

@@ -11,7 +11,7 @@ from tests.control.counters import COUNTER, Counter
 
 from orita.control.aggregates import Aggregates
 from orita.control.events import ControlLog
-from orita.control.leases import Lease, LeaseLost, Leases
+from orita.control.leases import Acting, Lease, LeaseLost, Leases
 from orita.core.clock import ManualClock
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
@@ -54,10 +54,28 @@ def test_one_has_it_until_it_is_over(leases: Leases, clock: ManualClock) -> None
     assert second.token == 2
     with pytest.raises(LeaseLost, match="the lease 'rollouts' of 'a' is over, 'b' has it now"):
         leases.renew(renewed, 10)
-    again = leases.take("rollouts", "b", 10)
-    assert again is not None
-    assert again.token == 2
+    assert leases.take("rollouts", "b", 10) is None, "two processes of one name do not both act"
     assert leases.take("other", "a", 10) is not None
+
+
+def test_what_the_holder_says(leases: Leases, clock: ManualClock) -> None:
+    """It stays while the lease is renewed, and goes with it; whoever lost the lease says nothing more."""
+    lease = leases.take("rollouts", "a", 10)
+    assert lease is not None
+    assert leases.acting("rollouts") == Acting("a", None)
+    leases.tell(lease, "no disk")
+    lease = leases.renew(lease, 20)
+    assert leases.acting("rollouts") == Acting("a", "no disk")
+    leases.tell(lease, None)
+    assert leases.acting("rollouts") == Acting("a", None)
+    leases.tell(lease, "no disk")
+    clock.advance(timedelta(seconds=20))
+    assert leases.acting("rollouts") is None
+    assert leases.take("rollouts", "b", 10) is not None
+    assert leases.acting("rollouts") == Acting("b", None)
+    with pytest.raises(LeaseLost):
+        leases.tell(lease, "late")
+    assert leases.acting("rollouts") == Acting("b", None)
 
 
 def test_it_can_be_given_back(leases: Leases) -> None:

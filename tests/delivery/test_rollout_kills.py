@@ -159,8 +159,7 @@ class Scene:
         """Kill one process, and have another one in its place."""
         assert self.served is not None
         if who == "worker":
-            workers = until(self.served.answering)
-            os.kill(random.choice(sorted(workers)), signal.SIGKILL)
+            until(self._worker_killed)
         elif who == "server":
             for pid in (self.served.process.pid, *until(self.served.workers)):
                 with suppress(ProcessLookupError):
@@ -172,6 +171,15 @@ class Scene:
             time.sleep(random.uniform(0.0, 1.0))
             self.end(who)
             self.start(who)
+
+    def _worker_killed(self) -> bool:
+        """Kill a worker of those that answered; False where it ended meanwhile, of the kill before."""
+        assert self.served is not None
+        workers = until(self.served.answering)
+        with suppress(ProcessLookupError):
+            os.kill(random.choice(sorted(workers)), signal.SIGKILL)
+            return True
+        return False
 
     def ask(self, seed: int) -> None:
         """Ask for all users again and again, on one connection until it breaks: it is one worker's."""

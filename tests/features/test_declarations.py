@@ -74,6 +74,7 @@ def declared(**features: Any) -> System:
         (lambda: SHOWN.count().over("1d", "1d"), "'1d' and '1d' are one window"),
         (lambda: SHOWN.count().over("1 day"), "such as '3d'"),
         (lambda: SHOWN.count().over("40000d"), "a hundred years at most"),
+        (lambda: SHOWN.count().over(f"1{'0' * 400}d"), "a hundred years at most"),
         (lambda: SHOWN.count().over("1d", "week"), "'week' is not understood"),
         (lambda: SHOWN.count().session("0s"), r"session\(\) '0s' is not understood"),
         (lambda: SHOWN.count().tumbling("-1d"), r"tumbling\(\) '-1d' is not understood"),

@@ -105,7 +105,23 @@ def test_a_row_at_the_limit_is_within() -> None:
     assert TrainingBounds.of(SCHEMA, x_NF).outside(x_NF) is None
 
 
-@given(arrays(np.float32, (30, 4), elements=st.floats(-(2.0**100), 2.0**100, width=32) | st.just(np.nan)))
+def test_a_tail_that_reaches_beyond_float32_is_finite() -> None:
+    """A feature whose tail is narrow raises the limit of all; what that comes to for another can be kept as JSON."""
+    x_NF = rows(10_000)
+    x_NF[:, 0] = 0.3
+    x_NF[:150, 0], x_NF[:30, 0] = np.nextafter(np.float32(0.3), np.float32(1)), 5.0
+    x_NF[:, 2] = np.where(x_NF[:, 2] > 0, 1e38, -1e38)
+    schema = FeatureSchema(
+        tuple(FeatureColumn(name, "item", "number" if name != "seen" else "count") for name in KINDS)
+    )
+    bounds = TrainingBounds.of(schema, x_NF)
+    assert np.isfinite(bounds.greatest_F).all() and np.isfinite(bounds.least_F).all()
+    again = TrainingBounds.from_dict(json.loads(canonical_json(bounds.to_dict())), schema)
+    assert again.outside(x_NF) is None
+    assert again.outside(np.array([[0.3, np.inf, -np.inf, 0]], np.float32))[0].tolist() == [False, True, True, False]  # type: ignore[index]
+
+
+@given(arrays(np.float32, (30, 4), elements=st.floats(allow_infinity=False, width=32)))
 def test_any_rows_have_bounds(x_NF: npt.NDArray[np.float32]) -> None:
     """Whatever was trained on, nearly all of it is inside: of 30 rows at most the farthest is not."""
     bounds = TrainingBounds.of(SCHEMA, x_NF)

@@ -112,4 +112,13 @@ def model_app(home: Home, clock: Clock, registry: StandInRegistry | None, **sett
     """Return an app over the package store of *home*."""
     config = ServingConfig.model_validate({"reload_seconds": 0.01, **settings})
     features = HashedFeatures(FEATURES)
-    return create_app(home, "feed", features, config, clock=clock, load=load_line_package, registry=registry)
+    return create_app(
+        home,
+        "feed",
+        features,
+        config,
+        clock=clock,
+        load=load_line_package,
+        registry=registry,
+        outcomes=("click", "like"),
+    )

@@ -224,8 +224,8 @@ def test_who_asks_for_the_deployed_model_gets_it(served: AsgiClient, rollouts: R
     follower(served).look()
     service: Service = served.app.state.service  # type: ignore[attr-defined]
     one = Asked(1, [2], {}, None)
-    assert service.predictor.question(one).champion.package.version == "v1.1.0"
-    assert service.predictor.question_to_champion(one).champion.package.version == "v1.0.0"
+    assert service.predictor.question(one).model.package.version == "v1.1.0"
+    assert service.predictor.question_to_champion(one).model.package.version == "v1.0.0"
 
 
 def test_control_state_that_cannot_be_read(

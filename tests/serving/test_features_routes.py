@@ -234,7 +234,7 @@ def test_offline_answers_every_row(client: AsgiClient, store: StandInStore) -> N
         ("online", {"user_id": 1, "item_ids": [1], "timestamp": "soon"}, 422, "invalid_value", ["timestamp", "soon"]),
         ("offline", {"rows": []}, 422, "invalid_value", ["rows is empty"]),
         ("offline", {"rows": [ROW] * 4}, 422, "too_many_rows", ["4", "3"]),
-        ("offline", {"rows": [ROW], "as_of": "then"}, 422, "invalid_value", ["as_of", "then", "'known' or 'event'"]),
+        ("offline", {"rows": [ROW], "as_of": "then"}, 422, "invalid_value", ["as_of", "then", "'event' or 'known'"]),
         ("offline", {"rows": [ROW, {"a": {"b": 1}}]}, 422, "invalid_value", ["rows[1]"]),
         ("offline?wait=maybe", {"rows": [ROW]}, 422, "invalid_value", ["wait", "maybe"]),
         ("push", {"events": [ROW] * 4}, 422, "too_many_events", ["4", "3"]),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from tests.serving.models_at_hand import FEATURES, StandInRegistry, model_app, publish_model, write_card
 
@@ -15,8 +17,13 @@ from orita.control.model_records import ModelRecords
 from orita.core.clock import ManualClock
 from orita.core.errors import Unavailable, UserError
 from orita.core.home import Home
+from orita.delivery.assignment.conditions import EndsWith
+from orita.delivery.flags.declarations import FlagFile
+from orita.delivery.flags.kept import Flags
 from orita.delivery.rollouts import RolloutPlan, Rollouts
+from orita.delivery.rollouts.notes import Look, Note
 from orita.delivery.rollouts.rollouts import lease_name
+from orita.delivery.rollouts.trouble import Trouble
 from orita.testing.asgi import Answer, AsgiClient
 from orita.testing.serving import publish_line_package
 
@@ -101,7 +108,17 @@ def test_the_list(client: AsgiClient, home: Home, clock: ManualClock) -> None:
     first = begun(client)
     assert post(client, f"/{first['id']}/abort", {"reason": "enough"}).json()["data"]["why"] == "enough"
     second = begun(client, versions=["v1.2.0"])
-    Leases(home.control_db, clock=clock).take(lease_name("feed"), "host-1", 60)
+    leases = Leases(home.control_db, clock=clock)
+    lease = leases.take(lease_name("feed"), "host-1", 60)
+    assert lease is not None
+    trouble = Trouble(what="The log burns.", remedy="Put it out.", since=clock.now())
+    since = datetime.fromisoformat(second["since"])
+    look = Look(at=clock.now(), since=since, verdict="hold", why="No harm is proven.", evidence={"users": 7})
+    leases.tell(lease, Note(rollout=second["id"], look=look, trouble=trouble).kept())
+    told = client.get(f"{PREFIX}/{second['id']}").json()["data"]
+    assert told["trouble"] == msgspec.to_builtins(trouble)
+    assert (told["verdict"], told["why"], told["evidence"]) == ("hold", "No harm is proven.", {"users": 7})
+    assert told["looked_at"] == msgspec.to_builtins(look.at)
     Deployments(home.control_db).deploy("ads", "v1", actor="test", reason="test")
     Rollouts(home.control_db).start(
         "ads", RolloutPlan(strategy="shadow", versions=("v2",)), actor="test", reason="test"
@@ -142,7 +159,17 @@ def test_a_version_that_was_never_published(
         ({"versions": ["v1.0.0"]}, 422, "invalid_plan", "is the champion of 'feed' already"),
         ({"versions": ["v1.1.0", "v1.2.0"]}, 422, "invalid_plan", "is for one version, 2 are given"),
         ({"steps": [{"share": 7}, {"share": 3}]}, 422, "invalid_plan", "rising percentages"),
-        ({"stepz": []}, 422, "invalid_plan", "unknown field `stepz`"),
+        ({"stepz": []}, 422, "invalid_plan", "has the unknown field 'stepz'. Did you mean 'steps'?"),
+        ({"checks": {"metric": {"name": "clik"}}}, 422, "invalid_plan", "checks.metric.name is 'clik'"),
+        ({"by": []}, 422, "invalid_plan", "by is []"),
+        ({"steps": [{"share": 1, "least_requests": 10**23}, {"share": 100}]}, 422, "invalid_plan", "least_requests"),
+        (
+            {"overrides": [{"attribute": "a", "values": [1], "variant": "v9"}]},
+            422,
+            "invalid_plan",
+            "the champion, v1.0",
+        ),
+        ({"audience": {"is": "segment", "name": "staff"}}, 422, "invalid_plan", "'staff' is not declared"),
         ({"audience": {"is": "time", "op": "after", "value": "2024-01-01T00:00:00Z"}}, 422, "invalid_plan", "time"),
         ({"audience": {"is": "matches", "attribute": "a", "pattern": "("}}, 422, "invalid_plan", "("),
         ({"versions": ["v1.4.0"]}, 409, "version_not_ready", "item_ctrr"),
@@ -160,6 +187,45 @@ def test_a_plan_that_is_wrong(
     ModelRecords(home.control_db).retire("feed", "v1.6.0", actor="test")
     refused(post(client, "", {"plan": CANARY | plan}), status, code, word)
     assert decided(home) == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "code"),
+    [
+        ({"audience": {"is": "matches", "attribute": "a", "pattern": "(("}}, "invalid_plan"),
+        ({"overrides": [{"attribute": "user_id", "values": [7], "variant": "v9"}]}, "invalid_plan"),
+        ({"versions": ["v1.0.0"]}, "invalid_plan"),
+        ({"checks": {"metric": {"name": "clik"}}}, "invalid_plan"),
+        ({"strategy": "ab", "versions": ["v1.1.0", "v9"]}, "invalid_value"),
+    ],
+)
+def test_what_is_cheap_to_tell_is_told_first(
+    client: AsgiClient, monkeypatch: pytest.MonkeyPatch, plan: dict[str, Any], code: str
+) -> None:
+    """No package is verified for a plan that is wrong anyhow."""
+
+    def verified(*_: object) -> None:
+        raise AssertionError("a package was verified")
+
+    monkeypatch.setattr("orita.serving.rollouts.deciding.load_verified", verified)
+    refused(post(client, "", {"plan": CANARY | plan}), 422, code)
+
+
+def test_a_shadow_is_not_promoted(client: AsgiClient, home: Home) -> None:
+    """Nobody has seen its answers: the sentence has the command that lets some see them."""
+    shadow = begun(client, strategy="shadow")
+    answer = post(client, f"/{shadow['id']}/promote", {"version": "v1.1.0"})
+    refused(answer, 409, "rollout_refused", "is a shadow", "orita deploy v1.1.0 --strategy canary")
+    refused(post(client, f"/{shadow['id']}/advance", {}), 409, "rollout_refused", "has no steps")
+    assert [each[0] for each in decided(home)] == ["started"]
+
+
+def test_an_audience_by_segment(client: AsgiClient, home: Home) -> None:
+    """Segments are those that flags declare."""
+    staff = FlagFile(segments={"staff": EndsWith(attribute="mail", values=("@example.com",))})
+    Flags(home.control_db).declare(staff, actor="test", reason="test")
+    rollout = begun(client, strategy="segment", audience={"is": "segment", "name": "staff"})
+    assert rollout["plan"]["audience"] == {"is": "segment", "name": "staff"}
 
 
 def test_a_decision_that_cannot_be_made(client: AsgiClient, home: Home) -> None:

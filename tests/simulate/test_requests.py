@@ -6,21 +6,21 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from orita.core.clock import to_micros
+from orita.core.clock import ManualClock, from_micros, to_micros
 from orita.core.errors import UserError
 from orita.events.world import World, WorldConfig
-from orita.events.world.history import INTERACTION_COLUMNS
 from orita.simulate import SimulationReport, simulate_requests
-from orita.simulate.requests import strictly_rising
+from orita.simulate.requests import FEEDBACK_COLUMNS, strictly_rising, weeks_since
 
 Answering = Callable[[dict[str, Any], int], tuple[int, dict[str, str], Any]]
 
@@ -42,11 +42,12 @@ def _server(answer: Answering, *, hang_up_every: int = 0) -> Iterator[tuple[str,
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path != "/predict":
+            if self.path not in ("/predict", "/api/v1/feed"):
                 self.send_error(404)
                 return
             asked.append(json.loads(body))
             status, headers, content = answer(asked[-1], len(asked))
+            content = content if self.path == "/predict" else {"status": "success", "data": content}
             text = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             for name, value in (headers | {"Content-Length": str(len(text))}).items():
@@ -91,16 +92,21 @@ def _by_truth(world: World) -> Answering:
 
 
 def _run(world: World, url: str, folder: Path, **sizes: int) -> SimulationReport:
-    return simulate_requests(
+    parts: list[pa.Table] = []
+    report = simulate_requests(
         world,
         url,
-        folder / "feedback.jsonl",
+        parts.append,
         start=sizes.get("start", world.rhythm.end),
         requests=sizes.get("requests", 30),
         items=sizes.get("items", 40),
         page_length=sizes.get("page_length", 10),
         seed=sizes.get("seed", 0),
     )
+    folder.mkdir(exist_ok=True)
+    rows = [row for part in parts for row in part.to_pylist()]
+    (folder / "feedback.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return report
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
@@ -129,7 +135,6 @@ def test_feedback_is_the_first_page_as_ranked(world: World, tmp_path: Path) -> N
     rows = _rows(tmp_path)
     assert report.shown == len(rows) == 30 * 7
     assert report.clicks == sum(row["click"] for row in rows) > 0
-    assert report.feedback == tmp_path / "feedback.jsonl"
     for number, request in enumerate(asked, 1):
         page = rows[(number - 1) * 7 : number * 7]
         assert [row["item_id"] for row in page] == sorted(request["item_ids"])[:7]
@@ -137,7 +142,8 @@ def test_feedback_is_the_first_page_as_ranked(world: World, tmp_path: Path) -> N
         assert {row["request_id"] for row in page} == {f"req-{number}"}
         assert {row["user_id"] for row in page} == {request["user_id"]}
         assert {row["timestamp"] for row in page} == {request["context"]["timestamp"]}
-        assert all(list(row) == INTERACTION_COLUMNS.names for row in page)
+        assert {row["ingested_at"] for row in page} == {request["context"]["timestamp"]}
+        assert all(list(row) == FEEDBACK_COLUMNS.names for row in page)
     assert len({row["interaction_id"] for row in rows}) == len(rows)
 
 
@@ -210,7 +216,7 @@ def test_all_failed_is_a_report_too(world: World, tmp_path: Path) -> None:
     assert report.click_rate is None
     assert report.latency_p99_ms is None
     assert _rows(tmp_path) == []
-    assert json.loads(json.dumps(report.to_dict()))["feedback"] == str(tmp_path / "feedback.jsonl")
+    assert json.loads(json.dumps(report.to_dict()))["click_rate"] is None
 
 
 def test_no_server_is_said_at_once(world: World, tmp_path: Path) -> None:
@@ -226,6 +232,81 @@ def test_many_at_one_time_still_rise() -> None:
     """Visits so dense that they fall on one millisecond are moved apart: times strictly rise, none is earlier."""
     at_P = np.array([0, 0, 0, 1_000, 1_000, 9_000], np.int64)
     assert strictly_rising(at_P).tolist() == [0, 1_000, 2_000, 3_000, 4_000, 9_000]
+
+
+class _Ticking(ManualClock):
+    """A clock on which each look takes 400 ms and 0.4 ms."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(microseconds=400_400))
+        return self.at
+
+
+@pytest.mark.parametrize("after", [timedelta(days=-9), timedelta(hours=5), timedelta(weeks=105, hours=30)])
+def test_users_come_now_and_react_after_the_answer(world: World, after: timedelta) -> None:
+    """Without a start the request names no time; what is done happened after the answer, and becomes known soon."""
+    clock = _Ticking(from_micros(world.rhythm.end) + after)
+    begun, answered, parts, known = clock.at, [], [], []
+
+    def answer(request: dict[str, Any], number: int) -> tuple[int, dict[str, str], Any]:
+        assert "timestamp" not in request["context"]
+        answered.append(clock.at)
+        return _by_id(request, number)
+
+    def take(rows: pa.Table) -> None:
+        parts.append(rows)
+        known.append(clock.at)
+
+    with _server(answer) as (url, _):
+        report = simulate_requests(world, url, take, requests=40, items=40, clock=clock)
+    rows = [row for part in parts for row in part.to_pylist()]
+    assert report.shown == len(rows) == 400
+    assert len(parts) > 3
+    assert begun < from_micros(report.first_micros) <= answered[0] + timedelta(milliseconds=1)
+    for number, at in enumerate(answered):
+        (happened,) = {datetime.fromisoformat(row["timestamp"]) for row in rows[10 * number : 10 * number + 10]}
+        assert at < happened < at + timedelta(seconds=1)
+        assert rows[10 * number]["day_of_week"] == happened.weekday()
+    for part, at in zip(parts, known, strict=True):
+        (ingested,) = {datetime.fromisoformat(row["ingested_at"]) for row in part.to_pylist()}
+        times = [datetime.fromisoformat(row["timestamp"]) for row in part.to_pylist()]
+        assert times == sorted(times)
+        assert max(times) <= ingested <= at
+        assert ingested - min(times) < timedelta(seconds=8)
+
+
+def test_of_the_feed_users_see_what_the_server_chose(world: World) -> None:
+    """A feed is asked for with its length and no candidates; the page is what came back, in order."""
+
+    def answer(request: dict[str, Any], number: int) -> tuple[int, dict[str, str], Any]:
+        assert request.keys() == {"user_id", "limit", "context"}
+        chosen = {"item_ids": list(range(number, number + request["limit"])), "user_id": request["user_id"]}
+        return _by_id(chosen, number)
+
+    parts: list[pa.Table] = []
+    with _server(answer) as (url, asked):
+        report = simulate_requests(world, url, parts.append, requests=6, items=40, page_length=8, feed=True)
+    rows = [row for part in parts for row in part.to_pylist()]
+    assert (report.failures, report.shown, len(asked)) == (0, 48, 6)
+    assert [row["item_id"] for row in rows] == [number + place for number in range(1, 7) for place in range(8)]
+    assert [row["position"] for row in rows] == list(range(1, 9)) * 6
+    assert None not in (report.random_click_rate, report.best_click_rate)
+
+
+@pytest.mark.parametrize(("days", "weeks"), [(-3, 0), (0, 0), (6.9, 0), (7, 1), (735, 105)])
+def test_now_is_a_moment_of_the_week_after_the_history(world: World, days: float, weeks: int) -> None:
+    """The world is as it was when its history ended, at the same hour of the same weekday."""
+    assert weeks_since(world, world.rhythm.end + round(days * 86_400_000_000)) == weeks
+
+
+def test_users_of_a_world_that_begins_later_are_refused(world: World) -> None:
+    """Nobody comes before the world begins, and none of its own time comes later than now."""
+    before = ManualClock(from_micros(world.rhythm.start - 1_000_000))
+    with pytest.raises(UserError, match="before the world begins"):
+        simulate_requests(world, "http://127.0.0.1:9", print, clock=before)
+    ends = ManualClock(from_micros(world.rhythm.end))
+    with pytest.raises(UserError, match=r"later than now: .*--clock wall"):
+        simulate_requests(world, "http://127.0.0.1:9", print, start=world.rhythm.end, clock=ends)
 
 
 @pytest.mark.parametrize("address", ["localhost:8080", "ftp://localhost", "http://", "http://a:b:c"])

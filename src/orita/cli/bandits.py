@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -163,6 +164,8 @@ def choices_command(
     from orita.core.files import atomic_file
     from orita.delivery.bandits.choices import logged_choices
 
+    if unrewarded is not None and not math.isfinite(unrewarded):
+        raise UserError(f"--unrewarded is {unrewarded:g}: give a finite number, what an arm earned that had no reward.")
     held = _bandits(context).get(key)
     start = None if since is None else time_of(since, "--since")
     end = None if until is None else time_of(until, "--until")

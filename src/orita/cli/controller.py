@@ -46,9 +46,10 @@ def controller(
     told = _Told(as_json)
     if once:
         try:
-            told.all(made.look())
+            acted = made.look()
         finally:
             made.release()
+        told.all(acted)
         return
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
@@ -76,6 +77,7 @@ def _controller(project: Project, log: Any, system: str | None, holder: str | No
         systems=None if system is None else (system,),
         names={project.system.name: names},
         holder=holder,
+        follow=lambda promoted: project.catalogue().reconcile(promoted),
     )
 
 

@@ -61,7 +61,7 @@ def demo(
         if held:
             traffic = replayed_traffic(project, held, address, requests, 100, 0, screen)
         else:
-            traffic = simulated_traffic(project, address, requests, 100, 0, screen)
+            traffic = simulated_traffic(project, address, requests, 100, 0, screen, clock="world")
     runs += run_pipeline("monitoring", project.workspace(progress=screen))
     results = {name: result for run in runs for name, result in run.results.items()}
     seconds = {task.name: task.seconds for run in runs for task in run.tasks}

@@ -1,4 +1,4 @@
-"""Commands about learning: run, train, evaluate, models."""
+"""Commands about learning: train, evaluate, models."""
 
 from __future__ import annotations
 
@@ -22,40 +22,6 @@ app.add_typer(models_app, name="models")
 
 _SHOWN = ("auc", "log_loss", "precision_at_10", "ndcg_at_10")
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
-
-
-@app.command()
-def run(
-    context: typer.Context,
-    pipeline: Annotated[
-        str, typer.Argument(help="etl, training, monitoring, retraining, or all (etl, training, promotion).")
-    ],
-    data: Annotated[Path | None, typer.Option(help="Ingest this instead of generating a world.")] = None,
-    force: Annotated[bool, typer.Option(help="Retrain even where no trigger asks for it.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Only say what would be done, and why.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Run a pipeline end to end; what was done already on the same data is not done again."""
-    from orita.cli.data import recognised_system
-    from orita.cli.run_tables import show_anomalies, show_forecasts, show_run
-    from orita.pipelines.runs import explain_pipeline, run_pipeline
-
-    project = project_of(context, system=recognised_system(data) if data else None)
-    workspace = project.workspace(source=data, progress=settings_of(context).screen)
-    if explain:
-        forecasts = explain_pipeline(pipeline, workspace)
-        if as_json:
-            print_json({"graphs": {graph: [each.to_dict() for each in found] for graph, found in forecasts.items()}})
-        else:
-            show_forecasts(forecasts)
-        return
-    reports = run_pipeline(pipeline, workspace, force=force)
-    if as_json:
-        print_json({"runs": [report.to_dict() for report in reports]})
-        return
-    for report in reports:
-        show_run(report)
-        show_anomalies(report.results.get("load_features", {}).get("anomalies", ()))
 
 
 @app.command()

@@ -187,6 +187,8 @@ def _table_of(file: Path, columns: list[str]) -> pa.Table:
     import pyarrow.csv
     import pyarrow.parquet
 
+    from orita.delivery.ope.tables import check_once
+
     if file.suffix not in (".parquet", ".csv") or not file.is_file():
         raise UserError(
             f"LOG is {str(file)!r}: give 'log' for the home's own log, or a Parquet or CSV file that is there."
@@ -196,6 +198,8 @@ def _table_of(file: Path, columns: list[str]) -> pa.Table:
             rows = pyarrow.csv.read_csv(file)
             return rows.rename_columns(rows.column_names)  # Arrow decodes names no earlier than they are asked for
         there = pyarrow.parquet.read_schema(file).names
+        for name in columns:
+            check_once(name, there)
         return pyarrow.parquet.read_table(file, columns=[name for name in columns if name in there] or None)
     except UnicodeDecodeError as error:
         raise UserError(f"{file} has a column whose name is not text in UTF-8: {error}; save it as UTF-8.") from None

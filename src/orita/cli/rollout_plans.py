@@ -24,6 +24,13 @@ _MEANT_FOR: dict[str, tuple[str, ...]] = {
     "--shares": ("ab", "bandit", "segment", "shadow"),
     "--cpu": ("shadow",),
 }
+_FIELDS = {
+    "--soak": "soak_seconds",
+    "--alpha": "checks.alpha",
+    "--most-loss": "checks.metric.most_loss",
+    "--window": "checks.metric.window_seconds",
+    "--cpu": "cpu_percent",
+}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%?")
 
 
@@ -43,6 +50,7 @@ class PlanOptions:
         where: a condition as YAML or JSON.
         overrides: each ``attribute=value,value:version``.
         cpu: percent of one processor.
+        guardrails: each ``column:percentage:mean:down``, all but the column in any order or left out.
     """
 
     versions: tuple[str, ...]
@@ -58,6 +66,7 @@ class PlanOptions:
     overrides: tuple[str, ...]
     shares: str | None
     cpu: float | None
+    guardrails: tuple[str, ...] = ()
 
     @property
     def at_once(self) -> bool:
@@ -99,7 +108,12 @@ class PlanOptions:
         document |= {"audience": read_document(self.where, "--where")} if self.where else {}
         document |= {"overrides": [_override(each) for each in self.overrides]} if self.overrides else {}
         document |= {"cpu_percent": self.cpu} if self.cpu is not None else {}
-        return plan_of(document | self._checks(document.get("checks", {})))
+        return plan_of(document | self._checks(document.get("checks", {})), self._places)
+
+    @property
+    def _places(self) -> dict[str, str]:
+        """The options that were given, by the field of the plan that each is."""
+        return {place: option for option, place in _FIELDS.items() if self._given[option] not in (None, ())}
 
     @property
     def _given(self) -> dict[str, object]:
@@ -114,6 +128,7 @@ class PlanOptions:
             "--override": self.overrides,
             "--shares": self.shares,
             "--cpu": self.cpu,
+            "--guardrail": self.guardrails,
         }
 
     def _checks(self, declared: Any) -> dict[str, Any]:
@@ -124,10 +139,12 @@ class PlanOptions:
         if self.window is not None:
             metric["window_seconds"] = _seconds("--window", self.window)
         changed: dict[str, Any] = {} if self.alpha is None else {"alpha": self.alpha}
+        if self.guardrails:
+            changed["guardrails"] = [_guardrail(each) for each in self.guardrails]
         if not metric and not changed:
             return {}
         if not isinstance(declared, dict):
-            raise UserError("checks of the plan are no mapping: write alpha, errors, latency, scores and metric there.")
+            raise UserError("checks of the plan are no mapping: write alpha, errors, latency, metric and others there.")
         if metric:
             changed["metric"] = {**(declared.get("metric") or {}), **metric}
         return {"checks": {**declared, **changed}}
@@ -172,6 +189,25 @@ def _seconds(option: str, text: str) -> float:
     from orita.features.declaring.windows import duration_micros
 
     return duration_micros(text, option, zero=True) / 1_000_000
+
+
+def _guardrail(text: str) -> dict[str, object]:
+    name, *parts = text.split(":")
+    found: dict[str, object] = {}
+    for part in parts:
+        match = _PERCENT.fullmatch(part)
+        if part in ("rate", "mean"):
+            found["kind"] = part
+        elif part in ("up", "down"):
+            found["direction"] = part
+        elif match is not None:
+            found["most_loss"] = float(match[1]) / 100
+    if not name or len(found) < len(parts):
+        raise UserError(
+            f"--guardrail has the value {text!r}: write COLUMN, and what differs from the default of a percentage that "
+            "may be lost, rate or mean, up or down, such as dwell_time:5%:mean or hide:down."
+        )
+    return {"name": name, **found}
 
 
 def _override(text: str) -> dict[str, object]:

@@ -47,8 +47,16 @@ def show_standing(told: Standing, home: Home) -> None:
     elif told.ended_at is None:
         shown["shares"] = "  ".join(f"{version} {share:g} %" for version, share in told.shares.items())
         shown["since"] = f"{told.since:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.since)} ago"
-        shown["verdict"] = f"{_words(told.verdict)}: {told.why}" if told.why else _words(told.verdict)
+        ago = f" ({_ago(told.looked_at)} ago)" if told.looked_at is not None else ""
+        shown["verdict"] = (f"{_words(told.verdict)}: {told.why}" if told.why else _words(told.verdict)) + ago
+        for name, check in told.evidence.get("checks", {}).items():
+            shown[name] = ": ".join(str(check[part]) for part in ("says", "why") if part in check)
+        if left_out := told.evidence.get("left_out"):
+            shown["left out"] = f"{left_out:,} users, whom the metric does not count: too many items wait for outcomes"
         shown["controller"] = f"{told.controller} acts" if told.controller else NO_CONTROLLER
+        if told.trouble is not None:
+            since = f"since {told.trouble.since:%Y-%m-%d %H:%M:%S} UTC"
+            shown["trouble"] = f"{told.trouble.what} ({since}) {told.trouble.remedy}"
     else:
         shown["ended"] = f"{told.ended_at:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.ended_at)} ago"
         shown |= {"champion": f"{told.winner} since then"} if told.winner else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from orita.cli.console import print_json
 from orita.cli.opening import project_of
 from orita.cli.rollout_plans import AT_ONCE, STRATEGIES, PlanOptions
 from orita.cli.rollout_tables import show_history, show_standing, told_event
-from orita.core.errors import NotFound, UserError, closest
+from orita.core.errors import NotFound, UserError
 
 if TYPE_CHECKING:
     from orita.core.home import Home
@@ -34,6 +35,7 @@ rollout_app = typer.Typer(
 app.add_typer(rollout_app, name="rollout")
 
 _WATCH_SECONDS = 1.0
+_ALIASES = ("champion", "challenger")
 
 IdArgument = Annotated[
     str | None,
@@ -83,6 +85,10 @@ def deploy_command(
     override: Annotated[
         list[str] | None, typer.Option(help="Who gets a version anyhow: user_id=7:v1.3.0; may be given again.")
     ] = None,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(help="What must not get worse besides: like, dwell_time:5%:mean, hide:down; may be given again."),
+    ] = None,
     cpu: Annotated[float | None, typer.Option(help="Shadow: most percent of one processor; 10.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="A plan as YAML or JSON; what is given beside it counts instead.")
@@ -98,7 +104,7 @@ def deploy_command(
     """
     options = PlanOptions(
         tuple(versions or ()), file, strategy, steps, soak, alpha, most_loss, window,
-        tuple(by or ()), where, tuple(override or ()), shares, cpu,
+        tuple(by or ()), where, tuple(override or ()), shares, cpu, tuple(guardrail or ()),
     )  # fmt: skip
     if strategy is not None and strategy not in (AT_ONCE, *STRATEGIES):
         raise UserError(f"--strategy {strategy!r} is none: use {AT_ONCE}, {', '.join(STRATEGIES)}.")
@@ -235,11 +241,15 @@ def _acting(context: typer.Context) -> tuple[Project, str]:
 
 def _begun(context: typer.Context, project: Project, plan: RolloutPlan, reason: str) -> Rollout:
     """Begin a rollout of versions whose packages are published, whole, and read features that are known."""
+    from orita.delivery.rollouts.checking import check_metric
     from orita.project import actor
 
     system, screen = project.system.name, settings_of(context).screen
-    _check_metric(project, plan)
-    catalogue, found = project.catalogue(), []
+    rollouts, found = _rollouts(project), []
+    check_metric(plan, project.system.source.schema.names)
+    plan = _named(plan, lambda alias: project.catalogue().get(system, alias).version)
+    rollouts.check(system, plan)  # what is wrong is told before packages are verified, which takes its time
+    catalogue = project.catalogue()
     with screen.bar("Packages are verified", total=len(plan.versions)) as bar:
         for version in plan.versions:
             entry = catalogue.publish(system, version)
@@ -247,18 +257,20 @@ def _begun(context: typer.Context, project: Project, plan: RolloutPlan, reason: 
             project.system.check(package.schema, f"model {entry.version}")
             found.append(entry.version)
             bar.advance()
-    plan = msgspec.structs.replace(plan, versions=tuple(found))  # an alias became the version that it names
-    return _rollouts(project).start(system, plan, actor=actor(), reason=reason)
+    return rollouts.start(system, msgspec.structs.replace(plan, versions=tuple(found)), actor=actor(), reason=reason)
 
 
-def _check_metric(project: Project, plan: RolloutPlan) -> None:
-    """Refuse a metric that no interaction has."""
-    metric, known = plan.checks.metric, project.system.source.schema.names
-    if metric is not None and plan.routes and metric.name not in known:
-        raise UserError(
-            f"checks.metric.name is {metric.name!r}, which {project.system.source.name} has not. "
-            f"{closest(metric.name, known)} Or 'metric: null' in a plan, and nothing that users do is looked at."
-        )
+def _named(plan: RolloutPlan, version_of: Callable[[str], str]) -> RolloutPlan:
+    """Return the plan where an alias, such as challenger, became the version that it names."""
+    said = {*plan.versions, *(each.variant for each in plan.overrides)}
+    names = {alias: version_of(alias) for alias in _ALIASES if alias in said}
+    return msgspec.structs.replace(
+        plan,
+        versions=tuple(names.get(version, version) for version in plan.versions),
+        overrides=tuple(
+            msgspec.structs.replace(each, variant=names.get(each.variant, each.variant)) for each in plan.overrides
+        ),
+    )
 
 
 def _shown(rollouts: Rollouts, system: str | None) -> list[Rollout]:

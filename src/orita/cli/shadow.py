@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import Screen, figures, print_json, table
 from orita.cli.opening import project_of
 from orita.core.errors import NotFound
+from orita.core.priority import let_others_go_first
 
 if TYPE_CHECKING:
     from orita.delivery.rollouts import Rollout
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_NICE = 10
 _TELL_SECONDS = 60.0
 
 shadow_app = typer.Typer(
@@ -47,7 +46,12 @@ def run_command(
     ] = False,
     every: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds between two looks at the log.")] = 1.0,
     seconds: Annotated[
-        float, typer.Option(min=0.01, max=600, help="A candidate that takes longer for one request is ended.")
+        float,
+        typer.Option(
+            min=0.01,
+            max=600,
+            help="A candidate that takes longer for one request is ended; waiting for a processor does not count.",
+        ),
     ] = 5.0,
     memory_mib: Annotated[
         int, typer.Option(min=128, help="A candidate that holds more memory than this is begun anew.")
@@ -63,7 +67,7 @@ def run_command(
     from orita.delivery.shadow.follower import ShadowFollower
 
     project, screen = project_of(context), settings_of(context).screen
-    os.nice(max(0, _NICE - os.nice(0)))
+    let_others_go_first()
     signal.signal(signal.SIGTERM, _stop)
     follower = ShadowFollower(
         project.home,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import typer.core
@@ -114,16 +114,24 @@ def requests_command(
     server: Annotated[str, typer.Argument(help="Where the server answers, such as http://127.0.0.1:8080.")],
     requests: Annotated[int, typer.Option(min=1, help="How many feeds are asked for.")] = 1000,
     items: Annotated[int, typer.Option(min=1, max=1000, help="Candidates of each.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed asks the same.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed asks the same, at the same time.")] = 0,
+    clock: Annotated[
+        Literal["wall", "world"],
+        typer.Option(help="wall: users come now, as real ones do. world: just after the events of the home."),
+    ] = "wall",
+    feed: Annotated[bool, typer.Option("--feed", help="Ask for the feed, for which the server finds items.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Let users of the synthetic world ask a server for feeds and react; their reactions are ingested as feedback.
 
-    'orita simulate SERVER' does the same.
+    They come now, and react within a moment: rollouts, experiments and off-policy evaluation count what they do.
+    With --clock world they live on where the history of the world ends, so that features move as they did there;
+    nothing that compares by the time of answers counts them. 'orita simulate SERVER' does the same.
     """
     from orita.cli.traffic import simulated_traffic
 
-    report = simulated_traffic(project_of(context), server, requests, items, seed, settings_of(context).screen)
+    screen = settings_of(context).screen
+    report = simulated_traffic(project_of(context), server, requests, items, seed, screen, clock=clock, feed=feed)
     print_json(report) if as_json else figures(report)
 
 

@@ -6,29 +6,33 @@ import shutil
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import duckdb
+import pyarrow as pa
 
 from orita.core.clock import SystemClock, to_micros
 from orita.core.errors import UserError
 from orita.core.files import atomic_file
 from orita.core.home import Home
 from orita.core.ids import uuid7
-from orita.core.progress import Progress
+from orita.core.progress import SILENT, Progress
 from orita.core.sql import literal, quoted
 from orita.events.engine import one_row, open_engine
 from orita.events.ingest import ingest
 from orita.events.lake import Lake
 from orita.events.report import IngestReport
 from orita.events.world.generation import load_world
+from orita.events.world.tablefiles import open_table
 from orita.pipelines.etl import generated_folder
 from orita.project import Project
-from orita.simulate.replay import ReplayReport, replay_events
-from orita.simulate.report import SimulationReport
-from orita.simulate.requests import simulate_requests
+from orita.simulate.replay import replay_events
+from orita.simulate.requests import FEEDBACK_COLUMNS, simulate_requests
 
-__all__ = ["Held", "hold_out", "replayed_traffic", "simulated_traffic", "world_folder"]
+__all__ = ["Held", "TrafficClock", "hold_out", "replayed_traffic", "simulated_traffic", "world_folder"]
+
+TrafficClock: TypeAlias = Literal["wall", "world"]
+"""By which clock simulated users come: that on the wall, or the world's own."""
 
 _MILLISECOND = 1000
 _RECENT = 20_000  # events whose items stand for what is popular now
@@ -51,26 +55,52 @@ class Held:
 
 
 def simulated_traffic(
-    project: Project, server: str, requests: int, items: int, seed: int, progress: Progress
+    project: Project,
+    server: str,
+    requests: int,
+    items: int,
+    seed: int,
+    progress: Progress,
+    *,
+    clock: TrafficClock,
+    feed: bool = False,
 ) -> dict[str, Any]:
     """Let users of the synthetic world ask *server* and react; ingest their reactions.
+
+    Args:
+        project: with the world.
+        server: where the server answers.
+        requests, items: how many feeds are asked for, and candidates of each.
+        seed: fixes who asks what.
+        progress: where to draw progress.
+        clock: ``wall``: users come now, and their reactions are ingested as they go. ``world``: they come just after
+            the latest event that online features have seen; their reactions are ingested in the end.
+        feed: whether the server chooses the candidates.
 
     Raises:
         UserError: there is no synthetic world, or no server answers.
     """
-    folder = world_folder(project)
-    feedback = _feedback_file(project.home)
+    ingested = 0
+
+    def take(rows: pa.Table) -> None:
+        nonlocal ingested
+        feedback = _feedback_file(project.home)
+        with atomic_file(feedback) as partial, open_table(partial, FEEDBACK_COLUMNS, "jsonl") as lines:
+            lines.write_table(rows)
+        ingested += _ingest(project, feedback, SILENT)
+
     report = simulate_requests(
-        load_world(folder),
+        load_world(world_folder(project)),
         server,
-        feedback,
-        start=_after_latest(project),
+        take,
+        start=_after_latest(project) if clock == "world" else None,
         requests=requests,
         items=items,
         seed=seed,
+        feed=feed,
         progress=progress,
     )
-    return _told(project, report, progress)
+    return {**report.to_dict(), "ingested": ingested}
 
 
 def world_folder(project: Project) -> Path:
@@ -173,7 +203,9 @@ def replayed_traffic(
         seed=seed,
         progress=progress,
     )
-    return {**_told(project, report, progress), "held_out": held.live_rows}
+    figures = asdict(report)
+    figures.pop("feedback")  # the file is gone once its rows are safe
+    return {**figures, "ingested": _ingest(project, feedback, progress), "held_out": held.live_rows}
 
 
 def _after_latest(project: Project) -> int:
@@ -189,13 +221,6 @@ def _feedback_file(home: Home) -> Path:
     folder = home.staging / "feedback"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{uuid7()}.jsonl"
-
-
-def _told(project: Project, report: SimulationReport | ReplayReport, progress: Progress) -> dict[str, Any]:
-    """Ingest the feedback that a report names and return its figures; the file is gone by then, so it is not named."""
-    figures = asdict(report)
-    feedback: Path = figures.pop("feedback")
-    return {**figures, "ingested": _ingest(project, feedback, progress)}
 
 
 def _ingest(project: Project, feedback: Path, progress: Progress) -> int:

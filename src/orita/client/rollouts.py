@@ -43,6 +43,8 @@ class Rollout(msgspec.Struct, frozen=True):
         ended_at: when it ended, None before.
         controller: who judges and advances it, None where nobody does.
         plan: as declared, without what is as by default.
+        looked_at: when that controller looked last, and said so.
+        trouble: ``what`` keeps that controller from judging it, ``since`` when, and the ``remedy``; None: nothing.
     """
 
     id: str
@@ -63,6 +65,8 @@ class Rollout(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     controller: str | None
     plan: dict[str, Any]
+    looked_at: datetime | None = None
+    trouble: dict[str, Any] | None = None
 
     @property
     def ended(self) -> bool:

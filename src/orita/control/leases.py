@@ -1,7 +1,7 @@
 """Who may act: of several controllers one at a time, and one that was away too long not any more.
 
-Each process that acts is a holder with a name of its own. A lease is held for some seconds and renewed before they are
-over. Each new holder gets a greater token. A decision that is made under a lease looks at the token in its own
+Each process that acts is a holder, by a name that people read. A lease is held for some seconds and renewed before they
+are over. Each new holder gets a greater token. A decision that is made under a lease looks at the token in its own
 transaction (`ControlLog.writing`), so a controller that was stopped for a minute and wakes up cannot act on what it saw
 before, whatever its clock says (Kleppmann, "How to do distributed locking", 2016: fencing).
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from orita.core.clock import Clock, SystemClock, from_micros, to_micros
 from orita.core.errors import OritaError
 from orita.core.home import DEFAULT_TENANT
 
-__all__ = ["Lease", "LeaseLost", "Leases", "check_lease"]
+__all__ = ["Acting", "Lease", "LeaseLost", "Leases", "check_lease"]
 
 
 class LeaseLost(OritaError):
@@ -44,6 +45,19 @@ class Lease:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who holds a lease.
+
+    Attributes:
+        holder: its name.
+        note: what it says of its work; None: nothing.
+    """
+
+    holder: str
+    note: str | None
+
+
 class Leases:
     """The leases of one tenant.
 
@@ -61,9 +75,10 @@ class Leases:
         self._clock = clock or SystemClock()
 
     def take(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """Return the lease, for *seconds*; None while somebody else has it.
+        """Return the lease, for *seconds*; None while somebody has it, be it under the same name.
 
-        Who has it already gets it anew, with the same token.
+        Two processes may have one name by mistake, as that of a machine and a process id that containers share. Who
+        has the lease renews it; who was started anew waits until the lease of before is over.
 
         Raises:
             Unavailable: the database is away or busy.
@@ -71,16 +86,14 @@ class Leases:
         now = self._clock.now()
         with self._database.writing() as connection:
             row = _held(connection, self._tenant, name)
-            mine = row is not None and row.holder == holder
-            if row is not None and not mine and row.until_micros > to_micros(now):
+            if row is not None and row.until_micros > to_micros(now):
                 return None
-            token = row.token if row is not None and mine else (row.token if row is not None else 0) + 1
-            lease = Lease(name, holder, token, now + timedelta(seconds=seconds))
+            lease = Lease(name, holder, 1 if row is None else row.token + 1, now + timedelta(seconds=seconds))
             self._write(connection, lease)
         return lease
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
-        """Return the lease for *seconds* from now on.
+        """Return the lease for *seconds* from now on; what its holder said stays.
 
         Raises:
             LeaseLost: somebody else took it meanwhile.
@@ -88,9 +101,20 @@ class Leases:
         """
         renewed = Lease(lease.name, lease.holder, lease.token, self._clock.now() + timedelta(seconds=seconds))
         with self._database.writing() as connection:
-            check_lease(connection, self._tenant, lease)
-            self._write(connection, renewed)
+            row = check_lease(connection, self._tenant, lease)
+            self._write(connection, renewed, row.note)
         return renewed
+
+    def tell(self, lease: Lease, note: str | None) -> None:
+        """Keep what the holder says of its work; others read it as long as the lease is held.
+
+        Raises:
+            LeaseLost: somebody else took it meanwhile.
+            Unavailable: the database is away or busy.
+        """
+        with self._database.writing() as connection:
+            check_lease(connection, self._tenant, lease)
+            self._write(connection, lease, note)
 
     def release(self, lease: Lease) -> None:
         """Let others act at once; nothing where somebody else has it already."""
@@ -101,21 +125,26 @@ class Leases:
                 self._write(connection, ended)
 
     def holder(self, name: str) -> str | None:
-        """Return who acts now, None where nobody does."""
+        """Return the name of who acts now, None where nobody does."""
+        acting = self.acting(name)
+        return None if acting is None else acting.holder
+
+    def acting(self, name: str) -> Acting | None:
+        """Return who acts now and what it says of its work, None where nobody acts."""
         with self._database.reading() as connection:
             row = None if connection is None else _held(connection, self._tenant, name)
         acts = row is not None and row.until_micros > to_micros(self._clock.now())
-        return str(row.holder) if row is not None and acts else None
+        return Acting(row.holder, row.note) if row is not None and acts else None
 
-    def _write(self, connection: sa.Connection, lease: Lease) -> None:
+    def _write(self, connection: sa.Connection, lease: Lease, note: str | None = None) -> None:
         of_it = (LEASES.c.tenant == self._tenant, LEASES.c.name == lease.name)
         connection.execute(LEASES.delete().where(*of_it))
-        told = {"token": lease.token, "holder": lease.holder, "until_micros": to_micros(lease.until)}
+        told = {"token": lease.token, "holder": lease.holder, "until_micros": to_micros(lease.until), "note": note}
         connection.execute(LEASES.insert().values(tenant=self._tenant, name=lease.name, **told))
 
 
-def check_lease(connection: sa.Connection, tenant: str, lease: Lease) -> None:
-    """Refuse to act under a lease that somebody else took; in the transaction in which is acted.
+def check_lease(connection: sa.Connection, tenant: str, lease: Lease) -> sa.Row[Any]:
+    """Refuse to act under a lease that somebody else took, in the transaction in which is acted; return its row.
 
     Raises:
         LeaseLost: it was taken.
@@ -124,8 +153,9 @@ def check_lease(connection: sa.Connection, tenant: str, lease: Lease) -> None:
     if row is None or row.token != lease.token or row.holder != lease.holder:
         by = f"{row.holder!r}" if row is not None and row.holder else "nobody"
         raise LeaseLost(f"the lease {lease.name!r} of {lease.holder!r} is over, {by} has it now: nothing was done.")
+    return row
 
 
-def _held(connection: sa.Connection, tenant: str, name: str) -> sa.Row[tuple[object, ...]] | None:
+def _held(connection: sa.Connection, tenant: str, name: str) -> sa.Row[Any] | None:
     wanted = sa.select(LEASES).where(LEASES.c.tenant == tenant, LEASES.c.name == name)
     return connection.execute(wanted).one_or_none()

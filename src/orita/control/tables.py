@@ -50,5 +50,6 @@ LEASES = sa.Table(
     sa.Column("token", sa.BigInteger, nullable=False),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("until_micros", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text, nullable=True),
 )
-"""Who may act, one at a time; *token* grows with each new holder."""
+"""Who may act, one at a time; *token* grows with each new holder; *note* is what the holder says of its work."""

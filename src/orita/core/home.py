@@ -109,6 +109,11 @@ class Home:
         return self.root / "reports" / self.tenant
 
     @property
+    def runs(self) -> Path:
+        """The journal of runs, ``<system>.db``, and the logs of their tasks."""
+        return self.root / "runs" / self.tenant
+
+    @property
     def checkpoints(self) -> Path:
         """Training checkpoints, so that a killed job goes on where it was."""
         return self.root / "checkpoints" / self.tenant
@@ -173,6 +178,7 @@ class Home:
             "shadow": self.shadow,
             "quarantine": self.quarantine,
             "reports": self.reports,
+            "runs": self.runs,
             "checkpoints": self.checkpoints,
             "components": self.components,
             "searches": self.searches,

@@ -239,7 +239,8 @@ def refuse_others(lake: Lake, table: str, origin: Mapping[str, str]) -> None:
     if owner and owner.get("world", origin.get("world")) != origin.get("world"):
         raise UserError(
             f"table {table!r} of the home {lake.home.root} holds a synthetic world, with which other events do not "
-            "mix: give --home another folder."
+            "mix: give --home another folder. What users did with answers of this home goes in by "
+            "'orita features push' and 'orita features stream'."
         )
 
 

@@ -23,7 +23,7 @@ from orita.events.prediction_files import prediction_days, prediction_parts
 from orita.events.prediction_segment import prediction_schema
 from orita.events.whole_ids import as_numbers
 
-__all__ = ["IdType", "export_csv", "prediction_days", "prediction_log", "prediction_schema"]
+__all__ = ["IdType", "condition", "export_csv", "prediction_days", "prediction_log", "prediction_schema"]
 
 IdType = Literal["string", "int64"]
 
@@ -62,7 +62,7 @@ def prediction_log(
     names = _checked_columns(columns)
     if ids not in ("string", "int64"):
         raise UserError(f"ids {ids!r} is not an id type: use 'string' or 'int64'.")
-    wanted = _condition(start, end, model_version, system, levels)
+    wanted = condition(start, end, model_version, system, levels)
     tables = [
         _with_ids(part.read(names, wanted), ids)
         for part in prediction_parts(home, start, end)
@@ -95,13 +95,14 @@ def export_csv(home: Home, day: date, folder: Path) -> Path:
     return path
 
 
-def _condition(
+def condition(
     start: datetime | None,
     end: datetime | None,
     model_version: str | None,
     system: str | None,
     levels: Collection[int] | None,
 ) -> pc.Expression | None:
+    """Return what rows of the log satisfy that `prediction_log` would return; None: every row does."""
     micros = pa.timestamp("us", tz="UTC")
     conditions = []
     if start is not None:

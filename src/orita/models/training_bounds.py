@@ -30,6 +30,8 @@ QUANTILE = 0.999
 _TAIL = 0.01
 _MOST_ROWS = 200_000
 _SEED = 0
+_MOST = np.finfo(np.float32).max
+_LOG_MOST = float(np.log1p(np.float64(_MOST)))
 
 Floats = npt.NDArray[np.float64]
 
@@ -162,14 +164,15 @@ class _Side:
         """Return the values whose tail score is *limit*; of a tail without width the last value that was there.
 
         They are rounded outwards, by what was lost in adding and then to the next float32, so that a row at the limit
-        is within them.
+        is within them; they are finite.
         """
         ends = [self.least, self.greatest]
         for side, (width, outwards) in enumerate(((self.below, -1), (self.above, 1))):
             if width > 0:
                 lost = 4 * float(np.finfo(np.float64).eps) * (abs(self.median) + limit * width)
                 end = self.median + outwards * (limit * width + lost)
-                end = max(0.0, float(np.expm1(end))) if self.logarithm else end
-                rounded = np.nextafter(np.float32(end), np.float32(outwards * np.inf))
+                end = max(0.0, float(np.expm1(min(end, _LOG_MOST)))) if self.logarithm else end
+                # Towards the greatest finite value: where a tail reaches further, any finite value is within.
+                rounded = np.nextafter(np.clip(np.float64(end), -_MOST, _MOST).astype(np.float32), outwards * _MOST)
                 ends[side] = 0.0 if self.logarithm and end == 0 else float(rounded)
         return ends[0], ends[1]

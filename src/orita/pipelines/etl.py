@@ -181,7 +181,8 @@ def save_features(workspace: Workspace, results: Mapping[str, Result]) -> Result
     """Write the split files, then publish the state after the last event to the online store."""
     computed = results["compute_features"]
     begun = workspace.clock.monotonic()
-    if computed["cached"]:
+    # A run that was killed after this may be gone on with: then the rows are saved, and their file is gone.
+    if computed["cached"] or sound_training_set(workspace, computed["training_set"]):
         training_set = _open(workspace, computed["training_set"])
         _mark_latest(workspace, training_set.id)
     else:

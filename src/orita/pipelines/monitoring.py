@@ -31,6 +31,7 @@ from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
 from orita.pipelines.compared import compared, reference_spans
 from orita.pipelines.graph import Graph, Result, Task
+from orita.pipelines.occurrences import drift_detected
 from orita.pipelines.references import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
@@ -52,7 +53,7 @@ def monitoring_graph() -> Graph:
             Task("compute_feature_drift", compute_feature_drift),
             Task("compute_prediction_drift", compute_prediction_drift),
             Task("evaluate_online_performance", evaluate_online_performance),
-            Task("generate_alerts", generate_alerts),
+            Task("generate_alerts", generate_alerts, tells=drift_detected),
         ),
     )
 

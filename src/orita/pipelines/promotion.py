@@ -10,6 +10,7 @@ from orita.pipelines.components.champion import champion_version
 from orita.pipelines.components.pusher import Pusher
 from orita.pipelines.components.task import artifacts_of
 from orita.pipelines.graph import Graph, Result, Task
+from orita.pipelines.occurrences import model_promoted
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["compare_with_production", "promote_if_better", "promotion_graph"]
@@ -23,8 +24,13 @@ def promotion_graph(version: str) -> Graph:
         None,
         (
             Task("compare_with_production", lambda w, results: compare_with_production(w, {**earlier, **results})),
-            Task("promote_if_better", lambda w, results: promote_if_better(w, {**earlier, **results})),
+            Task(
+                "promote_if_better",
+                lambda w, results: promote_if_better(w, {**earlier, **results}),
+                tells=model_promoted,
+            ),
         ),
+        subject=version,
     )
 
 

@@ -14,6 +14,7 @@ from orita.pipelines.comparison import refuse_other_features
 from orita.pipelines.etl import etl_graph
 from orita.pipelines.graph import Graph, Result, Task, run_graph
 from orita.pipelines.monitoring import latest_report
+from orita.pipelines.occurrences import model_promoted
 from orita.pipelines.promotion import compare_with_production, promote_if_better
 from orita.pipelines.training import training_graph
 from orita.pipelines.workspace import Workspace
@@ -37,8 +38,9 @@ def retraining_graph(*, force: bool = False) -> Graph:
             Task("trigger_training_dag", trigger_training),
             Task("evaluate_new_model", evaluate_new_model),
             Task("compare_with_production", compare_with_production),
-            Task("promote_if_better", promote_if_better),
+            Task("promote_if_better", promote_if_better, tells=model_promoted),
         ),
+        subject="forced" if force else "",
     )
 
 

@@ -5,14 +5,23 @@ What a pipeline is made of is imported when it is asked for: monitoring needs Sc
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orita.core.errors import NotFound, UserError, closest
 from orita.pipelines.components.explain import Forecast, explain
-from orita.pipelines.graph import Graph, RunReport, run_graph
+from orita.pipelines.graph import Graph, RunOptions, RunReport, TaskReport, run_graph, run_task
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["PIPELINES", "explain_pipeline", "run_pipeline"]
+__all__ = ["GRAPHS", "PIPELINES", "explain_pipeline", "pipeline_graph", "run_pipeline", "run_pipeline_task"]
 
-PIPELINES = ("etl", "training", "monitoring", "retraining", "all")
+GRAPHS = {
+    "etl": "etl_and_feature_engineering",
+    "training": "model_training",
+    "monitoring": "monitoring_and_drift_detection",
+    "retraining": "automated_retraining",
+}
+"""The id of the graph of each pipeline that is one graph."""
+PIPELINES = (*GRAPHS, "all")
 _NOT_EXPLAINED = {
     "monitoring": "looks at what was served when it runs, so nothing can be foretold: 'orita run monitoring' does it, "
     "and changes no model.",
@@ -21,7 +30,9 @@ _NOT_EXPLAINED = {
 }
 
 
-def run_pipeline(name: str, workspace: Workspace, *, force: bool = False) -> list[RunReport]:
+def run_pipeline(
+    name: str, workspace: Workspace, *, force: bool = False, options: RunOptions | None = None
+) -> list[RunReport]:
     """Run the pipeline *name* and return a report for each graph in it.
 
     Args:
@@ -29,25 +40,71 @@ def run_pipeline(name: str, workspace: Workspace, *, force: bool = False) -> lis
             the new model where nothing serves yet or it is better than what does.
         workspace: the surroundings.
         force: ``retraining`` retrains whatever the triggers say.
+        options: how; None: in this process, once, from the beginning.
 
     Raises:
         NotFound: there is no such pipeline.
+        UserError: a start in the middle is asked of a pipeline of several graphs.
     """
-    if name == "monitoring":
-        from orita.pipelines.monitoring import monitoring_graph
+    options = options or RunOptions()
+    if name != "all":
+        return [_run(name, workspace, options, force=force)]
+    if options.start_at is not None:
+        raise UserError(f"--from {options.start_at}: 'all' is several graphs; run etl or training from a task.")
+    reports = [_run("etl", workspace, options), _run("training", workspace, options)]
+    version = reports[-1].results["register_model"]["version"]
+    return [*reports, _run("promotion", workspace, options, version=version)]
 
-        return [run_graph(monitoring_graph(), workspace)]
-    if name == "retraining":
-        from orita.pipelines.retraining import retraining_graph
 
-        return [run_graph(retraining_graph(force=force), workspace)]
-    reports = [run_graph(graph, workspace) for graph in _graphs(name, workspace)]
-    if name == "all":
-        from orita.pipelines.promotion import promotion_graph
+def run_pipeline_task(
+    name: str, task: str, run_id: str, workspace: Workspace, *, force: bool = False, options: RunOptions | None = None
+) -> TaskReport:
+    """Carry out one task of a pipeline for a run that another scheduler leads; see `orita.pipelines.graph.run_task`.
 
-        version = reports[-1].results["register_model"]["version"]
-        reports.append(run_graph(promotion_graph(version), workspace))
-    return reports
+    Raises:
+        NotFound: there is no such pipeline of one graph.
+        UserError: the task follows one that has not ended well in this run.
+    """
+    options = options or RunOptions()
+    return run_task(pipeline_graph(name, workspace, force=force), workspace, task, run_id, options)
+
+
+def pipeline_graph(name: str, workspace: Workspace, *, force: bool = False, version: str = "") -> Graph:
+    """Return the graph of a pipeline.
+
+    Args:
+        name: ``etl``, ``training``, ``monitoring``, ``retraining``, or the id of one of these graphs; ``promotion``.
+        workspace: the surroundings.
+        force: ``retraining`` retrains whatever the triggers say.
+        version: which model ``promotion`` is about.
+
+    Raises:
+        NotFound: there is no such pipeline, or it is several graphs.
+    """
+    short = {id_: each for each, id_ in GRAPHS.items()}.get(name, name)
+    match short:
+        case "etl":
+            from orita.pipelines.etl import etl_graph
+
+            return etl_graph(workspace)
+        case "training":
+            from orita.pipelines.training import training_graph
+
+            return training_graph()
+        case "monitoring":
+            from orita.pipelines.monitoring import monitoring_graph
+
+            return monitoring_graph()
+        case "retraining":
+            from orita.pipelines.retraining import retraining_graph
+
+            return retraining_graph(force=force)
+        case "promotion":
+            from orita.pipelines.promotion import promotion_graph
+
+            return promotion_graph(version)
+        case _:
+            raise NotFound(f"pipeline {name!r} does not exist. {closest(name, PIPELINES)}")
 
 
 def explain_pipeline(name: str, workspace: Workspace) -> dict[str, list[Forecast]]:
@@ -61,24 +118,17 @@ def explain_pipeline(name: str, workspace: Workspace) -> dict[str, list[Forecast
         raise UserError(f"pipeline {name!r} {_NOT_EXPLAINED[name]}")
     found: dict[str, list[Forecast]] = {}
     after: str | None = None
-    for graph in _graphs(name, workspace):
+    for part in ("etl", "training") if name == "all" else (name,):
+        graph = pipeline_graph(part, workspace)
         found[graph.id] = explain(graph, workspace, after=after)
         changes = any(forecast.status != "cached" for forecast in found[graph.id])
         after = graph.id if changes else None
     return found
 
 
-def _graphs(name: str, workspace: Workspace) -> list[Graph]:
-    """Return the graphs of a pipeline of components."""
-    from orita.pipelines.etl import etl_graph
-    from orita.pipelines.training import training_graph
-
-    match name:
-        case "etl":
-            return [etl_graph(workspace)]
-        case "training":
-            return [training_graph()]
-        case "all":
-            return [etl_graph(workspace), training_graph()]
-        case _:
-            raise NotFound(f"pipeline {name!r} does not exist. {closest(name, PIPELINES)}")
+def _run(name: str, workspace: Workspace, options: RunOptions, *, force: bool = False, version: str = "") -> RunReport:
+    graph = pipeline_graph(name, workspace, force=force, version=version)
+    if options.origin is not None:
+        given = {**options.origin.arguments, "pipeline": name, "force": force, "version": version}
+        options = replace(options, origin=replace(options.origin, arguments=given))
+    return run_graph(graph, workspace, options)

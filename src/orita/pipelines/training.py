@@ -22,6 +22,7 @@ from orita.pipelines.components.trainer import Trainer, check_own, model_types, 
 from orita.pipelines.components.training_rows import TrainingRows
 from orita.pipelines.components.validator import Validator, read_anomalies
 from orita.pipelines.graph import Graph, Result
+from orita.pipelines.occurrences import model_trained
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["training_graph"]
@@ -39,7 +40,7 @@ def training_graph() -> Graph:
             component_task("train_model", _trainers, _told_fits),
             component_task("evaluate_model", lambda w: (Evaluator(model_types(w)),), _told_figures),
             component_task("log_to_mlflow", lambda w: (Recorder(model_types(w)),), _told_runs),
-            component_task("register_model", lambda w: (Registrar(model_types(w)),), _told_version),
+            component_task("register_model", lambda w: (Registrar(model_types(w)),), _told_version, model_trained),
         ),
         alone=True,
     )

@@ -25,7 +25,9 @@ from orita.features.plan import Plan, plan_of
 from orita.features.schema import FeatureSchema
 from orita.features.system import System
 from orita.monitoring.config import MonitoringConfig
+from orita.pipelines.attempt import Attempt
 from orita.pipelines.config import DataConfig, ModelConfig
+from orita.pipelines.runs_config import RunsConfig
 from orita.registry.catalogue import Catalogue
 from orita.registry.config import RegistryConfig
 
@@ -43,12 +45,14 @@ class Workspace:
         events: which event log.
         online: which online store.
         registry: which catalogue of models.
+        runs: how graphs are carried out, and how long their history stays.
         folder: of the project, where it is one.
         code: digest of the project's own Python files, empty where the system was not read from a file.
         source: a file or folder to ingest; None: the synthetic world is generated.
         actor: who runs this, for the audit trail.
         clock: tells the time.
         progress: where to draw progress.
+        attempt: which run and task this is given to; None outside of a task.
     """
 
     home: Home
@@ -59,12 +63,14 @@ class Workspace:
     events: EventLogConfig = field(default_factory=EventLogConfig)
     online: OnlineConfig = field(default_factory=OnlineConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    runs: RunsConfig = field(default_factory=RunsConfig)
     folder: Path | None = None
     code: str = ""
     source: Path | None = None
     actor: str = "orita"
     clock: Clock = field(default_factory=SystemClock)
     progress: Progress = SILENT
+    attempt: Attempt | None = None
 
     @property
     def plan(self) -> Plan:

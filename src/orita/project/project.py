@@ -28,6 +28,7 @@ from orita.features.system import System
 from orita.models.package import Package, load_package
 from orita.monitoring.config import MonitoringConfig
 from orita.pipelines.config import DataConfig, ModelConfig
+from orita.pipelines.runs_config import RunsConfig
 from orita.registry.config import RegistryConfig
 from orita.registry.trust import trust_of
 from orita.serving.config import ServingConfig
@@ -59,6 +60,7 @@ class OritaConfig(Section):
         control: control state: who gets what.
         registry: the catalogue of models.
         serving: the server.
+        runs: how pipelines are carried out.
         deployment: several servers behind one address, for ``orita render``.
     """
 
@@ -69,6 +71,7 @@ class OritaConfig(Section):
     control: ControlConfig = ControlConfig()
     registry: RegistryConfig = RegistryConfig()
     serving: ServingConfig = ServingConfig()
+    runs: RunsConfig = RunsConfig()
     deployment: DeploymentConfig = DeploymentConfig()
 
 
@@ -106,6 +109,7 @@ class Project:
             events=self.main.value.events,
             online=self.main.value.online,
             registry=self.main.value.registry,
+            runs=self.main.value.runs,
             folder=self.folder,
             code=self.code,
             source=source,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.predict.predictor import Champion
+from orita.serving.predict.predictor import LoadedModel
 from orita.serving.resilience.ladder import Level
 from orita.serving.service import Service
 
@@ -123,7 +123,7 @@ def ready_answer(service: Service) -> ProbeAnswer:
     return _OK
 
 
-def config_answer(champion: Champion) -> ConfigAnswer:
+def config_answer(champion: LoadedModel) -> ConfigAnswer:
     """Return what the champion is made of."""
     package = champion.package
     described = {"type": package.metadata.model_type, "version": package.version, **_model(package.extra)}

@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,15 +53,28 @@ class RankingClient:
             raise UserError(f"server address {base_url!r} is not a URL: write it like http://127.0.0.1:8080.")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(host, port, timeout=timeout_seconds)
-        self._path = f"{parts.path.rstrip('/')}/predict"
+        self._prefix = parts.path.rstrip("/")
 
-    def predict(self, user: int | str, items: Sequence[int | str], device: str | None, timestamp: str) -> Answer:
-        """Ask for *items* ranked for *user*, who holds *device* (None: not known) at *timestamp* (ISO 8601)."""
-        context = {"timestamp": timestamp} if device is None else {"device": device, "timestamp": timestamp}
-        body = json.dumps({"user_id": user, "item_ids": list(items), "context": context}).encode()
+    def predict(
+        self, user: int | str, items: Sequence[int | str], device: str | None, timestamp: str | None = None
+    ) -> Answer:
+        """Ask for *items* ranked for *user*, on *device* (None: not known) at *timestamp* (ISO 8601; None: now)."""
+        body = {"user_id": user, "item_ids": list(items), "context": _context(device, timestamp)}
+        return self._asked("/predict", body, lambda answer: _ranked(answer, frozenset(items)))
+
+    def feed(self, user: int | str, length: int, device: str | None, timestamp: str | None = None) -> Answer:
+        """Ask for the first *length* items of the feed of *user*, chosen by the server; the rest as in `predict`."""
+        body = {"user_id": user, "limit": length, "context": _context(device, timestamp)}
+        return self._asked("/api/v1/feed", body, lambda answer: _ranked(answer["data"], None))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _asked(self, path: str, body: dict[str, Any], ranked: Callable[[Any], tuple[int | str, ...]]) -> Answer:
         began = time.perf_counter()
         try:
-            response, text = self._exchange(body)
+            response, text = self._exchange(path, json.dumps(body).encode())
         except (OSError, http.client.HTTPException):
             self._connection.close()
             return Answer("unreachable", 1000 * (time.perf_counter() - began))
@@ -69,38 +82,43 @@ class RankingClient:
         if response.status != http.client.OK:
             return Answer(str(response.status), latency_ms)
         request_id = response.getheader("X-Request-Id") or ""
-        ranked = _ranked(text, frozenset(items))
-        if ranked is None or not _REQUEST_ID.fullmatch(request_id):
+        try:
+            items = ranked(json.loads(text))
+        except (ValueError, KeyError, TypeError):
+            items = ()
+        if not items or not _REQUEST_ID.fullmatch(request_id):
             return Answer("malformed", latency_ms)
-        return Answer("ok", latency_ms, ranked, request_id)
+        return Answer("ok", latency_ms, items, request_id)
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def _exchange(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+    def _exchange(self, path: str, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         fresh = self._connection.sock is None
         try:
-            return self._send(body)
+            return self._send(path, body)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             # A server may close an idle connection at any time; a new one tells whether it is there.
             self._connection.close()
             if fresh:
                 raise
-            return self._send(body)
+            return self._send(path, body)
 
-    def _send(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-        self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
+    def _send(self, path: str, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request("POST", self._prefix + path, body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         return response, response.read()
 
 
-def _ranked(text: bytes, asked: frozenset[int | str]) -> tuple[int | str, ...] | None:
-    """Return the item ids by rank, or None where the text is not an answer to what was *asked*."""
-    try:
-        rows: Any = json.loads(text)["predictions"]
-        items = tuple(row["item_id"] for row in sorted(rows, key=lambda row: row["rank"]))
-        known = asked.issuperset(items) and len(set(items)) == len(items)
-    except (ValueError, KeyError, TypeError):
-        return None
-    return items if items and known else None
+def _context(device: str | None, timestamp: str | None) -> dict[str, str]:
+    given = {"device": device, "timestamp": timestamp}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _ranked(answer: Any, asked: frozenset[int | str] | None) -> tuple[int | str, ...]:
+    """Return the item ids by rank; none where one comes twice, or is not one of those *asked* (None: any).
+
+    Raises:
+        KeyError, TypeError: it is no answer.
+    """
+    rows = sorted(answer["predictions"], key=lambda row: row["rank"])
+    items = tuple(row["item_id"] for row in rows)
+    known = asked is None or asked.issuperset(items)
+    return items if known and len(set(items)) == len(items) else ()

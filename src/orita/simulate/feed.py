@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from orita.core.clock import SystemClock, from_micros, to_micros
+from orita.core.errors import UserError
 from orita.core.progress import SILENT, Progress
 from orita.events.world import World
 from orita.events.world.arrays import Integers
@@ -71,6 +73,7 @@ def simulate_feed(parts: FeedParts, plan: FeedPlan, *, progress: Progress = SILE
     clock = SimulatedClock(parts.world.rhythm.end)
     with _platform(parts, plan, clock, progress) as platform:
         start = -(-max(parts.world.rhythm.end, (platform.watermark or 0) + 1) // _DAY) * _DAY
+        _refuse_later_than_now(plan, start)
         clock.move(start)
         world = with_new_users(parts.world, plan.scenario, start=start, seed=plan.seed)
         arms = _ARMS[: len(plan.policies)]
@@ -93,6 +96,16 @@ def simulate_feed(parts: FeedParts, plan: FeedPlan, *, progress: Progress = SILE
     names = _apart([policy.name for policy in policies])
     figures = figures_of(tally, panel, names, start=start)
     return FeedSimulation(plan, start, figures, int(tally.counts["shown"].sum()), time.monotonic() - began)
+
+
+def _refuse_later_than_now(plan: FeedPlan, start: int) -> None:
+    """Refuse days that have not come yet where a server takes the events: it takes none of the future."""
+    if plan.http is not None and start + plan.days * _DAY > to_micros(SystemClock().now()):
+        raise UserError(
+            f"the {plan.days} days would begin on {from_micros(start):%Y-%m-%d}, after the latest event of this home, "
+            "and last into the future, of which a server takes no events: leave out --http, or use a home whose users "
+            "have not come by the clock on the wall yet."
+        )
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from orita.events.world import DEVICES
 from orita.features.id_list import IdList
 from orita.serving.batching.measuring import joint_scores_of
 from orita.serving.predict.predictor import Predictor
-from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.question import LoadedModel, Question
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import FeatureSource, LogStream, ScoringPackage
 from orita.simulate.life import Pages
@@ -56,9 +56,9 @@ class ModelPolicy:
     def __init__(self, name: str, system: str, package: ScoringPackage, features: FeatureSource, clock: Clock) -> None:
         self.name = name
         stream = LogStream(system, package.version, tuple(package.schema.names))
-        champion = Champion(package, features.reader(package.schema), stream, 0, clock.now())
+        model = LoadedModel(package, features.reader(package.schema), stream, 0, clock.now())
         self._package, self._clock = package, clock
-        self._predictor = Predictor(lambda: champion, _NoLog(), clock)
+        self._predictor = Predictor(lambda: model, _NoLog(), clock)
 
     def rank(self, rng: np.random.Generator, pages: Pages, /) -> Ranked:
         """Return the candidates as the answers rank them."""

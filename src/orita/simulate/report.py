@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 __all__ = ["SimulationReport"]
@@ -28,7 +27,6 @@ class SimulationReport:
         random_click_rate: the same for a random order of the candidates.
         best_click_rate: the same for the best possible order.
         first_micros, last_micros: times of the first and last request, microseconds since the Unix epoch.
-        feedback: JSON lines with what the users did, Interaction rows.
     """
 
     requests: int
@@ -44,8 +42,7 @@ class SimulationReport:
     best_click_rate: float | None
     first_micros: int
     last_micros: int
-    feedback: Path
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""
-        return asdict(self) | {"feedback": str(self.feedback)}
+        return asdict(self)

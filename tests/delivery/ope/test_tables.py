@@ -127,3 +127,6 @@ def test_wrong_columns_are_named(column: str, values: list[object], sentence: st
         evaluate(pa.table(columns | {column: values}), slate="request_id", unit="user_id")
     with pytest.raises(UserError, match="Did you mean 'reward'"):
         evaluate(pa.table(columns), reward="rewards")
+    twice = pa.table(columns).append_column(column, pa.table(columns)[column])
+    with pytest.raises(UserError, match=f"column '{column}' is 2 times in the table: rename or leave out"):
+        evaluate(twice, slate="request_id", unit="user_id")

@@ -64,8 +64,8 @@ def requests_of(
 class LogOfServers:
     """Writes segments, and makes Parquet of them."""
 
-    def __init__(self, home: Home, system: str = "feed") -> None:
-        self.home, self.system = home, system
+    def __init__(self, home: Home, system: str = "feed", features: tuple[str, ...] = ()) -> None:
+        self.home, self.system, self.features = home, system, features
         self._paths: dict[str, Path] = {}
 
     def write(self, requests: Sequence[ScoredRequest]) -> None:
@@ -84,7 +84,7 @@ class LogOfServers:
 
     def _opened(self, version: str, at: datetime) -> Path:
         day = at.date()
-        header = SegmentHeader(f"{day.isoformat()}-{uuid7(ManualClock(at))}", day, self.system, version, ())
+        header = SegmentHeader(f"{day.isoformat()}-{uuid7(ManualClock(at))}", day, self.system, version, self.features)
         path = self._paths[version] = segment_folder(self.home) / f"{header.name}.wal"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_header(header))

@@ -12,10 +12,19 @@ from msgspec.structs import replace
 
 from orita.delivery.assignment.conditions import OneOf
 from orita.delivery.assignment.split import Split
-from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, ScoreCheck, Step
+from orita.delivery.rollouts import (
+    Checks,
+    GuardrailCheck,
+    LatencyCheck,
+    MetricCheck,
+    Rollout,
+    RolloutPlan,
+    ScoreCheck,
+    Step,
+)
 from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.findings import Finding
-from orita.delivery.rollouts.looks import GuardCounts, Look, MetricBatch, MetricCounts, Stage
+from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, MetricCounts, Stage
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 STEPS = (Step(10, 0, 100), Step(100, 0, 100))
@@ -53,20 +62,27 @@ class Trial:
         for _ in range(seconds):
             self.now += timedelta(seconds=1)
             stage = Stage(self.number, self.rollout.step, self.rollout.since, self.rollout.shares)
-            guards, metric = {}, {}
+            guards, metric, revenue = {}, {}, {}
             for version, share in stage.shares.items():
                 n = self.random.binomial(users, share / 100)
                 new = version != "a"
                 failing, score = (behaviour.get("failing", 0.0), behaviour.get("score", 0.0)) if new else (0.0, 0.0)
                 latencies = self.random.lognormal(2.5, 0.2, n) + (behaviour.get("slower", 0.0) if new else 0.0)
+                age_UF = self.random.normal(behaviour.get("older", 0.0) if new else 0.0, 1, (n, 1))
                 guards[version] = GuardCounts(
-                    self.random.random(n) < failing, latencies, self.random.normal(score, 1, n)
+                    self.random.random(n) < failing,
+                    latencies,
+                    self.random.normal(score, 1, n),
+                    FirstItems(("age",), age_UF.astype(np.float32), np.zeros(1, bool)),
                 )
                 rate = click * (1 + lift) if new else click
                 metric[version] = MetricCounts.of(np.full(n, 10), self.random.binomial(10, rate, n))
+                spent = self.random.gamma(0.5, 1, n) * (behaviour.get("spending", 1.0) if new else 1.0)
+                revenue[version] = MetricCounts.of(np.full(n, 10), spent)
             answered = {version: len(counts.failed_U) for version, counts in guards.items()}
             batch = MetricBatch(stage.number, True, metric)
-            self.analysis.take(Look(self.now, stage, stage.number, answered, guards, (batch,)))
+            guardrails = {"revenue": (MetricBatch(stage.number, True, revenue),)}
+            self.analysis.take(Look(self.now, stage, stage.number, answered, guards, (batch,), guardrails=guardrails))
         return self.analysis.judge(self.rollout, self.now)
 
 
@@ -113,7 +129,7 @@ def test_harm_takes_it_back_and_says_why() -> None:
     assert loss.evidence["checks"]["metric b"]["says"] == "harm"
     failing = Trial(canary()).seconds(3, failing=1.0)
     assert (failing.verdict, failing.why[:10]) == ("roll_back", "b failed f")
-    assert set(failing.evidence["checks"]) == {"errors b", "latency b", "scores b", "metric b"}
+    assert set(failing.evidence["checks"]) == {"errors b", "latency b", "scores b", "drift b", "metric b"}
 
 
 def test_scores_hold_a_good_version() -> None:
@@ -178,7 +194,7 @@ def test_a_bandit_gives_more_to_what_is_better() -> None:
 
 def test_without_checks_only_time_and_answers_count() -> None:
     """All checks may be left out."""
-    trial = Trial(canary(checks=Checks(errors=None, latency=None, scores=None, metric=None)))
+    trial = Trial(canary(checks=Checks(errors=None, latency=None, scores=None, drift=None, metric=None)))
     assert trial.seconds(20).verdict == "advance"
 
 
@@ -195,3 +211,31 @@ def test_a_metric_that_nobody_has_is_no_traffic() -> None:
     waiting = Trial(canary(checks=Checks(metric=MetricCheck()))).seconds(20, click=0.0)
     assert waiting.verdict == "not_enough_traffic"
     assert "there is 0 % of the traffic" in waiting.why
+
+
+def test_a_guardrail_takes_a_version_back_that_the_metric_likes() -> None:
+    """More clicks, less revenue; of an A/B test it is told, and people decide."""
+    checks = Checks(guardrails=(GuardrailCheck(name="revenue", kind="mean"),))
+    found = Trial(canary(checks=checks)).seconds(60, lift=0.1, spending=0.6)
+    assert found.verdict == "roll_back"
+    assert found.why.startswith("mean revenue: b has -4")
+    assert found.evidence["checks"]["guardrail revenue b"]["says"] == "harm"
+    fine = Trial(canary(checks=checks)).seconds(60, lift=0.1, spending=1.1)
+    assert (fine.verdict, "mean revenue: b has +" in fine.why) == ("advance", True)
+    test = RolloutPlan(strategy="ab", versions=("b",), shares=(30,), checks=checks)
+    assert Trial(test).seconds(60, spending=0.6).verdict == "hold"
+
+
+def test_other_features_hold_a_good_version() -> None:
+    """Somebody has to look at what the challenger was given."""
+    held = Trial(canary()).seconds(60, lift=0.2, older=2.0)
+    assert (held.verdict, held.why.startswith("feature age of b")) == ("hold", True)
+
+
+def test_each_quantile_is_a_check_of_its_own() -> None:
+    """A shift of all answers is found at the quantile that allows less."""
+    latency = (LatencyCheck(quantile=0.5, most_more_ms=2.0), LatencyCheck(quantile=0.99, most_more_ms=500.0))
+    found = Trial(canary(checks=Checks(latency=latency))).seconds(30, slower=20.0)
+    assert found.verdict == "roll_back"
+    says = {name: check["says"] for name, check in found.evidence["checks"].items() if name.startswith("latency")}
+    assert says == {"latency p50 b": "harm", "latency p99 b": "fine"}

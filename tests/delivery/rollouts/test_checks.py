@@ -9,7 +9,8 @@ from orita.delivery.rollouts import Checks, ErrorCheck, LatencyCheck, MetricChec
 from orita.delivery.rollouts.findings import Levels, period_level
 from orita.delivery.rollouts.guards import ErrorGuard, LatencyGuard
 from orita.delivery.rollouts.looks import GuardCounts, MetricBatch, MetricCounts
-from orita.delivery.rollouts.metric import MetricTest, design_effect, margin
+from orita.delivery.rollouts.metric import MetricTest, margin
+from orita.delivery.rollouts.rates_of_users import design_effect
 from orita.delivery.rollouts.scores import ScoreGuard, score_bins
 
 RANDOM = np.random.default_rng(0)

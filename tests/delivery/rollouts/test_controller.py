@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.delivery.rollouts.answering import Behaviour, World
 
 from orita.control.deployments import Deployments
-from orita.control.leases import Leases
+from orita.control.leases import Lease, Leases
 from orita.core.clock import ManualClock
+from orita.core.errors import Unavailable, UserError
 from orita.core.home import Home
-from orita.delivery.rollouts import Checks, MetricCheck, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts import CANARY_STEPS, Checks, MetricCheck, RolloutPlan, Rollouts, Step
 from orita.delivery.rollouts.controller import LEASE_SECONDS, Controller
 from orita.delivery.rollouts.evidence import Evidence
+from orita.delivery.rollouts.outcomes import Outcomes, OutcomesSince
 from orita.delivery.rollouts.rollouts import lease_name
+from orita.delivery.rollouts.standing import Standing, Standings
+from orita.delivery.rollouts.trouble import Trouble
 from orita.events.log.embedded import EmbeddedLog
 
 ME: dict[str, Any] = {"actor": "ann", "reason": "because"}
@@ -65,6 +70,16 @@ class Scene:
     def types(self) -> list[str]:
         """What was decided."""
         return [event.type for event in self.rollouts.history("feed")]
+
+    def trouble(self) -> Trouble | None:
+        """What its standing says of the controller's trouble."""
+        return self.standing().trouble
+
+    def standing(self) -> Standing:
+        """How it stands."""
+        found = self.rollouts.current("feed").find(self.id)
+        assert found is not None
+        return Standings(self.home.control, clock=self.clock).of(found)
 
     @property
     def deployed(self) -> str:
@@ -144,6 +159,198 @@ def test_a_log_that_cannot_be_read_takes_nobody_back(
     assert made.seconds(2, controller) == ["rolled_back"]
 
 
+def test_its_trouble_is_told(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is, since when, what to do; the beginning stays, and all of it goes with the first look that is made."""
+    made = scene()
+    controller = made.controller()
+    made.seconds(2, controller)
+    assert made.trouble() is None
+    errors = [OSError(5, "Input/output error"), UserError("no file x: give y."), ZeroDivisionError("division")]
+    since = made.clock.now()
+    said: list[Trouble] = []
+    with monkeypatch.context() as patch:
+        for error in errors:
+
+            def fails(*_: object, error: Exception = error) -> object:
+                raise error
+
+            patch.setattr(Evidence, "looks", fails)
+            made.clock.advance(timedelta(seconds=5))
+            made.seconds(1, controller)
+            told = made.trouble()
+            assert told is not None
+            said.append(told)
+    assert [each.what for each in said] == [str(errors[0]), str(errors[1]), "ZeroDivisionError: division"]
+    assert "can read the home" in said[0].remedy and "Do what the sentence says" in said[1].remedy
+    assert since < said[0].since == said[2].since < made.clock.now()
+    made.clock.advance(timedelta(seconds=60))
+    made.seconds(1, controller)
+    assert made.trouble() is None
+
+
+def test_trouble_is_of_whoever_acts(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept while the lease is renewed, written once, and another controller's is its own."""
+    made = scene()
+    one, other = made.controller("one"), made.controller("other")
+    written: list[str | None] = []
+    tell = Leases.tell
+    with monkeypatch.context() as patch:
+
+        def fails(*_: object) -> object:
+            raise OSError(5, "Input/output error")
+
+        def told(leases: Leases, lease: Lease, note: str | None) -> None:
+            written.append(note)
+            tell(leases, lease, note)
+
+        patch.setattr(Evidence, "looks", fails)
+        patch.setattr(Leases, "tell", told)
+        made.seconds(int(3 * LEASE_SECONDS), one)
+        assert made.trouble() is not None
+        assert len(written) == 1
+    one.release()
+    assert made.trouble() is None
+    made.seconds(2, other)
+    assert made.trouble() is None
+
+
+def test_a_lease_that_is_lost_keeps_no_trouble(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control state that is away when it is to be told of is no trouble of the next look."""
+    made = scene()
+    controller = made.controller()
+    with monkeypatch.context() as patch:
+
+        def fails(*_: object) -> object:
+            raise OSError(5, "Input/output error")
+
+        def away(*_: object) -> None:
+            raise Unavailable("control state cannot be used now.")
+
+        patch.setattr(Evidence, "looks", fails)
+        patch.setattr(Leases, "tell", away)
+        with capture_logs() as lines:
+            made.seconds(1, controller)
+    assert [each["event"] for each in lines if each["log_level"] == "warning"] == ["trouble_not_said"]
+    made.clock.advance(timedelta(seconds=5))
+    assert made.seconds(2, controller) == ["judged"]
+    assert made.trouble() is None
+
+
+def test_what_a_verdict_rests_on_is_told_as_it_grows(scene: Callable[..., Scene]) -> None:
+    """The verdict is one event; its figures are as of some seconds ago, and say when. Paused, they stay."""
+    made = scene(steps=(Step(20, 3600, 50), Step(100, 0, 50)))
+    controller = made.controller()
+    users = []
+    for _ in range(4):
+        made.seconds(10, controller)
+        told = made.standing()
+        assert told.looked_at is not None
+        assert (made.clock.now() - told.looked_at).total_seconds() <= 6
+        users.append(told.evidence["checks"]["errors b"]["users"])
+    assert users == sorted(set(users))
+    assert (told.verdict, made.types[-1]) == ("hold", "judged")
+    made.rollouts.pause("feed", **ME)
+    made.seconds(3, controller)
+    assert made.standing().evidence == told.evidence
+    controller.release()
+    assert made.standing().looked_at is None
+    assert made.standing().evidence["checks"]["errors b"]["users"] <= users[0]
+
+
+def test_a_long_reading_holds_the_lease(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before its first look: another controller that looks meanwhile gets no lease, and the first one decides."""
+    made = scene(Behaviour(failing=1.0))
+    made.seconds(8)
+    first, second = made.controller("one"), made.controller("two")
+    read = OutcomesSince.new
+
+    def slowly(outcomes: OutcomesSince, until: int) -> Iterator[Outcomes]:
+        for _ in range(6):
+            made.clock.advance(timedelta(seconds=4))
+            yield Outcomes.none(1)
+            assert second.look() == []
+        yield from read(outcomes, until)
+
+    monkeypatch.setattr(OutcomesSince, "new", slowly)
+    assert [acted.did for acted in first.look()] == ["rolled_back"]
+    assert made.rollouts.history("feed")[-1].actor == "controller one"
+
+
+def test_two_of_one_name_do_not_both_act(scene: Callable[..., Scene]) -> None:
+    """As two containers that are called alike."""
+    made = scene(Behaviour(failing=1.0))
+    one, other = made.controller("pod/1"), made.controller("pod/1")
+    assert [acted.did for acted in one.look()] == ["judged"]
+    assert other.look() == []
+
+
+def test_a_metric_that_no_event_has_is_trouble(scene: Callable[..., Scene]) -> None:
+    """The other checks go on, and whoever looks is told that this one counts nothing."""
+    made = scene(checks=Checks(metric=MetricCheck(name="clik", window_seconds=2)))
+    made.seconds(4, made.controller())
+    told = made.trouble()
+    assert told is not None
+    assert "No event of interactions has the column 'clik'" in told.what
+    assert "'click'" in told.what
+    assert "abort, and begin again" in told.remedy
+
+
+def test_the_registry_follows(scene: Callable[..., Scene]) -> None:
+    """Once, after the promotion; where it fails it is told once, tried again, and hurts no look."""
+    made = scene(Behaviour(click=0.45))
+    asked: list[str] = []
+    deployed: list[str] = []
+
+    def follow(system: str) -> None:
+        asked.append(system)
+        deployed.append(made.deployed)
+        if len(asked) < 3:
+            raise OSError("the registry is away")
+
+    controller = made.controller(follow=follow)
+    with capture_logs() as lines:
+        assert made.seconds(40, controller)[-1] == "promoted"
+        for _ in range(8):
+            controller.release()
+            made.clock.advance(timedelta(seconds=1))
+            assert controller.look() == []
+        controller.release()
+    assert (asked, deployed) == (["feed"] * 3, ["b"] * 3)
+    told = [line["event"] for line in lines if line["event"].startswith("registry")]
+    assert told == ["registry_not_followed", "registry_followed"]
+    again = made.controller("two", follow=follow)
+    again.look()
+    again.release()
+    assert len(asked) == 4
+    made.clock.advance(timedelta(days=2))
+    later = made.controller("three", follow=follow)
+    later.look()
+    later.release()
+    assert len(asked) == 4
+
+
+def test_a_registry_that_hangs_holds_nothing_up(scene: Callable[..., Scene]) -> None:
+    """Looks go on beside it."""
+    made = scene(Behaviour(click=0.45))
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def hangs(_system: str) -> None:
+        asked.set()
+        goes_on.wait()
+
+    controller = made.controller(follow=hangs)
+    try:
+        assert made.seconds(40, controller)[-1] == "promoted"
+        controller.look()
+        assert asked.wait(60)
+        plan = RolloutPlan(strategy="canary", versions=("c",), steps=STEPS, checks=CHECKS)
+        made.rollouts.start("feed", plan, **ME)
+        assert made.seconds(3, controller) == ["judged"]
+    finally:
+        goes_on.set()
+        controller.release()
+
+
 def test_of_two_one_acts(scene: Callable[..., Scene]) -> None:
     """The other stands by, and takes over when the lease of one that died is over; it comes to the same."""
     made = scene(Behaviour(click=0.45))
@@ -202,7 +409,7 @@ def test_two_at_once_decide_once(scene: Callable[..., Scene]) -> None:
 
 def test_shares_of_a_bandit_follow(scene: Callable[..., Scene]) -> None:
     """What is better gets more, once the time between two changes is over; with the evidence it rests on."""
-    made = scene(Behaviour(click=0.6), strategy="bandit", versions=("b", "c"), shares=(20, 20), steps=STEPS)
+    made = scene(Behaviour(click=0.6), strategy="bandit", versions=("b", "c"), shares=(20, 20), steps=CANARY_STEPS)
     done = made.seconds(24, made.controller(reweigh_seconds=20))
     assert done == ["judged", "judged", "reweighted", "judged"]
     shares = made.rollouts.current("feed").live[0].shares

@@ -16,10 +16,11 @@ from structlog.testing import capture_logs
 from tests.delivery.rollouts.answering import ITEMS, Behaviour, LogOfServers, World, requests_of
 
 from orita.control.deployments import Deployments
+from orita.control.leases import LeaseLost
 from orita.core.clock import ManualClock, to_micros
 from orita.core.home import Home
 from orita.core.ids import uuid7
-from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts import Checks, MetricCheck, Rollout, RolloutPlan, Rollouts, Step, shown_items
 from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.evidence import PERIOD_SECONDS, Evidence
 from orita.delivery.rollouts.looks import Look, MetricCounts, Stage, stages_of
@@ -256,6 +257,60 @@ def test_what_is_ingested_into_the_table_counts_too(home: Home, rollout: Rollout
     assert (found.users, found.outcomes) == (2, 1)
 
 
+@pytest.mark.parametrize("column", ["null", "absent"])
+def test_events_without_a_time_of_ingestion_became_known_with_the_table(
+    home: Home, rollout: Rollout, clock: ManualClock, column: str
+) -> None:
+    """So a replay counts what was counted while it happened; and that events come too late is told."""
+    began = datetime.now(UTC) - timedelta(hours=1)  # the table's commits are dated by the machine
+    rollout, users = replace(rollout, started_at=began, since=began), range(150)
+    LogOfServers(home).write([one_answer(rollout, began, user=n, request=f"r{n}") for n in users])
+    rows = pa.table(
+        {
+            "interaction_id": [f"x{n}" for n in users],
+            "user_id": pa.array(users, pa.int64()),
+            "item_id": pa.array([11] * len(users), pa.int64()),
+            "timestamp": pa.array([began + timedelta(seconds=1)] * len(users), pa.timestamp("us", tz="UTC")),
+            "click": pa.array([1] * len(users), pa.int8()),
+            "request_id": [f"r{n}" for n in users],
+        }
+    )
+    if column == "null":
+        rows = rows.append_column("ingested_at", pa.nulls(len(users), pa.timestamp("us", tz="UTC")))
+    Lake(home).append("interactions", rows)
+    evidence = Evidence(home, rollout, EmbeddedLog(home))
+    found = metric_of(list(evidence.looks([Stage(0, 0, began, rollout.shares)], datetime.now(UTC))), "b")
+    assert (found.users, found.outcomes) == (150, 0)
+    trouble = evidence.trouble(clock.now())
+    assert trouble is not None and trouble.what.startswith("150 of 150 outcomes of 'click' became known after")
+
+
+def test_a_look_tells_that_it_is_still_reading(home: Home, rollout: Rollout, clock: ManualClock) -> None:
+    """After each piece, also before the first look: a lease can be renewed meanwhile, and a lost one ends the look."""
+    LogOfServers(home).write([one_answer(rollout, rollout.started_at, user=n) for n in range(3)])
+    clock.advance(timedelta(seconds=60))
+    calls: list[int] = []
+
+    def reading() -> None:
+        calls.append(1)
+        raise LeaseLost("somebody else acts")
+
+    with pytest.raises(LeaseLost):
+        next(Evidence(home, rollout, EmbeddedLog(home)).looks(stages(home, rollout), clock.now(), reading))
+    assert calls == [1]
+
+
+def test_seconds_in_which_nothing_came_are_no_looks(home: Home, rollout: Rollout, clock: ManualClock) -> None:
+    """A quiet week is passed over quickly; what came before and after it is looked at as ever."""
+    week = timedelta(days=7)
+    at = [rollout.started_at + timedelta(seconds=0.5), rollout.started_at + week]
+    LogOfServers(home).write([one_answer(rollout, each, user=n) for n, each in enumerate(at)])
+    clock.advance(week + timedelta(minutes=5))
+    looks = list(Evidence(home, rollout, EmbeddedLog(home)).looks(stages(home, rollout), clock.now()))
+    assert [look.period for look in looks if look.answered] == [0, 1]
+    assert len(looks) == 4  # and the two in which the windows of what was shown end
+
+
 def test_others_take_no_part(home: Home, rollout: Rollout, clock: ManualClock) -> None:
     """Answers of overrides, of another rollout, of before, and of versions that are none of the rollout's."""
     at = rollout.started_at + timedelta(seconds=0.5)
@@ -297,6 +352,25 @@ def test_a_metric_that_is_no_column_leaves_the_guards_at_work(home: Home, rollou
     assert "'click'" in unknown[0]["reason"]
 
 
+def test_users_whom_nothing_can_count_are_told(
+    home: Home, rollout: Rollout, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where too many items wait users are left out, and every finding says how many; else it says nothing of it."""
+    for _ in range(6):
+        world.second(rollout)
+    assert {look.left_out for look in looks_of(home, rollout, world)} == {0}
+    monkeypatch.setattr(shown_items, "_MOST_ITEMS", 2_000)
+    looks = looks_of(home, rollout, world)
+    assert 0 < looks[-1].left_out < answered(looks)
+    analysis = Analysis(rollout.plan, rollout.champion)
+    analysis.take(looks[0])
+    now = world.clock.now()
+    assert "left_out" not in analysis.judge(rollout, now).evidence
+    for look in looks[1:]:
+        analysis.take(look)
+    assert analysis.judge(rollout, now).evidence["left_out"] == looks[-1].left_out
+
+
 def test_segments_that_were_let_go_are_no_error(home: Home, rollout: Rollout, world: World) -> None:
     """Retention may delete what was read."""
     evidence = Evidence(home, rollout, world.events)
@@ -329,9 +403,11 @@ def test_periods_end_with_time_and_with_the_split(home: Home, rollout: Rollout, 
     rollouts = Rollouts(home.control, clock=clock)
     rollouts.advance(rollout, actor="ann", reason="")
     clock.advance(timedelta(seconds=10))
+    seconds = (0, PERIOD_SECONDS - 1, PERIOD_SECONDS, PERIOD_SECONDS + 9, PERIOD_SECONDS + 10)
+    at = [rollout.started_at + timedelta(seconds=second + 0.5) for second in seconds]
+    LogOfServers(home).write([one_answer(rollout, each, user=n) for n, each in enumerate(at)])
     looks = list(Evidence(home, rollout, EmbeddedLog(home)).looks(stages(home, rollout), clock.now()))
-    assert [look.period for look in looks].count(0) == PERIOD_SECONDS
-    assert looks[-1].period == 2
+    assert [look.period for look in looks if look.answered] == [0, 0, 1, 1, 2]
     assert looks[-1].stage.shares == {"b": 60.0, "a": 40.0}
 
 

@@ -17,7 +17,7 @@ from orita.control.leases import LeaseLost, Leases
 from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
 from orita.delivery.assignment.conditions import OneOf
-from orita.delivery.rollouts import RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts import Rollout, RolloutPlan, Rollouts, Step
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 CANARY = RolloutPlan(strategy="canary", versions=("b",), steps=(Step(10), Step(100)))
@@ -189,3 +189,38 @@ def test_several_challengers_need_a_name(rollouts: Rollouts) -> None:
     with pytest.raises(UserError, match="say which one wins"):
         rollouts.promote("feed", **ME)
     assert rollouts.promote("feed", version="c", **ME).winner == "c"
+
+
+def test_a_shadow_is_not_promoted(rollouts: Rollouts) -> None:
+    """Whether it is named or the only one, with any number of challengers."""
+    shadow = rollouts.start("feed", RolloutPlan(strategy="shadow", versions=("b", "c")), **ME)
+    ways: list[dict[str, Any]] = [{}, {"id_": shadow.id}, {"version": "b"}]
+    for given in ways:
+        with pytest.raises(UserError, match="is a shadow, nobody has seen what b answers"):
+            rollouts.promote("feed", **given, **ME)
+    with pytest.raises(UserError, match="is a shadow, which has no steps"):
+        rollouts.advance(shadow, **ME)
+    assert deployed(rollouts) == "a"
+
+
+def test_checking_begins_nothing(rollouts: Rollouts) -> None:
+    """It refuses what beginning would."""
+    rollouts.check("feed", CANARY)
+    assert rollouts.history("feed") == []
+    with pytest.raises(UserError, match="is the champion of 'feed' already"):
+        rollouts.check("feed", RolloutPlan(strategy="canary", versions=("a",)))
+    rollouts.start("feed", CANARY, **ME)
+    with pytest.raises(Conflict, match="has a rollout of b under way"):
+        rollouts.check("feed", CANARY)
+
+
+def test_what_was_begun_can_be_read_whatever_is_refused_now(rollouts: Rollouts) -> None:
+    """Checks are of what begins: a plan of an earlier Orita that would be refused today goes on."""
+    begun = rollouts.start("feed", CANARY, **ME)
+    earlier = msgspec.structs.replace(CANARY, by=(), shares=(5.0,))
+    told = msgspec.to_builtins(msgspec.structs.replace(begun, plan=earlier))
+    del told["segments"]
+    found = msgspec.convert(told, Rollout)
+    assert (found.plan, found.segments) == (earlier, {})
+    with pytest.raises(UserError, match="shares means nothing for the strategy 'canary'"):
+        rollouts.check("feed", earlier)

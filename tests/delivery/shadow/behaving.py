@@ -89,6 +89,9 @@ class Model:
                 return scores_N[:-1]
             case "hangs" if triggered:
                 time.sleep(60)
+            case "loops" if triggered:
+                while True:
+                    pass
             case "crashes" if triggered:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "spins":

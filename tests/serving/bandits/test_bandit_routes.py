@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.delivery.bandits.choices import logged_choices
+from orita.delivery.bandits.given import NotKept
 from orita.delivery.bandits.kept import Bandits
 from orita.delivery.bandits.learner import Learner
 from orita.delivery.bandits.records import Rewards
@@ -27,6 +29,7 @@ from orita.delivery.bandits.slate import Slate
 from orita.delivery.bandits.snapshots import snapshot_file
 from orita.events.log.embedded import EmbeddedLog
 from orita.serving.access.permissions import permission_of
+from orita.serving.bandits import answering
 from orita.serving.bandits.writing import RecordWriter
 from orita.serving.http.refusal import Refused
 from orita.testing.asgi import AsgiClient
@@ -212,6 +215,125 @@ def test_a_choice_of_another_bandit_takes_no_rewards(asked: Asked, home: Home) -
     assert (found, document["code"]) == (422, "invalid_value")
     assert "is of the bandit 'greedy'" in document["message"]
     assert learnt(home).ledgers["title"].ignored == {}
+
+
+def test_a_choice_that_was_never_given_takes_no_rewards(asked: Asked, home: Home, clock: ManualClock) -> None:
+    """However recent its id looks: 404, and nothing is logged; one that was given is taken, also when told again."""
+    made_up = uuid7(clock)
+    found, document = asked.post("title/reward", {"decision_id": made_up, "rewards": [1]})
+    assert (found, document["code"]) == (404, "choice_not_found")
+    assert f"{made_up!r} was never given" in document["message"]
+    chosen = asked.choose("title")
+    other = "greedy/reward", {"decision_id": chosen["decision_id"], "rewards": [1]}
+    for _ in range(2):
+        asked.reward("title", chosen["decision_id"], [1])
+    until(lambda: asked.choose("title")["state_version"] >= 3)
+    asked.reward("title", chosen["decision_id"], [1])
+    assert asked.post("title/reward", {"decision_id": uuid7(clock), "rewards": [1]})[0] == 404
+    found, document = asked.post(*other)  # it waits for no rewards any more, and is not this one's all the same
+    assert (found, "is of the bandit 'title'" in document["message"]) == (422, True)
+    wrong = {"decision_id": chosen["decision_id"], "rewards": {"other": 1}}
+    assert "'other', which was not chosen" in asked.post("title/reward", wrong)[1]["message"]
+    assert learnt(home).ledgers["title"].ignored == {"no_open_choice": 2}
+
+
+def test_a_log_that_cannot_be_read_tells_of_no_choice(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told that a choice was never given because a disk fails: 503; where rows were deleted it is taken."""
+    asked.choose("title")
+    chosen = asked.choose("title")
+    for error, status in ((OSError(errno.EIO, "Input/output error"), 503), (NotKept(), 202)):
+
+        def fails(*_: object, error: Exception = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(answering, "given_choice", fails)
+            patch.setattr(Learner, "choice", lambda *_: None)
+            body = {"decision_id": chosen["decision_id"], "rewards": [1]}
+            assert asked.post("title/reward", body)[0] == status
+
+
+def test_a_choice_that_took_too_long_is_not_given(
+    asked: Asked, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that stood still for minutes: the log could not be searched for its id, so nobody gets it."""
+    append = EmbeddedLog.append
+
+    def slow(*given: Any, **named: Any) -> Any:
+        clock.advance(timedelta(seconds=61))
+        return append(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedLog, "append", slow)
+        found, document = asked.post("title/choose", {})
+    assert (found, document["code"]) == (503, "bandit_log_unavailable")
+    assert asked.choose("title")["arms"]
+
+
+def test_long_picks_leave_the_loop_alone(
+    declared: Callable[[str], Bandits], make_app: Callable[..., Starlette]
+) -> None:
+    """What takes a quadrature is computed in a thread, one pick of a bandit at a time, in the order in which they came.
+
+    So a bandit with a seed picks as it did, whoever else is answered meanwhile.
+    """
+    declared(BANDITS)
+    threads: list[int] = []
+    slate = ServedBandit.slate
+
+    def noted(bandit: ServedBandit, *given: Any) -> Slate:
+        threads.append(threading.get_ident())
+        return slate(bandit, *given)
+
+    loop: list[int] = []
+    context = ServedBandit.context
+
+    def noting(bandit: ServedBandit, given: Any) -> Any:
+        loop.append(threading.get_ident())
+        return context(bandit, given)
+
+    picks = []
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patch, AsgiClient(make_app(bandits=QUICK)) as client:
+            patch.setattr(ServedBandit, "slate", noted)
+            patch.setattr(ServedBandit, "context", noting)
+            asked = Asked(client)
+            of_layout = [asked.choose("layout", context={"mobile": 1, "evening": 0})["arms"] for _ in range(8)]
+            of_titles = [asked.choose("title", k=k)["arms"] for k in (1, 2, 1, 3, 1, 2)]
+            picks.append((of_layout, of_titles))
+        on_loop = [thread == own for thread, own in zip(threads, loop, strict=True)]
+        assert on_loop == [False] * 8 + [True, False, True, False, True, False]
+        threads.clear()
+        loop.clear()
+    assert picks[0] == picks[1]
+
+
+def test_as_many_long_picks_wait_as_may(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next is refused: 503, ask again; quick picks of other bandits are answered meanwhile."""
+    entered, goes_on = threading.Event(), threading.Event()
+    slate = ServedBandit.slate
+
+    def waits(bandit: ServedBandit, *given: Any) -> Slate:
+        if bandit.declaration.key == "layout":
+            entered.set()
+            assert goes_on.wait(120)
+        return slate(bandit, *given)
+
+    monkeypatch.setattr(ServedBandit, "slate", waits)
+    monkeypatch.setattr(answering, "_PICKING", 0)
+    body = {"context": {"mobile": 1, "evening": 0}}
+    answers: list[int] = []
+    first = threading.Thread(target=lambda: answers.append(asked.post("layout/choose", body)[0]))
+    first.start()
+    try:
+        assert entered.wait(120)
+        found, document = asked.post("layout/choose", body)
+        assert (found, document["code"]) == (503, "bandit_busy")
+        assert asked.choose("title")["arms"]
+    finally:
+        goes_on.set()
+        first.join()
+    assert answers == [200]
 
 
 def test_chances_that_are_no_numbers_are_not_answered(

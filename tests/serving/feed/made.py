@@ -12,7 +12,7 @@ from orita.core.clock import to_micros
 from orita.events.prediction_segment import ScoredRequest
 from orita.serving.feed.items import AttributeValues, Items, ItemsRead
 from orita.serving.feed.reads import Asker
-from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.question import LoadedModel, Question
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import LogStream
 from orita.serving.resilience.ladder import Labelled, Level
@@ -77,7 +77,7 @@ class Stub:
 
     def __init__(self, package: LinePackage, seed: int = 0) -> None:
         stream = LogStream("feed", package.version, package.schema.names)
-        self._champion = Champion(package, _NoReader(), stream, 1, AT)
+        self._champion = LoadedModel(package, _NoReader(), stream, 1, AT)
         self._rng = np.random.default_rng(seed)
         self.calls = 0
 

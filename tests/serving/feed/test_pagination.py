@@ -26,7 +26,7 @@ from orita.serving.config import ServingConfig
 from orita.serving.feed.items import Items
 from orita.serving.feed.reads import FeedReads
 from orita.serving.feed.retrieval import Retrieval
-from orita.serving.predict.question import Champion
+from orita.serving.predict.question import LoadedModel
 from orita.testing.asgi import Answer, AsgiClient
 from orita.testing.serving import load_line_package, publish_line_package
 
@@ -62,7 +62,7 @@ class Replicas:
         found: dict[str, Any] = answer.json()["data"]
         return found
 
-    def _deployed(self, version: str) -> list[Champion]:
+    def _deployed(self, version: str) -> list[LoadedModel]:
         Deployments(self.home.control_db).deploy("feed", version, actor="test", reason="test")
         for service in self.services:
             while service.follower.champion.package.version != version:

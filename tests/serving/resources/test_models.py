@@ -178,7 +178,7 @@ def test_descriptions_and_tags_are_replaced(client: AsgiClient, home: Home) -> N
     [
         ({"description": "x"}, "missing_field", "tags"),
         (TOLD | {"accuracy": 1.0}, "unknown_field", "accuracy"),
-        (TOLD | {"stage": "staging"}, "invalid_value", "'production' or 'available' or 'retired'"),
+        (TOLD | {"stage": "staging"}, "invalid_value", "'available' or 'production' or 'retired'"),
         (TOLD | {"tags": {f"t{n}": "" for n in range(51)}}, "invalid_value", "allowed are 50"),
         (TOLD | {"description": "x" * 2001}, "invalid_value", "description"),
     ],

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from orita.control.deployments import Deployments
 from orita.core.home import Home
 from orita.testing.serving import publish_line_package
 
+MARK = "ORITA_TEST_MARK"
 FEATURES = ("item_ctr", "item_popularity")
 _SERVER = """
 import sys
@@ -107,17 +108,23 @@ def gone(pid: int) -> bool:
     return False
 
 
-@contextmanager
-def serving(home: Home, before: str = "", **settings: object) -> Iterator[Served]:
-    """Run a supervisor with two workers; *before* is Python that each of them runs first."""
+def launched(home: Home, before: str, settings: Mapping[str, object], mark: str = "") -> subprocess.Popen[str]:
+    """Start a supervisor with two workers and return at once; *mark* is in the environment of all its processes."""
     config = json.dumps(patient({"port": 0, "workers": 2, "reload_seconds": 0.05, **settings}))
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(home.root), config, before],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, MARK: mark},
     )
+
+
+@contextmanager
+def serving(home: Home, before: str = "", **settings: object) -> Iterator[Served]:
+    """Run a supervisor with two workers; *before* is Python that each of them runs first."""
+    process = launched(home, before, settings)
     assert process.stdout is not None
     assert process.stderr is not None
     try:

@@ -20,7 +20,7 @@ def work(seat):
     log.info("of another", worker=7)
 seat, supervisor = Board(2).seats[1], os.getpid()
 if os.fork() == 0:
-    run_worker(seat, supervisor, work)
+    run_worker(seat, supervisor, work, stop=60)
 os.wait()
 log.info("of the supervisor")
 """

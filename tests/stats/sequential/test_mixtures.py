@@ -128,3 +128,10 @@ def test_a_mixture_of_nothing_is_refused(center: float, width: float) -> None:
     """A negative center, and a width of 0, NaN or infinity, are named."""
     with pytest.raises(UserError, match="width above 0"):
         Mixture(center, width)
+
+
+@pytest.mark.parametrize("looks", [1, 30, 1000])
+def test_a_drift_however_great_is_found(looks: int) -> None:
+    """Where the drift leaves nothing inside the bounds the chance is 1, and never more."""
+    for drift in (12.0, 15.0, 40.0, 1e6):
+        assert 1 - 1e-9 < sequential_power(drift, looks=looks) <= 1

@@ -14,7 +14,7 @@ from orita.core.errors import OritaError
 
 __all__ = ["LATEST", "VERSION_TABLE", "migrate", "schema_of"]
 
-LATEST = "0001"
+LATEST = "0002"
 """The last step."""
 
 VERSION_TABLE = "control_schema_version"

@@ -12,7 +12,7 @@ Legend: N units.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -59,8 +59,9 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
         by: attributes that name the unit; the first that is there counts.
         layer: where its users are allocated; without one, all may be in it.
         holdouts: who is kept out.
-        audience: who is meant; without one, everybody. It names no segment: give their conditions.
+        audience: who is meant; without one, everybody.
         overrides: who sees a variant whatever else is true.
+        segments: the conditions that the audience names.
 
     Raises:
         UserError: the layer holds nothing of it, an override names no variant, or the audience cannot be read or asks
@@ -74,6 +75,7 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     holdouts: tuple[Holdout, ...] = ()
     audience: Condition | None = None
     overrides: tuple[Override, ...] = ()
+    segments: Mapping[str, Condition] = {}  # msgspec gives each experiment its own
 
     def __post_init__(self) -> None:
         if self.layer is not None and self.key not in self.layer.slices:
@@ -87,7 +89,7 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
                     f"experiment {self.key!r} overrides with {override.variant!r}, which is none of its variants. "
                     f"{closest(override.variant, self.split.weights)}"
                 )
-        if self._meant is not None and self.audience is not None and asks_time(self.audience):
+        if self._meant is not None and self.audience is not None and asks_time(self.audience, self.segments):
             raise UserError(
                 f"the audience of experiment {self.key!r} asks for the time, which would let users come and go: "
                 "give the experiment a beginning and an end."
@@ -95,7 +97,7 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
     @cached_property
     def _meant(self) -> Matcher | None:
-        return None if self.audience is None else matcher(self.audience, {}, float)
+        return None if self.audience is None else matcher(self.audience, self.segments, float)
 
     @cached_property
     def _overriding(self) -> Overriding | None:

@@ -64,15 +64,17 @@ def matcher(condition: Condition, segments: Mapping[str, Condition], now: Now) -
     return _matcher(condition, segments, now)
 
 
-def asks_time(condition: Condition) -> bool:
-    """Tell whether *condition* itself, segments aside, asks what time it is now."""
+def asks_time(condition: Condition, segments: Mapping[str, Condition] | None = None) -> bool:
+    """Tell whether *condition* asks what time it is now, itself or by one of *segments*; without them, itself."""
     match condition:
         case Time(attribute=attribute):
             return not attribute
         case Not(of=inner):
-            return asks_time(inner)
+            return asks_time(inner, segments)
         case All(of=parts) | AnyOf(of=parts):
-            return any(asks_time(part) for part in parts)
+            return any(asks_time(part, segments) for part in parts)
+        case InSegment(name=name) if segments is not None and name in segments:
+            return asks_time(segments[name], segments)
     return False
 
 

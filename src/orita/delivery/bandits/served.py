@@ -60,6 +60,13 @@ class ServedBandit:
             )
         return np.array([given.get(name, 0.0) for name in named])
 
+    def computed(self, k: int, among: Sequence[str] | None) -> bool:
+        """Return whether the propensities were computed beforehand: then a slate takes microseconds.
+
+        Else up to 1.5 ms at 10 arms, 15 ms at 100 and 200 ms at 1,000 with Thompson sampling.
+        """
+        return among is None and k == 1 and self.first is not None
+
     def slate(
         self,
         rng: np.random.Generator,
@@ -72,7 +79,8 @@ class ServedBandit:
         Raises:
             NotFound, UserError: there are not so many, or one is not this bandit's.
         """
-        if among is None and k == 1 and self.first is not None:
+        if self.computed(k, among):
+            assert self.first is not None
             arm = self._bandit.pick(rng)
             place = [self._places[arm]]
             return Slate((arm,), np.maximum(self.first.values[place], LEAST), self.first.errors[place])

@@ -23,6 +23,9 @@ from orita.stats.experiments.power import (
 __all__ = ["PlannedSize", "Sizes", "planned_sizes"]
 
 _PARTS = (0.25, 0.5, 1.0, 1.7, 3.0)
+_LEAST, _MOST = 1e-12, 1e12  # of an effect and a spread, in the unit of the metric
+_FURTHEST = 1e6  # times by which these two may differ
+_FEWEST_A_DAY = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,17 @@ def planned_sizes(
         raise UserError(f"the effect on {metric.name!r} is not known: give --effect, the smallest that matters.")
     if metric.kind == "quantile":
         raise UserError(f"{metric.name!r} is a quantile: there is no formula for its size; simulate, or plan a mean.")
+    _check_within("--effect", abs(effect), _LEAST, _MOST, "in the unit of the metric, negative where it is to fall")
+    if spread is not None:
+        _check_within("--spread", spread, _LEAST, _MOST, "in the unit of the metric")
+    if units_a_day is not None:
+        _check_within("--units-a-day", units_a_day, _FEWEST_A_DAY, _MOST, "of all variants together")
     outer = _spreads(metric.name, metric.binary, effect, baseline, spread)
+    if not 1 / _FURTHEST <= abs(effect) / outer[0] <= _FURTHEST:
+        raise UserError(
+            f"an effect of {effect:g} where the outcomes of units spread by {outer[0]:g}: these may differ a million "
+            "times at most; give both in the unit of the metric."
+        )
     level = plan.alpha / len(plan.treatments)
     tests = [
         (TestPlan(*outer, share=plan.weights[name] / pair, level=level, correlation=correlation), pair)
@@ -136,6 +149,11 @@ def planned_sizes(
         sequential_days=days(needs[looks]),
         table=tuple(table),
     )
+
+
+def _check_within(option: str, value: float, low: float, high: float, more: str) -> None:
+    if not low <= value <= high:  # which a NaN is not
+        raise UserError(f"{option} is {value:g}: give a number from {low:g} to {high:g}, {more}.")
 
 
 def _spreads(

@@ -5,7 +5,7 @@ Legend: N rows of the table (decisions, or positions of slates), S slates, K pos
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from orita.delivery.ope.diagnostics import Limits
 from orita.delivery.ope.evaluation import PolicyEvaluation, evaluate_decisions, evaluate_slates
 from orita.delivery.ope.slates import LoggedSlates
 
-__all__ = ["Column", "decisions_of", "evaluate", "slates_of"]
+__all__ = ["Column", "check_once", "decisions_of", "evaluate", "slates_of"]
 
 Floats = npt.NDArray[np.float64]
 Column = str | Callable[[pa.Table], npt.ArrayLike]
@@ -58,8 +58,8 @@ def evaluate(
         limits: what is enough.
 
     Raises:
-        UserError: a column is not there, holds nulls or is not numbers; a slate has two rows of one position, or is of
-            two units; as `LoggedDecisions.of` and the estimators.
+        UserError: there are no rows; a column is not there, is there twice, holds nulls or is not numbers; a slate has
+            two rows of one position, or is of two units; as `LoggedDecisions.of` and the estimators.
     """
     if slate is None:
         logged = decisions_of(table, reward, propensity, target, predicted=predicted, expected=expected, unit=unit)
@@ -176,9 +176,22 @@ def _codes(table: pa.Table, column: str) -> npt.NDArray[np.int64]:
     return codes_N
 
 
+def check_once(column: str, names: Sequence[str]) -> None:
+    """Refuse a column of which a table has several: which one is meant nobody can tell.
+
+    Raises:
+        UserError: *column* is in *names* more than once.
+    """
+    if (times := list(names).count(column)) > 1:
+        raise UserError(f"column {column!r} is {times} times in the table: rename or leave out all but one.")
+
+
 def _whole(table: pa.Table, column: str) -> pa.ChunkedArray:
     if column not in table.column_names:
         raise UserError(f"column {column!r} is not in the table. {closest(column, table.column_names)}")
+    check_once(column, table.column_names)
+    if not len(table):
+        raise UserError("the table has no rows: give logged decisions, a row each.")
     values = table[column]
     if missing := values.null_count:
         raise UserError(

@@ -14,10 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import msgspec
+
 from orita.delivery.bandits.shares import ArmRewards, arm_shares
 from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
+from orita.delivery.rollouts.drift import DriftGuard
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
+from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
 from orita.delivery.rollouts.looks import Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
@@ -46,13 +50,19 @@ class Analysis:
         checks, versions = plan.checks, plan.versions
         self._guards = tuple(guard for version in versions for guard in _guards(checks, version, levels))
         self._metric = [self._metric_of(checks.metric, v, levels) for v in versions if checks.metric]
+        self._guardrails = [
+            Guardrail(each, champion, v, level=levels.guardrail, takes_back=self._takes_back)
+            for v in versions
+            for each in checks.guardrails
+            if levels.guardrail is not None
+        ]
         self._split = SplitCheck(plan)
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
         self._shares: dict[int, dict[str, float]] = {}
         self._stage: Stage | None = None
         self._period = -1
         self._answered = dict.fromkeys(versions, 0)
-        self._before = 0
+        self._before = self._left_out = 0
 
     def take(self, look: Look) -> None:
         """Add what a look has found."""
@@ -64,6 +74,7 @@ class Analysis:
             for guard in self._guards:
                 guard.begin(look.period, beside=beside)
         self._split.take(look)
+        self._left_out = look.left_out
         control = look.guards.get(self._champion)
         for guard in self._guards:
             guard.take(control, look.guards.get(guard.version))
@@ -71,6 +82,9 @@ class Analysis:
             self._answered[version] += look.answered.get(version, 0)
         if beside and control is not None:
             self._before += len(control.failed_U)
+        for guardrail in self._guardrails:
+            for batch in look.guardrails.get(guardrail.name, ()):
+                guardrail.take(batch)
         for batch in look.metric:
             for metric in self._metric:
                 metric.take(batch)
@@ -80,10 +94,14 @@ class Analysis:
     @property
     def checks(self) -> tuple[CheckFinding, ...]:
         """What each check says of each challenger."""
-        return (*(guard.finding for guard in self._guards), *(metric.finding for metric in self._metric))
+        of_outcomes = [*(each.finding for each in self._guardrails), *(each.finding for each in self._metric)]
+        return (*(guard.finding for guard in self._guards), *of_outcomes)
 
     def judge(self, rollout: Rollout, now: datetime) -> Finding:
         """Return what is to be done with *rollout*, as it is *now*."""
+        return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out)
+
+    def _judged(self, rollout: Rollout, now: datetime) -> Finding:
         checks = self.checks
         harm = [each.why for each in checks if each.says == "harm"]
         if harm:
@@ -169,7 +187,7 @@ class Analysis:
         return self._plan.steps[rollout.step].least_seconds
 
     def _good(self, rollout: Rollout) -> str:
-        told = "; ".join(each.why for each in self.checks if each.check == "metric")
+        told = "; ".join(each.why for each in self.checks if each.check.startswith(("metric", "guardrail ")))
         done = "the version answered all, and did no harm" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
 
@@ -192,9 +210,14 @@ class Analysis:
             shares=shares,
             level=levels.metric,
             leave_level=self._plan.checks.alpha,
-            # Users of one household or session share their version: the test would take them for independent.
-            takes_back=self._plan.strategy in ("canary", "segment") and self._plan.by == ("user_id",),
+            takes_back=self._takes_back,
         )
+
+    @property
+    def _takes_back(self) -> bool:
+        """Whether what users do takes a version back."""
+        # Users of one household or session share their version: the tests would take them for independent.
+        return self._plan.strategy in ("canary", "segment") and self._plan.by == ("user_id",)
 
     def _effects(self) -> Iterator[float]:
         for metric in self._metric:
@@ -204,10 +227,14 @@ class Analysis:
 def _guards(checks: Checks, version: str, levels: Levels) -> Iterator[Guard]:
     if checks.errors is not None and levels.errors is not None:
         yield ErrorGuard(checks.errors, version, levels.errors)
-    if checks.latency is not None and levels.latency is not None:
-        yield LatencyGuard(checks.latency, version, levels.latency)
+    for latency in checks.latencies:
+        assert levels.latency is not None
+        name = "latency" if len(checks.latencies) == 1 else f"latency p{100 * latency.quantile:g}"
+        yield LatencyGuard(latency, version, levels.latency, name)
     if checks.scores is not None and levels.scores is not None:
         yield ScoreGuard(checks.scores, version, levels.scores)
+    if checks.drift is not None and levels.drift is not None:
+        yield DriftGuard(checks.drift, version, levels.drift)
 
 
 def _left(done: float, done_in_stage: float, since: datetime, now: datetime) -> str:

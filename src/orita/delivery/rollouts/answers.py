@@ -1,15 +1,15 @@
 """The answers of one rollout, as the prediction log gets them: each once, whether its segment is Parquet by now or not.
 
-Legend: R answers, N items of all of them.
+Legend: R answers, N items of all of them, F features, K answers whose features are kept.
 
 Only what is new is read: of a segment that is being written the frames behind the last reading, of a segment that
-became Parquet the rows behind them. What servers of before the rollout wrote is not opened.
+became Parquet the rows behind them. What servers of before the rollout wrote is not opened. Features are kept of a
+sample of answers (`orita.delivery.rollouts.feature_sample`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,11 +23,13 @@ import pyarrow.parquet as pq
 
 from orita.core.home import Home
 from orita.core.ids import millis_of
+from orita.delivery.rollouts.feature_sample import FeatureSample, rows_given
+from orita.delivery.rollouts.hashing import hash_of
 from orita.events.prediction_files import write_ahead_files
 from orita.events.prediction_segment import ScoredRequest
 from orita.events.prediction_tail import read_header, read_on
 
-__all__ = ["Answers", "AnswersOfRollout", "hash_of"]
+__all__ = ["Answers", "AnswersOfRollout"]
 
 _COLUMNS = (
     "timestamp",
@@ -67,6 +69,8 @@ class Answers:
         latency_ms_R: of the request inside the server.
         score_R: of the item ranked first, NaN where something stood in.
         request_R: id of the request, text.
+        list_R: place of the list of features in `AnswersOfRollout.features`, −1 where no features are kept.
+        given_R: features as float32 bytes, of the item ranked first, then of another one; None where none are kept.
         count_R: how many items it has.
         item_N, rank_N: ids as text and places from 1, answer by answer.
     """
@@ -79,6 +83,8 @@ class Answers:
     latency_ms_R: npt.NDArray[np.float64]
     score_R: npt.NDArray[np.float64]
     request_R: Objects
+    list_R: npt.NDArray[np.int64]
+    given_R: Objects
     count_R: npt.NDArray[np.int64]
     item_N: Objects
     rank_N: npt.NDArray[np.int32]
@@ -118,9 +124,22 @@ class AnswersOfRollout:
         rollout: its id.
         versions: that answers may be of: their places are those of `Answers.variant_R`.
         since: when it began.
+        sampled: whether features of some answers are read.
+
+    Attributes:
+        features: lists of names that answers refer to.
     """
 
-    def __init__(self, home: Home, system: str, rollout: str, versions: Sequence[str], since: datetime) -> None:
+    def __init__(
+        self,
+        home: Home,
+        system: str,
+        rollout: str,
+        versions: Sequence[str],
+        since: datetime,
+        *,
+        sampled: bool = False,
+    ) -> None:
         self._home, self._system, self._rollout = home, system, rollout
         self._places = {version: place for place, version in enumerate(versions)}
         self._since = since
@@ -128,9 +147,20 @@ class AnswersOfRollout:
         self._version: dict[str, str] = {}  # by segment that is not done, too
         self._done: set[str] = set()
         self._listed: dict[Path, int] = {}
+        self._sampled = sampled
+        self._samples: dict[str, FeatureSample] = {}  # by segment that is not done, too
+        self._lists: dict[tuple[str, ...], int] = {}
 
-    def new(self) -> Iterator[tuple[list[Answers], int]]:
+    @property
+    def features(self) -> Sequence[tuple[str, ...]]:
+        """The lists of names of features that were met, by their places in `Answers.list_R`."""
+        return tuple(self._lists)
+
+    def new(self, reading: Callable[[], object] = lambda: None) -> Iterator[tuple[list[Answers], int]]:
         """Yield what was logged since the last time: pieces, and a time in microseconds before which all was yielded.
+
+        Args:
+            reading: called after every piece that is read.
 
         Raises:
             OSError: a file cannot be read.
@@ -141,38 +171,46 @@ class AnswersOfRollout:
         ordered = sorted(files, key=_opened)
         for place, name in enumerate(ordered):
             path = files[name]
-            found = self._of_file(path) if path.suffix == ".parquet" else self._of_segment(path)
+            pieces = self._of_file(path) if path.suffix == ".parquet" else self._of_segment(path)
+            found = []
+            for piece in pieces:
+                found.append(piece)
+                reading()
             later = _opened(ordered[place + 1]) - _LATE_MICROS if place + 1 < len(ordered) else _END
             yield found, later
 
-    def _of_segment(self, path: Path) -> list[Answers]:
-        name, found = path.stem, []
+    def _of_segment(self, path: Path) -> Iterator[Answers]:
+        name = path.stem
         try:
             if name not in self._read:
                 header = read_header(path)
                 if header is None:
-                    return []
+                    return
                 if header[0].system != self._system:
                     self._done.add(name)
-                    return []
+                    return
                 self._read[name] = 0, header[1]
                 self._version[name] = header[0].model_version
+                self._sample(name, header[0].features)
             while (read := read_on(path, *self._read[name])).requests:
                 ours = [each for each in read.requests if each.rollout == self._rollout]
-                if ours:
-                    found.append(self._answers(ours, self._version[name]))
                 self._read[name] = read.rows, read.position
+                if ours:
+                    yield self._answers(ours, self._version[name], self._samples.get(name))
         except FileNotFoundError:  # it became Parquet
             for parquet in self._home.predictions.glob(f"date=*/{name}.parquet"):
-                found += self._of_file(parquet)
-        return found
+                yield from self._of_file(parquet)
 
-    def _of_file(self, path: Path) -> list[Answers]:
-        found = list(self._of_parquet(path))
+    def _of_file(self, path: Path) -> Iterator[Answers]:
+        yield from self._of_parquet(path)
         self._done.add(path.stem)
         self._read.pop(path.stem, None)
         self._version.pop(path.stem, None)
-        return found
+        self._samples.pop(path.stem, None)
+
+    def _sample(self, segment: str, names: tuple[str, ...]) -> None:
+        if self._sampled and names and segment not in self._samples:
+            self._samples[segment] = FeatureSample(self._lists.setdefault(names, len(self._lists)), len(names))
 
     def _parquet(self) -> Iterator[Path]:
         """Yield the Parquet files that are not done, of folders that changed since they were listed."""
@@ -196,8 +234,13 @@ class AnswersOfRollout:
         with pq.ParquetFile(path) as file:
             if "rollout" not in file.schema_arrow.names:
                 return
+            columns = list(_COLUMNS)
+            if self._sampled and "features" in file.schema_arrow.names:
+                columns.append("features")
+                self._sample(path.stem, tuple(field.name for field in file.schema_arrow.field("features").type))
+            sample = self._samples.get(path.stem)
             held: pa.Table | None = None
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS), use_threads=False):
+            for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
                 if rows >= len(batch):
                     rows -= len(batch)
                     continue
@@ -205,12 +248,12 @@ class AnswersOfRollout:
                 rows = 0
                 table = table if held is None else pa.concat_tables([held, table])
                 last = int(_starts(table)[-1])  # that answer may go on in the next batch
-                yield from self._of_rows(table.slice(0, last))
+                yield from self._of_rows(table.slice(0, last), sample)
                 held = table.slice(last)
             if held is not None:
-                yield from self._of_rows(held)
+                yield from self._of_rows(held, sample)
 
-    def _of_rows(self, table: pa.Table) -> Iterator[Answers]:
+    def _of_rows(self, table: pa.Table, sample: FeatureSample | None) -> Iterator[Answers]:
         rollouts = table["rollout"].combine_chunks()
         table = table.filter(pc.fill_null(pc.equal(rollouts, self._rollout), False))
         if not len(table):
@@ -218,36 +261,57 @@ class AnswersOfRollout:
         start_R = _starts(table)
         told = ["timestamp", "request_id", "user_id", "variant", "model_version", "level", "latency_ms"]
         firsts = table.select(told).take(start_R)
+        at_R, requests = firsts["timestamp"].cast(pa.int64()).to_numpy(), firsts["request_id"].to_pylist()
+        counts_R, ranks_N, failed_R = np.diff(np.append(start_R, len(table))), table["rank"].to_numpy(), _failed(firsts)
+        given: list[bytes | None] = [None] * len(requests)
+        if sample is not None:
+            kept = np.flatnonzero(sample.keeps(at_R.tolist(), requests) & ~failed_R)
+            for place, of_two in zip(kept.tolist(), rows_given(table, kept, start_R, counts_R, ranks_N), strict=True):
+                given[place] = of_two
         yield self._built(
-            at=firsts["timestamp"].cast(pa.int64()).to_numpy(),
+            at=at_R,
             users=firsts["user_id"].to_pylist(),
             variants=firsts["variant"].to_pylist(),
-            failed=_failed(firsts),
+            failed=failed_R,
             latencies=firsts["latency_ms"].to_numpy(),
-            requests=firsts["request_id"].to_pylist(),
-            counts=np.diff(np.append(start_R, len(table))),
+            requests=requests,
+            counts=counts_R,
             items=table["item_id"].to_pylist(),
             scores_N=table["score"].to_numpy(),
-            ranks_N=table["rank"].to_numpy(),
+            ranks_N=ranks_N,
+            given=given,
+            sample=sample,
         )
 
-    def _answers(self, requests: Sequence[ScoredRequest], version: str) -> Answers:
+    def _answers(self, requests: Sequence[ScoredRequest], version: str, sample: FeatureSample | None) -> Answers:
+        at = [each.at_micros for each in requests]
+        failed = [each.level > 1 or each.variant != version for each in requests]
+        given: list[bytes | None] = [None] * len(requests)
+        if sample is not None:
+            kept_R = sample.keeps(at, [each.request_id for each in requests])
+            given = [
+                sample.given(each) if kept and not fails else None
+                for each, kept, fails in zip(requests, kept_R.tolist(), failed, strict=True)
+            ]
         return self._built(
-            at=[each.at_micros for each in requests],
+            at=at,
             users=[str(each.user_id) for each in requests],
             variants=[each.variant for each in requests],
-            failed=[each.level > 1 or each.variant != version for each in requests],
+            failed=failed,
             latencies=[each.latency_ms for each in requests],
             requests=[each.request_id for each in requests],
             counts=[len(each.item_ids) for each in requests],
             items=[str(item) for each in requests for item in each.item_ids],
             scores_N=np.frombuffer(b"".join(each.scores for each in requests), np.float32),
             ranks_N=np.frombuffer(b"".join(each.ranks for each in requests), np.int32),
+            given=given,
+            sample=sample,
         )
 
     def _built(self, *, at: Any, users: list[str], variants: list[str | None], failed: Any, latencies: Any,
                requests: list[str], counts: Any, items: list[str], scores_N: npt.NDArray[np.float32],
-               ranks_N: npt.NDArray[np.int32]) -> Answers:  # fmt: skip
+               ranks_N: npt.NDArray[np.int32], given: list[bytes | None],
+               sample: FeatureSample | None) -> Answers:  # fmt: skip
         failed_R = np.asarray(failed, bool)
         count_R = np.asarray(counts, np.int64)
         score_R = np.full(len(count_R), np.nan)
@@ -264,16 +328,12 @@ class AnswersOfRollout:
             latency_ms_R=np.asarray(latencies, np.float32).astype(np.float64),
             score_R=score_R,
             request_R=_texts(requests),
+            list_R=np.array([-1 if each is None or sample is None else sample.list for each in given], np.int64),
+            given_R=_texts(given),
             count_R=count_R,
             item_N=_texts(items),
             rank_N=np.asarray(ranks_N, np.int32),
         )
-
-
-def hash_of(*parts: str) -> int:
-    """Return 64 bits that stand for some texts in their order; the same in every process."""
-    whole = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "little")
 
 
 def _hashes(texts: Sequence[str]) -> Hashes:
@@ -281,7 +341,7 @@ def _hashes(texts: Sequence[str]) -> Hashes:
     return np.array([known[text] for text in texts], np.uint64)
 
 
-def _texts(values: Sequence[str]) -> Objects:
+def _texts(values: Sequence[str | bytes | None]) -> Objects:
     texts: Objects = np.empty(len(values), object)
     texts[:] = values
     return texts

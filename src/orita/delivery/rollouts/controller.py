@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -27,9 +27,12 @@ from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.evidence import Evidence
 from orita.delivery.rollouts.findings import Finding
 from orita.delivery.rollouts.looks import Stage, stages_of
+from orita.delivery.rollouts.notes import Look, Note
 from orita.delivery.rollouts.outcomes import EventNames
-from orita.delivery.rollouts.rollout import Rollout
+from orita.delivery.rollouts.registry_following import RegistryFollowing
+from orita.delivery.rollouts.rollout import Rollout, SystemRollouts
 from orita.delivery.rollouts.rollouts import Rollouts, lease_name
+from orita.delivery.rollouts.trouble import Trouble, trouble_of
 from orita.events.log.log import EventLog
 
 __all__ = ["LEASE_SECONDS", "Acted", "Controller"]
@@ -38,6 +41,9 @@ LEASE_SECONDS = 10.0
 _REWEIGH_SECONDS = 60.0
 _LEAST_MOVE = 1.0  # percent: smaller changes of a bandit's shares are not worth an event
 _MOST_PAUSE = 32.0
+_RECENT = timedelta(days=1)
+_REGISTRY_SECONDS = 60.0
+_SAY_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger("orita.rollouts")
 
@@ -76,6 +82,14 @@ class _Trouble:
     until: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What stands beside the lease, and since when, in seconds of the monotonic clock."""
+
+    note: Note
+    at: float
+
+
 class Controller:
     """Acts on the rollouts of a home.
 
@@ -88,6 +102,8 @@ class Controller:
         clock: the time.
         settle: seconds that answers have to reach the prediction log.
         reweigh_seconds: between two changes of a bandit's shares.
+        follow: lets the registry agree with what is deployed of a system (its alias ``champion``); called in a thread
+            after a promotion, again where it fails. None: there is no registry here.
     """
 
     def __init__(
@@ -101,6 +117,7 @@ class Controller:
         clock: Clock | None = None,
         settle: float = 1.0,
         reweigh_seconds: float = _REWEIGH_SECONDS,
+        follow: Callable[[str], object] | None = None,
     ) -> None:
         self._home, self._events, self._clock = home, log, clock or SystemClock()
         self._systems = None if systems is None else tuple(systems)
@@ -113,6 +130,9 @@ class Controller:
         self._lease_seconds = LEASE_SECONDS
         self._watched: dict[str, _Watch] = {}
         self._trouble: dict[str, _Trouble] = {}
+        self._said: dict[str, _Said] = {}
+        self._registry = None if follow is None else RegistryFollowing(follow, self._clock)
+        self._begun = False
 
     def run(self, every: float, stopping: threading.Event, told: Callable[[Acted], object] = lambda _: None) -> None:
         """Look every so many seconds until *stopping*, and give the leases back.
@@ -135,19 +155,34 @@ class Controller:
     def look(self) -> list[Acted]:
         """Look once at every system, and do what is to be done."""
         try:
-            rollouts = {name: state.routing for name, state in self._rollouts.all().items()}
+            states = self._rollouts.all()
         except OritaError as error:
             _log.warning("rollouts_not_read", reason=str(error))
             return []
-        acted = [self._at(rollout) for rollout in rollouts.values() if rollout is not None and self._wanted(rollout)]
+        rollouts = [state.routing for state in states.values()]
+        acted = [self._at(rollout) for rollout in rollouts if rollout is not None and self._wanted(rollout)]
         for system in set(self._held) - {each.rollout.system for each in acted if each is not None}:
             self._leave(system)
+        if self._registry is not None:
+            if not self._begun:
+                self._resume(self._registry, states.values())
+            self._registry.look()
+        self._begun = True
         return [each for each in acted if each is not None]
 
     def release(self) -> None:
-        """Give the leases back, so that another controller need not wait for their end."""
+        """Give the leases back, so that another controller need not wait for their end; let the registry follow."""
         for system in list(self._held):
             self._leave(system)
+        if self._registry is not None:
+            self._registry.wait(_REGISTRY_SECONDS)
+
+    def _resume(self, registry: RegistryFollowing, states: Iterable[SystemRollouts]) -> None:
+        """Let the registry follow what a controller promoted that may have died before it told the registry."""
+        for last in (state.ended[0] for state in states if state.ended):
+            recent = last.ended_at is not None and self._clock.now() - last.ended_at < _RECENT
+            if last.winner is not None and recent and self._wanted(last):
+                registry.promoted(last.system)
 
     def _wanted(self, rollout: Rollout) -> bool:
         return self._systems is None or rollout.system in self._systems
@@ -171,6 +206,7 @@ class Controller:
         except Exception as error:  # a file that is damaged may raise anything: one rollout's trouble ends no other's
             failures = self._failed(system)
             _log.error("rollout_not_looked_at", alert=True, reason=str(error), failures=failures, **told)
+            self._tell_of(rollout, error)
             return Acted(rollout, "nothing", None)
         return None
 
@@ -184,6 +220,7 @@ class Controller:
         else:
             lease = self._own_leases.take(name, self.holder, self._lease_seconds)
             if lease is not None:
+                self._said.pop(system, None)  # beside a lease that was taken is nothing
                 _log.info("lease_taken", system=system, holder=self.holder, token=lease.token)
         if lease is not None:
             self._held[system] = lease
@@ -211,16 +248,19 @@ class Controller:
         watch = self._watch(rollout)
         now_ = self._clock.now()
         try:
-            for look in watch.evidence.looks(watch.stages, now_):
+            # A long history takes longer than a lease: it is renewed after every piece.
+            for look in watch.evidence.looks(watch.stages, now_, lambda: self._leased(rollout.system)):
                 watch.analysis.take(look)
-                lease = self._leased(rollout.system) or lease  # a long history takes longer than a lease
+                self._leased(rollout.system)
         except LeaseLost:
             raise
         except Exception:
             self._watched.pop(rollout.system, None)  # half of a reading is no evidence: begin anew
             raise
         trouble.failures = 0
-        return self._act(rollout, watch.analysis, lease, now_)
+        found = watch.analysis.judge(rollout, now_)
+        self._say(rollout, watch.evidence.trouble(now_), Look.of(found, rollout, now_))
+        return self._act(rollout, watch.analysis, found, self._held.get(rollout.system, lease), now_)
 
     def _watch(self, rollout: Rollout) -> _Watch:
         watch = self._watched.get(rollout.system)
@@ -234,8 +274,7 @@ class Controller:
             watch.stages_of = rollout.since
         return watch
 
-    def _act(self, rollout: Rollout, analysis: Analysis, lease: Lease, now: datetime) -> Acted:
-        found = analysis.judge(rollout, now)
+    def _act(self, rollout: Rollout, analysis: Analysis, found: Finding, lease: Lease, now: datetime) -> Acted:
         if found.verdict == "roll_back":
             ended = self._rollouts.roll_back(
                 rollout.system,
@@ -289,6 +328,8 @@ class Controller:
             verdict=None if found is None else found.verdict,
             why=rollout.why if found is None else found.why,
         )
+        if did == "promoted" and self._registry is not None:
+            self._registry.promoted(rollout.system)
         return Acted(rollout, did, found)
 
     def _failed(self, system: str) -> int:
@@ -297,6 +338,33 @@ class Controller:
         trouble.until = self._clock.monotonic() + min(2.0 ** (trouble.failures - 1), _MOST_PAUSE)
         return trouble.failures
 
+    def _tell_of(self, rollout: Rollout, error: Exception) -> None:
+        """Say beside the lease what keeps this controller from looking at a rollout."""
+        try:
+            self._say(rollout, trouble_of(error, self._clock.now()))
+        except OritaError as also:  # control state is away, or the lease is lost: then nobody reads it there
+            _log.warning("trouble_not_said", system=rollout.system, rollout=rollout.id, reason=str(also))
+
+    def _say(self, rollout: Rollout, trouble: Trouble | None, look: Look | None = None) -> None:
+        """Have beside the lease what is found: at once where it is another, else every few seconds."""
+        lease, said, now = self._held.get(rollout.system), self._said.get(rollout.system), self._clock.monotonic()
+        if lease is None:
+            return
+        before = said.note if said is not None and said.note.rollout == rollout.id else Note(rollout=rollout.id)
+        if trouble is not None:
+            trouble = trouble.going_on(before.trouble)
+        note = Note(rollout=rollout.id, look=look or before.look, trouble=trouble)
+        if note == before or (_gist(note) == _gist(before) and said is not None and now - said.at < _SAY_SECONDS):
+            return
+        self._own_leases.tell(lease, note.kept())
+        self._said[rollout.system] = _Said(note, now)
+
     @property
     def _actor(self) -> str:
         return f"controller {self.holder}"
+
+
+def _gist(note: Note) -> tuple[object, ...]:
+    """Return what has to be known at once."""
+    look, trouble = note.look, note.trouble
+    return look and (look.since, look.verdict), trouble and trouble.remedy

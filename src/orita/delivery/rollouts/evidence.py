@@ -10,20 +10,23 @@ has passed since its end. One that comes later still (a disk that stood still) i
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 
 from orita.core.clock import from_micros, to_micros
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.delivery.rollouts.answers import Answers, AnswersOfRollout
-from orita.delivery.rollouts.looks import GuardCounts, Look, Stage
+from orita.delivery.rollouts.checks import Checks
+from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, Stage
 from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
-from orita.delivery.rollouts.shown_items import ShownItems
+from orita.delivery.rollouts.shown_items import Counted, Shown, ShownItems
+from orita.delivery.rollouts.trouble import Trouble, late_outcomes, unknown_metric
 from orita.events.log.log import EventLog
 
 __all__ = ["PERIOD_SECONDS", "Evidence"]
@@ -35,6 +38,8 @@ compares versions at the same time."""
 _SECOND = 1_000_000
 _PIECE_SECONDS = 60
 _GRACE_MICROS = 10 * _SECOND
+_METRIC = ""  # no guardrail has this name
+_MANY_LATE = 100
 
 
 class Evidence:
@@ -62,26 +67,41 @@ class Evidence:
         self._versions = (rollout.champion, *rollout.plan.versions)
         self._start = to_micros(rollout.started_at)
         self._settle = timedelta(seconds=settle)
-        self._answers = AnswersOfRollout(home, rollout.system, rollout.id, self._versions, rollout.started_at)
+        checks = rollout.plan.checks
+        self._answers = AnswersOfRollout(
+            home, rollout.system, rollout.id, self._versions, rollout.started_at, sampled=checks.drift is not None
+        )
         self._held: list[Answers] = []
         self._next = self._start
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
         self._period, self._period_began, self._step = 0, self._start, -1
-        metric = rollout.plan.checks.metric
-        self._outcomes = None if metric is None else OutcomesSince(home, log, metric.name, rollout.started_at, names)
-        self._shown = None if metric is None else ShownItems(
-            self._versions,
-            window_micros=round(metric.window_seconds * _SECOND),
-            grace_micros=_GRACE_MICROS,
-            top=metric.top,
-        )  # fmt: skip
+        self._fields, self._stream = checks.columns, (names or EventNames()).stream
+        self._columns = columns = tuple(dict.fromkeys(self._fields.values()))
+        self._outcomes = OutcomesSince(home, log, columns, rollout.started_at, names) if columns else None
+        self._windows = _windows(checks, columns, self._versions)
+        tops = [each.top for each in (checks.metric, *checks.guardrails) if each is not None]
+        self._top = max(tops, default=0) if all(tops) else 0
 
-    def looks(self, stages: Sequence[Stage], now: datetime) -> Iterator[Look]:
-        """Yield a look for each whole second up to *now*, less what answers need to reach the log.
+    def trouble(self, now: datetime) -> Trouble | None:
+        """Return what the latest looks lack, though they could be made; None for nothing."""
+        unknown = {} if self._outcomes is None else self._outcomes.unknown
+        for field, column in self._fields.items():
+            if column in unknown:
+                return unknown_metric(field, column, self._stream, unknown[column], now)
+        for window in self._windows:
+            if window.late >= max(_MANY_LATE, window.outcomes / 2):
+                return late_outcomes(self._columns[window.counted[0].column], window.late, window.outcomes, now)
+        return None
+
+    def looks(
+        self, stages: Sequence[Stage], now: datetime, reading: Callable[[], object] = lambda: None
+    ) -> Iterator[Look]:
+        """Yield a look for each whole second up to *now* in which something came, less what answers need to be logged.
 
         Args:
             stages: of the rollout, the first first, up to *now*.
             now: the time.
+            reading: called after every piece that is read, also between looks; what it raises ends them.
 
         Raises:
             OSError, OritaError: a log cannot be read; begin anew with another object.
@@ -89,24 +109,28 @@ class Evidence:
         end = to_micros(now - self._settle)
         if end - self._next < _SECOND:
             return
-        for found, sure in self._answers.new():
+        for found, sure in self._answers.new(reading):
             self._held += found
             if min(sure, end) - self._next >= _PIECE_SECONDS * _SECOND:
-                yield from self._looked(stages, min(sure, end))
-        yield from self._looked(stages, end)
+                yield from self._looked(stages, min(sure, end), reading)
+        yield from self._looked(stages, end, reading)
 
-    def _looked(self, stages: Sequence[Stage], end: int) -> Iterator[Look]:
-        """Yield a look for each whole second up to *end*, in microseconds."""
-        if self._outcomes is not None and self._shown is not None:
+    def _looked(self, stages: Sequence[Stage], end: int, reading: Callable[[], object]) -> Iterator[Look]:
+        """Yield the looks up to *end*, in microseconds."""
+        if self._outcomes is not None:
             for outcomes in self._outcomes.new(end):
-                self._shown.add(outcomes)
+                for window in self._windows:
+                    window.add(outcomes)
+                reading()
         answers = Answers.joined(self._held) if self._held else None
         begins = [to_micros(stage.since) for stage in stages]
         taken = 0
         while self._next + _SECOND <= end:
             first, self._next = self._next, self._next + _SECOND
-            stage = stages[max(bisect_right(begins, first) - 1, 0)]
             upto = 0 if answers is None else int(np.searchsorted(answers.at_R, self._next))
+            if upto == taken and not any(window.due(self._next) for window in self._windows):
+                continue
+            stage = stages[max(bisect_right(begins, first) - 1, 0)]
             part = None if answers is None or upto == taken else answers.take(np.arange(taken, upto))
             taken = upto
             yield self._look(part, stage, first)
@@ -124,8 +148,19 @@ class Evidence:
             answered = self._of_version(ours)
             guards = self._guards(ours)
             self._show(ours, stage, first + _SECOND)
-        metric = () if self._shown is None else self._shown.closed(first + _SECOND)
-        return Look(from_micros(first + _SECOND), stage, self._period, answered, guards, metric)
+        closed: dict[str, tuple[MetricBatch, ...]] = {}
+        for window in self._windows:
+            closed |= window.closed(first + _SECOND)
+        return Look(
+            at=from_micros(first + _SECOND),
+            stage=stage,
+            period=self._period,
+            answered=answered,
+            guards=guards,
+            metric=closed.pop(_METRIC, ()),
+            left_out=max((window.left_out for window in self._windows), default=0),
+            guardrails=closed,
+        )
 
     def _of_version(self, answers: Answers) -> dict[str, int]:
         counts = np.bincount(answers.variant_R, minlength=len(self._versions))
@@ -137,12 +172,53 @@ class Evidence:
         for variant, version in enumerate(self._versions):
             of_U = place_U[answers.variant_R[place_U] == variant]
             if len(of_U):
-                found[version] = GuardCounts(answers.failed_R[of_U], answers.latency_ms_R[of_U], answers.score_R[of_U])
+                found[version] = GuardCounts(
+                    answers.failed_R[of_U],
+                    answers.latency_ms_R[of_U],
+                    answers.score_R[of_U],
+                    self._features(answers, of_U[answers.list_R[of_U] >= 0]),
+                )
         return found
 
+    def _features(self, answers: Answers, kept_U: npt.NDArray[np.intp]) -> FirstItems | None:
+        """Return the features of some users' answers, of which one list is kept."""
+        if not len(kept_U):
+            return None
+        place = answers.list_R[kept_U[0]]
+        kept_U = kept_U[answers.list_R[kept_U] == place]
+        names = self._answers.features[place]
+        x_U2F = np.frombuffer(b"".join(answers.given_R[kept_U]), np.float32).reshape(len(kept_U), 2, len(names))
+        first_UF, other_UF = x_U2F[:, 0], x_U2F[:, 1]
+        differs_UF = (first_UF != other_UF) & ~(np.isnan(first_UF) & np.isnan(other_UF))
+        return FirstItems(names, first_UF, differs_UF.any(axis=0))
+
     def _show(self, answers: Answers, stage: Stage, end: int) -> None:
-        if self._shown is None or not len(answers):
+        if not self._windows or not len(answers):
             return
         place_U, fresh_U = self._counted.first(answers.hash_R, answers.variant_R > 0, stage.step)
         if len(place_U):
-            self._shown.show(answers.take(place_U), fresh_U, stage.number, end)
+            shown = Shown.of(answers.take(place_U), fresh_U, self._top)
+            for window in self._windows:
+                window.show(shown, stage.number, end)
+
+
+def _windows(checks: Checks, columns: Sequence[str], versions: tuple[str, ...]) -> tuple[ShownItems, ...]:
+    """Return what waits for outcomes: one for all checks of one window and the same places."""
+    counted: dict[tuple[float, int], list[Counted]] = {}
+    if checks.metric is not None:
+        key = checks.metric.window_seconds, checks.metric.top
+        counted.setdefault(key, []).append(Counted(_METRIC, columns.index(checks.metric.name)))
+    for each in checks.guardrails:
+        what = Counted(each.name, columns.index(each.name), values=each.kind == "mean")
+        counted.setdefault((each.window_seconds, each.top), []).append(what)
+    return tuple(
+        ShownItems(
+            versions,
+            what,
+            window_micros=round(window * _SECOND),
+            grace_micros=_GRACE_MICROS,
+            top=top,
+            part=len(counted),
+        )
+        for (window, top), what in counted.items()
+    )

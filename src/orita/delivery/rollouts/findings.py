@@ -13,14 +13,15 @@ __all__ = ["CheckFinding", "Finding", "Levels", "Says", "period_level"]
 
 Says = Literal["harm", "beyond", "fine", "waiting"]
 
-_METRIC_PART = 0.5
+_OUTCOMES_PART = 0.5
 
 
 class CheckFinding(Struct, frozen=True, kw_only=True):
     """What one check says of one version.
 
     Attributes:
-        check: ``errors``, ``latency``, ``scores``, ``metric``, or ``split`` of all versions.
+        check: ``errors``, ``latency`` (``latency p99`` where several quantiles are looked at), ``scores``, ``drift``,
+            ``metric``, ``guardrail`` and its name, or ``split`` of all versions.
         version: the challenger.
         says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back; ``fine``;
             ``waiting`` for users.
@@ -42,52 +43,64 @@ class Finding(Struct, frozen=True, kw_only=True):
         verdict: what to do.
         why: in words.
         checks: what it rests on.
+        left_out: users whom the metric could not count.
     """
 
     verdict: Verdict
     why: str
     checks: tuple[CheckFinding, ...] = ()
+    left_out: int = 0
 
     @property
     def evidence(self) -> dict[str, Any]:
         """The figures by check and version, for control state."""
-        told = {f"{each.check} {each.version}": {"says": each.says, **each.evidence} for each in self.checks}
-        return {"verdict": self.verdict, "checks": told}
+        told = {
+            f"{each.check} {each.version}": {"says": each.says, "why": each.why, **each.evidence}
+            for each in self.checks
+        }
+        left_out = {"left_out": self.left_out} if self.left_out else {}
+        return {"verdict": self.verdict, **left_out, "checks": told}
 
 
 class Levels(Struct, frozen=True, kw_only=True):
     """The chance of a false alarm that each check of each challenger has, over all its looks.
 
     Checks that can take a version back share ``checks.alpha``, so that all of them together are wrong at most that
-    often: the metric has one half, as its harm is the hardest to see, the others have equal parts of the rest; without
-    a metric they have all. Several challengers share each part equally. Scores that only hold have an alpha of their
-    own: they take nothing back.
+    often: what users do (the metric and the guardrails, in equal parts) has one half, as its harm is the hardest to
+    see, the others have equal parts of the rest, latency's divided among its quantiles; where one of both is not looked
+    at, the other has all. Several challengers share each part equally. Scores and drift that only hold have an alpha of
+    their own: they take nothing back.
 
     Attributes:
-        errors, latency, scores, metric: of each; None: not looked at. That of a metric that takes nothing back, as in
-            an A/B test, is that of its interval.
+        errors, latency, scores, drift, metric, guardrail: of each, of each quantile, of each guardrail; None: not
+            looked at. Of a metric or guardrail that takes nothing back, as in an A/B test, it is that of its interval.
     """
 
     errors: float | None
     latency: float | None
     scores: float | None
+    drift: float | None
     metric: float | None
+    guardrail: float | None
 
     @classmethod
     def of(cls, plan: RolloutPlan) -> Levels:
         """Return the levels of the checks of *plan*."""
         checks, versions = plan.checks, len(plan.versions)
-        metric = checks.metric is not None and plan.strategy in ("canary", "segment")
-        going_back = checks.scores is not None and checks.scores.action == "roll_back"
-        guards = (checks.errors is not None) + (checks.latency is not None) + going_back
-        rest = checks.alpha * (_METRIC_PART if metric else 1.0)
-        each = rest / max(guards, 1) / versions
-        of_metric = checks.alpha * ((_METRIC_PART if guards else 1.0) if metric else 1.0) / versions
+        quantiles, outcomes = len(checks.latencies), (checks.metric is not None) + len(checks.guardrails)
+        back = {each for each in (checks.scores, checks.drift) if each is not None and each.action == "roll_back"}
+        guards = (checks.errors is not None) + bool(quantiles) + len(back)
+        judged = bool(outcomes) and plan.strategy in ("canary", "segment")
+        guard = checks.alpha * (1 - _OUTCOMES_PART if judged else 1.0) / max(guards, 1) / versions
+        outcome = checks.alpha * (_OUTCOMES_PART if judged and guards else 1.0) / max(outcomes, 1) / versions
+        own = checks.alpha / versions
         return cls(
-            errors=each if checks.errors is not None else None,
-            latency=each if checks.latency is not None else None,
-            scores=None if checks.scores is None else each if going_back else checks.alpha / versions,
-            metric=of_metric if checks.metric is not None else None,
+            errors=guard if checks.errors is not None else None,
+            latency=guard / quantiles if quantiles else None,
+            scores=None if checks.scores is None else guard if checks.scores in back else own,
+            drift=None if checks.drift is None else guard if checks.drift in back else own,
+            metric=outcome if checks.metric is not None else None,
+            guardrail=outcome if checks.guardrails else None,
         )
 
 

@@ -68,22 +68,23 @@ class ErrorGuard:
     def __init__(self, check: ErrorCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._harm: str | None = None
-        self._before_n = self._before_failed = 0
-        self._known: float | None = None
+        self._control = ChampionCounts(2)  # who got a model's answer, who did not
         self.begin(0, beside=True)
 
     def begin(self, period: int, *, beside: bool) -> None:
         """Begin a period; *beside*: somebody has the champion at the same time."""
         self._period_level = period_level(self._level, period)
-        self._beside = beside
         self._alone: RateTest | None = None
-        self._n = self._failed = self._control_n = self._control_failed = 0
+        self._n = self._failed = 0
+        n, failed = self._of_champion
+        self._control.begin(beside=beside)
         limit = min(max(self._check.most_more, 1e-6), 1 - 1e-9)
-        self._test = RateComparison.start([min(self._check.most_more, limit)], expected_rate=self._known)
+        known = (failed + 0.5) / (n + 1) if n else None
+        self._test = RateComparison.start([min(self._check.most_more, limit)], expected_rate=known)
         if not beside:
             half, before = self._period_level / 2, 0.0
-            if self._before_n >= LEAST_BEFORE:
-                n, failed = self._before_n, self._before_failed
+            n, failed = self._of_champion
+            if n >= LEAST_BEFORE:
                 before = rate_interval(n, failed, strength=_ERROR_STRENGTH, level=half).high
             self._alone = RateTest(min(before + limit, 1 - 1e-9), _ERROR_STRENGTH, half, "greater")
 
@@ -91,15 +92,10 @@ class ErrorGuard:
         """Count new users of either version."""
         control_n, control_failed = _failures(control)
         n, failed = _failures(treated)
-        self._control_n += control_n
-        self._control_failed += control_failed
+        self._control.take(np.array([control_n - control_failed, control_failed]))
         self._n += n
         self._failed += failed
-        if self._beside:
-            self._before_n += control_n
-            self._before_failed += control_failed
-            if self._before_n:
-                self._known = (self._before_failed + 0.5) / (self._before_n + 1)
+        if self._control.beside:
             self._test = self._test.updated(control_n, control_failed, n, failed)
         elif self._alone is not None:
             self._alone = self._alone.updated(n, failed)
@@ -109,12 +105,13 @@ class ErrorGuard:
     @property
     def finding(self) -> CheckFinding:
         """What it says now."""
-        says: Says = "harm" if self._harm else "fine" if self._n and (self._beside or self._alone) else "waiting"
+        says: Says = "harm" if self._harm else "fine" if self._n else "waiting"
+        champion_n, champion_failed = self._of_champion
         evidence = {
             "users": self._n,
             "failed": self._failed,
-            "champion_users": self._control_n if self._beside else self._before_n,
-            "champion_failed": self._control_failed if self._beside else self._before_failed,
+            "champion_users": champion_n,
+            "champion_failed": champion_failed,
             "most_more": self._check.most_more,
             "p_value": self._p_value,
             "level": self._threshold,
@@ -124,19 +121,22 @@ class ErrorGuard:
 
     @property
     def _p_value(self) -> float:
-        if self._beside:
+        if self._control.beside:
             return float(self._test.p_above[0])
         return 1.0 if self._alone is None else self._alone.p_value
 
     @property
     def _threshold(self) -> float:
-        return self._period_level if self._beside else self._period_level / 2
+        return self._period_level if self._control.beside else self._period_level / 2
+
+    @property
+    def _of_champion(self) -> tuple[int, int]:
+        """Its users in this period, or before, and those of them whom something stood in for."""
+        return int(self._control.counts_B.sum()), int(self._control.counts_B[1])
 
     def _told(self) -> str:
-        n, failed = self._control_n, self._control_failed
-        when = ""
-        if not self._beside:
-            n, failed, when = self._before_n, self._before_failed, " before"
+        n, failed = self._of_champion
+        when = "" if self._control.beside else " before"
         return (
             f"{self.version} failed for {self._failed:,} of {self._n:,} users, "
             f"the champion{when} for {failed:,} of {n:,}; allowed are {100 * self._check.most_more:g} % more"
@@ -150,10 +150,11 @@ class LatencyGuard:
         check: as declared.
         version: the challenger.
         level: over all looks and periods.
+        name: of the check in findings.
     """
 
-    def __init__(self, check: LatencyCheck, version: str, level: float) -> None:
-        self._check, self.version, self._level = check, version, level
+    def __init__(self, check: LatencyCheck, version: str, level: float, name: str = "latency") -> None:
+        self._check, self.version, self._level, self._name = check, version, level, name
         self._harm: str | None = None
         self._control = ChampionCounts(len(_EDGES_E) + 1)
         self.begin(0, beside=True)
@@ -204,7 +205,7 @@ class LatencyGuard:
             "level": self._period_level,
         }
         why = self._harm or self._told()
-        return CheckFinding(check="latency", version=self.version, says=says, why=why, evidence=evidence)
+        return CheckFinding(check=self._name, version=self.version, says=says, why=why, evidence=evidence)
 
     def _told(self) -> str:
         when = "" if self._control.beside else " before"

@@ -3,15 +3,16 @@
 Legend: U users, each counted once: in a period of the guards, and in a step for the metric.
 
 A user who returns answers for himself again, so that requests of one user are not independent. Guards (errors,
-latency, scores) count a user's first request in each period of some minutes, so that what breaks later is found as
-quickly. The metric counts a user's first answer in each step; a user whom a version had in an earlier step is left out,
-and those who had the champion then are a batch of their own: in each batch who got which version is chance.
+latency, scores, features) count a user's first request in each period of some minutes, so that what breaks later is
+found as quickly. The metric and guardrails count a user's first answer in each step; a user whom a version had in an
+earlier step is left out, and those who had the champion then are a batch of their own: in each batch who got which
+version is chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from orita.control.events import ControlEvent
 
-__all__ = ["GuardCounts", "Look", "MetricBatch", "MetricCounts", "Stage", "stages_of"]
+__all__ = ["FirstItems", "GuardCounts", "Look", "MetricBatch", "MetricCounts", "Stage", "stages_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,6 +44,21 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FirstItems:
+    """What a version was given, of users of whom it is kept.
+
+    Attributes:
+        names: the F features.
+        x_UF: of the item that was ranked first, NaN where missing.
+        varies_F: whether items of an answer were seen to differ.
+    """
+
+    names: tuple[str, ...]
+    x_UF: npt.NDArray[np.float32]
+    varies_F: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class GuardCounts:
     """Of one version, the users that came for the first time in the period.
 
@@ -50,16 +66,20 @@ class GuardCounts:
         failed_U: whether something stood in for the model.
         latency_ms_U: of the request inside the server.
         score_U: of the item that was ranked first, NaN where there is none.
+        features: of some of the users; None: of none.
     """
 
     failed_U: npt.NDArray[np.bool_]
     latency_ms_U: Floats
     score_U: Floats
+    features: FirstItems | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MetricCounts:
     """Of one version, the users whose outcomes are known now: sums over users of shown items n and outcomes y.
+
+    An outcome is 1 for an item that had one; of a mean, it is what the item's outcomes are worth.
 
     Attributes:
         users: how many.
@@ -123,6 +143,9 @@ class Look:
         answered: answers by version, all of them.
         guards: by version.
         metric: of users whose outcomes are known by now; they were answered earlier.
+        guardrails: the same by the name of each guardrail.
+        left_out: users of the whole rollout whom the metric or a guardrail does not count, as too many items waited
+            for outcomes.
     """
 
     at: datetime
@@ -131,6 +154,8 @@ class Look:
     answered: Mapping[str, int]
     guards: Mapping[str, GuardCounts]
     metric: tuple[MetricBatch, ...] = ()
+    left_out: int = 0
+    guardrails: Mapping[str, tuple[MetricBatch, ...]] = field(default_factory=dict)
 
 
 def stages_of(history: Iterable[ControlEvent], id_: str) -> list[Stage]:

@@ -1,9 +1,9 @@
-"""What users did, as it becomes known: events with a positive value of one column, from the log and the lake table.
+"""What users did, as it becomes known: events with a positive value of some columns, from the log and the lake table.
 
-Legend: K outcomes.
+Legend: N events, K outcomes, C columns.
 
 The event log has what was pushed, the table also what was ingested; an event that both have counts once, as an item of
-an answer either had an outcome or had none.
+an answer either had an outcome or had none, and of what happened to one item at one time the value counts once.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import structlog
+from pyarrow.dataset import dataset, field
 
 from orita.core.clock import to_micros
 from orita.core.errors import closest
 from orita.core.home import Home
-from orita.delivery.rollouts.answers import hash_of
+from orita.delivery.rollouts.hashing import hash_of
 from orita.events.lake import Lake
 from orita.events.log.log import EventLog, OffsetRetired
 
@@ -46,7 +46,8 @@ class EventNames:
         stream: the stream and table of the events.
         user, item, time: columns.
         request: column with the id of the answer that showed the item.
-        ingested: column of the table that says when an event became known, None where it has none.
+        ingested: column of the table that says when an event became known; where that is null, or there is no such
+            column (None), the event became known when the table got it.
     """
 
     stream: str = "interactions"
@@ -59,19 +60,21 @@ class EventNames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """Positive outcomes.
+    """Outcomes: events of which a column is positive.
 
     Attributes:
         key_K: hash of request and item; of user and item where the event names no request.
         named_K: whether it names the request.
         at_K: when it happened, microseconds since the Unix epoch.
         known_K: when it became known, likewise.
+        value_KC: what each column says, 0 where it has nothing, or less than that.
     """
 
     key_K: Hashes
     named_K: npt.NDArray[np.bool_]
     at_K: Micros
     known_K: Micros
+    value_KC: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.key_K)
@@ -81,33 +84,41 @@ class Outcomes:
         return Outcomes(**{each.name: getattr(self, each.name)[wanted_K] for each in fields(self)})
 
     @classmethod
+    def none(cls, columns: int) -> Outcomes:
+        """Return no outcomes."""
+        times = np.empty(0, np.int64)
+        return cls(np.empty(0, np.uint64), np.empty(0, bool), times, times, np.empty((0, columns)))
+
+    @classmethod
     def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
-        """Return all of them."""
-        if not parts:
-            return cls(np.empty(0, np.uint64), np.empty(0, bool), np.empty(0, np.int64), np.empty(0, np.int64))
+        """Return all of them, of one part or more."""
         return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
 
 
 class OutcomesSince:
-    """Reads the positive outcomes of one column, each at least once.
+    """Reads the outcomes of some columns in one pass, each at least once.
 
     Args:
         home: whose lake.
         log: the event log.
-        column: such as ``click``.
+        columns: such as ``click``, each once.
         since: what happened earlier is left out.
         names: of the columns of events.
+
+    Attributes:
+        unknown: by column that no event has which was read last, why nothing of it is counted.
     """
 
     def __init__(
-        self, home: Home, log: EventLog, column: str, since: datetime, names: EventNames | None = None
+        self, home: Home, log: EventLog, columns: Sequence[str], since: datetime, names: EventNames | None = None
     ) -> None:
         self._names = names or EventNames()
-        self._lake, self._log, self._column = Lake(home), log, column
+        self._lake, self._log, self._columns = Lake(home), log, tuple(columns)
         self._since = to_micros(since)
         self._next: dict[int, int] = {}
         self._files: set[str] = set()
-        self._told = False
+        self._told: set[str] = set()
+        self.unknown: dict[str, str] = {}
 
     def new(self, until: int) -> Iterator[Outcomes]:
         """Yield what became known since the last time and before *until*, in microseconds; some of later too.
@@ -152,28 +163,40 @@ class OutcomesSince:
         names = self._names
         if not self._lake.exists(names.stream):
             return
-        oldest = pa.scalar(self._since, pa.timestamp("us", tz="UTC"))
-        for file in self._lake.snapshot(names.stream).files:
-            if file in self._files:
-                continue
+        new = [file for file in self._lake.snapshot(names.stream).files if file not in self._files]
+        written = self._lake.written(names.stream) if new else {}
+        for file in new:
             self._files.add(file)
             if Path(file).stat().st_mtime < self._since / 1e6 - _CLOCKS.total_seconds():
                 continue  # written before the rollout began
-            there = pq.read_schema(file).names
-            wanted = [names.user, names.item, names.time, names.request, names.ingested, self._column]
-            rows = pq.read_table(
-                file, columns=[name for name in wanted if name in there], filters=[(names.time, ">=", oldest)]
-            )
-            ingested = names.ingested if names.ingested in there else names.time
-            yield self._outcomes(rows, _micros(rows[ingested]))
+            at = written.get(file)
+            yield from self._of_file(file, 0 if at is None else to_micros(at))
+
+    def _of_file(self, path: str, written: int) -> Iterator[Outcomes]:
+        """Yield the outcomes of a file of the table; what does not say when it became known did when it was written."""
+        names, rows = self._names, dataset(path)
+        wanted = (names.user, names.item, names.time, names.request, names.ingested, *self._columns)
+        columns = [name for name in wanted if name is not None and name in rows.schema.names]
+        since = field(names.time) >= pa.scalar(self._since, pa.timestamp("us", tz="UTC"))
+        for batch in rows.to_batches(columns=columns, filter=since, batch_size=_MOST_ROWS):
+            table = pa.Table.from_batches([batch])
+            known_N = np.full(len(table), written, np.int64)
+            if names.ingested is not None and names.ingested in columns:
+                told_N = _micros(table[names.ingested])
+                known_N = np.where(told_N == 0, known_N, told_N)
+            yield self._outcomes(table, known_N)
 
     def _outcomes(self, rows: pa.Table, known_N: Micros) -> Outcomes:
         names = self._names
-        if self._column not in rows.column_names:
-            self._tell_unknown(rows)
-            return Outcomes.joined([])
-        value = pc.cast(rows[self._column], pa.float64())
-        positive_N = pc.fill_null(pc.greater(value, 0.0), False).to_numpy(zero_copy_only=False)
+        value_NC = np.zeros((len(rows), len(self._columns)))
+        for place, column in enumerate(self._columns):
+            if column not in rows.column_names:
+                self._tell_unknown(column, rows)
+                continue
+            self.unknown.pop(column, None)
+            values = pc.fill_null(pc.cast(rows[column], pa.float64()), 0.0).to_numpy()
+            value_NC[:, place] = np.where(np.isfinite(values), np.maximum(values, 0.0), 0.0)
+        positive_N = (value_NC > 0).any(axis=1)
         rows, known_K = rows.filter(pa.array(positive_N)), known_N[positive_N]
         requests: list[str | None] = [None] * len(rows)
         if names.request in rows.column_names:
@@ -184,18 +207,20 @@ class OutcomesSince:
             for request, user, item in zip(requests, users, items, strict=True)
         ]
         named_K = np.array([request is not None for request in requests], bool)
-        found = Outcomes(np.array(keys, np.uint64), named_K, _micros(rows[names.time]), known_K)
+        found = Outcomes(np.array(keys, np.uint64), named_K, _micros(rows[names.time]), known_K, value_NC[positive_N])
         return found.where(found.at_K >= self._since)
 
-    def _tell_unknown(self, rows: pa.Table) -> None:
-        """Tell the log once of a column that no event of the stream ever had."""
+    def _tell_unknown(self, column: str, rows: pa.Table) -> None:
+        """Tell of a column that no event of the stream ever had, the log once."""
         known = set(rows.column_names)
         if self._names.stream in self._log.streams():
             known |= set(self._log.schema(self._names.stream).names)
-        if self._column not in known and not self._told:
-            self._told = True
-            near = closest(self._column, sorted(known))
-            _log.warning("metric_unknown", metric=self._column, stream=self._names.stream, reason=near)
+        if column in known:
+            return
+        self.unknown[column] = closest(column, sorted(known))
+        if column not in self._told:
+            self._told.add(column)
+            _log.warning("metric_unknown", metric=column, stream=self._names.stream, reason=self.unknown[column])
 
 
 def _micros(column: pa.ChunkedArray) -> Micros:

@@ -9,6 +9,7 @@ in the state, all of them in the events.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from orita.control.aggregates import Kind
 from orita.control.events import ControlEvent
+from orita.delivery.assignment.conditions import Condition
 from orita.delivery.assignment.split import Split
 from orita.delivery.rollouts.plan import RolloutPlan
 
@@ -47,6 +49,8 @@ class Rollout(Struct, frozen=True, kw_only=True):
         why: the same in words.
         ended_at: when it ended, None before.
         winner: the version that was promoted, None otherwise.
+        segments: the conditions of the segments that the audience names, as they were when it began: a change of them
+            afterwards moves nobody.
     """
 
     id: str
@@ -62,6 +66,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     why: str = ""
     ended_at: datetime | None = None
     winner: str | None = None
+    segments: Mapping[str, Condition] = {}  # msgspec gives each rollout its own
 
     @property
     def salt(self) -> str:

@@ -22,6 +22,8 @@ from orita.core.home import DEFAULT_TENANT
 from orita.core.ids import uuid7
 from orita.delivery.assignment.experiments import Experiment
 from orita.delivery.assignment.split import Split
+from orita.delivery.flags.kept import SEGMENT
+from orita.delivery.rollouts.checking import check_plan, check_who_takes_part, segments_of
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.rollout import ROLLOUT, Ended, Judged, Moved, Rollout, SystemRollouts, Told, Verdict
 
@@ -65,32 +67,26 @@ class Rollouts:
         return self._of.history(system)
 
     def start(self, system: str, plan: RolloutPlan, *, actor: str, reason: str) -> Rollout:
-        """Begin a rollout.
+        """Begin a rollout; segments that its audience names count as they are now.
 
         Raises:
-            UserError: nothing is deployed yet, a challenger is the champion, the audience cannot be read, or an
-                override names none of the versions.
+            UserError: the plan cannot be carried out, nothing is deployed yet, a challenger is the champion, the
+                audience cannot be read, or an override names none of the versions.
             Conflict: another rollout that changes what users get is under way.
         """
         with deciding(self.log) as decisions:
-            champion = champion_within(decisions, system)
-            if champion is None:
-                raise UserError(
-                    f"system {system!r} has no champion to compare with: 'orita models promote' makes the first one."
-                )
-            if champion in plan.versions:
-                raise UserError(f"{champion} is the champion of {system!r} already: name another version.")
-            change = decisions.of(ROLLOUT, system)
-            under_way = (change.state or SystemRollouts()).routing
-            if plan.routes and under_way is not None:
-                raise Conflict(
-                    f"system {system!r} has a rollout of {', '.join(under_way.plan.versions)} under way "
-                    f"({under_way.id}): promote or abort it first."
-                )
-            rollout = _begun(uuid7(), system, plan, champion, change)
-            experiment_of(rollout)  # what cannot be read is refused here
+            change, rollout = _to_begin(decisions, system, plan)
             change.record("started", rollout, actor=actor, reason=reason)
         return rollout
+
+    def check(self, system: str, plan: RolloutPlan) -> None:
+        """Refuse what `start` would refuse now, and begin nothing: before packages are published and verified.
+
+        Raises:
+            UserError, Conflict: as `start`.
+        """
+        with deciding(self.log) as decisions:
+            _to_begin(decisions, system, plan)
 
     def pause(self, system: str, id_: str | None = None, *, actor: str, reason: str) -> Rollout:
         """Leave everybody where they are, and judge no more, until it is resumed.
@@ -198,6 +194,8 @@ class Rollouts:
         """
         with self._changing(rollout.system, rollout.id, lease) as (_, change, now):
             _check_runs(rollout, now)
+            if not now.plan.routes:
+                raise UserError(f"rollout {now.id} is a shadow, which has no steps: 'orita rollout abort' ends it.")
             if now.last_step:
                 raise UserError(f"rollout {now.id} has no further step: promote it, or abort it.")
             step = now.step + 1
@@ -259,12 +257,19 @@ class Rollouts:
 
         Raises:
             NotFound: there is no such rollout under way.
-            UserError: there are several challengers and none is named, or another one is.
+            UserError: it is a shadow, whose answers nobody has seen; there are several challengers and none is named,
+                or another one is.
             Conflict: another version was deployed since the rollout began, or it is not as it was *seen* any more.
             LeaseLost: somebody else acts now.
         """
         with self._changing(system, id_, lease) as (decisions, change, rollout):
             _check_same(seen or rollout, rollout)
+            if not rollout.plan.routes:
+                shadow = version or rollout.plan.versions[0]
+                raise UserError(
+                    f"rollout {rollout.id} is a shadow, nobody has seen what {shadow} answers: it cannot be promoted. "
+                    f"Let some see it first: 'orita deploy {shadow} --strategy canary'."
+                )
             winner = _winner(rollout, version)
             champion = champion_within(decisions, system)
             if champion != rollout.champion:
@@ -305,12 +310,35 @@ def experiment_of(rollout: Rollout) -> Experiment:
         holdouts=plan.holdouts,
         audience=plan.audience,
         overrides=plan.overrides,
+        segments=rollout.segments,
     )
 
 
-def _begun(id_: str, system: str, plan: RolloutPlan, champion: str, change: Change[SystemRollouts]) -> Rollout:
-    return Rollout(
-        id=id_,
+def _to_begin(decisions: Decisions, system: str, plan: RolloutPlan) -> tuple[Change[SystemRollouts], Rollout]:
+    """Return the rollout that *plan* is, and the change that may record it.
+
+    Raises:
+        UserError, Conflict: as `Rollouts.start`.
+    """
+    check_plan(plan)
+    champion = champion_within(decisions, system)
+    if champion is None:
+        raise UserError(
+            f"system {system!r} has no champion to compare with: 'orita models promote' makes the first one."
+        )
+    if champion in plan.versions:
+        raise UserError(f"{champion} is the champion of {system!r} already: name another version.")
+    segments = {name: segment.condition for name, segment in decisions.states(SEGMENT).items()}
+    check_who_takes_part(plan, champion, segments)
+    change = decisions.of(ROLLOUT, system)
+    under_way = (change.state or SystemRollouts()).routing
+    if plan.routes and under_way is not None:
+        raise Conflict(
+            f"system {system!r} has a rollout of {', '.join(under_way.plan.versions)} under way "
+            f"({under_way.id}): promote or abort it first."
+        )
+    rollout = Rollout(
+        id=uuid7(),
         system=system,
         plan=plan,
         champion=champion,
@@ -319,7 +347,10 @@ def _begun(id_: str, system: str, plan: RolloutPlan, champion: str, change: Chan
         split=Split.of(_whole(plan.first_weights, champion)),
         started_at=change.at,
         since=change.at,
+        segments=segments_of(plan.audience, segments),
     )
+    experiment_of(rollout)  # what every server will make of it
+    return change, rollout
 
 
 def _whole(weights: Mapping[str, float], champion: str) -> dict[str, float]:

@@ -13,9 +13,11 @@ from orita.control.database import ControlDatabase
 from orita.control.leases import Leases
 from orita.core.clock import Clock
 from orita.core.home import DEFAULT_TENANT
+from orita.delivery.rollouts.notes import Note
 from orita.delivery.rollouts.plan import RolloutPlan, Strategy
 from orita.delivery.rollouts.rollout import Rollout, RolloutState, Verdict
 from orita.delivery.rollouts.rollouts import Rollouts, lease_name
+from orita.delivery.rollouts.trouble import Trouble
 
 __all__ = ["Standing", "Standings"]
 
@@ -37,10 +39,12 @@ class Standing(Struct, frozen=True, kw_only=True):
         since: when the present shares began.
         verdict: what the analysis last said of the present step.
         why: the same in words, what is missing among them; of one that ended, the reason.
-        evidence: what the latest decision that rests on figures rests on.
+        evidence: what that rests on; where nobody looks, what the latest decision that rests on figures rests on.
+        looked_at: when the controller that acts looked last, and said so; null: nobody looks, or nothing is said yet.
         winner: the version that was promoted, null otherwise.
         ended_at: when it ended, null before.
         controller: who judges and advances it; null: nobody does.
+        trouble: what keeps that controller from judging it, since when, and what to do; null: nothing.
         plan: as declared.
     """
 
@@ -58,9 +62,11 @@ class Standing(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     why: str
     evidence: dict[str, Any]
+    looked_at: datetime | None
     winner: str | None
     ended_at: datetime | None
     controller: str | None
+    trouble: Trouble | None
     plan: RolloutPlan
 
 
@@ -81,6 +87,9 @@ class Standings:
     def of(self, rollout: Rollout) -> Standing:
         """Return how *rollout* stands."""
         plan = rollout.plan
+        acting = None if rollout.ended else self._leases.acting(lease_name(rollout.system))
+        note = Note.of(None if acting is None else acting.note, rollout.id)
+        look = note.look if note.look is not None and note.look.since == rollout.since else None
         return Standing(
             id=rollout.id,
             system=rollout.system,
@@ -93,12 +102,14 @@ class Standings:
             shares=rollout.shares,
             started_at=rollout.started_at,
             since=rollout.since,
-            verdict=rollout.verdict,
-            why=rollout.why,
-            evidence=self._evidence(rollout),
+            verdict=rollout.verdict if look is None else look.verdict,
+            why=rollout.why if look is None else look.why,
+            evidence=self._evidence(rollout) if look is None else look.evidence,
+            looked_at=None if look is None else look.at,
             winner=rollout.winner,
             ended_at=rollout.ended_at,
-            controller=None if rollout.ended else self._leases.holder(lease_name(rollout.system)),
+            controller=None if acting is None else acting.holder,
+            trouble=note.trouble,
             plan=plan,
         )
 

@@ -2,8 +2,8 @@
 
 A candidate may hang in compiled code, where no exception reaches it; it may crash, or take ever more memory. Only a
 process of its own can be ended whatever it does, so that is where it is loaded and asked, one request after the other,
-each with a time limit. It has a low priority, one thread for the model, and a limit of memory; it ends with whoever
-started it, also where that is killed.
+each with a time limit. It runs where no other process wants the processor, with one thread for the model and a limit of
+memory; it ends with whoever started it, also where that is killed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from orita.core.priority import let_others_go_first
 from orita.delivery.shadow.candidate import Asked, Failed, OpenCandidate, Scored
 
 __all__ = ["CandidateProcess", "Limits"]
 
-_NICE = 10
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _MIB = 1024 * 1024
 _LOAD_SECONDS = 120.0
@@ -39,7 +39,8 @@ class Limits:
     """What a candidate may take for a request, and in all.
 
     Attributes:
-        seconds: how long it may take to score one request; then it is taken to hang, and its process is ended.
+        seconds: how long it may take to score one request, of a processor or waiting for anything else; then it is
+            taken to hang, and its process is ended. Until others leave it a processor it waits without an end.
         memory_mib: how much memory its process may have resident; beyond that it is ended and begun anew.
     """
 
@@ -87,6 +88,11 @@ class CandidateProcess:
         self._begun = self._failed = float("-inf")
 
     @property
+    def pid(self) -> int:
+        """Of its process, 0 where there is none."""
+        return (self._process and self._process.pid) or 0
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor seconds that its processes spent, as of the last time that it was asked."""
         return self._cpu_gone + self._cpu_now
@@ -106,7 +112,7 @@ class CandidateProcess:
         assert self._connection is not None, "a candidate that is not ready was asked"
         try:
             self._connection.send(asked)
-            if not self._connection.poll(self._limits.seconds):
+            if not self._answered(self._connection):
                 self._end()
                 return Failed("timed_out", f"no score within {self._limits.seconds:g} s; its process was ended")
             answer: _Told = self._connection.recv()
@@ -114,6 +120,16 @@ class CandidateProcess:
             return Failed("crashed", self._end())
         self._cpu_now = answer.cpu_seconds
         return answer.told
+
+    def _answered(self, connection: Connection[Any, Any]) -> bool:
+        """Wait for its answer; return whether there is one."""
+        assert self._process is not None
+        began, left = _cpu_seconds(self._process.pid), self._limits.seconds
+        while not connection.poll(left):
+            left = self._limits.seconds - (_cpu_seconds(self._process.pid) - began)
+            if left <= 0 or not _runnable(self._process.pid):
+                return connection.poll()
+        return True
 
     def check_memory(self) -> str | None:
         """End its process if it has taken too much memory; return that in words, None where it has not."""
@@ -145,7 +161,8 @@ class CandidateProcess:
         try:
             if not self._connection.poll(wait):
                 self._cpu_now = _cpu_seconds(self._process.pid)
-                if time.monotonic() - self._begun > _LOAD_SECONDS:
+                waits = self._cpu_now < _LOAD_SECONDS and _runnable(self._process.pid)
+                if time.monotonic() - self._begun > _LOAD_SECONDS and not waits:
                     self._not_loaded(f"it does not load within {_LOAD_SECONDS:g} s")
                 return
             answer: _Ready | Failed = self._connection.recv()
@@ -185,7 +202,7 @@ def _answer(connection: Connection[Any, Any], open_: OpenCandidate, version: str
     """Load the candidate and answer until nobody asks any more."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
-    os.nice(max(0, _NICE - os.nice(0)))
+    let_others_go_first()
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or hard > most_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
@@ -209,11 +226,21 @@ def _answer(connection: Connection[Any, Any], open_: OpenCandidate, version: str
 
 def _cpu_seconds(pid: int | None) -> float:
     """Return the processor seconds of a process, 0 where it is gone."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+
+
+def _runnable(pid: int | None) -> bool:
+    """Tell whether a process has a processor or wants one."""
+    return _stat(pid)[:1] == ["R"]
+
+
+def _stat(pid: int | None) -> list[str]:
+    """Return what the system tells of a process from its state on, nothing where it is gone (proc(5))."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+        return []
 
 
 def _resident_bytes(pid: int | None) -> int:

@@ -152,6 +152,15 @@ class Lake:
         last = oldest if limit is None else max(oldest, newest - limit + 1)
         return tuple(read_commit(self.home.table(table), number) for number in range(newest, last - 1, -1))
 
+    def written(self, table: str) -> dict[str, datetime | None]:
+        """Return when the rows of each file of *table* came into it; None where a compaction put them together."""
+        self._refuse_unknown(table)
+        folder = self.home.table(table)
+        first = {file: life.first for file, life in lifetimes(folder).items() if life.until is None}
+        commits = {version: read_commit(folder, version) for version in set(first.values())}
+        at = {version: None if each.operation == "OPTIMIZE" else each.at for version, each in commits.items()}
+        return {file: at[version] for file, version in first.items()}
+
     def unreadable(self, table: str) -> frozenset[int]:
         """Return the versions in the history of *table* that were vacuumed."""
         self._refuse_unknown(table)

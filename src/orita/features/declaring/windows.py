@@ -70,7 +70,7 @@ def duration_micros(text: str, what: str = "duration", *, zero: bool = False) ->
     21600000000
     """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    micros = round(float(match[1]) * _UNIT_MICROS[match[2]]) if match else -1
+    micros = round(min(float(match[1]) * _UNIT_MICROS[match[2]], _LONGEST + 1)) if match else -1
     if not (0 if zero else 1) <= micros <= _LONGEST:
         raise UserError(
             f"{what} {text!r} is not understood: write a positive number and s, m, h or d, such as '3d', "

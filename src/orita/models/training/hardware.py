@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -14,9 +12,6 @@ from orita.core.errors import UserError
 from orita.models.config import TrainingSection
 
 __all__ = ["Hardware", "hardware_for"]
-
-_TRIAL_SIZE, _TRIAL_TIMES = 1024, 5
-_WORTH = 1.2  # casts cost time too: a matrix product must be faster by this factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +61,9 @@ def hardware_for(section: TrainingSection) -> Hardware:
 
 
 def _bf16_pays() -> bool:
-    """Tell whether this processor multiplies in bfloat16, and was faster with it just now."""
-    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return False
-    a = torch.ones(_TRIAL_SIZE, _TRIAL_SIZE)
-    b = a.to(torch.bfloat16)
-    return _fastest(lambda: a @ a) > _WORTH * _fastest(lambda: b @ b)
+    """Tell whether this processor multiplies matrices in bfloat16 many times as fast: it has tiles (AMX).
 
-
-def _fastest(work: Callable[[], object]) -> float:
-    """Return the least seconds of a few runs."""
-    seconds = []
-    for _ in range(_TRIAL_TIMES):
-        begun = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
+    What it is, not what a trial of it shows: a trial beside other work comes out one way and the other, and a seed
+    would give two models on one machine.
+    """
+    return bool(torch.cpu._is_amx_tile_supported())

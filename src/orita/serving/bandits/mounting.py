@@ -61,7 +61,7 @@ def mounted_bandits(home: Home, service: Service, log: EventLog | None = None) -
             await anyio.to_thread.run_sync(writer.close)
             await anyio.to_thread.run_sync(follower.close)
 
-    answers = BanditAnswers(follower.learner, writer, clock)
+    answers = BanditAnswers(follower.learner, writer, log, clock)
     service.metrics.others.append(answers.metrics)
     routes = BanditRoutes(answers, clock, max_body=config.max_body_bytes).routes
     return Face(service.metrics.api_latency.watched(routes), [describe_bandits], running)

@@ -27,7 +27,7 @@ _ERRORS = {
     413: "The body is too long.",
     422: "A field is unknown or has a wrong value.",
     500: "The request could not be answered.",
-    503: "The bandits were not read yet, or it could not be logged; see Retry-After.",
+    503: "Too many wait, the bandits were not read yet, or it could not be logged; see Retry-After.",
 }
 _CHOSEN, _REWARDED = Answered[Chosen], Answered[Rewarded]
 
@@ -56,6 +56,7 @@ def describe_bandits() -> dict[str, Any]:
         RewardRequest,
         {
             202: response("It is logged durably, and learnt of within a second or two.", _REWARDED),
+            404: response("There is no such bandit, or its choice was never given.", Refusal),
             410: response("The choice takes no rewards any more.", Refusal),
         },
         {"decision_id": "01932fb5-0640-7000-8000-000000000000", "rewards": {"short": 1}},
@@ -68,7 +69,7 @@ def describe_bandits() -> dict[str, Any]:
 def _operation(
     name: str, summary: str, asked: type, answers: dict[int, Any], example: Any, *, required: bool
 ) -> dict[str, Any]:
-    answers |= {status: response(text, Refusal) for status, text in _ERRORS.items()}
+    answers = {status: response(text, Refusal) for status, text in _ERRORS.items()} | answers
     content = {"application/json": {"schema": reference(asked), "example": example}}
     return {
         "summary": summary,

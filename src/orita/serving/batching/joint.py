@@ -21,7 +21,7 @@ from orita.serving.batching.config import BatchingConfig
 from orita.serving.batching.contracts import Waiting
 from orita.serving.batching.measuring import joint_scores_of
 from orita.serving.predict.predictor import Predictor
-from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.question import LoadedModel, Question
 from orita.serving.predict.requests import RequestDecoder
 from orita.serving.resilience.contracts import is_failure
 from orita.serving.resilience.deadline import until
@@ -98,9 +98,9 @@ class JointPredictions:
         ladder = self._predictor.ladder
         if not questions or (ladder is not None and ladder.rests(questions[0])):
             return
-        champion = questions[0].champion
-        read = self._read([each for each in questions if _joins(each, champion)])
-        joint = joint_scores_of(champion.package)
+        model = questions[0].model
+        read = self._read([each for each in questions if _joins(each, model)])
+        joint = joint_scores_of(model.package)
         if len(read) < 2 or joint is None:
             return
         lengths = [len(each.item_ids) for each in read]
@@ -151,6 +151,6 @@ class JointPredictions:
         return found
 
 
-def _joins(question: Question, champion: Champion) -> bool:
-    """Return whether a request is scored with others by *champion*: it has few items, and no weights of its own."""
-    return question.champion is champion and question.objective is None and len(question.item_ids) <= champion.joins
+def _joins(question: Question, model: LoadedModel) -> bool:
+    """Return whether a request is scored with others by *model*: it has few items, and no weights of its own."""
+    return question.model is model and question.objective is None and len(question.item_ids) <= model.joins

@@ -41,6 +41,11 @@ class BoundedWork:
         self._under_way = 0
         self._limiter: anyio.CapacityLimiter | None = None
 
+    @property
+    def under_way(self) -> int:
+        """How much runs or waits."""
+        return self._under_way
+
     def check_room(self) -> None:
         """Refuse what would not find a place in line.
 

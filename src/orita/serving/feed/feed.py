@@ -199,7 +199,7 @@ class Feed:
         now = self._clock.monotonic()
         check_deadline(question.deadline, now)
         latency_ms = round((now - started) * 1000, 3)
-        x_CF, check = labelled.value.x_NF, question.champion.outliers
+        x_CF, check = labelled.value.x_NF, question.model.outliers
         level, outliers = labelled.level.value, None
         if item_ids:
             x_KF = None if x_CF is None else x_CF[shown_K]
@@ -214,9 +214,9 @@ class Feed:
                 propensities_N=explored.propensity_P,
                 placements_N=explored.placement_P,
             )
-            self._log.append(question.champion.stream, logged)
+            self._log.append(question.model.stream, logged)
             if check is not None and x_KF is not None:
                 outliers = check(x_KF, float(scores_K.max()), float(scores_K.min()))
         ranked = list(map(RankedItem, item_ids, scores_K.tolist(), rank_K.tolist()))
-        version = question.champion.package.version
+        version = question.model.package.version
         return FeedAnswer(user_id, ranked, version, latency_ms, level, cursor, labelled.reason, outliers)

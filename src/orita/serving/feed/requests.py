@@ -59,7 +59,7 @@ class FeedDecoder:
     """Turns a body into what was asked, or refuses it in a sentence."""
 
     def __init__(self, config: ServingConfig) -> None:
-        self._decode = BodyDecoder(FeedRequest, "user_id", {"context": Context.__struct_fields__})
+        self._decode = BodyDecoder(FeedRequest, "user_id")
         self._limit, self._most = config.feed.limit, config.feed.most_limit
         self._devices = config.devices
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orita.core.clock import Clock, to_micros
-from orita.serving.jobs.embedded_file import QueueFile
+from orita.core.sqlite_file import SqliteFile
+from orita.serving.jobs.embedded_tables import TABLES
 from orita.serving.jobs.queue import LOST, Job, KeyReused, Lease, NewJob, QueueBounds, QueueFull, QueueSize, Stage
 
 __all__ = ["EmbeddedQueue"]
 
+_BUSY_SECONDS = 10.0
 _OVERHEAD = 1024  # bytes of a job beside its requests and results, roughly
 _FORGOTTEN_AT_ONCE = 1000
 _JOB = "SELECT j.id, state, count, attempts, submitted, ended, {content}, callback, callback_url FROM jobs j {where}"
@@ -38,7 +40,7 @@ class EmbeddedQueue:
     """
 
     def __init__(self, path: Path, bounds: QueueBounds, clock: Clock) -> None:
-        self._file = QueueFile(path)
+        self._file = SqliteFile(path, TABLES, last="jobs_out", what="the queue of jobs", busy_seconds=_BUSY_SECONDS)
         self._bounds = bounds
         self._clock = clock
 

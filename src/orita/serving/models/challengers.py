@@ -19,7 +19,7 @@ from orita.delivery.rollouts.rollouts import Rollouts
 from orita.delivery.rollouts.routing import Router
 from orita.serving.background.told_once import ToldOnce
 from orita.serving.http.reply import Headers
-from orita.serving.predict.question import Champion
+from orita.serving.predict.question import LoadedModel
 from orita.serving.predict.requests import Asked
 
 __all__ = ["ChallengerFollower", "Challengers", "Chosen"]
@@ -31,7 +31,7 @@ _RETRY_LOOKS = 10
 _EVERY = 20
 """Looks after which all is read again, whatever the position says: what is kept may have been made anew."""
 
-Load = Callable[[str], Champion]
+Load = Callable[[str], LoadedModel]
 """Loads a version."""
 
 
@@ -40,12 +40,12 @@ class Chosen:
     """What answers a request.
 
     Attributes:
-        champion: a loaded model.
+        model: a loaded model.
         rollout: the rollout whose dice chose; None where the request takes no part, or an override chose.
         variant: the version that was chosen; None where no rollout is under way.
     """
 
-    champion: Champion
+    model: LoadedModel
     rollout: str | None = None
     variant: str | None = None
 
@@ -63,7 +63,7 @@ class Challengers:
     """
 
     router: Router
-    loaded: Mapping[str, Champion]
+    loaded: Mapping[str, LoadedModel]
     failed: frozenset[str] = frozenset()
     requests: dict[str, int] = field(default_factory=dict)
     complete: bool = field(init=False)
@@ -80,7 +80,7 @@ class Challengers:
         found = {names[name]: value.decode("latin-1") for name, value in headers if name in names}
         return found or None
 
-    def choose(self, asked: Asked, champion: Champion, extra: Mapping[str, object] | None = None) -> Chosen:
+    def choose(self, asked: Asked, champion: LoadedModel, extra: Mapping[str, object] | None = None) -> Chosen:
         """Return what answers a request.
 
         While a challenger is being loaded its requests go to the champion, and no request takes part: versions are
@@ -139,7 +139,7 @@ class ChallengerFollower:
         yield counted
 
     @property
-    def loaded(self) -> Mapping[str, Champion]:
+    def loaded(self) -> Mapping[str, LoadedModel]:
         """The challengers that can answer, by version."""
         return self.current.loaded if self.current is not None else MappingProxyType({})
 
@@ -161,7 +161,7 @@ class ChallengerFollower:
             self._told.tell("rollout_not_read", error)
         return True
 
-    def follow(self, champion: Champion, load: Load) -> None:
+    def follow(self, champion: LoadedModel, load: Load) -> None:
         """Let `current` be what was read: at most one challenger is loaded, so that the champion is not kept waiting.
 
         Args:
@@ -189,7 +189,7 @@ class ChallengerFollower:
             loaded[missing] = made
         self.current = Challengers(router, MappingProxyType(loaded), failed, self.requests)
 
-    def _missing(self, rollout: Rollout, loaded: Mapping[str, Champion], failed: frozenset[str]) -> str | None:
+    def _missing(self, rollout: Rollout, loaded: Mapping[str, LoadedModel], failed: frozenset[str]) -> str | None:
         """Return a challenger that is to be loaded now; one that failed comes again after a while."""
         missing = [version for version in rollout.plan.versions if version not in loaded]
         fresh = [version for version in missing if version not in failed]
@@ -202,7 +202,7 @@ class ChallengerFollower:
         self._looks_since = 0
         return missing[0]
 
-    def _made(self, version: str, load: Load) -> Champion | None:
+    def _made(self, version: str, load: Load) -> LoadedModel | None:
         try:
             made = load(version)
         except Exception as error:  # a broken package may fail in any way; none may stop the server

@@ -22,7 +22,7 @@ from orita.serving.background.told_once import ToldOnce
 from orita.serving.models.challengers import ChallengerFollower
 from orita.serving.models.verified import load_verified
 from orita.serving.predict.outliers import OutlierCheck
-from orita.serving.predict.predictor import Champion
+from orita.serving.predict.predictor import LoadedModel
 from orita.serving.protocols import FeatureSource, LogStream, PackageLoader, ScoringPackage
 
 __all__ = ["ChampionFollower"]
@@ -75,7 +75,7 @@ class ChampionFollower:
         self._told = ToldOnce(system=system)
         self._refused_at = 0.0
         self.background = Background("what follows the deployment", "orita-champion", self._turn)
-        self.champion: Champion | None = None
+        self.champion: LoadedModel | None = None
         self.failure: str | None = None
 
     @property
@@ -84,7 +84,7 @@ class ChampionFollower:
         return self._clock.monotonic() - self._refused_at if self.failure is not None else 0.0
 
     def joins(self, package: ScoringPackage) -> int:
-        """Return `Champion.joins` where *package* is what answers now, 0 of every other one."""
+        """Return `LoadedModel.joins` where *package* is what answers now, 0 of every other one."""
         champion = self.champion
         return champion.joins if champion is not None and champion.package is package else 0
 
@@ -167,21 +167,21 @@ class ChampionFollower:
             if self._take(deployed, version):
                 return
 
-    def _tried_out(self, deployed: Deployment, version: str) -> Champion | None:
+    def _tried_out(self, deployed: Deployment, version: str) -> LoadedModel | None:
         """Return the challenger that was promoted: it is loaded and warm."""
         found = None if self._challengers is None else self._challengers.loaded.get(version)
         if found is None:
             return None
         return replace(found, sequence=deployed.sequence, features=self._features.reader(found.package.schema))
 
-    def _challenger(self, version: str) -> Champion:
+    def _challenger(self, version: str) -> LoadedModel:
         """Return a version that is tried: what it does to its features takes nothing from the champion."""
         return self._loaded(version, 0, self._apart())
 
-    def _loaded(self, version: str, sequence: int, source: FeatureSource) -> Champion:
+    def _loaded(self, version: str, sequence: int, source: FeatureSource) -> LoadedModel:
         self._features.refresh()
         package = load_verified(self._load, self._packages / self._system / version, version)
         features = source.reader(package.schema)
         stream = LogStream(self._system, package.version, package.schema.names)
         outliers, joins = self._outliers(package), self._joins(package)
-        return Champion(package, features, stream, sequence, self._clock.now(), outliers, joins)
+        return LoadedModel(package, features, stream, sequence, self._clock.now(), outliers, joins)

@@ -15,7 +15,7 @@ from orita.serving.cache.keys import Scorer, key_of_ids, key_of_values, tags_of,
 from orita.serving.cache.predictions import CachedScores, PredictionCache
 from orita.serving.predict.answer import PredictAnswer
 from orita.serving.predict.predictor import Predictor
-from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.question import LoadedModel, Question
 from orita.serving.predict.requests import Asked
 from orita.serving.resilience.contracts import is_failure
 from orita.serving.resilience.ladder import Labelled, Level
@@ -83,7 +83,7 @@ class CachedPredictor:
         return self._restored(kept.record, question), True
 
     def _key(self, question: Question) -> tuple[bytes, list[bytes]]:
-        asked, package = question.asked, question.champion.package
+        asked, package = question.asked, question.model.package
         scorer = Scorer(package.version, package.schema.version, question.objective or {})
         if question.x_NF is not None:
             return key_of_values(scorer, asked.user_id, asked.item_ids, question.x_NF), tags_of(
@@ -105,7 +105,7 @@ class CachedPredictor:
             question.as_of_micros = kept.as_of_micros
         return Labelled(Scored(scores_N, x_NF), Level.FULL, "cache", None)
 
-    async def _follow(self, champion: Champion | None) -> None:
+    async def _follow(self, champion: LoadedModel | None) -> None:
         """Let go what the version before said, once another is deployed."""
         if champion is None:
             return

@@ -22,14 +22,14 @@ from orita.serving.http.reply import Headers
 from orita.serving.models.challengers import Challengers, Chosen
 from orita.serving.predict.answer import PredictAnswer, RankedItem, ranked
 from orita.serving.predict.objective_bounds import asked_objective
-from orita.serving.predict.question import Champion, Question
+from orita.serving.predict.question import LoadedModel, Question
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import PredictionSink
 from orita.serving.resilience.deadline import check_deadline, current_deadline
 from orita.serving.resilience.ladder import Labelled, Ladder, Level
 from orita.serving.resilience.parts import Parts, Scored
 
-__all__ = ["Champion", "PredictAnswer", "Predictor", "Question", "RankedItem"]
+__all__ = ["LoadedModel", "PredictAnswer", "Predictor", "Question", "RankedItem"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
@@ -54,7 +54,7 @@ class Predictor:
 
     def __init__(
         self,
-        champion: Callable[[], Champion | None],
+        champion: Callable[[], LoadedModel | None],
         log: PredictionSink,
         clock: Clock,
         parts: Parts | None = None,
@@ -71,7 +71,7 @@ class Predictor:
         self._last_good = parts.last_good if parts is not None else None
         self.ladder: Ladder[Question, Scored] | None = None
         if parts is not None:
-            self.ladder = parts.ladder(self._told, lambda question: question.champion.package.version)
+            self.ladder = parts.ladder(self._told, lambda question: question.model.package.version)
 
     def answer(self, asked: Asked, request_id: str, started: float) -> PredictAnswer:
         """Return the answer to what was *asked*, by the best level that can give one before `current_deadline`.
@@ -92,7 +92,7 @@ class Predictor:
         return self.finished(question, self.labelled(question), request_id, started)
 
     @property
-    def champion(self) -> Champion | None:
+    def champion(self) -> LoadedModel | None:
         """What answers now, None without a model."""
         return self._champion()
 
@@ -124,23 +124,23 @@ class Predictor:
         """
         return self._question(asked, Chosen(self._deployed()))
 
-    def _deployed(self) -> Champion:
+    def _deployed(self) -> LoadedModel:
         champion = self._champion()
         if champion is None:
             raise no_model()
         return champion
 
     def _question(self, asked: Asked, chosen: Chosen) -> Question:
-        champion = chosen.champion
+        model = chosen.model
         if not self._log.room(len(asked.item_ids)):
             raise Refused(503, "log_full", "the prediction log cannot keep up: send the request again.", retry_after=1)
         now = to_micros(self._clock.now())
         as_of = now if asked.at_micros is None else asked.at_micros
         question = Question(
-            asked, champion, now, as_of, current_deadline(), rollout=chosen.rollout, variant=chosen.variant
+            asked, model, now, as_of, current_deadline(), rollout=chosen.rollout, variant=chosen.variant
         )
         if asked.objective is not None:
-            package = champion.package
+            package = model.package
             weights = asked_objective(asked.objective, self._objective_bounds, package.heads, package.objective)
             question.objective = weights
         return question
@@ -173,7 +173,7 @@ class Predictor:
         Raises:
             Refused: 504, the deadline is past: nobody reads it, and nothing is logged.
         """
-        asked, champion, scored = question.asked, question.champion, labelled.value
+        asked, model, scored = question.asked, question.model, labelled.value
         if self._last_good is not None and scored.x_NF is not None and question.objective is None:
             self._last_good.remember(asked.user_id, asked.item_ids, scored.scores_N)
         items, ranks_N = ranked(asked.item_ids, scored.scores_N)
@@ -190,11 +190,11 @@ class Predictor:
             level=labelled.level.value,
             cached=cached,
         )
-        self._log.append(champion.stream, logged)
-        version, level = champion.package.version, labelled.level.value
+        self._log.append(model.stream, logged)
+        version, level = model.package.version, labelled.level.value
         outliers = None
-        if champion.outliers is not None and scored.x_NF is not None:
-            outliers = champion.outliers(scored.x_NF, items[0].score, items[-1].score)
+        if model.outliers is not None and scored.x_NF is not None:
+            outliers = model.outliers(scored.x_NF, items[0].score, items[-1].score)
         return PredictAnswer(asked.user_id, items, version, latency_ms, level, labelled.reason, cached, outliers)
 
     def features(self, question: Question) -> Floats:
@@ -204,7 +204,7 @@ class Predictor:
             Refused: 422, the request asks for what the features cannot know.
             Unavailable: the store cannot be read now.
         """
-        asked, reader = question.asked, question.champion.features
+        asked, reader = question.asked, question.model.features
         left = (question.deadline - self._clock.monotonic()) / 2  # the other half is for the levels below
         try:
             with patience(min(left, self._store_seconds)):
@@ -217,7 +217,7 @@ class Predictor:
         """Return what the model says."""
         if question.failure is not None:
             raise question.failure
-        asked, package = question.asked, question.champion.package
+        asked, package = question.asked, question.model.package
         x_NF = self.features(question) if question.x_NF is None else question.x_NF
         scores_N = question.scores_N
         if scores_N is None:
@@ -234,6 +234,6 @@ class Predictor:
         except (Refused, Unavailable, UserError):
             raise
         except Exception as error:
-            version = question.champion.package.version
+            version = question.model.package.version
             log_failure("level_failed", error, level=1, version=version)
             raise

@@ -18,13 +18,13 @@ from orita.serving.predict.outliers import OutlierCheck
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import FeatureReader, LogStream, ScoringPackage
 
-__all__ = ["Champion", "Question"]
+__all__ = ["LoadedModel", "Question"]
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class LoadedModel:
     """What answers: a package, the reader of its features, and since when.
 
     Attributes:
@@ -51,7 +51,7 @@ class Question(msgspec.Struct, gc=False):
 
     Attributes:
         asked: the checked request.
-        champion: what answers it.
+        model: what answers it.
         at_micros: when it is answered.
         as_of_micros: the time that its features are for.
         deadline: seconds of `Clock.monotonic`.
@@ -64,7 +64,7 @@ class Question(msgspec.Struct, gc=False):
     """
 
     asked: Asked
-    champion: Champion
+    model: LoadedModel
     at_micros: int
     as_of_micros: int
     deadline: float

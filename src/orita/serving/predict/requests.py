@@ -75,8 +75,7 @@ class RequestDecoder:
     """Turns a body into what was asked, or refuses it in a sentence."""
 
     def __init__(self, config: ServingConfig) -> None:
-        fields = {"context": Context.__struct_fields__}
-        self._decode = BodyDecoder(PredictRequest, "user_id and item_ids", fields)
+        self._decode = BodyDecoder(PredictRequest, "user_id and item_ids")
         self._max_items = config.max_items
         self._devices = config.devices
 

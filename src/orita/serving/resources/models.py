@@ -143,9 +143,9 @@ class Models:
         if self._predictor.answers_now(model_id):
             async with self._predictor.turn(headers, started):
                 return self._predictor.answer(asked, request_id, started)
-        champion = await self._predictor.champion_of(await self.get(model_id))
+        loaded = await self._predictor.loaded(await self.get(model_id))
         async with self._predictor.turn(headers, started):
-            return self._predictor.answer_by(champion, asked, request_id, started)
+            return self._predictor.answer_by(loaded, asked, request_id, started)
 
     def _move(self, model: KnownModel, stage: str, caller: Caller, request_id: str) -> None:
         if stage == "production":

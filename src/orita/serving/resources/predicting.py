@@ -10,7 +10,7 @@ from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers
 from orita.serving.inference_protocol.asking import Asking
 from orita.serving.inference_protocol.models import ModelSource
-from orita.serving.predict.predictor import Champion, PredictAnswer, Predictor
+from orita.serving.predict.predictor import LoadedModel, PredictAnswer, Predictor
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import FeatureReader, FeatureSource, LogStream, ScoringPackage
 from orita.serving.resilience.admitted import admission_headers
@@ -72,7 +72,7 @@ class ModelPredictor:
         predictor = self._service.predictor
         return predictor.answer_to(predictor.question_to_champion(asked), request_id, started)
 
-    async def champion_of(self, model: KnownModel) -> Champion:
+    async def loaded(self, model: KnownModel) -> LoadedModel:
         """Return *model*, loaded if need be, as what answers a request.
 
         Raises:
@@ -86,7 +86,7 @@ class ModelPredictor:
             message = f"model {model.version} was never promoted, so its package is not published: deploy it."
             raise Refused(409, "model_not_published", message)
         package = await self._asking.model(self._system, model.version)
-        return Champion(
+        return LoadedModel(
             package,
             self._reader(package),
             LogStream(self._system, package.version, package.schema.names),
@@ -94,15 +94,15 @@ class ModelPredictor:
             self._service.clock.now(),
         )
 
-    def answer_by(self, champion: Champion, asked: Asked, request_id: str, started: float) -> PredictAnswer:
-        """Return what *champion* answers, of level 1 or not at all; it is logged under its version.
+    def answer_by(self, model: LoadedModel, asked: Asked, request_id: str, started: float) -> PredictAnswer:
+        """Return what *model* answers, of level 1 or not at all; it is logged under its version.
 
         Raises:
             Refused: as ``POST /predict``.
         """
         service = self._service
         predictor = Predictor(
-            lambda: champion,
+            lambda: model,
             service.sink,
             service.clock,
             store_seconds=service.config.resilience.store_ms / 1000,

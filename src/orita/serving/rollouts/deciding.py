@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from orita.control.events import Conflict
 from orita.core.clock import Clock
 from orita.core.errors import NotFound, OritaError, Unavailable, UserError, closest
 from orita.core.home import Home
+from orita.delivery.rollouts.checking import check_metric
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.rollouts import Rollouts
@@ -48,6 +50,7 @@ class RolloutDecisions:
         load: opens a package.
         registry: publishes packages; None: those that are in the package store can be tried.
         clock: the time.
+        outcomes: columns of interactions, by which a version can be judged; None: any.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class RolloutDecisions:
         load: PackageLoader,
         registry: ModelRegistry | None,
         clock: Clock,
+        outcomes: Collection[str] | None = None,
     ) -> None:
+        self._outcomes = outcomes
         self._system, self._features, self._load, self._registry = system, features, load, registry
         self._folder = home.packages / system
         self._catalogue = ModelCatalogue(home, system, clock, registry)
@@ -86,7 +91,7 @@ class RolloutDecisions:
         return await self._done(self._reading, lambda: self._standings.of(self._found(id_)))
 
     async def start(self, plan: RolloutPlan, reason: str, caller: Caller) -> Standing:
-        """Begin a rollout, after its packages were published and verified; return how it stands.
+        """Begin a rollout, after it was checked, its packages published and verified; return how it stands.
 
         Raises:
             Refused: 409, another is under way, or a version cannot be tried; 422, there is no such version, or the plan
@@ -94,14 +99,17 @@ class RolloutDecisions:
         """
 
         def start() -> Standing:
+            known = {model.version: model for model in self._catalogue.all()}
             for version in plan.versions:
-                self._make_ready(version)
-            try:
+                self._check_known(version, known)
+            with _planning():
+                if self._outcomes is not None:
+                    check_metric(plan, self._outcomes)
+                self._rollouts.check(self._system, plan)  # before packages are verified, which takes its time
+            for version in plan.versions:
+                self._make_ready(known[version])
+            with _planning():
                 rollout = self._rollouts.start(self._system, plan, actor=caller.name, reason=reason)
-            except Conflict as error:
-                raise Refused(409, "rollout_under_way", str(error)) from None
-            except UserError as error:
-                raise Refused(422, "invalid_plan", str(error)) from None
             return self._standings.of(rollout)
 
         return await self._done(self._changing, start)
@@ -149,22 +157,23 @@ class RolloutDecisions:
                 return rollout
         raise NotFound(f"there is no rollout {id_[:80]!r}: GET /api/v1/rollouts lists them.")
 
-    def _make_ready(self, version: str) -> None:
-        """Have a version in the package store, whole, and of features that are known.
-
-        Raises:
-            Refused: 409, it cannot be; 422, there is no such version.
-        """
-        known = {model.version: model for model in self._catalogue.all()}
+    def _check_known(self, version: str, known: Mapping[str, KnownModel]) -> None:
         if version not in known:
             message = f"plan.versions has {version[:80]!r}: there is no such model. {closest(version[:80], known)}"
             raise Refused(422, "invalid_value", message)
+
+    def _make_ready(self, model: KnownModel) -> None:
+        """Have a version in the package store, whole, and of features that are known.
+
+        Raises:
+            Refused: 409, it cannot be.
+        """
         try:
-            self._publish(known[version])
-            package = load_verified(self._load, self._folder / version, version)
+            self._publish(model)
+            package = load_verified(self._load, self._folder / model.version, model.version)
             self._features.reader(package.schema)
         except UserError as error:
-            raise Refused(409, "version_not_ready", f"{version} cannot be tried: {error}") from None
+            raise Refused(409, "version_not_ready", f"{model.version} cannot be tried: {error}") from None
 
     def _publish(self, model: KnownModel) -> None:
         if model.stage == "retired":
@@ -199,3 +208,14 @@ class RolloutDecisions:
             raise Refused(503, "rollouts_unavailable", message, retry_after=_RETRY_SECONDS) from None
         except Exception as error:  # the edge: the caller gets the documented form, the log the trace
             raise failure("rollouts_failed", error) from None
+
+
+@contextmanager
+def _planning() -> Iterator[None]:
+    """Refuse what is said of a plan."""
+    try:
+        yield
+    except Conflict as error:
+        raise Refused(409, "rollout_under_way", str(error)) from None
+    except UserError as error:
+        raise Refused(422, "invalid_plan", str(error)) from None

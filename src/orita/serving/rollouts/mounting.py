@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from orita.core.home import Home
 from orita.serving.http.face import Face
 from orita.serving.protocols import FeatureSource, PackageLoader
@@ -22,6 +24,7 @@ def mounted_rollouts(
     *,
     load: PackageLoader,
     registry: ModelRegistry | None = None,
+    outcomes: Collection[str] | None = None,
 ) -> Face:
     """Return the rollouts of the home's tenant at ``/api/v1/rollouts``; they answer where models do.
 
@@ -32,8 +35,9 @@ def mounted_rollouts(
         features: must know what a version reads.
         load: opens a package.
         registry: publishes packages; None: those that are in the package store can be tried.
+        outcomes: columns of interactions, by which a version can be judged; None: any.
     """
     config, clock = service.config, service.clock
-    decisions = RolloutDecisions(home, system, features, load, registry, clock)
+    decisions = RolloutDecisions(home, system, features, load, registry, clock, outcomes)
     routes = service.metrics.api_latency.watched(RolloutRoutes(decisions, config, clock).routes)
     return Face(routes, [describe_rollouts] if config.models_exposed else [])

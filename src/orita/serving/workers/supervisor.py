@@ -152,7 +152,7 @@ class Supervisor:
         supervisor = os.getpid()
         pid = os.fork()
         if pid == 0:
-            run_worker(seat, supervisor, self._work)
+            run_worker(seat, supervisor, self._work, stop=self._patience.stop)
         self._workers[pid] = _Worker(pid, seat, replaces)
 
     def _reap(self) -> None:

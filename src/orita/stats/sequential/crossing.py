@@ -44,12 +44,14 @@ def crossing_chance(low_L: Floats, high_L: Floats, information_L: Floats, drift:
         left += float(mass_G @ (ndtr((low - mean_G) / spread) + ndtr((mean_G - high) / spread)))
         reach = _FAR * math.sqrt(now)
         bottom, top = max(float(low), drift * now - reach), min(float(high), drift * now + reach)
+        if bottom >= top:  # so great a drift leaves nothing inside
+            break
         nodes, weights = _rule(math.ceil((top - bottom) / spread * _PER_STEP / 16 + 2) * 16)
         next_G = (bottom + top) / 2 + nodes * (top - bottom) / 2
         gap_GG = (next_G[None, :] - mean_G[:, None]) / spread
         density_G = mass_G @ np.exp(-(gap_GG**2) / 2) / (spread * math.sqrt(2 * math.pi))
         points_G, mass_G, before = next_G, density_G * weights * (top - bottom) / 2, float(now)
-    return left
+    return min(left, 1.0)  # quadrature may come to a few millionths of a millionth more
 
 
 def sequential_power(drift: float, *, level: float = 0.05, looks: int = 100, side: Side = "both") -> float:
