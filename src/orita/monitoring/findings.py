@@ -19,7 +19,7 @@ class DriftFinding:
     """What became of one feature, or of the scores.
 
     Attributes:
-        name: the feature, or ``score``.
+        name: the feature, or ``score``; with ``where`` and the segment if only its requests were compared.
         side: whose feature it is; ``prediction`` for scores.
         test: what decided: ``ks``, ``psi``, ``categories``, ``missing``, or ``none`` where nothing could be
             judged.
@@ -27,8 +27,8 @@ class DriftFinding:
         statistic: distance (share of rows that moved, 0 … 1) or PSI (≥ 0); None where not judged.
         threshold: the statistic must exceed it to be drift; for method ``calibrated`` the smallest effect
             that matters.
-        p_value: chance of a statistic this large in any feature of the report if nothing changed
-            (Holm-adjusted); None for fixed thresholds, which do not know it.
+        p_value: adjusted for all tests of the report (Benjamini and Hochberg); None for fixed thresholds, which do not
+            know it.
         level: a p-value up to it is drift; None for fixed thresholds.
         visible_effect: a change of the distribution this large would have been called; None for fixed
             thresholds.

@@ -14,8 +14,9 @@ from scipy.stats import rankdata
 
 from orita.features.schema import Kind, Side
 from orita.stats.clusters import design_effect
-from orita.stats.drift.cells import category_cells, counted, pooled_edges, value_cells
+from orita.stats.drift.cells import counted, counted_rows, pooled_edges, row_cells
 from orita.stats.drift.column import column_test
+from orita.stats.drift.repeats import Repeats
 from orita.stats.drift.slices import LEAST_SLICES, slice_test
 
 __all__ = ["Evidence", "Series", "TestName", "evidence_for"]
@@ -25,6 +26,8 @@ TestName = Literal["ks", "categories", "missing"]
 Codes = npt.NDArray[np.int64]
 
 _WATCHED_SHARES = 8
+# Relabelling users costs their rows, relabelling rows the cells alone.
+_DRAWS, _CLUSTER_DRAWS = 20_000, 6_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Series:
         reference_N, recent_M: values, NaN where missing.
         reference_clusters_N, recent_clusters_M: the user or the item that each row belongs to.
         slices_N: slice of each reference row, 0, 1, …; None: the reference is one sample.
+        segment: which requests these are, such as ``device_mobile = 1``; empty: all.
     """
 
     name: str
@@ -46,6 +50,12 @@ class Series:
     reference_clusters_N: npt.NDArray[np.int64]
     recent_clusters_M: npt.NDArray[np.int64]
     slices_N: Codes | None = None
+    segment: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name and segment."""
+        return f"{self.name} where {self.segment}" if self.segment else self.name
 
     @property
     def ordered(self) -> bool:
@@ -75,8 +85,8 @@ class Evidence:
 def evidence_for(series: Series, *, seed: int) -> Evidence | None:
     """Return what the test says; None if the series is one constant, or missing throughout, in both samples.
 
-    Repeated users and items are allowed for by a design effect; days that differ by nature by the variance between the
-    slices of the reference, where it has at least four.
+    Repeated users and items are relabelled as a whole; days that differ by nature are allowed for by the variance
+    between the slices of the reference, where it has at least four.
     """
     pooled = np.concatenate([series.reference_N, series.recent_M])
     missing = np.isnan(pooled)
@@ -86,11 +96,10 @@ def evidence_for(series: Series, *, seed: int) -> Evidence | None:
     if series.slices_N is not None and len(np.unique(series.slices_N)) >= LEAST_SLICES:
         return _among_slices(series, series.slices_N)
     effect = _design_effect(series)
-    if series.ordered:
-        cells = value_cells(series.reference_N, series.recent_M, design_effect=effect, seed=seed)
-    else:
-        cells = category_cells(series.reference_N, series.recent_M, design_effect=effect)
-    result = column_test(cells, seed=seed)
+    rows = row_cells(series.reference_N, series.recent_M, ordered=series.ordered, seed=seed)
+    cells = counted_rows(*rows, ordered=series.ordered, design_effect=effect)
+    repeats = Repeats.of(*rows, series.reference_clusters_N, series.recent_clusters_M)
+    result = column_test(cells, repeats=repeats, draws=_DRAWS if repeats is None else _CLUSTER_DRAWS, seed=seed)
     return Evidence(_test(series, result.change), result.change or "", result.effect, result.p_value, effect)
 
 

@@ -45,9 +45,9 @@ def drift_sentence(
 ) -> str:
     """Return one finding in words: what moved, from where to where, and how sure that is."""
     if statistic is None:
-        return f"{series.name} was not judged: too few requests have a value."
+        return f"{series.label} was not judged: too few requests have a value."
     if test == "none":
-        return f"{series.name} is the same in every request, before and now."
+        return f"{series.label} is the same in every request, before and now."
     verb = "changed" if drifted else "shows no alarming change"
     sure = f", p {_chance(p_value)}" if p_value is not None else ""
     if rule.method == "psi" and test == "psi":
@@ -55,7 +55,7 @@ def drift_sentence(
     else:
         amount = f"{_percent(statistic)} of requests moved, limit {_percent(rule.limit)}"
     what = f"; most of all {_CHANGES[change]}" if drifted and change in _CHANGES else ""
-    return f"{series.name} {verb}: {_from_to(series, test)} ({amount}{sure}{what}).{_NATURE[nature]}"
+    return f"{series.label} {verb}: {_from_to(series, test)} ({amount}{sure}{what}).{_NATURE[nature]}"
 
 
 def drift_note(

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from orita.core.errors import UserError
 
-__all__ = ["TAILS", "Cells", "category_cells", "counted", "pooled_edges", "value_cells"]
+__all__ = ["TAILS", "Cells", "category_cells", "counted", "counted_rows", "pooled_edges", "row_cells", "value_cells"]
+
+Codes = npt.NDArray[np.int64]
 
 TAILS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """Shares of the pooled rows beyond which the extremes of both ends are counted."""
@@ -142,6 +144,32 @@ def category_cells(
         ordered=False,
         design_effect=design_effect,
     )
+
+
+def row_cells(
+    reference_N: npt.NDArray[np.floating], current_M: npt.NDArray[np.floating], *, ordered: bool, seed: int = 0
+) -> tuple[Codes, Codes]:
+    """Return the cell of each row, 1 and up as `value_cells` or `category_cells` has them; 0: missing."""
+    pooled = np.concatenate([reference_N, current_M]).astype(np.float64)
+    present = ~np.isnan(pooled)
+    codes = np.zeros(len(pooled), dtype=np.int64)
+    n = len(reference_N)
+    if ordered:
+        edges = pooled_edges(_present(reference_N), _present(current_M), seed=seed)
+        codes[present] = 1 + np.searchsorted(edges, pooled[present], side="left")
+    else:
+        codes[present] = 1 + np.unique(pooled[present], return_inverse=True)[1]
+    return codes[:n], codes[n:]
+
+
+def counted_rows(reference_N: Codes, current_M: Codes, *, ordered: bool, design_effect: float = 1.0) -> Cells:
+    """Return the counts of what `row_cells` returned."""
+    cells = 1 + max(int(reference_N.max(initial=0)), int(current_M.max(initial=0)))
+    reference_C, current_C = (
+        np.bincount(codes, minlength=cells).astype(np.int64) for codes in (reference_N, current_M)
+    )
+    missing = int(reference_C[0]), int(current_C[0])
+    return Cells(reference_C[1:], current_C[1:], *missing, ordered=ordered, design_effect=design_effect)
 
 
 def _present(values_N: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -71,7 +71,7 @@ class Kinds:
     current: float
     names: tuple[Change, ...]
     scores_KC: Floats
-    groups_C: npt.NDArray[np.int64]
+    member_CG: Floats
     tails_CT: Floats
 
     @classmethod
@@ -85,13 +85,13 @@ class Kinds:
             small = total_C * min(share, 1 - share) < _LEAST_EXPECTED
             groups = np.where(small, 0, np.cumsum(~small)).astype(np.int64)
             scores, tails = np.empty((0, len(total_C))), np.empty((len(total_C), 0))
-        return cls(total_C, missing, current, names, scores, groups, tails)
+        return cls(total_C, missing, current, names, scores, _members(groups, total_C), tails)
 
     def p_values(self, x_RC: Floats, missing_R: Floats) -> Floats:
         """Return ``p_RK`` of current counts *x_RC* and *missing_R*; a kind that cannot occur has ∞."""
-        rows, present_R = float(self.total_C.sum()), self.current - missing_R
+        rows, present_R = float(self.total_C.sum()), x_RC.sum(axis=1)
         missing_p = (
-            margin_p(missing_R, self.missing, self.current, rows + self.missing)
+            margin_p(missing_R, self.missing, present_R + missing_R, rows + self.missing)
             if self.missing
             else np.full(len(x_RC), np.inf)
         )
@@ -123,13 +123,9 @@ class Kinds:
         return np.where(usable_R, kolmogorov(distance * (root + 0.12 + 0.11 / np.maximum(root, 0.1))), 1.0)
 
     def _shares(self, x_RC: Floats, present_R: Floats, rows: float) -> Floats:
-        groups = int(self.groups_C.max(initial=0)) + 1
-        if rows <= 1 or groups < 2:
+        if rows <= 1 or self.member_CG.shape[1] < 2:
             return np.full(len(x_RC), np.inf)
-        member_CG = (self.groups_C[:, None] == np.arange(groups)).astype(np.float64)
-        x_RG, t_G = x_RC @ member_CG, self.total_C @ member_CG
-        used_G = t_G > 0
-        x_RG, t_G = x_RG[:, used_G], t_G[used_G]
+        x_RG, t_G = x_RC @ self.member_CG, self.total_C @ self.member_CG
         expected_RG = present_R[:, None] * t_G / rows
         rest = present_R * (rows - present_R) / rows
         squares_R = ((x_RG - expected_RG) ** 2 / t_G).sum(axis=1) * rows
@@ -187,11 +183,17 @@ def _coarse(total_C: Floats) -> npt.NDArray[np.int64]:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
+def _members(groups_C: npt.NDArray[np.int64], total_C: Floats) -> Floats:
+    """Return 1 where a cell is of a group, one column for each group that has rows."""
+    held = np.unique(groups_C[total_C > 0])
+    return np.asarray(groups_C[:, None] == held, dtype=np.float64)
+
+
 def _tails(total_C: Floats) -> Floats:
     rows = max(total_C.sum(), 1.0)
     below_C = np.cumsum(total_C) / rows
     above_C = 1 - below_C + total_C / rows
     slack = 1e-9
     columns = [below_C <= tail + slack for tail in TAILS] + [above_C <= tail + slack for tail in TAILS]
-    distinct = np.unique(np.array(columns, dtype=np.float64), axis=0)
-    return np.ascontiguousarray(distinct[distinct.any(axis=1)].T) if distinct.any() else np.empty((len(total_C), 0))
+    distinct = {column.tobytes(): column for column in columns if column.any()}
+    return np.array(list(distinct.values()), dtype=np.float64).reshape(len(distinct), len(total_C)).T

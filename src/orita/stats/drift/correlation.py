@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import erfc, ndtri
-from scipy.stats import rankdata
 
 from orita.core.errors import UserError
 from orita.stats.drift.null import relabelled_rows_p
@@ -108,7 +107,8 @@ def normal_scores(values_ND: npt.NDArray[np.floating]) -> Floats:
 
 def _mid_ranks(values: Floats) -> Floats:
     if len(values) <= _GRID_ROWS:
-        return np.asarray(rankdata(values))
+        ordered = np.sort(values)
+        return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2
     # Ranks to a thousandth: a full sort of every column would take most of the time of a large report.
     edges = np.unique(np.quantile(values, np.arange(1, _GRID) / _GRID, method="inverted_cdf"))
     cell = np.searchsorted(edges, values, side="left")

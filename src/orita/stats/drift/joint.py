@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import mannwhitneyu
 
+from orita.core.errors import UserError
 from orita.stats.drift.correlation import normal_scores
 
-__all__ = ["JointTest", "joint_test"]
+__all__ = ["JointTest", "embedding_test", "joint_test"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,6 +72,34 @@ def joint_test(
     return JointTest(min(1.0, 2 * min(p_values)), float(np.mean(areas)))
 
 
+def embedding_test(
+    reference_ND: npt.NDArray[np.floating], current_MD: npt.NDArray[np.floating], *, seed: int = 0
+) -> JointTest:
+    """Test whether vectors of the two samples can be told apart, by their first 30 principal components.
+
+    Components are those of both samples together, so they do not know the label and the p-value holds (see
+    `joint_test`); rows with a value that is missing take no part.
+
+    Raises:
+        UserError: the samples have vectors of different lengths.
+    """
+    if reference_ND.shape[1] != current_MD.shape[1]:
+        raise UserError(
+            f"the reference has vectors of {reference_ND.shape[1]} values and the current sample of "
+            f"{current_MD.shape[1]}: compare embeddings of one model."
+        )
+    rng = np.random.default_rng(seed)
+    first, second = (x[rng.permutation(len(x))[:_MOST_ROWS]] for x in (reference_ND, current_MD))
+    first, second = (x[np.isfinite(x).all(axis=1)].astype(np.float64) for x in (first, second))
+    pooled = np.concatenate([first, second])
+    if len(pooled) == 0:
+        return JointTest(1.0, 0.5)
+    pooled -= pooled.mean(axis=0)
+    axes_DD = np.linalg.eigh(pooled.T @ pooled)[1][:, ::-1]
+    components = pooled @ axes_DD[:, :_MOST_COLUMNS]
+    return joint_test(components[: len(first)], components[len(first) :], seed=seed)
+
+
 def _drawn(values_ND: npt.NDArray[np.floating], rng: np.random.Generator) -> npt.NDArray[np.floating]:
     rows = rng.permutation(len(values_ND))[:_MOST_ROWS]
     return values_ND[rows, :_MOST_COLUMNS]
@@ -84,7 +113,8 @@ def _terms(values_ND: npt.NDArray[np.floating]) -> Floats:
     terms_NF = np.concatenate([scores_ND, scores_ND[:, rows] * scores_ND[:, columns], flags], axis=1)
     terms_NF -= terms_NF.mean(axis=0)
     spread_F = terms_NF.std(axis=0)
-    return np.asarray(terms_NF[:, spread_F > 0] / spread_F[spread_F > 0])
+    terms_NF /= np.where(spread_F > 0, spread_F, 1.0)
+    return terms_NF if (spread_F > 0).all() else np.asarray(terms_NF[:, spread_F > 0])
 
 
 def _direction(terms_NF: Floats, is_current_N: npt.NDArray[np.bool_]) -> Floats:

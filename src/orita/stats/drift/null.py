@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-__all__ = ["NullResult", "Statistic", "relabelled_p", "relabelled_rows_p"]
+from orita.stats.drift.repeats import Repeats
 
+__all__ = ["NullResult", "Statistic", "relabelled_clusters_p", "relabelled_p", "relabelled_rows_p"]
+
+Draw = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 Statistic = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 """Maps current counts ``[R, C]`` to one number a row, larger where the change is larger."""
 
@@ -26,6 +30,7 @@ _BLOCK_CELLS = 2_000_000
 # Of this many largest null values the tail is fitted; above it a p-value is counted, not fitted.
 _TAIL = 200
 _HOPELESS = 1e-9
+_SHUFFLED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,27 @@ def relabelled_p(
     all relabellings there are.
     """
     rows = int(total_C.sum())
-    most = max(1, _BLOCK_CELLS // max(len(total_C), 1))
+    if not 0 < current < rows:
+        return NullResult(1.0, 0, False)
+    # Shuffling rows costs the smaller sample, drawing cell by cell the cells, each of these several times as much.
+    method: Literal["count", "marginals"] = "count"
+    if min(current, rows - current) > _SHUFFLED * len(total_C):
+        method = "marginals"
 
     def draw(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
-        counts_RC = rng.multivariate_hypergeometric(total_C, current, size=size, method="marginals")
+        counts_RC = rng.multivariate_hypergeometric(total_C, current, size=size, method=method)
         return counts_RC.astype(np.float64)
 
-    return _sequential_p(observed, statistic, draw, rows, current, most, draws, seed, tail)
+    least = _least_p(rows, current) if tail else None
+    return _sequential_p(observed, statistic, draw, len(total_C), draws, seed, least)
+
+
+def relabelled_clusters_p(
+    observed: float, statistic: Statistic, repeats: Repeats, *, draws: int = 20_000, seed: int = 0
+) -> NullResult:
+    """Return the p-value where rows repeat users or items, which change sides as a whole (see `relabelled_p`)."""
+    width = max(len(repeats.cluster_P) // 2, len(repeats.total_C))
+    return _sequential_p(observed, statistic, repeats.draw, width, draws, seed, repeats.least_p)
 
 
 def relabelled_rows_p(
@@ -91,29 +110,21 @@ def relabelled_rows_p(
         draws: at most this many relabellings.
         seed: fixes the relabellings.
     """
+    if not 0 < current < rows:
+        return NullResult(1.0, 0, False)
     labels_N = (np.arange(rows) < current).astype(np.float64)
-    most = max(1, _BLOCK_CELLS // max(rows, 1))
 
     def draw(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
         return rng.permuted(np.broadcast_to(labels_N, (size, rows)), axis=1)
 
-    return _sequential_p(observed, statistic, draw, rows, current, most, draws, seed, True)
+    return _sequential_p(observed, statistic, draw, rows, draws, seed, _least_p(rows, current))
 
 
 def _sequential_p(
-    observed: float,
-    statistic: Statistic,
-    draw: Callable[[np.random.Generator, int], npt.NDArray[np.float64]],
-    rows: int,
-    current: int,
-    most: int,
-    draws: int,
-    seed: int,
-    tail: bool,
+    observed: float, statistic: Statistic, draw: Draw, width: int, draws: int, seed: int, least: float | None
 ) -> NullResult:
-    if not 0 < current < rows:
-        return NullResult(1.0, 0, False)
-    rng = np.random.default_rng(seed)
+    """Draw blocks of *width* numbers a relabelling until enough is known; *least* ends the fitted tail, None: none."""
+    rng, most = np.random.default_rng(seed), max(1, _BLOCK_CELLS // max(width, 1))
     threshold = observed - 1e-9 * max(1.0, abs(observed))
     values: list[npt.NDArray[np.float64]] = []
     drawn = exceeded = 0
@@ -122,13 +133,18 @@ def _sequential_p(
         values.append(statistic(draw(rng, size)))
         exceeded += int((values[-1] >= threshold).sum())
         drawn += size
-        if tail and exceeded == 0 and drawn > 5 * _TAIL and _tail_p(observed, np.concatenate(values)) < _HOPELESS:
+        enough = least is not None and exceeded == 0 and drawn > 5 * _TAIL
+        if enough and _tail_p(observed, np.concatenate(values)) < _HOPELESS:
             break
     counted = (exceeded + 1) / (drawn + 1)
-    if not tail or exceeded or drawn <= 5 * _TAIL:
+    if least is None or exceeded or drawn <= 5 * _TAIL:
         return NullResult(counted, drawn, False)
-    floor = float(np.exp(gammaln(current + 1) + gammaln(rows - current + 1) - gammaln(rows + 1)))
-    return NullResult(max(min(counted, _tail_p(observed, np.concatenate(values))), floor, 1e-300), drawn, True)
+    return NullResult(max(min(counted, _tail_p(observed, np.concatenate(values))), least, 1e-300), drawn, True)
+
+
+def _least_p(rows: int, current: int) -> float:
+    """Return one in all choices of *current* of *rows*."""
+    return float(np.exp(gammaln(current + 1) + gammaln(rows - current + 1) - gammaln(rows + 1)))
 
 
 def _tail_p(observed: float, values_R: npt.NDArray[np.float64]) -> float:
