@@ -65,6 +65,7 @@ class DriftDetectionConfig(Section):
             as natural) or ``training`` (the test split that the model was judged on). Without enough earlier requests
             the first half of the window is compared with the second.
         reference_windows: at most so many windows (sliding) or weeks (seasonal).
+        segments: features whose values split the requests; each other feature is tested within each value too.
         confirmations: an alarm needs drift in so many consecutive reports; 1: at once.
         min_requests: fewer requests than this on either side are not judged by a fixed threshold either.
         max_requests: at most this many requests, drawn at random, are compared; the cost of a report is
@@ -81,6 +82,7 @@ class DriftDetectionConfig(Section):
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
     reference: Literal["training", "served", "sliding", "seasonal"] = "served"
     reference_windows: int = Field(default=8, ge=1, le=104)
+    segments: tuple[str, ...] = ()
     confirmations: int = Field(default=1, ge=1, le=30)
     min_requests: int = Field(default=30, ge=1)
     max_requests: int = Field(default=20_000, ge=100)

@@ -18,6 +18,7 @@ import numpy as np
 from orita.core.errors import UserError
 from orita.monitoring.config import DriftDetectionConfig, DriftTest
 from orita.monitoring.drift.evidence import Evidence, Series, evidence_for
+from orita.monitoring.drift.segments import segment_series
 from orita.monitoring.drift.together import Together, tests_together
 from orita.monitoring.drift.wording import drift_note, drift_sentence
 from orita.monitoring.findings import ByNature, DriftFinding, DriftReport
@@ -37,7 +38,7 @@ def feature_drift(reference: Reference, recent: RequestSample, config: DriftDete
     """Compare each feature of *recent* requests, and all of them together, with the *reference*.
 
     Raises:
-        UserError: the two samples do not have the same features.
+        UserError: the two samples do not have the same features, or a segment is no feature.
     """
     expected = reference.sample
     if expected.schema.version != recent.schema.version:
@@ -58,6 +59,7 @@ def feature_drift(reference: Reference, recent: RequestSample, config: DriftDete
         )
         for f, column in enumerate(expected.schema.columns)
     ]
+    series += list(segment_series(series, config.segments, min_requests=config.min_requests))
     return _report("features", series, reference, recent, config)
 
 
@@ -111,6 +113,7 @@ def _report(
         shift = visible_shift(*sizes, level=level, tests=len(series) + len(together), design_effect=effect)
     else:
         verdicts = [_fixed(one, rule, config.min_requests) for one in series]
+    verdicts = _told_once(series, verdicts)
     return DriftReport(
         about=about,
         method=rule.method,
@@ -133,6 +136,15 @@ def _report(
         together=together,
         visible_shift=shift,
     )
+
+
+def _told_once(series: list[Series], verdicts: list[_Verdict]) -> list[_Verdict]:
+    """Return the verdicts without alarms of segments of what alarms as a whole."""
+    whole = {one.name for one, verdict in zip(series, verdicts, strict=True) if verdict.pages and not one.segment}
+    return [
+        replace(verdict, pages=False) if one.segment and one.name in whole else verdict
+        for one, verdict in zip(series, verdicts, strict=True)
+    ]
 
 
 def _calibrated(
@@ -216,7 +228,7 @@ def _finding(
     # A missing rate does not grow with time, nor does it follow the clock.
     nature = _by_nature(series, config) if verdict.drifted and verdict.test != "missing" else ""
     return DriftFinding(
-        name=series.name,
+        name=series.label,
         side=series.side,
         test=verdict.test,
         judged=verdict.judged,
