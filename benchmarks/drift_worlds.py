@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COLUMNS", "INTENSITIES", "KINDS", "Kind", "day", "draw", "seasonal_day"]
+__all__ = ["COLUMNS", "INTENSITIES", "KINDS", "Kind", "day", "draw", "seasonal_day", "visited"]
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, float], Floats]
@@ -221,3 +221,26 @@ def seasonal_day(rng: np.random.Generator, n: int, weekday: int, columns: int = 
     """Return one day of a world that swings by weekday and differs a little from day to day for no reason."""
     swing_D = 0.5 * np.sin(2 * np.pi * (weekday / 7 + np.arange(columns) / columns))
     return rng.normal(swing_D + rng.normal(0, 0.1, columns), 1.0, (n, columns))
+
+
+def visited(
+    rng: np.random.Generator, n: int
+) -> tuple[tuple[dict[str, Floats], npt.NDArray[np.int64]], tuple[dict[str, Floats], npt.NDArray[np.int64]]]:
+    """Return two samples of *n* requests, by column and with the user of each, of one population of ``n / 4`` users.
+
+    A few users ask often. Of 20 columns 16 repeat with the user: numbers, flags and categories; 4 are the request's.
+    """
+    users = max(8, n // 4)
+    often_U = rng.lognormal(0, 1, users)
+    of_user = {f"mean {i}": rng.normal(size=users) for i in range(6)}
+    of_user |= {f"mean, lognormal {i}": rng.lognormal(size=users) for i in range(2)}
+    of_user |= {f"share of a flag {i}": (rng.random(users) < 0.3).astype(np.float64) for i in range(2)}
+    of_user |= {f"rare flag {i}": (rng.random(users) < 0.02).astype(np.float64) for i in range(2)}
+    of_user |= {f"mix of {k}": rng.integers(0, k, users).astype(np.float64) for k in (3, 10, 30, 100)}
+
+    def window() -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
+        users_N = rng.choice(users, n, p=often_U / often_U.sum()).astype(np.int64)
+        columns = {name: value_U[users_N] for name, value_U in of_user.items()}
+        return columns | {f"mean {i}": rng.normal(size=n) for i in range(16, 20)}, users_N
+
+    return window(), window()

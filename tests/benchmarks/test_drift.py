@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.drift import SURE, _power, oracle_level, oracle_p, our_p
+from benchmarks.drift_changes import SURE, homogeneity_p, oracle_level, oracle_p, power
+from benchmarks.drift_report import our_p
 from benchmarks.drift_worlds import COLUMNS, INTENSITIES, KINDS, Kind, draw, seasonal_day
+
+from orita.stats.contingency import homogeneity_test
 
 
 def test_there_are_as_many_as_promised() -> None:
@@ -26,10 +29,20 @@ def test_each_change_is_one_and_its_oracle_knows_it(kind: Kind) -> None:
     assert our_p(kind, before, now, seed=0) <= 0.01
 
 
+def test_rare_categories_have_their_chi_square() -> None:
+    """The p-value from the moments of χ² is that of relabelled tables, with cells of one row too."""
+    rng = np.random.default_rng(3)
+    first = np.bincount(np.minimum(rng.geometric(0.03, 150), 200), minlength=201)
+    second = np.bincount(np.minimum(rng.geometric(0.036, 220), 200), minlength=201)
+    drawn = homogeneity_test(first, second, permutations=4000)
+    assert drawn.method == "permutation"
+    assert homogeneity_p(first, second) == pytest.approx(drawn.p_value, rel=0.4)
+
+
 def test_power_is_told_from_a_few_p_values() -> None:
     """Tiny p-values mean a sure oracle, p-values at the level one that is not."""
-    assert _power(np.full(8, 1e-20), 1e-4) >= SURE
-    assert _power(np.array([1e-4, 2e-4, 1e-3, 1e-2]), 1e-4) < 0.5
+    assert power(np.full(8, 1e-20), 1e-4) >= SURE
+    assert power(np.array([1e-4, 2e-4, 1e-3, 1e-2]), 1e-4) < 0.5
 
 
 def test_days_of_the_seasonal_world_differ() -> None:
