@@ -95,10 +95,10 @@ def evidence_for(series: Series, *, seed: int) -> Evidence | None:
         return None
     if series.slices_N is not None and len(np.unique(series.slices_N)) >= LEAST_SLICES:
         return _among_slices(series, series.slices_N)
-    effect = _design_effect(series)
     rows = row_cells(series.reference_N, series.recent_M, ordered=series.ordered, seed=seed)
-    cells = counted_rows(*rows, ordered=series.ordered, design_effect=effect)
     repeats = Repeats.of(*rows, series.reference_clusters_N, series.recent_clusters_M)
+    effect = 1.0 if repeats is None else _design_effect(series)
+    cells = counted_rows(*rows, ordered=series.ordered, design_effect=effect)
     result = column_test(cells, repeats=repeats, draws=_DRAWS if repeats is None else _CLUSTER_DRAWS, seed=seed)
     return Evidence(_test(series, result.change), result.change or "", result.effect, result.p_value, effect)
 
