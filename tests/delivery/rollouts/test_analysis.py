@@ -64,8 +64,9 @@ class Trial:
             stage = Stage(self.number, self.rollout.step, self.rollout.since, self.rollout.shares)
             guards, metric, revenue = {}, {}, {}
             for version, share in stage.shares.items():
-                n = self.random.binomial(users, share / 100)
                 new = version != "a"
+                silent = behaviour.get("silent", 0.0) if new else 0.0
+                n = self.random.binomial(users, share / 100 * (1 - silent))
                 failing, score = (behaviour.get("failing", 0.0), behaviour.get("score", 0.0)) if new else (0.0, 0.0)
                 latencies = self.random.lognormal(2.5, 0.2, n) + (behaviour.get("slower", 0.0) if new else 0.0)
                 age_UF = self.random.normal(behaviour.get("older", 0.0) if new else 0.0, 1, (n, 1))
@@ -129,7 +130,14 @@ def test_harm_takes_it_back_and_says_why() -> None:
     assert loss.evidence["checks"]["metric b"]["says"] == "harm"
     failing = Trial(canary()).seconds(3, failing=1.0)
     assert (failing.verdict, failing.why[:10]) == ("roll_back", "b failed f")
-    assert set(failing.evidence["checks"]) == {"errors b", "latency b", "scores b", "drift b", "metric b"}
+    assert set(failing.evidence["checks"]) == {
+        "errors b",
+        "latency b",
+        "scores b",
+        "drift b",
+        "answers b",
+        "metric b",
+    }
 
 
 def test_scores_hold_a_good_version() -> None:
@@ -239,3 +247,18 @@ def test_each_quantile_is_a_check_of_its_own() -> None:
     assert found.verdict == "roll_back"
     says = {name: check["says"] for name, check in found.evidence["checks"].items() if name.startswith("latency")}
     assert says == {"latency p50 b": "harm", "latency p99 b": "fine"}
+
+
+def test_a_version_that_answers_nobody_is_taken_back() -> None:
+    """Its answers come after the deadline, or its worker dies: nothing of it is logged, but its users are missing."""
+    finding = Trial(canary()).seconds(20, silent=1.0)
+    assert finding.verdict == "roll_back"
+    assert "b answered 0 users where" in finding.why
+
+
+def test_users_who_are_not_split_as_declared_hold_a_rollout() -> None:
+    """A fifth of its users is lost: no comparison can be believed, and somebody has to look."""
+    finding = Trial(canary(STEPS, checks=Checks(metric=None))).seconds(120, silent=0.2, users=1000)
+    assert finding.verdict == "hold"
+    assert "routing or logging loses users of one version" in finding.why
+    assert finding.evidence["checks"]["split all versions"]["says"] == "beyond"

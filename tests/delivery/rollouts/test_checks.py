@@ -33,11 +33,16 @@ def users(n: int, *, failing: float = 0.0, latency: float = 10.0, score: float =
 def test_levels_share_alpha() -> None:
     """What can take a version back has alpha together: the metric one half, others the rest in equal parts."""
     canary = Levels.of(RolloutPlan(strategy="canary", versions=("b",)))
-    assert (canary.metric, canary.errors, canary.latency) == pytest.approx((0.005, 0.0025, 0.0025))
+    assert (canary.metric, canary.latency) == pytest.approx((0.005, 0.0025))
+    assert canary.errors == canary.answers == pytest.approx(0.00125)
     assert canary.scores == pytest.approx(0.01)
     back = Checks(scores=ScoreCheck(action="roll_back"), alpha=0.06)
     test = Levels.of(RolloutPlan(strategy="ab", versions=("b", "c"), checks=back))
-    assert test.errors == test.latency == test.scores == pytest.approx(0.01)
+    assert test.latency == test.scores == pytest.approx(0.01)
+    assert test.errors == test.answers == pytest.approx(0.005)
+    by_session = Levels.of(RolloutPlan(strategy="ab", versions=("b", "c"), by=("session",), checks=back))
+    assert by_session.errors == pytest.approx(0.01)
+    assert by_session.answers is None
     alone = Levels.of(RolloutPlan(strategy="canary", versions=("b",), checks=Checks(errors=None, latency=None)))
     assert alone.metric == pytest.approx(0.01)
 

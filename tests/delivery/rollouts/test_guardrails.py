@@ -141,7 +141,7 @@ def test_they_share_a_half_of_alpha_with_the_metric() -> None:
     )
     levels = Levels.of(RolloutPlan(strategy="canary", versions=("b",), checks=checks))
     assert (levels.metric, levels.guardrail) == pytest.approx((0.01, 0.01))
-    assert (levels.errors, levels.latency) == pytest.approx((0.015, 0.0075))
+    assert (levels.errors, levels.answers, levels.latency) == pytest.approx((0.0075, 0.0075, 0.0075))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
 from orita.delivery.rollouts.looks import Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
+from orita.delivery.rollouts.missing_answers import MissingAnswers
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.rewards import ArmTotals
 from orita.delivery.rollouts.rollout import Rollout
@@ -57,6 +58,7 @@ class Analysis:
             if levels.guardrail is not None
         ]
         self._split = SplitCheck(plan)
+        self._missing = [MissingAnswers(champion, v, levels.answers) for v in versions if levels.answers is not None]
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
         self._shares: dict[int, dict[str, float]] = {}
         self._stage: Stage | None = None
@@ -74,6 +76,8 @@ class Analysis:
             for guard in self._guards:
                 guard.begin(look.period, beside=beside)
         self._split.take(look)
+        for missing in self._missing:
+            missing.take(look)
         self._left_out = look.left_out
         control = look.guards.get(self._champion)
         for guard in self._guards:
@@ -95,7 +99,9 @@ class Analysis:
     def checks(self) -> tuple[CheckFinding, ...]:
         """What each check says of each challenger."""
         of_outcomes = [*(each.finding for each in self._guardrails), *(each.finding for each in self._metric)]
-        return (*(guard.finding for guard in self._guards), *of_outcomes)
+        split = self._split.finding
+        of_users = [*(each.finding for each in self._missing), *([] if split is None else [split])]
+        return (*(guard.finding for guard in self._guards), *of_users, *of_outcomes)
 
     def judge(self, rollout: Rollout, now: datetime) -> Finding:
         """Return what is to be done with *rollout*, as it is *now*."""

@@ -20,8 +20,8 @@ class CheckFinding(Struct, frozen=True, kw_only=True):
     """What one check says of one version.
 
     Attributes:
-        check: ``errors``, ``latency`` (``latency p99`` where several quantiles are looked at), ``scores``, ``drift``,
-            ``metric``, ``guardrail`` and its name, or ``split`` of all versions.
+        check: ``errors``, ``answers``, ``latency`` (``latency p99`` where several quantiles are looked at), ``scores``,
+            ``drift``, ``metric``, ``guardrail`` and its name, or ``split`` of all versions.
         version: the challenger.
         says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back; ``fine``;
             ``waiting`` for users.
@@ -67,16 +67,17 @@ class Levels(Struct, frozen=True, kw_only=True):
 
     Checks that can take a version back share ``checks.alpha``, so that all of them together are wrong at most that
     often: what users do (the metric and the guardrails, in equal parts) has one half, as its harm is the hardest to
-    see, the others have equal parts of the rest, latency's divided among its quantiles; where one of both is not looked
-    at, the other has all. Several challengers share each part equally. Scores and drift that only hold have an alpha of
-    their own: they take nothing back.
+    see, the others have equal parts of the rest, that of errors divided among answers that failed and answers that are
+    missing, latency's among its quantiles; where one of both is not looked at, the other has all. Several challengers
+    share each part equally. Scores and drift that only hold have an alpha of their own: they take nothing back.
 
     Attributes:
-        errors, latency, scores, drift, metric, guardrail: of each, of each quantile, of each guardrail; None: not
-            looked at. Of a metric or guardrail that takes nothing back, as in an A/B test, it is that of its interval.
+        errors, answers, latency, scores, drift, metric, guardrail: of each, of each quantile, of each guardrail; None:
+            not looked at. Of a metric or guardrail that takes nothing back, as in an A/B test, that of its interval.
     """
 
     errors: float | None
+    answers: float | None
     latency: float | None
     scores: float | None
     drift: float | None
@@ -92,10 +93,12 @@ class Levels(Struct, frozen=True, kw_only=True):
         guards = (checks.errors is not None) + bool(quantiles) + len(back)
         judged = bool(outcomes) and plan.strategy in ("canary", "segment")
         guard = checks.alpha * (1 - _OUTCOMES_PART if judged else 1.0) / max(guards, 1) / versions
+        errors = None if checks.errors is None else guard / 2 if plan.counts_users else guard
         outcome = checks.alpha * (_OUTCOMES_PART if judged and guards else 1.0) / max(outcomes, 1) / versions
         own = checks.alpha / versions
         return cls(
-            errors=guard if checks.errors is not None else None,
+            errors=errors,
+            answers=errors if plan.counts_users else None,
             latency=guard / quantiles if quantiles else None,
             scores=None if checks.scores is None else guard if checks.scores in back else own,
             drift=None if checks.drift is None else guard if checks.drift in back else own,

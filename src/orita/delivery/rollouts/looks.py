@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -21,7 +21,10 @@ import numpy.typing as npt
 
 from orita.control.events import ControlEvent
 
-__all__ = ["FirstItems", "GuardCounts", "Look", "MetricBatch", "MetricCounts", "Stage", "stages_of"]
+__all__ = ["SPLIT_SETTLES", "FirstItems", "GuardCounts", "Look", "MetricBatch", "MetricCounts", "Stage", "stages_of"]
+
+SPLIT_SETTLES = timedelta(seconds=5)
+"""Servers take a split up within a second; so long after it began, who got which version says nothing of the dice."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -98,6 +98,11 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         return self.strategy != "shadow"
 
     @property
+    def counts_users(self) -> bool:
+        """Whether users are split, in shares that stand still in a period: how many each version has can be tested."""
+        return self.by == ("user_id",) and self.strategy != "bandit"
+
+    @property
     def first_weights(self) -> dict[str, float]:
         """Percent of each challenger at the start; the champion has the rest."""
         match self.strategy:

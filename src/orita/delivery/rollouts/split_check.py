@@ -8,17 +8,14 @@ out: servers take it up within one, and until then some go by the one of before.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
-from orita.delivery.rollouts.looks import Look
+from orita.delivery.rollouts.looks import SPLIT_SETTLES, Look
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.stats.sequential.sample_ratio import SampleRatioTest
 
 __all__ = ["SplitCheck"]
 
 _LEVEL = 0.001
-_SETTLES = timedelta(seconds=5)
 
 
 class SplitCheck:
@@ -29,7 +26,7 @@ class SplitCheck:
     """
 
     def __init__(self, plan: RolloutPlan) -> None:
-        self._counts_users = plan.by == ("user_id",) and plan.strategy != "bandit"  # whose shares move within a period
+        self._counts_users = plan.counts_users
         self._test: SampleRatioTest | None = None
         self._versions: tuple[str, ...] = ()
         self._period = -1
@@ -37,7 +34,7 @@ class SplitCheck:
 
     def take(self, look: Look) -> None:
         """Count the new users of a look."""
-        if not self._counts_users or look.at - look.stage.since < _SETTLES:
+        if not self._counts_users or look.at - look.stage.since < SPLIT_SETTLES:
             return
         if look.period != self._period:
             self._period = look.period
