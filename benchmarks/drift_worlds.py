@@ -228,7 +228,8 @@ def visited(
 ) -> tuple[tuple[dict[str, Floats], npt.NDArray[np.int64]], tuple[dict[str, Floats], npt.NDArray[np.int64]]]:
     """Return two samples of *n* requests, by column and with the user of each, of one population of ``n / 4`` users.
 
-    A few users ask often. Of 20 columns 16 repeat with the user: numbers, flags and categories; 4 are the request's.
+    A few users ask often, and each more in one sample and less in the other, as it comes: rows are not independent. Of 20
+    columns 16 repeat with the user: numbers, flags and categories; 4 are the request's.
     """
     users = max(8, n // 4)
     often_U = rng.lognormal(0, 1, users)
@@ -239,7 +240,8 @@ def visited(
     of_user |= {f"mix of {k}": rng.integers(0, k, users).astype(np.float64) for k in (3, 10, 30, 100)}
 
     def window() -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
-        users_N = rng.choice(users, n, p=often_U / often_U.sum()).astype(np.int64)
+        now_U = often_U * rng.lognormal(0, 1, users)
+        users_N = rng.choice(users, n, p=now_U / now_U.sum()).astype(np.int64)
         columns = {name: value_U[users_N] for name, value_U in of_user.items()}
         return columns | {f"mean {i}": rng.normal(size=n) for i in range(16, 20)}, users_N
 
