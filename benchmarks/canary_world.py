@@ -189,13 +189,16 @@ class _Looks:
                 name: self._batches(counted_U, new_U, value_U, stage)
                 for name, value_U in (("hide", hides_U), ("revenue", spent_U))
             }
-        return Look(at, stage, self._period, answered, guards, metric, guardrails=guardrails)
+        place_U, fresh_U = counted_U
+        came_new = int(new_U[place_U[fresh_U]].sum())
+        newcomers = {OLD: int(fresh_U.sum()) - came_new, NEW: came_new}
+        return Look(at, stage, self._period, answered, guards, newcomers, metric, guardrails=guardrails)
 
     def _features(self, users: int) -> FirstItems | None:
         if not self._scenario.everything:
             return None
         x_UF = self._random.standard_normal((users, len(FEATURES)), np.float32)
-        return FirstItems(FEATURES, x_UF, np.zeros(len(FEATURES), bool))
+        return FirstItems(FEATURES, x_UF, np.zeros(len(FEATURES), bool), self._random.random(users), np.ones(users))
 
     def _batches(
         self,

@@ -246,7 +246,7 @@ def _begun(context: typer.Context, project: Project, plan: RolloutPlan, reason: 
 
     system, screen = project.system.name, settings_of(context).screen
     rollouts, found = _rollouts(project), []
-    check_metric(plan, project.system.source.schema.names)
+    check_metric(plan, project.system.source.schema.types)
     plan = _named(plan, lambda alias: project.catalogue().get(system, alias).version)
     rollouts.check(system, plan)  # what is wrong is told before packages are verified, which takes its time
     catalogue = project.catalogue()

@@ -27,5 +27,5 @@ def served_project(project: Project, settings: Settings) -> Starlette:
         explain=ServedRequests(project),
         load_retriever=project.load_retriever,
         bandit_log=project.event_log(),
-        outcomes=project.system.source.schema.names,
+        outcomes=project.system.source.schema.types,
     )

@@ -94,6 +94,11 @@ class TableSchema:
         """Names in the table's order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        """Types of the columns by name."""
+        return {column.name: column.type for column in self.columns}
+
     def requires(self, column: Column) -> bool:
         """Return whether no row may lack *column*: it is declared so, or is the key or the time."""
         return column.required or column.name in (self.key, self.time)

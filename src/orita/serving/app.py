@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -60,7 +60,7 @@ def create_app(
     load_retriever: RetrieverLoader | None = None,
     callers: Callers | None = None,
     bandit_log: EventLog | None = None,
-    outcomes: Collection[str] | None = None,
+    outcomes: Mapping[str, str] | None = None,
 ) -> Starlette:
     """Return the server of *system* as a Starlette application.
 
@@ -77,7 +77,7 @@ def create_app(
         load_retriever: opens the retriever that is deployed for the feed; None: the feed goes without.
         callers: knows who asks, and what they may; None: `LocalCallers`.
         bandit_log: where choices and rewards of bandits are logged; None: the event log of the home.
-        outcomes: columns of interactions, by which a rollout may judge; None: any.
+        outcomes: types of the columns of interactions, by which a rollout may judge; None: any.
 
     Raises:
         MissingExtra, UserError: gRPC is wanted, and not installed, or cannot listen where it should.

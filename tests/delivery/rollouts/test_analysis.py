@@ -74,7 +74,7 @@ class Trial:
                     self.random.random(n) < failing,
                     latencies,
                     self.random.normal(score, 1, n),
-                    FirstItems(("age",), age_UF.astype(np.float32), np.zeros(1, bool)),
+                    FirstItems(("age",), age_UF.astype(np.float32), np.zeros(1, bool), np.zeros(n), np.ones(n)),
                 )
                 rate = click * (1 + lift) if new else click
                 metric[version] = MetricCounts.of(np.full(n, 10), self.random.binomial(10, rate, n))
@@ -83,7 +83,9 @@ class Trial:
             answered = {version: len(counts.failed_U) for version, counts in guards.items()}
             batch = MetricBatch(stage.number, True, metric)
             guardrails = {"revenue": (MetricBatch(stage.number, True, revenue),)}
-            self.analysis.take(Look(self.now, stage, stage.number, answered, guards, (batch,), guardrails=guardrails))
+            self.analysis.take(
+                Look(self.now, stage, stage.number, answered, guards, answered, (batch,), guardrails=guardrails)
+            )
         return self.analysis.judge(self.rollout, self.now)
 
 

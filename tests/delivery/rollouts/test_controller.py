@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from tests.delivery.rollouts.answering import Behaviour, World
@@ -264,10 +265,13 @@ def test_a_long_reading_holds_the_lease(scene: Callable[..., Scene], monkeypatch
     first, second = made.controller("one"), made.controller("two")
     read = OutcomesSince.new
 
+    times = np.empty(0, np.int64)
+    nothing = Outcomes(np.empty(0, np.uint64), np.empty(0, bool), times, times, np.empty((0, 1)))
+
     def slowly(outcomes: OutcomesSince, until: int) -> Iterator[Outcomes]:
         for _ in range(6):
             made.clock.advance(timedelta(seconds=4))
-            yield Outcomes.none(1)
+            yield nothing
             assert second.look() == []
         yield from read(outcomes, until)
 

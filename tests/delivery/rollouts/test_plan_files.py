@@ -104,13 +104,20 @@ def test_an_option_is_called_as_it_was_written() -> None:
         plan_of(wrong)
 
 
+COLUMNS = {"click": "flag", "like": "int", "device": "category"}
+
+
 def test_a_metric_is_one_of_interactions() -> None:
     """Where users are looked at; a shadow changes nothing for them."""
     plan = plan_of(CANARY | metric(name="clik"))
     with pytest.raises(UserError, match=r"checks\.metric\.name is 'clik', .* Did you mean 'click'\?"):
-        check_metric(plan, ("click", "like"))
+        check_metric(plan, COLUMNS)
+    with pytest.raises(
+        UserError, match=r"checks\.metric\.name is 'device', which is of type category: .* click, like\."
+    ):
+        check_metric(plan_of(CANARY | metric(name="device")), COLUMNS)
     for fine in (CANARY, CANARY | {"checks": {"metric": None}}, {"strategy": "shadow", "versions": ["b"]}):
-        check_metric(plan_of(fine), ("click", "like"))
+        check_metric(plan_of(fine), COLUMNS)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])

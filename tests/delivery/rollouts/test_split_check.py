@@ -22,7 +22,7 @@ def look(second: int, users: dict[str, int], *, share: float = 5.0, period: int 
         version: GuardCounts(np.zeros(count, bool), np.ones(count), np.zeros(count)) for version, count in users.items()
     }
     at = stage.since + timedelta(seconds=second)
-    return Look(at, stage, period, users, guards)
+    return Look(at, stage, period, users, guards, users)
 
 
 def verdict(check: SplitCheck) -> str | None:

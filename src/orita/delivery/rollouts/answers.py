@@ -70,6 +70,7 @@ class Answers:
         score_R: of the item ranked first, NaN where something stood in.
         request_R: id of the request, text.
         list_R: place of the list of features in `AnswersOfRollout.features`, −1 where no features are kept.
+        share_R: the share of answers whose features were kept at the time, 0 of those whose were not.
         given_R: features as float32 bytes, of the item ranked first, then of another one; None where none are kept.
         count_R: how many items it has.
         item_N, rank_N: ids as text and places from 1, answer by answer.
@@ -84,6 +85,7 @@ class Answers:
     score_R: npt.NDArray[np.float64]
     request_R: Objects
     list_R: npt.NDArray[np.int64]
+    share_R: npt.NDArray[np.float64]
     given_R: Objects
     count_R: npt.NDArray[np.int64]
     item_N: Objects
@@ -264,8 +266,10 @@ class AnswersOfRollout:
         at_R, requests = firsts["timestamp"].cast(pa.int64()).to_numpy(), firsts["request_id"].to_pylist()
         counts_R, ranks_N, failed_R = np.diff(np.append(start_R, len(table))), table["rank"].to_numpy(), _failed(firsts)
         given: list[bytes | None] = [None] * len(requests)
+        share_R = np.zeros(len(requests))
         if sample is not None:
-            kept = np.flatnonzero(sample.keeps(at_R.tolist(), requests) & ~failed_R)
+            share_R = sample.shares(at_R.tolist(), requests)
+            kept = np.flatnonzero((share_R > 0) & ~failed_R)
             for place, of_two in zip(kept.tolist(), rows_given(table, kept, start_R, counts_R, ranks_N), strict=True):
                 given[place] = of_two
         yield self._built(
@@ -280,6 +284,7 @@ class AnswersOfRollout:
             scores_N=table["score"].to_numpy(),
             ranks_N=ranks_N,
             given=given,
+            share_R=share_R,
             sample=sample,
         )
 
@@ -287,11 +292,12 @@ class AnswersOfRollout:
         at = [each.at_micros for each in requests]
         failed = [each.level > 1 or each.variant != version for each in requests]
         given: list[bytes | None] = [None] * len(requests)
+        share_R = np.zeros(len(requests))
         if sample is not None:
-            kept_R = sample.keeps(at, [each.request_id for each in requests])
+            share_R = sample.shares(at, [each.request_id for each in requests])
             given = [
-                sample.given(each) if kept and not fails else None
-                for each, kept, fails in zip(requests, kept_R.tolist(), failed, strict=True)
+                sample.given(each) if share and not fails else None
+                for each, share, fails in zip(requests, share_R.tolist(), failed, strict=True)
             ]
         return self._built(
             at=at,
@@ -305,13 +311,14 @@ class AnswersOfRollout:
             scores_N=np.frombuffer(b"".join(each.scores for each in requests), np.float32),
             ranks_N=np.frombuffer(b"".join(each.ranks for each in requests), np.int32),
             given=given,
+            share_R=share_R,
             sample=sample,
         )
 
     def _built(self, *, at: Any, users: list[str], variants: list[str | None], failed: Any, latencies: Any,
                requests: list[str], counts: Any, items: list[str], scores_N: npt.NDArray[np.float32],
                ranks_N: npt.NDArray[np.int32], given: list[bytes | None],
-               sample: FeatureSample | None) -> Answers:  # fmt: skip
+               share_R: npt.NDArray[np.float64], sample: FeatureSample | None) -> Answers:  # fmt: skip
         failed_R = np.asarray(failed, bool)
         count_R = np.asarray(counts, np.int64)
         score_R = np.full(len(count_R), np.nan)
@@ -329,6 +336,7 @@ class AnswersOfRollout:
             score_R=score_R,
             request_R=_texts(requests),
             list_R=np.array([-1 if each is None or sample is None else sample.list for each in given], np.int64),
+            share_R=share_R,
             given_R=_texts(given),
             count_R=count_R,
             item_N=_texts(items),

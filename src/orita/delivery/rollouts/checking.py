@@ -6,7 +6,7 @@ always be read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from orita.core.errors import UserError, closest
 from orita.delivery.assignment.conditions import All, AnyOf, Condition, InSegment, Not
@@ -15,6 +15,8 @@ from orita.delivery.rollouts.checks import Checks, GuardrailCheck, MetricCheck
 from orita.delivery.rollouts.plan import RolloutPlan
 
 __all__ = ["check_metric", "check_plan", "check_who_takes_part", "segments_of"]
+
+_NUMBERS = ("flag", "int", "float")
 
 _LEAST_ALPHA = 1e-9
 _MOST_REQUESTS = 1_000_000_000
@@ -65,16 +67,22 @@ def check_plan(plan: RolloutPlan) -> None:
         _check_values(plan.audience, "audience")
 
 
-def check_metric(plan: RolloutPlan, columns: Collection[str]) -> None:
-    """Refuse a metric or guardrail that no interaction has; *columns* are those of interactions.
+def check_metric(plan: RolloutPlan, columns: Mapping[str, str]) -> None:
+    """Refuse a metric or guardrail that no interaction has a number of; *columns* are types of theirs by name.
 
     Raises:
-        UserError: it is none of them.
+        UserError: it is none of them, or no ``flag``, ``int`` or ``float``.
     """
+    numbers = [name for name, type_ in columns.items() if type_ in _NUMBERS]
     for field, column in plan.checks.columns.items():
         if plan.routes and column not in columns:
             none = " Or 'metric: null' in a plan, and no metric is looked at." if field == "checks.metric.name" else ""
-            raise UserError(f"{field} is {column!r}, which the interactions have not. {closest(column, columns)}{none}")
+            raise UserError(f"{field} is {column!r}, which the interactions have not. {closest(column, numbers)}{none}")
+        if plan.routes and column not in numbers:
+            raise UserError(
+                f"{field} is {column!r}, which is of type {columns[column]}: allowed are columns of interactions with "
+                f"numbers, {', '.join(numbers)}."
+            )
 
 
 def check_who_takes_part(plan: RolloutPlan, champion: str, segments: Mapping[str, Condition]) -> None:

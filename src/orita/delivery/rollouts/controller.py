@@ -154,13 +154,14 @@ class Controller:
 
     def look(self) -> list[Acted]:
         """Look once at every system, and do what is to be done."""
+        now = self._clock.now()  # before states are read: what somebody decides from now on is of the next look
         try:
             states = self._rollouts.all()
         except OritaError as error:
             _log.warning("rollouts_not_read", reason=str(error))
             return []
         rollouts = [state.routing for state in states.values()]
-        acted = [self._at(rollout) for rollout in rollouts if rollout is not None and self._wanted(rollout)]
+        acted = [self._at(rollout, now) for rollout in rollouts if rollout is not None and self._wanted(rollout)]
         for system in set(self._held) - {each.rollout.system for each in acted if each is not None}:
             self._leave(system)
         if self._registry is not None:
@@ -187,7 +188,7 @@ class Controller:
     def _wanted(self, rollout: Rollout) -> bool:
         return self._systems is None or rollout.system in self._systems
 
-    def _at(self, rollout: Rollout) -> Acted | None:
+    def _at(self, rollout: Rollout, now: datetime) -> Acted | None:
         """Look at one rollout; None where it is another controller's, or nothing could be learned."""
         system, told = rollout.system, {"system": rollout.system, "rollout": rollout.id}
         try:
@@ -195,7 +196,7 @@ class Controller:
             if lease is None:
                 self._watched.pop(system, None)
                 return None
-            return self._looked(rollout, lease)
+            return self._looked(rollout, lease, now)
         except LeaseLost as error:
             _log.warning("lease_lost", reason=str(error), **told)
             self._held.pop(system, None)
@@ -235,21 +236,20 @@ class Controller:
             except OritaError as error:
                 _log.warning("lease_not_released", system=system, reason=str(error))
 
-    def _looked(self, rollout: Rollout, lease: Lease) -> Acted:
+    def _looked(self, rollout: Rollout, lease: Lease, now: datetime) -> Acted:
         deployed = self._deployments.current(rollout.system)
         if deployed is None or deployed.version != rollout.champion:
-            now = "nothing" if deployed is None else deployed.version
-            reason = f"{now} is deployed since, not {rollout.champion}, which the rollout compares with."
+            there = "nothing" if deployed is None else deployed.version
+            reason = f"{there} is deployed since, not {rollout.champion}, which the rollout compares with."
             ended = self._rollouts.abort(rollout.system, rollout.id, actor=self._actor, reason=reason, lease=lease)
             return self._done(ended, "aborted", None)
         trouble = self._trouble.setdefault(rollout.system, _Trouble())
         if rollout.state == "paused" or self._clock.monotonic() < trouble.until:
             return Acted(rollout, "nothing", None)
         watch = self._watch(rollout)
-        now_ = self._clock.now()
         try:
             # A long history takes longer than a lease: it is renewed after every piece.
-            for look in watch.evidence.looks(watch.stages, now_, lambda: self._leased(rollout.system)):
+            for look in watch.evidence.looks(watch.stages, now, lambda: self._leased(rollout.system)):
                 watch.analysis.take(look)
                 self._leased(rollout.system)
         except LeaseLost:
@@ -258,9 +258,9 @@ class Controller:
             self._watched.pop(rollout.system, None)  # half of a reading is no evidence: begin anew
             raise
         trouble.failures = 0
-        found = watch.analysis.judge(rollout, now_)
-        self._say(rollout, watch.evidence.trouble(now_), Look.of(found, rollout, now_))
-        return self._act(rollout, watch.analysis, found, self._held.get(rollout.system, lease), now_)
+        found = watch.analysis.judge(rollout, now)
+        self._say(rollout, watch.evidence.trouble(now), Look.of(found, rollout, now))
+        return self._act(rollout, watch.analysis, found, self._held.get(rollout.system, lease), now)
 
     def _watch(self, rollout: Rollout) -> _Watch:
         watch = self._watched.get(rollout.system)

@@ -1,6 +1,6 @@
 """Was the challenger given features like the champion's? The distance of Kolmogorov and Smirnov, feature by feature.
 
-Legend: U users, F features, B bins.
+Legend: U users of one version, F features, B bins.
 
 A version whose features are computed otherwise, or come from another store, or are missing, is given other numbers than
 the champion for users whom dice chose. Features of the request (of the user, of the time) do not depend on what a model
@@ -10,6 +10,10 @@ follow the hour.
 
 Bins are those of floating-point numbers: of each power of two 8, one for what is missing. Bounds, looks and periods are
 those of the scores (`orita.delivery.rollouts.scores`); the level is divided among features.
+
+What is compared is a sample: features of some answers a second are kept, of fewer in busy times. Features follow the
+time, so each version's sample is thinned to the smallest share of its period: it is spread as its answers are, whatever
+the traffic of the other. It is also thinned by halves beyond 8,192 users, which tell all that a look needs.
 """
 
 from __future__ import annotations
@@ -31,7 +35,59 @@ _BINS = 1 << 12
 _MISSING = _BINS - 1
 _FIRST, _GROWTH = 40.0, 1.25
 _MOST_FEATURES = 256
+_MOST_USERS, _LEAST_SHARE = 8192, 1e-9
 _TOLD = 10
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Sample:
+    """Users of one version in a period, thinned so that all parts of the period are there alike.
+
+    Attributes:
+        seen: users whose features came.
+        share: of answers that are kept: those whose hash is below it.
+        bin_UF, chance_U: bins of the features, and hashes, of users that are kept.
+    """
+
+    features: int
+    seen: int = 0
+    share: float = 1.0
+    bin_UF: list[npt.NDArray[np.uint16]] = field(default_factory=list)
+    chance_U: list[npt.NDArray[np.float64]] = field(default_factory=list)
+
+    def add(self, bin_UF: npt.NDArray[np.uint16], chance_U: Floats, share_U: Floats) -> None:
+        """Add users; where fewer are kept than before, keep as few of those of before."""
+        self.seen += len(chance_U)
+        self.bin_UF.append(bin_UF)
+        self.chance_U.append(chance_U)
+        least = float(share_U.min(initial=1.0))
+        if least < self.share or self.share < 1:
+            self._keep(min(least, self.share))
+        while self.users > _MOST_USERS and self.share > _LEAST_SHARE:
+            self._keep(self.share / 2)
+
+    @property
+    def users(self) -> int:
+        """How many are kept."""
+        return sum(map(len, self.chance_U))
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Users by bin, [F, B]."""
+        bin_UF = np.concatenate(self.bin_UF) if self.bin_UF else np.empty((0, self.features), np.uint16)
+        cell_UF = bin_UF + np.arange(self.features) * _BINS
+        counts = np.bincount(cell_UF.ravel(), minlength=self.features * _BINS)
+        return np.asarray(counts.reshape(self.features, _BINS), np.int64)
+
+    def _keep(self, share: float) -> None:
+        """Let those go whose hash is not below *share*; of a share that stands still only the newest can be."""
+        first = 0 if share < self.share else len(self.chance_U) - 1
+        for place in range(first, len(self.chance_U)):
+            kept_U = self.chance_U[place] < share
+            self.bin_UF[place], self.chance_U[place] = self.bin_UF[place][kept_U], self.chance_U[place][kept_U]
+        self.share = share
 
 
 @dataclass(slots=True)
@@ -40,36 +96,45 @@ class _Compared:
 
     Attributes:
         names: the F features.
-        counts_2FB: users by bin.
-        users: of each version.
+        samples: of each version.
+        missing_2F: shares of users of whom a feature is missing, as of the last look.
     """
 
     names: tuple[str, ...]
-    counts_2FB: npt.NDArray[np.int32]
-    users: list[int] = field(default_factory=lambda: [0, 0])
+    samples: tuple[_Sample, _Sample]
+    missing_2F: Floats
 
     @classmethod
     def of(cls, names: tuple[str, ...]) -> _Compared:
-        return cls(names, np.zeros((2, len(names), _BINS), np.int32))
+        return cls(names, (_Sample(len(names)), _Sample(len(names))), np.zeros((2, len(names))))
+
+    @property
+    def users(self) -> tuple[int, int]:
+        """How many users of each version are compared."""
+        return self.samples[0].users, self.samples[1].users
+
+    @property
+    def seen(self) -> int:
+        """How many came of the version that has fewer."""
+        return min(sample.seen for sample in self.samples)
 
     def count(self, arm: int, given: FirstItems, place_F: npt.NDArray[np.intp]) -> None:
         """Add users of one version; *place_F* are the places of the features among those given."""
         x_UF = given.x_UF[:, place_F]
         bin_UF = np.where(np.isnan(x_UF), _MISSING, np.minimum(score_bins(x_UF) >> 2, _MISSING - 1))
-        cell_UF = bin_UF + np.arange(len(self.names)) * _BINS
-        np.add.at(self.counts_2FB[arm].reshape(-1), cell_UF.ravel(), 1)
-        self.users[arm] += len(x_UF)
+        self.samples[arm].add(bin_UF.astype(np.uint16), given.chance_U, given.share_U)
 
-    @property
-    def distances(self) -> npt.NDArray[np.float64]:
-        """The greatest difference of the distribution functions, of each feature."""
-        below_2FB = np.cumsum(self.counts_2FB, axis=2) / np.reshape(self.users, (2, 1, 1))
-        distance_F: npt.NDArray[np.float64] = np.abs(below_2FB[1] - below_2FB[0]).max(axis=1)
+    def distances(self) -> Floats:
+        """Return the greatest difference of the distribution functions, of each feature."""
+        share_2FB = np.stack([sample.counts / sample.users for sample in self.samples])
+        self.missing_2F = share_2FB[:, :, _MISSING]
+        below_2FB = np.cumsum(share_2FB, axis=2)
+        distance_F: Floats = np.abs(below_2FB[1] - below_2FB[0]).max(axis=1)
         return distance_F
 
     def missing(self, name: str) -> tuple[float, float]:
         """Return the share of users of whom a feature is missing, of the champion's and of the challenger's."""
-        of_2 = self.counts_2FB[:, self.names.index(name), _MISSING] / np.maximum(self.users, 1)
+        of_2 = self.missing_2F[:, self.names.index(name)]
         return float(of_2[0]), float(of_2[1])
 
 
@@ -108,7 +173,7 @@ class DriftGuard:
             if of_arm is not None and of_arm.names == self._lists[arm]:
                 self._varies |= {name for name, varies in zip(of_arm.names, of_arm.varies_F, strict=True) if varies}
                 self._compared.count(arm, of_arm, self._places[arm])
-        if min(self._compared.users) >= self._next:
+        if self._compared.seen >= self._next and min(self._compared.users) >= _FIRST:
             self._look(self._compared)
 
     @property
@@ -116,7 +181,7 @@ class DriftGuard:
         """What it says now."""
         proven = {name: told for name, told in self._proven.items() if self._judges(name)}
         beyond: Says = "harm" if self._check.action == "roll_back" else "beyond"
-        users = [0, 0] if self._compared is None else self._compared.users
+        users = (0, 0) if self._compared is None else self._compared.users
         known = [set(names or ()) for names in self._lists]
         evidence = {
             "users": users[1],
@@ -154,10 +219,10 @@ class DriftGuard:
 
     def _look(self, compared: _Compared) -> None:
         self._looks += 1
-        self._next = max(self._next, min(compared.users)) * _GROWTH
+        self._next = max(self._next, compared.seen) * _GROWTH
         error = self._period_level / (self._looks * (self._looks + 1)) / 2 / len(self._names)
         self._radius = sum(math.sqrt(math.log(2 / error) / (2 * size)) for size in compared.users)
-        self._distances = dict(zip(self._names, compared.distances.tolist(), strict=True))
+        self._distances = dict(zip(self._names, compared.distances().tolist(), strict=True))
         for name, distance in self._distances.items():
             if self._judges(name) and distance - self._radius > self._check.most_distance:
                 self._proven[name] = self._of(name, compared)

@@ -21,6 +21,7 @@ from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.delivery.rollouts.answers import Answers, AnswersOfRollout
 from orita.delivery.rollouts.checks import Checks
+from orita.delivery.rollouts.feature_sample import chance_of
 from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, Stage
 from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
@@ -32,8 +33,7 @@ from orita.events.log.log import EventLog
 __all__ = ["PERIOD_SECONDS", "Evidence"]
 
 PERIOD_SECONDS = 900
-"""How long a period of the guards lasts; a new step begins one, too. Shares of a bandit may move within: each look
-compares versions at the same time."""
+"""How long a period of the guards lasts; new shares begin one, too: what a period pools came at one split."""
 
 _SECOND = 1_000_000
 _PIECE_SECONDS = 60
@@ -74,7 +74,7 @@ class Evidence:
         self._held: list[Answers] = []
         self._next = self._start
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
-        self._period, self._period_began, self._step = 0, self._start, -1
+        self._period, self._period_began, self._stage = 0, self._start, -1
         self._fields, self._stream = checks.columns, (names or EventNames()).stream
         self._columns = columns = tuple(dict.fromkeys(self._fields.values()))
         self._outcomes = OutcomesSince(home, log, columns, rollout.started_at, names) if columns else None
@@ -89,8 +89,9 @@ class Evidence:
             if column in unknown:
                 return unknown_metric(field, column, self._stream, unknown[column], now)
         for window in self._windows:
-            if window.late >= max(_MANY_LATE, window.outcomes / 2):
-                return late_outcomes(self._columns[window.counted[0].column], window.late, window.outcomes, now)
+            for what, late, outcomes in zip(window.counted, window.late, window.outcomes, strict=True):
+                if late >= max(_MANY_LATE, outcomes / 2):
+                    return late_outcomes(self._columns[what.column], late, outcomes, now)
         return None
 
     def looks(
@@ -138,16 +139,15 @@ class Evidence:
         self._held = [rest] if rest is not None and len(rest) else []
 
     def _look(self, answers: Answers | None, stage: Stage, first: int) -> Look:
-        if stage.step != self._step or first - self._period_began >= PERIOD_SECONDS * _SECOND:
-            self._period += self._step >= 0
-            self._step, self._period_began = stage.step, first
         answered: dict[str, int] = {}
         guards: dict[str, GuardCounts] = {}
-        if answers is not None:
+        newcomers: dict[str, int] = {}
+        if answers is not None:  # when other looks are made depends on how outcomes were read
+            self._keep_period(stage, first)
             ours = answers.take(np.flatnonzero(answers.variant_R >= 0))
-            answered = self._of_version(ours)
+            answered = self._by_version(ours.variant_R)
             guards = self._guards(ours)
-            self._show(ours, stage, first + _SECOND)
+            newcomers = self._count(ours, stage, first + _SECOND)
         closed: dict[str, tuple[MetricBatch, ...]] = {}
         for window in self._windows:
             closed |= window.closed(first + _SECOND)
@@ -157,13 +157,19 @@ class Evidence:
             period=self._period,
             answered=answered,
             guards=guards,
+            newcomers=newcomers,
             metric=closed.pop(_METRIC, ()),
             left_out=max((window.left_out for window in self._windows), default=0),
             guardrails=closed,
         )
 
-    def _of_version(self, answers: Answers) -> dict[str, int]:
-        counts = np.bincount(answers.variant_R, minlength=len(self._versions))
+    def _keep_period(self, stage: Stage, first: int) -> None:
+        if stage.number != self._stage or first - self._period_began >= PERIOD_SECONDS * _SECOND:
+            self._period += self._stage >= 0
+            self._stage, self._period_began = stage.number, first
+
+    def _by_version(self, variant_R: npt.NDArray[np.int64]) -> dict[str, int]:
+        counts = np.bincount(variant_R, minlength=len(self._versions))
         return {version: int(count) for version, count in zip(self._versions, counts, strict=True) if count}
 
     def _guards(self, answers: Answers) -> dict[str, GuardCounts]:
@@ -190,16 +196,17 @@ class Evidence:
         x_U2F = np.frombuffer(b"".join(answers.given_R[kept_U]), np.float32).reshape(len(kept_U), 2, len(names))
         first_UF, other_UF = x_U2F[:, 0], x_U2F[:, 1]
         differs_UF = (first_UF != other_UF) & ~(np.isnan(first_UF) & np.isnan(other_UF))
-        return FirstItems(names, first_UF, differs_UF.any(axis=0))
+        chance_U = np.array([chance_of(request) for request in answers.request_R[kept_U]])
+        return FirstItems(names, first_UF, differs_UF.any(axis=0), chance_U, answers.share_R[kept_U])
 
-    def _show(self, answers: Answers, stage: Stage, end: int) -> None:
-        if not self._windows or not len(answers):
-            return
+    def _count(self, answers: Answers, stage: Stage, end: int) -> dict[str, int]:
+        """Let the items of users who count in the step wait for outcomes; return how many users are new, by version."""
         place_U, fresh_U = self._counted.first(answers.hash_R, answers.variant_R > 0, stage.step)
-        if len(place_U):
+        if self._windows and len(place_U):
             shown = Shown.of(answers.take(place_U), fresh_U, self._top)
             for window in self._windows:
                 window.show(shown, stage.number, end)
+        return self._by_version(answers.variant_R[place_U[fresh_U]])
 
 
 def _windows(checks: Checks, columns: Sequence[str], versions: tuple[str, ...]) -> tuple[ShownItems, ...]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from orita.delivery.rollouts.hashing import hash_of
 from orita.events.prediction_segment import ScoredRequest
 
-__all__ = ["FeatureSample", "rows_given"]
+__all__ = ["FeatureSample", "chance_of", "rows_given"]
 
 _KEPT_A_SECOND = 50
 """Of about so many answers a second, of each segment, features are kept; of up to `_SLACK` times as many before the
@@ -23,12 +23,18 @@ share that is kept is lowered, of `_BURST` times as many in the second before it
 _SLACK, _BURST = 4, 10
 
 
+def chance_of(request: str) -> float:
+    """Return a number in [0, 1) by which answers are kept: those below the share."""
+    return hash_of(request) / 2**64
+
+
 class FeatureSample:
     """Which answers of one segment keep their features: by a hash of the request, so many a second.
 
     The share that is kept depends on nothing but the segment, so that whoever reads it again keeps the same. It is
-    lowered after a second that had far too many, and not raised: while it stands still, the sample is spread over time
-    as the answers are, in a version with much traffic as in one with little.
+    lowered after a second that had far too many, and not raised. What was kept before it was lowered is kept more
+    densely than what comes after: who pools both takes the smaller share of the former, too (`orita.delivery.rollouts
+    .drift` does).
 
     Args:
         place: of the list of features.
@@ -39,11 +45,11 @@ class FeatureSample:
         self.list, self._bytes = place, 4 * features
         self._second, self._seen, self._share = -1, 0, 1.0
 
-    def keeps(self, at: Sequence[int], requests: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Tell, answer by answer in the order of the segment, whether its features are kept."""
-        return np.array([self._keeps(*each) for each in zip(at, requests, strict=True)], bool)
+    def shares(self, at: Sequence[int], requests: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return, answer by answer in the order of the segment, the share that is kept then; 0: it is not kept."""
+        return np.array([self._share_of(*each) for each in zip(at, requests, strict=True)], np.float64)
 
-    def _keeps(self, at: int, request: str) -> bool:
+    def _share_of(self, at: int, request: str) -> float:
         second = at // 1_000_000
         if second > self._second:
             if self._seen * self._share > _SLACK * _KEPT_A_SECOND:
@@ -51,17 +57,19 @@ class FeatureSample:
             self._second, self._seen = second, 0
         self._seen += 1
         if self._share < 1:
-            return hash_of(request) < self._share * 2**64
-        return self._seen <= _BURST * _KEPT_A_SECOND
+            return self._share if chance_of(request) < self._share else 0.0
+        return 1.0 if self._seen <= _BURST * _KEPT_A_SECOND else 0.0
 
     def given(self, request: ScoredRequest) -> bytes | None:
-        """Return what is kept of an answer; None where it has no features, or none that is not missing."""
+        """Return what is kept of an answer that a model gave; None where it has no items."""
         ranks_N = np.frombuffer(request.ranks, np.int32)
-        if len(request.features) != self._bytes * len(ranks_N) or not len(ranks_N):
+        if not len(ranks_N):
             return None
+        if not request.features:  # as Parquet has it
+            return np.full(2 * self._bytes // 4, np.nan, np.float32).tobytes()
         first, other = _two(ranks_N)
         rows = [request.features[row * self._bytes : (row + 1) * self._bytes] for row in (first, other)]
-        return _unless_all_missing(b"".join(rows))
+        return b"".join(rows)
 
 
 def _two(ranks_N: npt.NDArray[np.int32]) -> tuple[int, int]:
@@ -76,12 +84,12 @@ def rows_given(
     start_R: npt.NDArray[np.int64],
     counts_R: npt.NDArray[np.int64],
     ranks_N: npt.NDArray[np.int32],
-) -> Iterator[bytes | None]:
+) -> Iterator[bytes]:
     """Yield what `FeatureSample.given` returns, of the answers at *kept_K* in rows of Parquet.
 
     Args:
         table: N rows with the column ``features``.
-        kept_K: places of answers.
+        kept_K: places of answers that a model gave.
         start_R, counts_R: where answers begin, and how many items they have.
         ranks_N: places of items, from 1.
     """
@@ -92,9 +100,4 @@ def rows_given(
     taken = table["features"].take(pa.array(rows.ravel())).combine_chunks()
     columns = [pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False) for values in taken.flatten()]
     x_KF = np.ascontiguousarray(np.stack(columns, axis=1), np.float32).reshape(len(kept_K), -1)
-    yield from (_unless_all_missing(row.tobytes()) for row in x_KF)
-
-
-def _unless_all_missing(given: bytes) -> bytes | None:
-    """Return features; None where all are missing: in Parquet so is an answer that no features were read for."""
-    return None if np.isnan(np.frombuffer(given, np.float32)).all() else given
+    yield from (row.tobytes() for row in x_KF)

@@ -31,7 +31,7 @@ class Guardrail:
         self._check, self.version, self._level, self._takes_back = check, version, level, takes_back
         self._lower = check.direction == "up"
         self._users: RatesOfUsers | MeansOfUsers = (
-            RatesOfUsers(champion, version, [check.null])
+            RatesOfUsers(champion, version, [check.null], lower=self._lower)
             if check.kind == "rate"
             else MeansOfUsers(champion, version, check.null, lower=self._lower)
         )
@@ -45,7 +45,7 @@ class Guardrail:
     def take(self, batch: MetricBatch) -> None:
         """Count users whose outcomes are known now."""
         self._users.take(batch)
-        if self._harm is None and self._p_worse <= self._level:
+        if self._takes_back and self._harm is None and self._users.p_worse <= self._level:
             self._harm = self._told()
 
     @property
@@ -53,7 +53,7 @@ class Guardrail:
         """What it says now."""
         check, ratio = self._check, self._users.ratio
         control, treated = self._users.control, self._users.treated
-        says: Says = "waiting" if self._waits else "fine"
+        says: Says = "harm" if self._harm else "waiting" if self._users.waits else "fine"
         evidence = {
             "metric": check.name,
             "kind": check.kind,
@@ -66,35 +66,28 @@ class Guardrail:
             "champion_outcomes": control.outcomes,
             "ratio": None if math.isnan(ratio) else ratio,
             "most_loss": check.most_loss,
-            "p_worse": self._p_worse,
+            "p_worse": self._users.p_worse,
             "level": self._level,
         }
         return CheckFinding(
             check=f"guardrail {check.name}",
             version=self.version,
-            says="harm" if self._harm and self._takes_back else says,
+            says=says,
             why=self._harm or self._told(),
             evidence=evidence,
         )
 
-    @property
-    def _p_worse(self) -> float:
-        if isinstance(self._users, MeansOfUsers):
-            return self._users.p_worse
-        return self._users.p_below(0) if self._lower else self._users.p_above(0)
-
-    @property
-    def _waits(self) -> bool:
-        return self._users.waits if isinstance(self._users, MeansOfUsers) else not self._users.treated.users
-
     def _told(self) -> str:
         check, users = self._check, self._users
         what = check.name if check.kind == "rate" else f"mean {check.name}"
-        if self._waits or math.isnan(users.ratio):
+        if users.waits:
             return f"{what}: too few users of {self.version} and of the champion are counted yet"
+        change = f"{100 * (users.ratio - 1):+.1f} % against the champion"
+        if math.isnan(users.ratio):
+            change = f"{users.treated.outcomes:,.6g} by {users.treated.shown:,.0f} shown items, the champion none"
         beyond = f" beyond the {100 * check.most_loss:g} % that are tolerated" if check.most_loss else ""
         return (
-            f"{what}: {self.version} has {100 * (users.ratio - 1):+.1f} % against the champion, by "
-            f"{users.treated.users:,.0f} and {users.control.users:,.0f} users "
-            f"({'less' if self._lower else 'more'} is worse; p of a loss{beyond} {self._p_worse:.2g})"
+            f"{what}: {self.version} has {change}, by {users.treated.users:,.0f} and {users.control.users:,.0f} users "
+            f"({'less' if self._lower else 'more'} is worse; p of a {'loss' if self._lower else 'rise'}{beyond} "
+            f"{users.p_worse:.2g})"
         )

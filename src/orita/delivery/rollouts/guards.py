@@ -75,6 +75,7 @@ class ErrorGuard:
         """Begin a period; *beside*: somebody has the champion at the same time."""
         self._period_level = period_level(self._level, period)
         self._alone: RateTest | None = None
+        self._waiting = np.zeros(4, np.int64)  # users of either arm and their failures that have nobody beside them yet
         self._n = self._failed = 0
         n, failed = self._of_champion
         self._control.begin(beside=beside)
@@ -96,7 +97,10 @@ class ErrorGuard:
         self._n += n
         self._failed += failed
         if self._control.beside:
-            self._test = self._test.updated(control_n, control_failed, n, failed)
+            self._waiting += (control_n, control_failed, n, failed)
+            if self._waiting[0] and self._waiting[2]:
+                self._test = self._test.updated(*self._waiting.tolist())
+                self._waiting[:] = 0
         elif self._alone is not None:
             self._alone = self._alone.updated(n, failed)
         if self._harm is None and self._p_value <= self._threshold:

@@ -54,11 +54,15 @@ class FirstItems:
         names: the F features.
         x_UF: of the item that was ranked first, NaN where missing.
         varies_F: whether items of an answer were seen to differ.
+        chance_U: a hash of the answer in [0, 1).
+        share_U: the share that was kept then: answers whose hash is below it.
     """
 
     names: tuple[str, ...]
     x_UF: npt.NDArray[np.float32]
     varies_F: npt.NDArray[np.bool_]
+    chance_U: Floats
+    share_U: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,6 +149,7 @@ class Look:
         period: of the guards, 0, 1, 2 … of the rollout: in a new one every user counts anew.
         answered: answers by version, all of them.
         guards: by version.
+        newcomers: users by version whom the rollout sees for the first time, whatever the period.
         metric: of users whose outcomes are known by now; they were answered earlier.
         guardrails: the same by the name of each guardrail.
         left_out: users of the whole rollout whom the metric or a guardrail does not count, as too many items waited
@@ -156,6 +161,7 @@ class Look:
     period: int
     answered: Mapping[str, int]
     guards: Mapping[str, GuardCounts]
+    newcomers: Mapping[str, int] = field(default_factory=dict)
     metric: tuple[MetricBatch, ...] = ()
     left_out: int = 0
     guardrails: Mapping[str, tuple[MetricBatch, ...]] = field(default_factory=dict)

@@ -58,7 +58,7 @@ class MetricTest:
     def take(self, batch: MetricBatch) -> None:
         """Count users whose outcomes are known now."""
         self._rates.take(batch)
-        if self._harm is None and self._p_worse <= self._level:
+        if self._takes_back and self._harm is None and self._rates.p_worse <= self._level:
             self._harm = self._told()
 
     def excluded(self, share: float) -> bool:
@@ -97,7 +97,7 @@ class MetricTest:
     def finding(self) -> CheckFinding:
         """What it says now."""
         control, treated, ratio = self._rates.control, self._rates.treated, self._rates.ratio
-        says: Says = "harm" if self._harm and self._takes_back else "fine" if treated.users else "waiting"
+        says: Says = "harm" if self._harm else "fine" if treated.users else "waiting"
         evidence = {
             "metric": self._check.name,
             "users": treated.users,
@@ -108,17 +108,13 @@ class MetricTest:
             "champion_outcomes": control.outcomes,
             "ratio": None if math.isnan(ratio) else ratio,
             "design_effect": self.effect,
-            "p_worse": self._p_worse,
+            "p_worse": self._rates.p_worse,
             "p_better": self._rates.p_above(0),
             "p_loss": {f"{each:g}": self._p_loss(each) for each in self._margins},
             "level": self._level,
         }
         why = self._harm or self._told()
         return CheckFinding(check="metric", version=self.version, says=says, why=why, evidence=evidence)
-
-    @property
-    def _p_worse(self) -> float:
-        return self._rates.p_below(0)
 
     def _p_loss(self, wanted: float) -> float:
         return self._rates.p_above(1 + self._margins.index(wanted))
@@ -130,5 +126,5 @@ class MetricTest:
         return (
             f"{self._check.name}: {self.version} has {100 * (ratio - 1):+.1f} % against the champion, by "
             f"{self._rates.treated.users:,.0f} and {self._rates.control.users:,.0f} users "
-            f"(p of a loss {self._p_worse:.2g})"
+            f"(p of a loss {self._rates.p_worse:.2g})"
         )

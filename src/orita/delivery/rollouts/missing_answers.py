@@ -3,8 +3,10 @@
 An answer that comes too late is no answer, and is not logged; neither is that of a worker that died. So a version whose
 every answer takes longer than callers wait has no errors and no latency: it is its share of users that is missing. Each
 period is a test of its own, in which every user counts once, among users of the champion and of the version in the same
-seconds. Evidence is the mean of likelihood ratios of "half, three quarters, all of its users are missing" to "none is",
-a non-negative martingale where none is missing (Ville 1939); it grows where more than a quarter is.
+seconds; so a version that hangs in its second week is found as well. Who comes back may be the version's doing, which
+is why a little is not enough. Evidence is the mean of likelihood ratios of "half, three quarters, all of its users are
+missing" to "none is", a non-negative martingale where none is missing (Ville 1939); it grows where more than a quarter
+is.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ __all__ = ["EventNames", "Outcomes", "OutcomesSince"]
 _log = structlog.stdlib.get_logger("orita.rollouts")
 
 _MOST_ROWS = 50_000
+_MOST_VALUE = 1e100  # its square, summed up over users, is a number still
 _CLOCKS = timedelta(seconds=60)
 
 Hashes = npt.NDArray[np.uint64]
@@ -84,12 +85,6 @@ class Outcomes:
         return Outcomes(**{each.name: getattr(self, each.name)[wanted_K] for each in fields(self)})
 
     @classmethod
-    def none(cls, columns: int) -> Outcomes:
-        """Return no outcomes."""
-        times = np.empty(0, np.int64)
-        return cls(np.empty(0, np.uint64), np.empty(0, bool), times, times, np.empty((0, columns)))
-
-    @classmethod
     def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
         """Return all of them, of one part or more."""
         return cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
@@ -106,7 +101,7 @@ class OutcomesSince:
         names: of the columns of events.
 
     Attributes:
-        unknown: by column that no event has which was read last, why nothing of it is counted.
+        unknown: by column that no event had so far, why nothing of it is counted.
     """
 
     def __init__(
@@ -118,6 +113,7 @@ class OutcomesSince:
         self._next: dict[int, int] = {}
         self._files: set[str] = set()
         self._told: set[str] = set()
+        self._seen: set[str] = set()
         self.unknown: dict[str, str] = {}
 
     def new(self, until: int) -> Iterator[Outcomes]:
@@ -193,9 +189,10 @@ class OutcomesSince:
             if column not in rows.column_names:
                 self._tell_unknown(column, rows)
                 continue
+            self._seen.add(column)
             self.unknown.pop(column, None)
             values = pc.fill_null(pc.cast(rows[column], pa.float64()), 0.0).to_numpy()
-            value_NC[:, place] = np.where(np.isfinite(values), np.maximum(values, 0.0), 0.0)
+            value_NC[:, place] = np.where(np.isfinite(values), np.clip(values, 0.0, _MOST_VALUE), 0.0)
         positive_N = (value_NC > 0).any(axis=1)
         rows, known_K = rows.filter(pa.array(positive_N)), known_N[positive_N]
         requests: list[str | None] = [None] * len(rows)
@@ -212,6 +209,8 @@ class OutcomesSince:
 
     def _tell_unknown(self, column: str, rows: pa.Table) -> None:
         """Tell of a column that no event of the stream ever had, the log once."""
+        if column in self._seen:
+            return
         known = set(rows.column_names)
         if self._names.stream in self._log.streams():
             known |= set(self._log.schema(self._names.stream).names)

@@ -43,14 +43,15 @@ class RatesOfUsers:
     Args:
         champion, version: whose.
         nulls: challenger ÷ champion, those that are tested.
+        lower: whether a challenger below the first null is worse, or one above it.
 
     Attributes:
         control, treated: all users so far that are evidence, or taught.
         pairs: independent items that are evidence, as many as both arms of one size would have.
     """
 
-    def __init__(self, champion: str, version: str, nulls: Sequence[float]) -> None:
-        self._champion, self._version = champion, version
+    def __init__(self, champion: str, version: str, nulls: Sequence[float], *, lower: bool = True) -> None:
+        self._champion, self._version, self._lower = champion, version, lower
         self._test = RateComparison.start(nulls, kind="ratio")
         self._waiting: dict[tuple[int, bool], tuple[MetricCounts, MetricCounts]] = {}
         self.control = self.treated = MetricCounts()
@@ -90,12 +91,18 @@ class RatesOfUsers:
         if not first:
             self.pairs += 1 / (1 / control.shown + 1 / treated.shown) / effect
 
-    def p_below(self, null: int) -> float:
-        """Return the p-value, valid at all looks, of "the ratio is not below the null of this place"."""
-        return float(self._test.p_below[null])
+    @property
+    def waits(self) -> bool:
+        """Whether too few users have come for any evidence."""
+        return not self.treated.users
+
+    @property
+    def p_worse(self) -> float:
+        """The p-value, valid at all looks, of "it is not beyond the first null"."""
+        return float((self._test.p_below if self._lower else self._test.p_above)[0])
 
     def p_above(self, null: int) -> float:
-        """Return that of "it is not above"."""
+        """Return that of "the ratio is not above the null of this place"."""
         return float(self._test.p_above[null])
 
     @property

@@ -92,7 +92,8 @@ class ScoreGuard:
 
 def score_bins(scores_U: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the bin of each score; greater scores never have a lesser bin."""
-    bits_U = np.ascontiguousarray(scores_U, np.float32).view(np.uint32)
+    plain_U = np.ascontiguousarray(scores_U, np.float32) + np.float32(0)  # −0 is 0
+    bits_U = plain_U.view(np.uint32)
     negative_U = (bits_U >> np.uint32(31)).astype(bool)
     ordered_U = np.where(negative_U, ~bits_U, bits_U | np.uint32(1 << 31))
     return (ordered_U >> np.uint32(18)).astype(np.int64)

@@ -102,8 +102,8 @@ class ShownItems:
 
     Attributes:
         left_out: users who were not counted, as too many items waited.
-        outcomes: how many were taken.
-        late: those of them that became known after any item's window and grace were over.
+        outcomes: how many were taken, by what is counted.
+        late: how many of them became known after any item's window and grace were over.
     """
 
     def __init__(
@@ -122,7 +122,8 @@ class ShownItems:
         self._items = 0
         self._new: list[Outcomes] = []
         self._known: Outcomes | None = None
-        self.left_out = self.outcomes = self.late = 0
+        self.left_out = 0
+        self.outcomes, self.late = [0] * len(self.counted), [0] * len(self.counted)
 
     def show(self, shown: Shown, stage: int, end: int) -> None:
         """Let the items of one answer each of some users wait; all were given before *end*, in microseconds."""
@@ -150,8 +151,11 @@ class ShownItems:
     def add(self, outcomes: Outcomes) -> None:
         """Take what became known."""
         self._new.append(outcomes)
-        self.outcomes += len(outcomes)
-        self.late += int((outcomes.known_K - outcomes.at_K > self._window + self._grace).sum())
+        late_K = outcomes.known_K - outcomes.at_K > self._window + self._grace
+        for place, each in enumerate(self.counted):
+            had_K = outcomes.value_KC[:, each.column] > 0
+            self.outcomes[place] += int(had_K.sum())
+            self.late[place] += int((had_K & late_K).sum())
 
     def due(self, until: int) -> bool:
         """Whether there is something to do at *until*, in microseconds: users whose time is over, or much to let go."""

@@ -2,8 +2,9 @@
 
 A mismatch says that routing, logging or a filter loses users of one version: a sample-ratio mismatch
 (`orita.stats.sequential.sample_ratio`). It proves no harm, so it holds the rollout for somebody to look, and takes
-nothing back. Each period is a test of its own, in which every user counts once. The first seconds of a split are left
-out: servers take it up within one, and until then some go by the one of before.
+nothing back. Only users whom the rollout sees for the first time count: who comes back may be the version's doing. Each
+split is a test of its own. Its first seconds are left out: servers take it up within one, and until then some go by the
+one of before.
 """
 
 from __future__ import annotations
@@ -29,23 +30,22 @@ class SplitCheck:
         self._counts_users = plan.counts_users
         self._test: SampleRatioTest | None = None
         self._versions: tuple[str, ...] = ()
-        self._period = -1
+        self._stage = -1
         self._found: str | None = None
 
     def take(self, look: Look) -> None:
         """Count the new users of a look."""
         if not self._counts_users or look.at - look.stage.since < SPLIT_SETTLES:
             return
-        if look.period != self._period:
-            self._period = look.period
+        if look.stage.number != self._stage:
+            self._stage = look.stage.number
             shares = {version: share for version, share in look.stage.shares.items() if share > 0}
             self._versions = tuple(shares)
-            level = period_level(_LEVEL, look.period)
+            level = period_level(_LEVEL, self._stage)
             self._test = SampleRatioTest.start(list(shares.values()), level=level) if len(shares) > 1 else None
         if self._test is None:
             return
-        counts = [len(look.guards[version].failed_U) if version in look.guards else 0 for version in self._versions]
-        self._test = self._test.updated(counts)
+        self._test = self._test.updated([look.newcomers.get(version, 0) for version in self._versions])
         if self._test.rejected and self._found is None:
             self._found = self._told(self._test)
 

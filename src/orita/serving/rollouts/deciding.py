@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -50,7 +50,7 @@ class RolloutDecisions:
         load: opens a package.
         registry: publishes packages; None: those that are in the package store can be tried.
         clock: the time.
-        outcomes: columns of interactions, by which a version can be judged; None: any.
+        outcomes: types of the columns of interactions, by which a version can be judged; None: any.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RolloutDecisions:
         load: PackageLoader,
         registry: ModelRegistry | None,
         clock: Clock,
-        outcomes: Collection[str] | None = None,
+        outcomes: Mapping[str, str] | None = None,
     ) -> None:
         self._outcomes = outcomes
         self._system, self._features, self._load, self._registry = system, features, load, registry

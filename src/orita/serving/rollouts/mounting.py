@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from orita.core.home import Home
 from orita.serving.http.face import Face
@@ -24,7 +24,7 @@ def mounted_rollouts(
     *,
     load: PackageLoader,
     registry: ModelRegistry | None = None,
-    outcomes: Collection[str] | None = None,
+    outcomes: Mapping[str, str] | None = None,
 ) -> Face:
     """Return the rollouts of the home's tenant at ``/api/v1/rollouts``; they answer where models do.
 
@@ -35,7 +35,7 @@ def mounted_rollouts(
         features: must know what a version reads.
         load: opens a package.
         registry: publishes packages; None: those that are in the package store can be tried.
-        outcomes: columns of interactions, by which a version can be judged; None: any.
+        outcomes: types of the columns of interactions, by which a version can be judged; None: any.
     """
     config, clock = service.config, service.clock
     decisions = RolloutDecisions(home, system, features, load, registry, clock, outcomes)

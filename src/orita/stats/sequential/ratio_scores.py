@@ -62,6 +62,8 @@ def score_of(control: RatioMoments, treatment: RatioMoments, null: float) -> Sco
         return Score()
     of_control, of_treatment = control.moments, treatment.moments
     variance = max(null**2 * of_control.variance, of_treatment.variance)
+    if not variance > 0:  # all users are alike: there is nothing to know a variance by
+        return Score()
     information = 1 / (variance * (1 / control.n + 1 / treatment.n))
     return Score((of_treatment.mean - null * of_control.mean) * information, information)
 
