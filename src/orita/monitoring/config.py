@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -66,22 +66,35 @@ class DriftDetectionConfig(Section):
     Attributes:
         false_alarm_rate: share of reports on unchanged data that may alarm; four fifths go to features, one
             fifth to predictions. Holds for method ``calibrated``.
+        reference: what recent requests are compared with: ``served`` (the version's own first requests, for good),
+            ``sliding`` (the windows before), ``seasonal`` (the same hours of earlier weeks, whose differences count
+            as natural) or ``training`` (the test split that the model was judged on). Without enough earlier requests
+            the first half of the window is compared with the second.
+        reference_windows: at most so many windows (sliding) or weeks (seasonal).
+        segments: features whose values split the requests; each other feature is tested within each value too.
+        confirmations: an alarm needs drift in so many consecutive reports; 1: at once.
         min_requests: fewer requests than this on either side are not judged by a fixed threshold either.
         max_requests: at most this many requests, drawn at random, are compared; the cost of a report is
             bounded by it.
         calendar_features: features that follow the clock; a window of other hours or days changes them by
             nature.
         growing_features: features that grow as time passes, beside all of kind ``count``.
+        importance: weight of a feature for the order of findings, ≥ 0; features that are not named have 1.
         seed: fixes which candidate stands for its request.
     """
 
     feature_drift: DriftTest = DriftTest()
     prediction_drift: DriftTest = DriftTest()
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
+    reference: Literal["training", "served", "sliding", "seasonal"] = "served"
+    reference_windows: int = Field(default=8, ge=1, le=104)
+    segments: tuple[str, ...] = ()
+    confirmations: int = Field(default=1, ge=1, le=30)
     min_requests: int = Field(default=30, ge=1)
     max_requests: int = Field(default=20_000, ge=100)
     calendar_features: tuple[str, ...] = ("hour_of_day", "day_of_week")
     growing_features: tuple[str, ...] = ("item_age_days",)
+    importance: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
 
 

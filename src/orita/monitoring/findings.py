@@ -19,7 +19,7 @@ class DriftFinding:
     """What became of one feature, or of the scores.
 
     Attributes:
-        name: the feature, or ``score``.
+        name: the feature, or ``score``; with ``where`` and the segment if only its requests were compared.
         side: whose feature it is; ``prediction`` for scores.
         test: what decided: ``ks``, ``psi``, ``categories``, ``missing``, or ``none`` where nothing could be
             judged.
@@ -27,8 +27,8 @@ class DriftFinding:
         statistic: distance (share of rows that moved, 0 … 1) or PSI (≥ 0); None where not judged.
         threshold: the statistic must exceed it to be drift; for method ``calibrated`` the smallest effect
             that matters.
-        p_value: chance of a statistic this large in any feature of the report if nothing changed
-            (Holm-adjusted); None for fixed thresholds, which do not know it.
+        p_value: adjusted for all tests of the report (Benjamini and Hochberg); None for fixed thresholds, which do not
+            know it.
         level: a p-value up to it is drift; None for fixed thresholds.
         visible_effect: a change of the distribution this large would have been called; None for fixed
             thresholds.
@@ -38,6 +38,12 @@ class DriftFinding:
         reference_rows, recent_rows: rows compared, missing values included.
         sentence: the finding in words.
         histogram: both samples.
+        change: calibrated only: what changed most remarkably: ``location``, ``scale``, ``skew``, ``kurtosis``, ``ks``
+            or ``shape`` (anything else of the distribution), ``spike`` (one value), ``extremes``, ``missing``,
+            ``categories`` (the mix), ``new`` (or vanished categories), ``share``; empty if nothing did.
+        pages: the chance of such a finding in any feature of an unchanged report is at most *level*: family-wise,
+            where ``drifted`` controls the share of false findings.
+        impact: effect × importance of the feature, 0 … 1; None for fixed thresholds.
     """
 
     name: str
@@ -56,6 +62,9 @@ class DriftFinding:
     recent_rows: int
     sentence: str
     histogram: Histogram
+    change: str = ""
+    pages: bool = True
+    impact: float | None = None
 
     @property
     def grows_by_nature(self) -> bool:
@@ -64,8 +73,27 @@ class DriftFinding:
 
     @property
     def alarming(self) -> bool:
-        """Drifted, and not because time passed."""
-        return self.drifted and not self.by_nature
+        """Drifted beyond the doubt that waking someone asks for, and not because time passed."""
+        return self.drifted and self.pages and not self.by_nature
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A test of several features at once.
+
+    Attributes:
+        name: ``all features together`` or ``correlations``.
+        p_value: false-discovery adjusted, with the tests of the features.
+        effect: 0 … 1; what a classifier gains over guessing, or half the change of a correlation.
+        drifted: the rule of the method says so.
+        sentence: the finding in words.
+    """
+
+    name: str
+    p_value: float
+    effect: float
+    drifted: bool
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +108,9 @@ class DriftReport:
         reference_source: where the reference came from.
         findings: one for each feature, in schema order.
         note: what the reader must know before believing it: how rows were drawn, or why nothing was judged.
+        together: what was found of several features at once.
+        visible_shift: a shift of a feature's mean by this many standard deviations would have been found in nine of ten
+            such reports; None for fixed thresholds.
     """
 
     about: Literal["features", "predictions"]
@@ -90,6 +121,8 @@ class DriftReport:
     reference_source: str
     findings: tuple[DriftFinding, ...]
     note: str
+    together: tuple[Together, ...] = ()
+    visible_shift: float | None = None
 
     @property
     def drifted(self) -> tuple[DriftFinding, ...]:

@@ -104,6 +104,7 @@ def _decision(report: MonitoringReport) -> str:
 def _drift(report: DriftReport) -> str:
     title = "Features" if report.about == "features" else "Predictions"
     shown = [finding for finding in report.findings if finding.drifted or report.about == "predictions"]
+    shown.sort(key=lambda finding: -(finding.impact or 0.0))
     plots = "".join(
         f"<figure><figcaption>{escape(finding.name)} {_finding_badge(finding)}</figcaption>"
         f"{histogram_svg(finding.histogram, finding.sentence)}<p>{escape(finding.sentence)}</p></figure>"
@@ -114,24 +115,36 @@ def _drift(report: DriftReport) -> str:
         f"of the reference ({escape(report.reference_source)})."
     )
     legend = _LEGEND if plots else ""
-    table = _finding_table(report) if report.about == "features" else ""
+    table = _together(report) + _finding_table(report) if report.about == "features" else ""
     return (
         f"<section><h2>{title}</h2><p>{requests} {escape(report.note)}</p>{legend}"
         f'<div class="plots">{plots}</div>{table}</section>'
     )
 
 
+def _together(report: DriftReport) -> str:
+    items = "".join(
+        f"<li>{_badge('warn', 'drifted') if one.drifted else _badge('good', 'steady')} {escape(one.name)}: "
+        f"{escape(one.sentence)}, p {_chance(one.p_value)}</li>"
+        for one in report.together
+    )
+    return f'<ul class="plain">{items}</ul>' if items else ""
+
+
 def _finding_table(report: DriftReport) -> str:
     rows = "".join(
         f"<tr><td>{escape(finding.name)}</td><td>{_finding_badge(finding)}</td><td>{escape(finding.test)}</td>"
+        f"<td>{escape(finding.change)}</td>"
         f"<td class=n>{_number(finding.statistic)}</td><td class=n>{finding.threshold:g}</td>"
         f"<td class=n>{_chance(finding.p_value)}</td><td class=n>{_number(finding.visible_effect)}</td>"
+        f"<td class=n>{_number(finding.impact)}</td>"
         f"<td class=n>{finding.design_effect:.1f}</td></tr>"
         for finding in report.findings
     )
     return (
         "<details open><summary>All features</summary><div class=scroll><table><thead><tr><th>feature<th><th>test"
-        "<th class=n>statistic<th class=n>limit<th class=n>p<th class=n>visible from<th class=n>design effect</tr>"
+        "<th>change<th class=n>statistic<th class=n>limit<th class=n>p<th class=n>visible from<th class=n>impact"
+        "<th class=n>design effect</tr>"
         f"</thead><tbody>{rows}</tbody></table></div></details>"
     )
 

@@ -8,6 +8,7 @@ the first day on, and a reference from the model's own first predictions (`Refer
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +39,8 @@ class Reference:
         source: where the rows came from, in words for people: ``test split``, ``predictions of the first week``.
         made_at: when it was made, aware.
         label_rate: clicks ÷ rows, or None if rows came without labels.
+        slices_R: slice (day, or the same hours of a week) of each row, 0, 1, …, where days differ by nature; None: one
+            sample. Not saved.
     """
 
     sample: RequestSample
@@ -45,6 +48,7 @@ class Reference:
     source: str
     made_at: datetime
     label_rate: float | None = None
+    slices_R: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def from_rows(
@@ -114,6 +118,30 @@ class Reference:
             raise UserError("the prediction log has 0 rows in this window: choose one in which requests were answered.")
         sample = sample_predictions(schema, predictions, max_requests=max_requests, seed=seed)
         return cls(sample, model_version, source, made_at)
+
+    @classmethod
+    def of_slices(
+        cls, samples: Sequence[RequestSample], *, model_version: str, made_at: datetime, source: str
+    ) -> Reference:
+        """Return the reference of one or more samples; more than one are slices, whose differences are natural.
+
+        Args:
+            samples: of one schema; the rows of each are independent of how many the others have.
+            model_version: the model that scored.
+            made_at: now, aware.
+            source: where the rows came from, in words.
+        """
+        joined = RequestSample(
+            samples[0].schema,
+            np.concatenate([sample.x_RF for sample in samples]),
+            np.concatenate([sample.scores_R for sample in samples]),
+            np.concatenate([sample.users_R for sample in samples]),
+            np.concatenate([sample.items_R for sample in samples]),
+            sum(sample.requests_seen for sample in samples),
+            sum(sample.rows_seen for sample in samples),
+        )
+        slices_R = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
+        return cls(joined, model_version, source, made_at, slices_R=slices_R if len(samples) > 1 else None)
 
     def save(self, path: Path) -> None:
         """Write the reference to *path* (Parquet), wholly or not at all; ids are kept as digests only."""

@@ -22,14 +22,15 @@ from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerts import Assessment, assess
 from orita.monitoring.dispatch import dispatch, signals_of
 from orita.monitoring.drift import feature_drift, prediction_drift
+from orita.monitoring.drift.confirmation import confirm
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport, online_performance
 from orita.monitoring.reference import Reference
 from orita.monitoring.report import MonitoringReport, report_paths, write_report
-from orita.monitoring.sample import RequestSample, sample_predictions
 from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
 from orita.pipelines.answers import answers_to
+from orita.pipelines.compared import compared, reference_spans
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.occurrences import drift_detected
 from orita.pipelines.references import reference_path
@@ -78,22 +79,32 @@ def load_recent_predictions(workspace: Workspace, results: Mapping[str, Result])
         )
     end: datetime = pc.max(stamps).as_py()
     start = end - timedelta(hours=workspace.monitoring.window_hours)
+    end += timedelta(microseconds=1)
+    drift = workspace.monitoring.drift_detection
     return {
         "start": start.isoformat(),
-        "end": (end + timedelta(microseconds=1)).isoformat(),
+        "end": end.isoformat(),
         "rows": len(stamps),
+        "reference": reference_spans(
+            drift.reference,
+            stamps,
+            start,
+            end,
+            windows=drift.reference_windows,
+            min_requests=drift.min_requests,
+        ),
     }
 
 
 def compute_feature_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compare each feature as served with the reference."""
-    report = feature_drift(*_compared(workspace, results), workspace.monitoring.drift_detection)
+    report = feature_drift(*compared(workspace, results), workspace.monitoring.drift_detection)
     return _plain(_DRIFT, report)
 
 
 def compute_prediction_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Compare the scores as served with the reference."""
-    report = prediction_drift(*_compared(workspace, results), workspace.monitoring.drift_detection)
+    report = prediction_drift(*compared(workspace, results), workspace.monitoring.drift_detection)
     return _plain(_DRIFT, report)
 
 
@@ -147,8 +158,12 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
 def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[MonitoringReport, Assessment, Path]:
     """Return the report of what was found, which alerts that gives rise to, and where the report will lie."""
     at = workspace.clock.now()
+    version = results["load_reference_data"]["version"]
+    needed = workspace.monitoring.drift_detection.confirmations
+    earlier = _drifted_before(workspace, version, needed - 1)
     features, scores = (
-        _DRIFT.validate_python(results[name]) for name in ("compute_feature_drift", "compute_prediction_drift")
+        confirm(_DRIFT.validate_python(results[f"compute_{each}_drift"]), earlier, needed)
+        for each in ("feature", "prediction")
     )
     performance = _PERFORMANCE.validate_python(results["evaluate_online_performance"])
     system, window = workspace.system.name, results["load_recent_predictions"]
@@ -164,7 +179,7 @@ def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Monito
     )
     report = MonitoringReport(
         system=system,
-        model_version=results["load_reference_data"]["version"],
+        model_version=version,
         at=at,
         start=datetime.fromisoformat(window["start"]),
         end=datetime.fromisoformat(window["end"]),
@@ -175,6 +190,21 @@ def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Monito
         decision=decision,
     )
     return report, assessment, evidence
+
+
+def _drifted_before(workspace: Workspace, version: str, reports: int) -> list[set[str]]:
+    """Return the names of what drifted in the last *reports* reports about a model version, oldest first."""
+    found: list[set[str]] = []
+    if reports < 1:
+        return found
+    for path in sorted(_folder(workspace).glob(f"monitoring-{workspace.system.name}-*.json"), reverse=True):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if report["model_version"] == version:
+            both = [report[about]["findings"] for about in ("features", "predictions") if report[about]]
+            found.append({finding["name"] for findings in both for finding in findings if finding["drifted"]})
+        if len(found) == reports:
+            break
+    return found[::-1]
 
 
 def latest_report(workspace: Workspace) -> dict[str, Any] | None:
@@ -207,14 +237,6 @@ def _recent(workspace: Workspace, results: Mapping[str, Result], columns: list[s
     )
 
 
-def _compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Reference, RequestSample]:
-    reference = Reference.load(reference_path(workspace, results["load_reference_data"]["version"]))
-    predictions = _recent(workspace, results, ["request_id", "user_id", "item_id", "score", "features"])
-    config = workspace.monitoring.drift_detection
-    recent = sample_predictions(
-        reference.sample.schema, predictions, max_requests=config.max_requests, seed=config.seed
-    )
-    return reference, recent
 
 
 def _plain(adapter: TypeAdapter[Any], value: object) -> Result:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata, t
+from scipy.stats import t
 
 from orita.stats.intervals import Interval
 
-__all__ = ["clustered_mean", "clustered_rate", "design_effect", "rank_design_effect"]
+__all__ = ["clustered_mean", "clustered_rate", "design_effect"]
 
 
 def design_effect(
@@ -48,20 +48,6 @@ def design_effect(
     robust = sum(float((np.bincount(clusters, weights=column, minlength=count) ** 2).sum()) for column in parts.T)
     # With G clusters the centred sums lose one degree of freedom: G / (G − 1) undoes that, for few clusters above all.
     return max(1.0, robust / independent * (count / max(count - 1, 1)))
-
-
-def rank_design_effect(
-    first_N: npt.NDArray[np.floating],
-    second_M: npt.NDArray[np.floating],
-    first_clusters_N: npt.NDArray[np.int64],
-    second_clusters_M: npt.NDArray[np.int64],
-) -> float:
-    """Return the design effect of the pooled ranks, ≥ 1: the one that fits tests on ranks; NaN rows take no part."""
-    first_kept_N, second_kept_M = ~np.isnan(first_N), ~np.isnan(second_M)
-    pooled = np.concatenate([first_N[first_kept_N], second_M[second_kept_M]])
-    n = int(first_kept_N.sum())
-    ranks = rankdata(pooled)[:, None]
-    return design_effect(ranks[:n], ranks[n:], first_clusters_N[first_kept_N], second_clusters_M[second_kept_M])
 
 
 def clustered_mean(values_N: npt.NDArray[np.floating], clusters_N: npt.NDArray[np.int64], *, tail: float) -> Interval:

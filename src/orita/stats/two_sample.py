@@ -6,14 +6,13 @@ Ties, constants and outliers are allowed: the statistic depends on ranks only, s
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import ks_2samp, kstwo
 
-__all__ = ["KsResult", "ks_critical_distance", "ks_statistic", "ks_test"]
+__all__ = ["KsResult", "ks_statistic", "ks_test"]
 
 # Above this many lattice cells the exact count of paths costs more than it tells: the approximation is within 3 %.
 _EXACT_CELLS = 20_000_000
@@ -68,16 +67,6 @@ def ks_test(
     if p_value < _CLEARLY_NOTHING and design_effect <= 1.0 and n * m <= _EXACT_CELLS:
         p_value = float(ks_2samp(first_n, second_m, method="exact").pvalue)
     return KsResult(distance, min(max(p_value, 0.0), 1.0), signed > 0, n, m)
-
-
-def ks_critical_distance(n: int, m: int, level: float, *, design_effect: float = 1.0) -> float:
-    """Return, at most 1, a distance between samples of *n* and *m* values that is significant at *level* for sure.
-
-    Source: Massart (1990), The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, at the effective size.
-    """
-    if n == 0 or m == 0:
-        return 1.0
-    return min(1.0, math.sqrt(math.log(2 / level) / 2 / _effective(n, m, design_effect)))
 
 
 def _effective(n: int, m: int, design_effect: float) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.monitoring.config import DriftTest, Method
-from orita.monitoring.evidence import Series
+from orita.monitoring.drift.evidence import Series
 from orita.monitoring.findings import ByNature
 
 __all__ = ["drift_note", "drift_sentence"]
@@ -17,6 +17,18 @@ _NATURE: dict[ByNature, str] = {
     "": "",
     "grows": " It counts or ages, so it grows as time passes: expected, no alarm.",
     "calendar": " It follows the clock, and a window of other hours or days moves it: no alarm.",
+}
+
+
+_CHANGES = {
+    "location": "its level",
+    "scale": "its spread",
+    "skew": "its skew",
+    "kurtosis": "the weight of its tails",
+    "shape": "its shape",
+    "spike": "the share of one value or a narrow range",
+    "extremes": "its extreme values",
+    "new": "new or vanished values",
 }
 
 
@@ -29,19 +41,21 @@ def drift_sentence(
     p_value: float | None,
     drifted: bool,
     nature: ByNature,
+    change: str = "",
 ) -> str:
     """Return one finding in words: what moved, from where to where, and how sure that is."""
     if statistic is None:
-        return f"{series.name} was not judged: too few requests have a value."
+        return f"{series.label} was not judged: too few requests have a value."
     if test == "none":
-        return f"{series.name} is the same in every request, before and now."
+        return f"{series.label} is the same in every request, before and now."
     verb = "changed" if drifted else "shows no alarming change"
     sure = f", p {_chance(p_value)}" if p_value is not None else ""
     if rule.method == "psi" and test == "psi":
         amount = f"PSI {statistic:.3f}, limit {rule.limit:g}"
     else:
         amount = f"{_percent(statistic)} of requests moved, limit {_percent(rule.limit)}"
-    return f"{series.name} {verb}: {_from_to(series, test)} ({amount}{sure}).{_NATURE[nature]}"
+    what = f"; most of all {_CHANGES[change]}" if drifted and change in _CHANGES else ""
+    return f"{series.label} {verb}: {_from_to(series, test)} ({amount}{sure}{what}).{_NATURE[nature]}"
 
 
 def drift_note(
@@ -52,6 +66,7 @@ def drift_note(
     reference_requests: int,
     recent_requests: int,
     min_requests: int,
+    visible_shift: float | None = None,
 ) -> str:
     """Return what a reader must know before believing a drift report."""
     if min(reference_requests, recent_requests) < min_requests:
@@ -62,7 +77,12 @@ def drift_note(
     rows = "One random candidate stands for each request: the others share its user and context."
     if level is None:
         return f"{rows} The threshold of {method} is fixed; with few requests chance alone can exceed it."
-    return f"{rows} If nothing changed, {_percent(level)} of such reports about {about} alarm by chance."
+    seen = ""
+    if visible_shift is not None and np.isfinite(visible_shift):
+        seen = (
+            f" A shift of a mean by {visible_shift:.2g} standard deviations would have been found in 9 of 10 reports."
+        )
+    return f"{rows} If nothing changed, {_percent(level)} of such reports about {about} alarm by chance.{seen}"
 
 
 def _from_to(series: Series, test: str) -> str:

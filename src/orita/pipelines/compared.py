@@ -1,0 +1,127 @@
+"""Which traffic is compared with which? The reference of the drift report, as `drift_detection.reference` says.
+
+All but ``training`` are rows of the prediction log: drawn as serving draws them, which a training set is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import TypeAdapter
+
+from orita.events.predictions import prediction_log
+from orita.features.schema import FeatureSchema
+from orita.monitoring.config import DriftDetectionConfig
+from orita.monitoring.reference import Reference
+from orita.monitoring.sample import RequestSample, sample_predictions
+from orita.pipelines.graph import Result
+from orita.pipelines.references import reference_path
+from orita.pipelines.workspace import Workspace
+from orita.stats.drift.slices import LEAST_SLICES
+
+__all__ = ["compared", "reference_spans"]
+
+_COLUMNS = ("request_id", "user_id", "item_id", "score", "features", "timestamp")
+_WEEK = timedelta(days=7)
+_SPANS = TypeAdapter(list[tuple[datetime, datetime]])
+_SOURCES: dict[str, str] = {
+    "first": "the version's first requests",
+    "half": "the first half of these requests: there are no earlier ones yet",
+    "sliding": "the requests before",
+    "seasonal": "the same hours of earlier weeks",
+    "training": "test split",
+}
+
+Spans = list[tuple[datetime, datetime]]
+
+
+def reference_spans(
+    kind: Literal["training", "served", "sliding", "seasonal"],
+    stamps: pa.ChunkedArray,
+    start: datetime,
+    end: datetime,
+    *,
+    windows: int,
+    min_requests: int,
+) -> Result:
+    """Return which times make the reference, where recent requests begin, and what to call it.
+
+    Args:
+        kind: as configured.
+        stamps: time of every row that the version answered, up to *end*.
+        start, end: the window that is looked at.
+        windows: windows before this one (sliding), or weeks (seasonal), at most.
+        min_requests: fewer requests before *start* are no reference; then the first half of the window is.
+    """
+    if kind == "training":
+        return {"name": "training", "spans": [], "recent": start.isoformat()}
+    first, length = pc.min(stamps).as_py(), end - start
+    if kind == "seasonal":
+        weeks = [(start - i * _WEEK, end - i * _WEEK) for i in range(windows, 0, -1)]
+        found = [span for span in weeks if _requests(stamps, *span) >= min_requests]
+        if len(found) >= LEAST_SLICES:
+            return _told("seasonal", found, start)
+    before = (max(first, start - windows * length), start) if kind == "sliding" else (first, min(first + length, start))
+    if before[0] < before[1] and _requests(stamps, *before) >= min_requests:
+        return _told("sliding" if kind == "sliding" else "first", [before], start)
+    inside = stamps.filter(pc.and_(pc.greater_equal(stamps, start), pc.less(stamps, end)))
+    middle = inside.sort()[len(inside) // 2].as_py()
+    return _told("half", [(start, middle)], middle)
+
+
+def _told(name: str, spans: Spans, recent: datetime) -> Result:
+    return {"name": name, "spans": [[a.isoformat(), b.isoformat()] for a, b in spans], "recent": recent.isoformat()}
+
+
+def _requests(stamps: pa.ChunkedArray, start: datetime, end: datetime) -> int:
+    inside = pc.and_(pc.greater_equal(stamps, start), pc.less(stamps, end))
+    # Rows of one request share their time.
+    return int(pc.count_distinct(stamps.filter(inside)).as_py())
+
+
+def compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Reference, RequestSample]:
+    """Return the reference and the recent requests of a monitoring run, from what its first two tasks found."""
+    config, version = workspace.monitoring.drift_detection, results["load_reference_data"]["version"]
+    window = results["load_recent_predictions"]
+    trained = Reference.load(reference_path(workspace, version))
+    schema, chosen = trained.sample.schema, window["reference"]
+    recent = _sample(workspace, version, schema, config, datetime.fromisoformat(chosen["recent"]), _at(window["end"]))
+    if chosen["name"] == "training":
+        return trained, recent
+    spans: Sequence[tuple[datetime, datetime]] = _SPANS.validate_python(chosen["spans"])
+    limit = max(1, config.max_requests // len(spans))
+    samples = [_sample(workspace, version, schema, config, *span, limit=limit) for span in spans]
+    source = _SOURCES[chosen["name"]]
+    made_at = workspace.clock.now()
+    reference = Reference.of_slices(samples, model_version=version, source=source, made_at=made_at)
+    return reference, recent
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _sample(
+    workspace: Workspace,
+    version: str,
+    schema: FeatureSchema,
+    config: DriftDetectionConfig,
+    start: datetime,
+    end: datetime,
+    *,
+    limit: int | None = None,
+) -> RequestSample:
+    predictions = prediction_log(
+        workspace.home,
+        start=start,
+        end=end,
+        system=workspace.system.name,
+        model_version=version,
+        levels=(1,),  # what stood in for the model says nothing of it
+        columns=_COLUMNS,
+    )
+    return sample_predictions(schema, predictions, max_requests=limit or config.max_requests, seed=config.seed)
