@@ -228,8 +228,8 @@ def visited(
 ) -> tuple[tuple[dict[str, Floats], npt.NDArray[np.int64]], tuple[dict[str, Floats], npt.NDArray[np.int64]]]:
     """Return two samples of *n* requests, by column and with the user of each, of one population of ``n / 4`` users.
 
-    A few users ask often, and each more in one sample and less in the other, as it comes: rows are not independent. Of 20
-    columns 16 repeat with the user: numbers, flags and categories; 4 are the request's.
+    A few users ask often, and each more in one sample and less in the other, as it comes: rows are not independent. Of
+    20 columns 16 repeat with the user: numbers, flags and categories; 4 are the request's.
     """
     users = max(8, n // 4)
     often_U = rng.lognormal(0, 1, users)
