@@ -120,5 +120,5 @@ def model_app(home: Home, clock: Clock, registry: StandInRegistry | None, **sett
         clock=clock,
         load=load_line_package,
         registry=registry,
-        outcomes=("click", "like"),
+        outcomes={"click": "flag", "like": "flag"},
     )

@@ -116,3 +116,24 @@ def test_a_distance_within_the_limit_is_rarely_called_beyond() -> None:
         for seed in range(50)
     )
     assert wrong <= 11  # more has a chance of 0.9 % at the level
+
+
+def test_a_busy_second_is_no_drift() -> None:
+    """Features that follow the time: of one version fewer answers are kept after a while, and both did the same."""
+    random, guard = np.random.default_rng(2), DriftGuard(DriftCheck(action="roll_back"), "b", 0.01)
+    for second in range(300):
+        hour, share = {"hour": second / 30}, 0.1 if second > 150 else 1.0
+        guard.take(users(random, 100, shift=hour, share=share), users(random, 20, shift=hour))
+    found = guard.finding
+    assert found.says == "fine"
+    assert 2000 < found.evidence["champion_users"] < 4000
+    assert found.evidence["distances"]["hour"] < 0.1
+
+
+def test_a_sample_stays_bounded() -> None:
+    """Beyond some thousand users of a version it is halved, and a difference is seen all the same."""
+    random, guard = np.random.default_rng(2), DriftGuard(DriftCheck(), "b", 0.01)
+    for _ in range(30):
+        guard.take(users(random, 1000), users(random, 1000, shift={"age": 1.0}))
+    assert guard.finding.evidence["beyond"] == ["age"]
+    assert guard.finding.evidence["users"] <= 8192

@@ -184,3 +184,28 @@ def test_a_plan_with_all_of_it_is_kept_as_it_is_read() -> None:
     assert msgspec.json.decode(msgspec.json.encode(plan), type=RolloutPlan) == plan
     with pytest.raises(UserError, match=r"checks\.guardrails\[0\]\.kind"):
         plan_of(read_document(document.replace("mean", "sum"), "plan"))
+
+
+def test_what_the_champion_never_has_is_told_in_numbers() -> None:
+    """A rise from nothing has no percentage; the sentence of a rollback says what there is."""
+    found = run(COMPLAINTS, outcomes(0.0), outcomes(0.1)).finding
+    assert found.says == "harm"
+    assert "shown items, the champion none" in found.why
+    assert "p of a rise" in found.why
+
+
+def test_users_who_are_all_alike_stop_no_look() -> None:
+    """There is no variance to know a mean by, and nothing is said."""
+    found = run(MEAN, lambda _, n: np.ones(n), lambda _, n: np.ones(n)).finding
+    assert found.says in ("fine", "waiting")
+
+
+def test_what_takes_nothing_back_is_told_as_it_is_now() -> None:
+    """In an A/B test people decide by it: a loss of the first users is not told for ever."""
+    random, guardrail = np.random.default_rng(3), Guardrail(COMPLAINTS, "a", "b", level=0.005, takes_back=False)
+    for look in range(60):
+        rates = {"a": 0.05, "b": 0.3 if look < 10 else 0.05}
+        counts = {v: MetricCounts.of(np.full(300, 10), random.binomial(10, rate, 300)) for v, rate in rates.items()}
+        guardrail.take(MetricBatch(0, True, counts))
+    assert guardrail.finding.says == "fine"
+    assert "by 18,000 and 18,000 users" in guardrail.finding.why

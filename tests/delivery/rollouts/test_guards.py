@@ -7,6 +7,7 @@ import numpy as np
 from orita.delivery.rollouts.checks import ErrorCheck
 from orita.delivery.rollouts.guards import ErrorGuard
 from orita.delivery.rollouts.looks import GuardCounts
+from orita.delivery.rollouts.scores import score_bins
 
 
 def of_users(users: int, failed: int) -> GuardCounts:
@@ -47,3 +48,24 @@ def test_a_rate_as_before_is_fine_and_a_higher_one_is_harm() -> None:
     harm.take(None, of_users(2000, 600))
     assert (fine.finding.says, harm.finding.says) == ("fine", "harm")
     assert "the champion before for 4 of 200" in harm.finding.why
+
+
+def test_errors_count_where_hardly_anybody_comes() -> None:
+    """Users of both versions are never in one look: they wait for each other within the period."""
+    guard, looks = ErrorGuard(ErrorCheck(), "v2.0.0", 0.01), 0
+    while guard.finding.says != "harm":
+        guard.take(of_users(1, 0), None)
+        guard.take(None, of_users(1, 1))
+        looks += 2
+        assert looks < 100
+    equal = ErrorGuard(ErrorCheck(), "v2.0.0", 0.01)
+    for _ in range(500):
+        equal.take(of_users(1, 1), None)
+        equal.take(None, of_users(1, 1))
+    assert equal.finding.says == "fine"
+
+
+def test_minus_zero_is_zero() -> None:
+    """A version that rounds -0.3 gives the same scores as one that gives 0."""
+    below, zero, rounded, above = score_bins([-1e-3, 0.0, -0.0, 1e-3]).tolist()
+    assert below < zero == rounded < above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -61,6 +62,15 @@ def test_sessions_are_not_counted_as_users() -> None:
         by_session.take(look(second, {"a": 1000}))
         alone.take(look(second, {"b": 1000}, share=100))
     assert verdict(by_session) is verdict(alone) is None
+
+
+def test_users_who_come_back_more_often_are_no_mismatch() -> None:
+    """That is what the version does: only who comes for the first time was split by dice alone."""
+    check = SplitCheck(CANARY)
+    for second in range(5, 60):
+        back = look(second, {"a": 950, "b": 80})
+        check.take(replace(back, newcomers={"a": 95, "b": 5}))
+    assert verdict(check) == "fine"
 
 
 @pytest.mark.slow
