@@ -226,7 +226,7 @@ def seasonal_day(rng: np.random.Generator, n: int, weekday: int, columns: int = 
 def visited(
     rng: np.random.Generator, n: int
 ) -> tuple[tuple[dict[str, Floats], npt.NDArray[np.int64]], tuple[dict[str, Floats], npt.NDArray[np.int64]]]:
-    """Return two samples of *n* requests, by column and with the user of each, of one population of ``n / 4`` users.
+    """Return two samples of about *n* requests, by column and with the user of each, of ``n / 4`` users.
 
     A few users ask often, and each more in one sample and less in the other, as it comes: rows are not independent. Of
     20 columns 16 repeat with the user: numbers, flags and categories; 4 are the request's.
@@ -239,10 +239,14 @@ def visited(
     of_user |= {f"rare flag {i}": (rng.random(users) < 0.02).astype(np.float64) for i in range(2)}
     of_user |= {f"mix of {k}": rng.integers(0, k, users).astype(np.float64) for k in (3, 10, 30, 100)}
 
+    mean = users * np.exp(1.0)  # lognormal(0, 1) twice
+
     def window() -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
         now_U = often_U * rng.lognormal(0, 1, users)
-        users_N = rng.choice(users, n, p=now_U / now_U.sum()).astype(np.int64)
+        # A stretch of time holds as many requests as come: one user's burst does not crowd out the others.
+        users_N = rng.permutation(np.repeat(np.arange(users), rng.poisson(now_U / mean * n))).astype(np.int64)
+        rows = len(users_N)
         columns = {name: value_U[users_N] for name, value_U in of_user.items()}
-        return columns | {f"mean {i}": rng.normal(size=n) for i in range(16, 20)}, users_N
+        return columns | {f"mean {i}": rng.normal(size=rows) for i in range(16, 20)}, users_N
 
     return window(), window()

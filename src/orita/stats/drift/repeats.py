@@ -21,7 +21,7 @@ __all__ = ["Behaviour", "Repeats"]
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_MOST_STRETCHES = 64
+_MOST_STRETCHES, _SEVERAL = 64, 3
 _UPPER, _LEAST_SCALE = 0.2, 0.05
 
 
@@ -61,7 +61,9 @@ class Repeats:
         if min(n, m) == 0 or clusters == n + m:
             return None
         smaller, larger = min(n, m), max(n, m)
-        pieces = max(1, min(_MOST_STRETCHES - 1, round(larger / smaller)))
+        # Stretches of one length differ in rows by bursts alone: only a sample several times as large is several.
+        several = larger >= _SEVERAL * smaller
+        pieces = min(_MOST_STRETCHES - 1, round(larger / smaller)) if several else 1
         long = np.arange(larger) * pieces // larger
         last = np.full(smaller, pieces)
         stretch = np.concatenate([long, last] if n >= m else [last, long])
