@@ -53,7 +53,9 @@ def report_p(before: Rows, now: Rows, seed: int) -> dict[str, float]:
     return told
 
 
-def repeated_p(before: Rows, now: Rows, users_N: npt.NDArray[np.int64], users_M: npt.NDArray[np.int64]) -> Rows:
+def repeated_p(
+    before: Rows, now: Rows, users_N: npt.NDArray[np.int64], users_M: npt.NDArray[np.int64]
+) -> dict[str, float]:
     """Return the p-value of each column of requests that users repeat, as monitoring tests them."""
     told = {}
     for name in before:

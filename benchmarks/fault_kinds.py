@@ -217,7 +217,8 @@ def _stick(rows: Rows, roles: Mapping[str, str], at: Places, rng: np.random.Gene
 
 
 def _clip(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
-    return np.minimum(values, _CLIP)
+    clipped: npt.NDArray[Any] = np.minimum(values, _CLIP)
+    return clipped
 
 
 _CLIP, _DEFAULT = 60.0, 25.0

@@ -237,8 +237,6 @@ def _recent(workspace: Workspace, results: Mapping[str, Result], columns: list[s
     )
 
 
-
-
 def _plain(adapter: TypeAdapter[Any], value: object) -> Result:
     plain: Result = adapter.dump_python(value, mode="json")
     return plain
