@@ -10,8 +10,6 @@ import pyarrow.dataset as ds
 
 from orita.core.errors import NotFound, closest
 from orita.events.lake import Lake, Snapshot
-from orita.monitoring.expectations.check import check
-from orita.monitoring.expectations.files import read_declarations
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["declared_quality"]
@@ -34,6 +32,10 @@ def declared_quality(workspace: Workspace, tables: Mapping[str, Mapping[str, Any
     """
     if workspace.folder is None or not (workspace.folder / _FILE).exists():
         return {}
+    # Here, as they bring SciPy's distributions, for which a run without declarations need not wait.
+    from orita.monitoring.expectations.check import check
+    from orita.monitoring.expectations.files import read_declarations
+
     declared = read_declarations(workspace.folder / _FILE)
     lake, found = Lake(workspace.home), {}
     for name, told in tables.items():
