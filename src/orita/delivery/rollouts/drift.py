@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from orita.delivery.rollouts.checks import DriftCheck
 from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
+from orita.delivery.rollouts.growing_looks import FIRST, GrowingLooks
 from orita.delivery.rollouts.looks import FirstItems, GuardCounts
 from orita.delivery.rollouts.scores import score_bins
 
@@ -33,7 +34,6 @@ __all__ = ["DriftGuard"]
 
 _BINS = 1 << 12
 _MISSING = _BINS - 1
-_FIRST, _GROWTH = 40.0, 1.25
 _MOST_FEATURES = 256
 _MOST_USERS, _LEAST_SHARE = 8192, 1e-9
 _TOLD = 10
@@ -160,7 +160,7 @@ class DriftGuard:
         """Begin a period; without the champion *beside* it nothing is compared."""
         self._period_level, self._beside = period_level(self._level, period), beside
         self._compared = _Compared.of(self._names) if beside else None
-        self._looks, self._next, self._radius = 0, _FIRST, math.inf
+        self._looks, self._radius = GrowingLooks(self._period_level), math.inf
         self._distances: dict[str, float] = {}
 
     def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
@@ -173,7 +173,7 @@ class DriftGuard:
             if of_arm is not None and of_arm.names == self._lists[arm]:
                 self._varies |= {name for name, varies in zip(of_arm.names, of_arm.varies_F, strict=True) if varies}
                 self._compared.count(arm, of_arm, self._places[arm])
-        if self._compared.seen >= self._next and min(self._compared.users) >= _FIRST:
+        if self._looks.due(self._compared.seen) and min(self._compared.users) >= FIRST:
             self._look(self._compared)
 
     @property
@@ -218,10 +218,7 @@ class DriftGuard:
         self._compared = _Compared.of(self._names) if self._beside else None
 
     def _look(self, compared: _Compared) -> None:
-        self._looks += 1
-        self._next = max(self._next, compared.seen) * _GROWTH
-        error = self._period_level / (self._looks * (self._looks + 1)) / 2 / len(self._names)
-        self._radius = sum(math.sqrt(math.log(2 / error) / (2 * size)) for size in compared.users)
+        self._radius = self._looks.radius(compared.seen, compared.users, len(self._names))
         self._distances = dict(zip(self._names, compared.distances().tolist(), strict=True))
         for name, distance in self._distances.items():
             if self._judges(name) and distance - self._radius > self._check.most_distance:

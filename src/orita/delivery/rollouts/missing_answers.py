@@ -33,16 +33,21 @@ class MissingAnswers:
 
     def __init__(self, champion: str, version: str, level: float) -> None:
         self._champion, self._version, self._level = champion, version, level
-        self._period = self._n = self._answered = -1
-        self._log_e_L = np.zeros(len(_LOST))
-        self._expected = 0.0
+        self._period = -1
+        self._begin()
         self._harm: str | None = None
+
+    def _begin(self) -> None:
+        self._n = 0
+        self._answered = 0
+        self._expected = 0.0
+        self._log_e_L = np.zeros(len(_LOST))
 
     def take(self, look: Look) -> None:
         """Count the new users of a look."""
         if look.period != self._period:
-            self._period, self._n, self._answered, self._expected = look.period, 0, 0, 0.0
-            self._log_e_L = np.zeros(len(_LOST))
+            self._period = look.period
+            self._begin()
         shares = look.stage.shares
         mine, other = shares.get(self._version, 0.0), shares.get(self._champion, 0.0)
         if mine <= 0 or other <= 0 or look.at - look.stage.since < SPLIT_SETTLES:
@@ -67,9 +72,9 @@ class MissingAnswers:
     @property
     def finding(self) -> CheckFinding:
         """What it says now."""
-        why = self._harm or f"{self._version} answered {max(self._answered, 0):,} users"
+        why = self._harm or f"{self._version} answered {self._answered:,} users"
         evidence = {
-            "users": max(self._answered, 0),
+            "users": self._answered,
             "expected": round(self._expected, 1),
             "log_e": round(self._log_e, 2),
         }

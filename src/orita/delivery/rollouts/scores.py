@@ -3,9 +3,7 @@
 Legend: U users, B bins.
 
 Scores may have any scale, so bins are those of floating-point numbers: of each power of two 32. A distance between
-counts is never more than that of the scores. At each look each arm's true distribution lies within √(log(2 / δ) / 2n)
-of what was seen but for a chance of δ (Dvoretzky, Kiefer and Wolfowitz, with Massart's constant); looks are taken when
-the smaller arm has grown by a quarter, and the k-th has 1 / k(k+1) of the level, so that all together have it once.
+counts is never more than that of the scores. When they are looked at, and how surely: `GrowingLooks`.
 """
 
 from __future__ import annotations
@@ -18,12 +16,12 @@ import numpy.typing as npt
 from orita.delivery.rollouts.champion_counts import ChampionCounts
 from orita.delivery.rollouts.checks import ScoreCheck
 from orita.delivery.rollouts.findings import CheckFinding, Says, period_level
+from orita.delivery.rollouts.growing_looks import GrowingLooks
 from orita.delivery.rollouts.looks import GuardCounts
 
 __all__ = ["ScoreGuard", "score_bins"]
 
 BINS = 1 << 14
-_FIRST, _GROWTH = 40.0, 1.25
 
 
 class ScoreGuard:
@@ -46,7 +44,7 @@ class ScoreGuard:
         self._period_level = period_level(self._level, period)
         self._control.begin(beside=beside)
         self._treated_B = np.zeros(BINS, np.int64)
-        self._looks, self._next = 0, _FIRST
+        self._looks = GrowingLooks(self._period_level)
         self._distance, self._low = math.nan, 0.0
 
     def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
@@ -54,12 +52,9 @@ class ScoreGuard:
         self._control.take(_counts(control))
         self._treated_B += _counts(treated)
         n, m = int(self._treated_B.sum()), int(self._control.counts_B.sum())
-        if min(n, m) < self._next:
+        if not self._looks.due(min(n, m)):
             return
-        self._looks += 1
-        self._next = max(self._next, min(n, m)) * _GROWTH
-        error = self._period_level / (self._looks * (self._looks + 1)) / 2
-        radius = sum(math.sqrt(math.log(2 / error) / (2 * size)) for size in (n, m))
+        radius = self._looks.radius(min(n, m), (n, m))
         gaps_B = np.abs(np.cumsum(self._treated_B) / n - np.cumsum(self._control.counts_B) / m)
         self._distance = float(gaps_B.max())
         self._low = max(self._distance - radius, 0.0)
