@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from tests.models.clicks import MODEL, SCHEMA, TRAINING, clicks
 from tests.models.packaged import CARD
 
+from orita.core.checkpoints import checkpoints
 from orita.core.errors import UserError
 from orita.core.progress import SILENT
 from orita.models.build import build_ranker
@@ -309,3 +311,21 @@ def test_a_graph_takes_one_user_for_all_rows(package: Package) -> None:
     """The two-tower graph declares that it takes one user, so a request runs the user tower once."""
     session = onnxruntime.InferenceSession((package.folder / "model.onnx").read_bytes())
     assert {given.name: given.shape[0] for given in session.get_inputs()}["users"] == "U"
+
+
+def test_a_package_is_opened_in_small_pieces(package: Package) -> None:
+    """Whoever opens one beside requests can rest at each operator of its graph, and once more for its request half."""
+    operators, rests = len(onnx.load(package.folder / "model.onnx").graph.node), [0, 0]
+
+    def rest(at: int) -> Callable[[], None]:
+        def count() -> None:
+            rests[at] += 1
+
+        return count
+
+    with checkpoints(rest(0)):
+        opened = load_package(package.folder)
+    with checkpoints(rest(1)):
+        opened.check_sample()
+    assert rests[0] >= operators
+    assert rests[1] >= operators

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from orita.control.deployments import Deployments
+from orita.core.checkpoints import checkpoint
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.features.stores.store import StoreAway
 from orita.serving.models.champion import ChampionFollower
+from orita.serving.protocols import ScoringPackage
 from orita.testing.serving import HashedFeatures, load_line_package, publish_line_package
 
 KNOWN = ("item_ctr", "item_popularity")
@@ -72,6 +76,37 @@ def test_an_unchanged_deployment_is_loaded_once(follower: ChampionFollower, depl
     for _ in range(30):
         follower.look()
     assert follower.champion is champion
+
+
+def test_a_version_is_loaded_beside_requests(
+    home: Home,
+    clock: ManualClock,
+    features: HashedFeatures,
+    deploy: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Loading rests between its pieces where there is a champion whose requests would wait, and only there."""
+    rests: list[float] = []
+
+    def load(folder: Path) -> ScoringPackage:
+        until = time.monotonic() + 0.002
+        while time.monotonic() < until:
+            pass
+        checkpoint()
+        return load_line_package(folder)
+
+    follower = ChampionFollower(
+        "feed", Deployments(home.control_db), home.packages, features, load=load, clock=clock, seconds=0.01
+    )
+    monkeypatch.setattr(follower.background.stopping, "wait", rests.append)
+    deploy("v1.0.0")
+    follower.look()
+    assert (version(follower), rests) == ("v1.0.0", [])
+    deploy("v1.1.0")
+    follower.look()
+    assert version(follower) == "v1.1.0"
+    assert rests
+    assert rests[0] >= 2 * 0.002, "longer than the piece took"
 
 
 @pytest.mark.parametrize(

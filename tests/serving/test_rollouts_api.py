@@ -207,7 +207,7 @@ def test_what_is_cheap_to_tell_is_told_first(
     def verified(*_: object) -> None:
         raise AssertionError("a package was verified")
 
-    monkeypatch.setattr("orita.serving.rollouts.deciding.load_verified", verified)
+    monkeypatch.setattr("orita.serving.rollouts.deciding.load_beside_requests", verified)
     refused(post(client, "", {"plan": CANARY | plan}), 422, code)
 
 

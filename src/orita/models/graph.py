@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.checkpoints import checkpoint
 from orita.core.errors import UserError
 from orita.models.graph_form import check_graph
 
@@ -64,6 +65,7 @@ def open_graph(file: Path, content: bytes | None = None) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
+    checkpoint()
     try:
         # Bytes, not a path: a graph given as bytes cannot point at tensors in other files.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from orita.core.checkpoints import checkpoint
 from orita.core.errors import UserError
 
 __all__ = ["check_graph", "fields_of"]
@@ -139,6 +140,7 @@ def _check(content: bytes, start: int, end: int, message: str) -> None:
         seen.add(number)
         nodes += message == "graph" and number == 1
         if field.message:
+            checkpoint()
             _check(content, low, high, field.message)
         elif message == "tensor" and number == 1:
             dims += _numbers(content, low, high)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from orita.core.checkpoints import checkpoint
 from orita.models.graph import ITEM_VECTORS, ROUNDED_FEATURES
 from orita.models.graph_form import fields_of
 
@@ -91,6 +92,7 @@ def _parts(content: bytes) -> _Parts:
     operators: list[_Operator] = []
     named: dict[int, dict[str, bytes]] = {_CONSTANT: {}, _INPUT: {}, _OUTPUT: {}}
     for field, whole, low, high in _fields(graph, 0, len(graph)):
+        checkpoint()
         if field == _OPERATOR:
             operators.append(_Operator(whole, _texts(graph, low, high, _READS), _texts(graph, low, high, _WRITES)))
         elif field in named:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from orita.core.checkpoints import checkpoint
 from orita.core.errors import UserError
 from orita.features.schema import FeatureSchema, Kind, Side
 from orita.models.graph import HEADS, INPUTS, OUTPUT, open_graph
@@ -54,15 +55,20 @@ def load_package(folder: Path, *, trust: Trust | None = None) -> Package:
             file; or nobody who is trusted signed the package.
     """
     contents = read_contents(folder)
+    checkpoint()
     check_signature_form(contents)
     signer = trust.signer(contents) if trust else None
     metadata = ModelMetadata.from_dict(contents.json(METADATA_FILE))
     schema = read_schema(contents.json(SCHEMA_FILE), contents.where(SCHEMA_FILE))
     description = Description.from_dict(contents.json(DESCRIPTION_FILE), schema, contents.where(DESCRIPTION_FILE))
+    checkpoint()
     sessions = {name: _session(contents, file) for name, file in description.graphs.items()}
+    checkpoint()
     inputs = _inputs(sessions[RANKER], contents.where(description.graphs[RANKER]), len(description.heads))
     users, items = _vocabulary(contents, USERS_FILE, inputs), _vocabulary(contents, ITEMS_FILE, inputs)
+    checkpoint()
     _check_rest(contents, description, inputs)
+    checkpoint()
     heads = [head.name for head in description.heads]
     sample = read_sample(contents.content(SAMPLE_FILE), contents.where(SAMPLE_FILE), schema, heads)
     file, known_items = description.graphs[RANKER], len(items) if items and schema.of_side("item") else None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.checkpoints import checkpoint
 from orita.features.schema import FeatureSchema
 from orita.models.graph import ITEM_VECTORS, ROUNDED_FEATURES, open_graph, run_graph
 from orita.models.graph_halves import halves
@@ -72,6 +73,7 @@ class RequestGraph:
             both = halves(self._graph) if self._items is not None and not self._cut else None
             if both is not None and self._items is not None:
                 vectors = ItemVectors(open_graph(self._where, both.items), self._schema, self._items)
+                checkpoint()
                 rest = open_graph(self._where, both.rest)
                 self._halves = _Halves(vectors, rest, frozenset(given.name for given in rest.get_inputs()))
             self._graph, self._cut = b"", True

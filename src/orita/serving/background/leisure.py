@@ -13,6 +13,7 @@ from collections.abc import Callable
 __all__ = ["Leisure"]
 
 _REST, _SHORT_REST = 9.0, 2.0
+_PIECE_SECONDS = 0.0005
 
 
 class Leisure:
@@ -30,6 +31,11 @@ class Leisure:
     def begin(self, *, waited_for: bool = False) -> None:
         """Begin the first piece of a work; *waited_for*: requests need what comes of it, so rests are short."""
         self._began, self._rest = time.monotonic(), _SHORT_REST if waited_for else _REST
+
+    def pause(self) -> None:
+        """Rest if the piece is long enough for that; for work that is done to its end all the same."""
+        if time.monotonic() - self._began >= _PIECE_SECONDS:
+            self.goes_on()
 
     def goes_on(self) -> bool:
         """Rest, and return whether there is to be another piece."""

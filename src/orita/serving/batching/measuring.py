@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.checkpoints import checkpoint
 from orita.serving.batching.config import BatchingConfig
 from orita.serving.protocols import ScoringPackage
 
@@ -93,6 +94,7 @@ def _least(work: Callable[[], object], seconds: Callable[[], float]) -> float:
     work()
     took = []
     for _ in range(_TIMES):
+        checkpoint()
         started = seconds()
         work()
         took.append(seconds() - started)

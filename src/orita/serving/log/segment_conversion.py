@@ -1,6 +1,6 @@
 """Finished segments of the prediction log become Parquet; as a process, with what the processors have left over.
 
-``python -m orita.serving.log.segment_conversion HOME TENANT DAYS NICE PARENT`` converts what there is, lets days go
+``python -m orita.serving.log.segment_conversion HOME TENANT DAYS PARENT`` converts what there is, lets days go
 that are older than so many (0: none), and ends. What cannot be converted stays as it is, stays readable, and is told as
 a line of JSON: ``{"segment": …, "error": …}``.
 """
@@ -51,8 +51,7 @@ def convert_finished(home: Home, failed: Callable[[str, str], object]) -> None:
 
 def main() -> None:
     """Convert what there is in a home."""
-    root, tenant, days, nice, parent = sys.argv[1:]
-    os.nice(int(nice))
+    root, tenant, days, parent = sys.argv[1:]
     # It dies with its server, so that whoever starts the next one finds no segment in its hands.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):

@@ -15,6 +15,7 @@ import sys
 import structlog
 
 from orita.core.home import Home
+from orita.core.priority import let_others_go_first
 from orita.events.prediction_files import segment_folder
 from orita.serving.background.parts import Background
 from orita.serving.log.segment_conversion import convert_finished
@@ -24,7 +25,6 @@ __all__ = ["SegmentConverter"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
-_LOWEST = 19  # priority, as `nice` counts
 _BEHIND = 512 * 1024 * 1024  # so many bytes that wait are too many to go on with the lowest
 _LOOK_SECONDS = 0.2
 
@@ -60,20 +60,22 @@ class SegmentConverter:
         convert_finished(self._home, _tell)
 
     def _turn(self) -> None:
-        if any(segment_folder(self._home).glob("*")) and not self._converted(_LOWEST):
-            self._converted(0)
+        if any(segment_folder(self._home).glob("*")) and not self._converted(others_first=True):
+            self._converted(others_first=False)
 
-    def _converted(self, nice: int) -> bool:
+    def _converted(self, *, others_first: bool) -> bool:
         """Run a process that converts what there is; return whether it ended, not being too slow at that priority."""
         command = [sys.executable, "-m", "orita.serving.log.segment_conversion"]
-        command += [str(self._home.root), self._home.tenant, str(self._days), str(nice), str(os.getpid())]
+        command += [str(self._home.root), self._home.tenant, str(self._days), str(os.getpid())]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            if others_first:
+                let_others_go_first(process.pid)
             too_slow = False
             while True:
                 try:
                     said, _ = process.communicate(timeout=_LOOK_SECONDS)
                 except subprocess.TimeoutExpired:
-                    too_slow = bool(nice) and self._waiting_bytes() > _BEHIND
+                    too_slow = others_first and self._waiting_bytes() > _BEHIND
                     if too_slow or self.background.stopping.is_set():
                         process.terminate()
                 else:

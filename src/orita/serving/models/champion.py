@@ -15,8 +15,10 @@ from pathlib import Path
 import structlog
 
 from orita.control.deployments import Deployment, Deployments
+from orita.core.checkpoints import checkpoints
 from orita.core.clock import Clock
 from orita.core.errors import Unavailable
+from orita.serving.background.leisure import Leisure
 from orita.serving.background.parts import Background
 from orita.serving.background.told_once import ToldOnce
 from orita.serving.models.challengers import ChallengerFollower
@@ -75,6 +77,7 @@ class ChampionFollower:
         self._told = ToldOnce(system=system)
         self._refused_at = 0.0
         self.background = Background("what follows the deployment", "orita-champion", self._turn)
+        self._leisure = Leisure(self.background.stopping, lambda: self.champion is None)
         self.champion: LoadedModel | None = None
         self.failure: str | None = None
 
@@ -180,8 +183,10 @@ class ChampionFollower:
 
     def _loaded(self, version: str, sequence: int, source: FeatureSource) -> LoadedModel:
         self._features.refresh()
-        package = load_verified(self._load, self._packages / self._system / version, version)
-        features = source.reader(package.schema)
-        stream = LogStream(self._system, package.version, package.schema.names)
-        outliers, joins = self._outliers(package), self._joins(package)
+        self._leisure.begin()
+        with checkpoints(self._leisure.pause):
+            package = load_verified(self._load, self._packages / self._system / version, version)
+            features = source.reader(package.schema)
+            stream = LogStream(self._system, package.version, package.schema.names)
+            outliers, joins = self._outliers(package), self._joins(package)
         return LoadedModel(package, features, stream, sequence, self._clock.now(), outliers, joins)

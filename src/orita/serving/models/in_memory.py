@@ -20,7 +20,7 @@ from orita.core.errors import NotFound, Unavailable, closest
 from orita.models.package import Package
 from orita.serving.config import ModelsConfig
 from orita.serving.models.champion import ChampionFollower
-from orita.serving.models.verified import load_verified
+from orita.serving.models.verified import load_beside_requests
 from orita.serving.protocols import PackageLoader
 
 __all__ = ["ModelsInMemory"]
@@ -167,7 +167,7 @@ class ModelsInMemory:
             )
         self._make_room(size)
         try:
-            package = load_verified(self._load, folder, version)
+            package = load_beside_requests(self._load, folder, version)
         except Exception as error:  # a broken package may fail in any way
             self._failed[key] = now
             self._loads["failed"] += 1

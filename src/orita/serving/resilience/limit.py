@@ -1,12 +1,14 @@
 """How many requests may be inside: as many as are answered within a budget beyond the time of an idle server.
 
-By Little's law the time inside grows in proportion to the number inside once a server is busy, so one division lands
-where latency is *idle + budget*: no search by small steps. After a window of answers
+By Little's law the number inside is what leaves a second times the time inside, so one division tells how many may be
+inside where latency is *idle + budget*: no search by small steps. After a window of answers
 
-    limit ← limit × clip((idle + budget) ÷ latency, 0.5, 1.5)
+    limit ← clip((idle + budget) × inside ÷ latency, 0.5 limit, 1.5 limit)
 
-and only up where at least half of the limit was used, or an idle night would open the door. *idle* is the lowest mean
-latency of a window in the last ten seconds. A server that is never idle is measured for one window at a quarter of the
+with the means of the window, and only where at least half of the limit was used: what leaves an idle server says
+nothing of a busy one. (Not ``limit × (idle + budget) ÷ latency``: between two crowds, where fewer are inside than may
+be, the limit would grow until it lets the whole of the next one in.) *idle* is the lowest mean latency of a window in
+the last ten seconds. A server that is never idle is measured for one window at a quarter of the
 limit (as BBR does, Cardwell et al., "BBR", ACM Queue 2016); so even where that quarter still queues, the limit ends at
 most a third above the right one, instead of running away with a minimum that drifts. Netflix's gradient limits (2018)
 multiply the idle latency instead of adding to it, AIMD needs to be told a latency that suits the machine; how they fare
@@ -45,7 +47,7 @@ class BudgetLimit:
         self._value = float(min(max(initial, least), most))
         self._lowest: deque[tuple[float, float]] = deque()  # (until when, mean latency), both growing
         self._window_from: float | None = None
-        self._sum, self._samples, self._inside = 0.0, 0, 0
+        self._sum, self._samples, self._inside, self._most_inside = 0.0, 0, 0, 0
         self._probe_at: float | None = None
         self._probing = False
         self.limit = round(self._value)
@@ -59,7 +61,8 @@ class BudgetLimit:
         """Learn from one answered request; see the protocol."""
         self._sum += latency
         self._samples += 1
-        self._inside = max(self._inside, inside)
+        self._inside += inside
+        self._most_inside = max(self._most_inside, inside)
         if self._window_from is None:
             self._window_from = now
         elif now - self._window_from >= _WINDOW_SECONDS and self._samples >= _LEAST_SAMPLES:
@@ -69,8 +72,8 @@ class BudgetLimit:
         mean = self._sum / self._samples
         known = self.idle_latency
         self._remember(now, mean)
-        if not self._probing:
-            self._adjust((self._lowest[0][1] + self._budget) / mean)
+        if not self._probing and 2 * self._most_inside >= self.limit:
+            self._adjust((self._lowest[0][1] + self._budget) * self._inside / self._sum)
         if known is None or mean <= known or self._probing or self._probe_at is None:
             self._probe_at = now + _IDLE_WINDOW_SECONDS / 2
             self._probing = False
@@ -78,12 +81,11 @@ class BudgetLimit:
             self._probing = now >= self._probe_at
         share = _PROBE_SHARE if self._probing else 1.0
         self.limit = max(self._least, round(self._value * share))
-        self._window_from, self._sum, self._samples, self._inside = now, 0.0, 0, 0
+        self._window_from, self._sum, self._samples, self._inside, self._most_inside = now, 0.0, 0, 0, 0
 
-    def _adjust(self, factor: float) -> None:
-        if factor > 1 and 2 * self._inside < self.limit:
-            return
-        self._value = min(max(self._value * min(max(factor, _DOWN), _UP), self._least), self._most)
+    def _adjust(self, target: float) -> None:
+        target = min(max(target, _DOWN * self._value), _UP * self._value)
+        self._value = min(max(target, self._least), self._most)
 
     def _remember(self, now: float, mean: float) -> None:
         """Keep *mean* in the queue whose head is the lowest of the last ten seconds."""

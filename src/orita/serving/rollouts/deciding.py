@@ -23,7 +23,7 @@ from orita.serving.access.callers import Caller
 from orita.serving.features.jobs import BoundedWork
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
-from orita.serving.models.verified import load_verified
+from orita.serving.models.verified import load_beside_requests
 from orita.serving.protocols import FeatureSource, PackageLoader
 from orita.serving.resources.catalogue import ModelCatalogue
 from orita.serving.resources.known import KnownModel, ModelRegistry
@@ -170,7 +170,7 @@ class RolloutDecisions:
         """
         try:
             self._publish(model)
-            package = load_verified(self._load, self._folder / model.version, model.version)
+            package = load_beside_requests(self._load, self._folder / model.version, model.version)
             self._features.reader(package.schema)
         except UserError as error:
             raise Refused(409, "version_not_ready", f"{model.version} cannot be tried: {error}") from None
