@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from orita.events.predictions import prediction_log
 from orita.serving.config import PredictionLogConfig
 from orita.serving.log.backlog import LogBacklog
 from orita.serving.log.prediction_log import PredictionLog
+from orita.serving.log.segment_converter import SegmentConverter
 from orita.serving.log.segment_file import SegmentFile, lock_abandoned
 from orita.serving.protocols import LogStream
 
@@ -294,6 +295,29 @@ def test_what_cannot_be_converted_stays_readable(home: Home, monkeypatch: pytest
     again.close()
     assert request_ids(home) == ["r0"] * 3
     assert len(parquet(home)) == 1
+
+
+@pytest.mark.parametrize(("waiting", "priority"), [(0, 19), (600, 10), (5000, 0)])
+def test_what_falls_behind_gives_way_less(
+    home: Home, monkeypatch: pytest.MonkeyPatch, waiting: int, priority: int
+) -> None:
+    """What converts segments has what others leave over; the more waits, the more it takes."""
+    seen: list[int] = []
+
+    class Told(subprocess.Popen[str]):
+        def communicate(self, *args: Any, **given: Any) -> tuple[str, str]:
+            if not seen:
+                seen.append(os.getpriority(os.PRIO_PROCESS, self.pid))
+            return super().communicate(*args, **given)
+
+    segment_folder(home).mkdir(parents=True)
+    (segment_folder(home) / ".new-2024-11-15-x").write_bytes(b"ORITA")
+    converter = SegmentConverter(home)
+    monkeypatch.setattr(converter, "_waiting_bytes", lambda: waiting * 1024 * 1024)
+    monkeypatch.setattr("orita.serving.log.segment_converter.subprocess.Popen", Told)
+    converter._turn()
+    assert seen == [os.getpriority(os.PRIO_PROCESS, 0) if priority == 0 else priority]
+    assert segments(home) == []
 
 
 def test_what_was_killed_before_it_began_is_swept(home: Home) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from orita.control.database import ControlDatabase
+from orita.control.database import ControlDatabase, Fingerprint
 from orita.control.leases import Lease, check_lease
 from orita.control.tables import EVENTS, STATES
 from orita.core.clock import Clock, SystemClock, from_micros, to_micros
@@ -104,6 +104,7 @@ class ControlLog:
         self.database = where if isinstance(where, ControlDatabase) else ControlDatabase(where)
         self.tenant = tenant
         self.clock = clock or SystemClock()
+        self._news: tuple[Fingerprint | None, int] = (None, 0)
 
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[sa.Connection]:
@@ -138,9 +139,16 @@ class ControlLog:
             return [] if connection is None else list(connection.execute(wanted.distinct().order_by("name")).scalars())
 
     def position(self) -> int:
-        """Return the position of the latest event of any tenant, 0 before the first: whether there is news."""
-        with self.database.reading() as connection:
-            return _latest(connection) if connection is not None else 0
+        """Return the position of the latest event of any tenant, 0 before the first: whether there is news.
+
+        Servers ask twice a second: a file that nobody wrote to is not opened for it.
+        """
+        now, (before, position) = self.database.fingerprint(), self._news
+        if now is None or now != before:
+            with self.database.reading() as connection:
+                position = _latest(connection) if connection is not None else 0
+            self._news = (now, position)
+        return position
 
     def snapshot(self, *kinds: str) -> tuple[int, dict[str, list[KeptState]]]:
         """Return `position`, and what is kept of the things of some kinds, all as of one moment."""

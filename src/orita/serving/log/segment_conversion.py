@@ -56,7 +56,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
         return
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # half a file goes before it does
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # half a file goes before it does
     home = Home(Path(root), tenant)
     convert_finished(
         home,
@@ -64,6 +64,7 @@ def main() -> None:
     )
     if int(days):
         retain_predictions(home, int(days), SystemClock().now())
+    signal.signal(signal.SIGTERM, before)  # there is no half file while the interpreter ends
 
 
 if __name__ == "__main__":
