@@ -109,6 +109,55 @@ def test_a_version_is_loaded_beside_requests(
     assert rests[0] >= 2 * 0.002, "longer than the piece took"
 
 
+def test_what_was_taken_back_meanwhile_does_not_answer(
+    home: Home, clock: ManualClock, features: HashedFeatures, deploy: Callable[..., None]
+) -> None:
+    """A version that is taken back while it is loaded is let be; the one in memory goes on, and is not loaded again."""
+    deployments, loads = Deployments(home.control_db), list[str]()
+
+    def load(folder: Path) -> ScoringPackage:
+        loads.append(folder.name)
+        if folder.name == "v1.1.0":
+            deployments.rollback("feed", actor="test", reason="worse")
+            time.sleep(0.2)
+            checkpoint()
+            raise AssertionError("it went on")
+        return load_line_package(folder)
+
+    follower = ChampionFollower("feed", deployments, home.packages, features, load=load, clock=clock, seconds=0.01)
+    deploy("v1.0.0")
+    follower.look()
+    deploy("v1.1.0")
+    with capture_logs() as told:
+        follower.look()
+    assert (version(follower), loads, follower.failure) == ("v1.0.0", ["v1.0.0", "v1.1.0"], None)
+    assert follower.champion is not None
+    assert follower.champion.sequence == 3
+    assert not [entry for entry in told if entry.get("alert")]
+
+
+def test_what_was_replaced_in_the_last_moment_does_not_answer(
+    home: Home, clock: ManualClock, features: HashedFeatures, deploy: Callable[..., None]
+) -> None:
+    """Between the last pause of a load and the moment it would answer, another version may be deployed."""
+    deployments, loads = Deployments(home.control_db), list[str]()
+
+    def load(folder: Path) -> ScoringPackage:
+        loads.append(folder.name)
+        if folder.name == "v1.1.0":
+            deploy("v1.2.0")
+        return load_line_package(folder)
+
+    follower = ChampionFollower("feed", deployments, home.packages, features, load=load, clock=clock, seconds=0.01)
+    deploy("v1.0.0")
+    follower.look()
+    deploy("v1.1.0")
+    with capture_logs() as told:
+        follower.look()
+    assert (version(follower), loads) == ("v1.2.0", ["v1.0.0", "v1.1.0", "v1.2.0"])
+    assert [entry["version"] for entry in told if entry["event"] == "champion_loaded"] == ["v1.2.0"]
+
+
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [

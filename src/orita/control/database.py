@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -26,9 +26,16 @@ _POSTGRES = ("postgresql://", "postgres://")
 
 _TICK_NANOSECONDS = 100_000_000  # some ticks of the clock by which files are dated
 
-Fingerprint = tuple[tuple[int, int, int], ...]
+_INDEX_HEADER = 48  # bytes
 
 _OPEN: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+
+
+class Fingerprint(NamedTuple):
+    """What tells one state of a SQLite file from another: node, size and time of its files; its log's index."""
+
+    files: tuple[tuple[int, int, int], ...]
+    log_index: bytes
 
 
 class ControlDatabase:
@@ -85,6 +92,9 @@ class ControlDatabase:
     def fingerprint(self) -> Fingerprint | None:
         """Return what is another after every commit, for who looks often whether there was one; it costs microseconds.
 
+        A commit is in the header of the index of SQLite's log (``-shm``; "WAL-mode File Format", 2.1), which is there
+        while anybody has the file open; whoever closes it last writes what is in the log to the file itself.
+
         None: a database server is to be asked itself. And so is a file that was written a moment ago: the next commit
         may leave the same size in the same tick of its clock.
         """
@@ -92,7 +102,7 @@ class ControlDatabase:
             return None
         files = [found for path in (self._file, Path(f"{self._file}-wal")) if (found := _written(path)) is not None]
         settled = time.time_ns() - max((changed for _, _, changed in files), default=0) > _TICK_NANOSECONDS
-        return tuple(files) if settled else None
+        return Fingerprint(tuple(files), _begin(Path(f"{self._file}-shm"))) if settled else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -200,6 +210,14 @@ def _written(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else None
+
+
+def _begin(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_INDEX_HEADER)
+    except OSError:
+        return b""
 
 
 def _line(error: DBAPIError) -> str:

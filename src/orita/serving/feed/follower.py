@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from orita.control.deployments import Deployments
+from orita.core.checkpoints import checkpoints
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import UserError
 from orita.serving.background.leisure import Leisure
@@ -134,7 +135,9 @@ class FeedFollower:
             if deployed is None or deployed.sequence == self._taken:
                 self._told.over("feed_retriever_not_loaded")
                 return
-            package = load(self._packages / self._name / deployed.version)
+            self._leisure.begin(waited_for=self.retriever is None)
+            with checkpoints(self._leisure.pause):
+                package = load(self._packages / self._name / deployed.version)
             if package.version != deployed.version:
                 raise UserError(
                     f"the package at {deployed.version!r} says it is {package.version!r}: publish it again."

@@ -8,6 +8,8 @@ tried again.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +33,15 @@ __all__ = ["ChampionFollower"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 
+_NEWS_SECONDS = 0.1
+"""Between two looks, while a version is loaded, whether another one was deployed."""
+
 _RETRY_LOOKS, _AWAY_LOOKS = 10, 2
 """Looks at the deployment between two attempts to load a version that failed; where something it needs is away."""
+
+
+class _Overtaken(BaseException):
+    """Another version was deployed while one was loaded: like a cancellation, it passes by who handles errors."""
 
 
 class ChampionFollower:
@@ -75,8 +84,9 @@ class ChampionFollower:
         self._looks_since = 0
         self._away = False
         self._told = ToldOnce(system=system)
-        self._refused_at = 0.0
+        self._refused_at = self._news_at = 0.0
         self.background = Background("what follows the deployment", "orita-champion", self._turn)
+        self._looking = threading.Lock()  # whoever looks while something is loaded sees it loaded
         self._leisure = Leisure(self.background.stopping, lambda: self.champion is None)
         self.champion: LoadedModel | None = None
         self.failure: str | None = None
@@ -101,6 +111,20 @@ class ChampionFollower:
 
     def look(self) -> None:
         """Look at the deployment once, and change the champion if it says so and it can be done."""
+        with self._looking:
+            while self._overtaken():
+                pass  # what was loaded is not deployed any more
+
+    def _overtaken(self) -> bool:
+        """Look at the deployment; return whether it changed while something was loaded, so that it was let be."""
+        try:
+            self._follow()
+        except _Overtaken:
+            self._deployed = None
+            return not self.background.stopping.is_set()
+        return False
+
+    def _follow(self) -> None:
         self._refresh_features()
         # The rollout is read first: one that has ended then has its deployment behind it.
         if self._challengers is None or self._challengers.read():
@@ -146,7 +170,7 @@ class ChampionFollower:
 
     def _take(self, deployed: Deployment, version: str) -> bool:
         try:
-            champion = self._tried_out(deployed, version) or self._loaded(version, deployed.sequence, self._features)
+            champion = self._in_memory(deployed, version) or self._loaded(version, deployed.sequence, self._features)
         except Exception as error:  # a broken package may fail in any way; none may stop the server
             if version == deployed.version:
                 if self.failure is None:
@@ -170,9 +194,11 @@ class ChampionFollower:
             if self._take(deployed, version):
                 return
 
-    def _tried_out(self, deployed: Deployment, version: str) -> LoadedModel | None:
-        """Return the challenger that was promoted: it is loaded and warm."""
+    def _in_memory(self, deployed: Deployment, version: str) -> LoadedModel | None:
+        """Return what is loaded and warm: the challenger that was promoted, or what answers all the time."""
         found = None if self._challengers is None else self._challengers.loaded.get(version)
+        if found is None and self.champion is not None and self.champion.package.version == version:
+            found = self.champion
         if found is None:
             return None
         return replace(found, sequence=deployed.sequence, features=self._features.reader(found.package.schema))
@@ -184,9 +210,29 @@ class ChampionFollower:
     def _loaded(self, version: str, sequence: int, source: FeatureSource) -> LoadedModel:
         self._features.refresh()
         self._leisure.begin()
-        with checkpoints(self._leisure.pause):
+        with checkpoints(self._pause):
             package = load_verified(self._load, self._packages / self._system / version, version)
             features = source.reader(package.schema)
             stream = LogStream(self._system, package.version, package.schema.names)
             outliers, joins = self._outliers(package), self._joins(package)
+        self._check_deployed()
         return LoadedModel(package, features, stream, sequence, self._clock.now(), outliers, joins)
+
+    def _pause(self) -> None:
+        """Let requests go first; while a version is loaded for long, another one may be deployed.
+
+        Raises:
+            _Overtaken: one was.
+        """
+        self._leisure.pause()
+        if time.monotonic() >= self._news_at:
+            self._check_deployed()
+
+    def _check_deployed(self) -> None:
+        self._news_at = time.monotonic() + _NEWS_SECONDS
+        try:
+            now = self._deployments.current(self._system)
+        except Unavailable:  # the next look says so; until then what was deployed is
+            return
+        if now is not None and self._deployed is not None and now.sequence != self._deployed.sequence:
+            raise _Overtaken
