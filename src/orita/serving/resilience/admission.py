@@ -38,8 +38,8 @@ class AdmissionConfig(Section):
     Attributes:
         wait_ms: milliseconds that waiting may add to the latency of an idle server.
         most: requests that may be inside, whatever latency says.
-        least: requests that may be inside whatever latency says, as far as they are answered in ten times *wait_ms*; two
-            may be in any case, or one where that is *least*.
+        least: requests that may be inside whatever latency says, as far as they are answered in ten times *wait_ms*;
+            two may be in any case, or one where that is *least*.
         retry_after_seconds: the longest ``Retry-After``.
     """
 
