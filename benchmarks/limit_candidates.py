@@ -31,8 +31,10 @@ class Windowed:
         """How many may be inside."""
         return max(1, round(self.value))
 
-    def observe(self, now: float, latency: float, inside: int, /) -> None:
+    def observe(self, now: float, latency: float, inside: int, /, *, expired: bool = False) -> None:
         """Learn from one answer."""
+        if expired:
+            return
         self._sum, self._count, self._inside = self._sum + latency, self._count + 1, max(self._inside, inside)
         if self._from < 0:
             self._from = now

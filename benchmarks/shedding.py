@@ -1,9 +1,9 @@
 """Which door keeps a server useful under too much load? Each in the same simulated open loop, nothing measured.
 
 *loop* is one thread, 0.4 ms an answer, 5 % of that a refusal; *slow* the same at 0.7 × its capacity while answers take
-three times as long from second 2 to 5; *stalls* at 0.3 ×, held up for 0.1 s each second; *pool* has eight servers of
-4 ms behind the door, *far* eight of 20 ms.
-Goodput is the share of the capacity that was answered within 50 ms.
+three times as long from second 2 to 5; *stalls* at 0.3 ×, held up for 0.1 s each second; at 2 × *heavy* takes 200 ms an
+answer of callers who wait for a second, *hurried* 5 ms; *pool* has eight servers of 4 ms behind the door, *far* eight
+of 20 ms. Goodput is the share of the capacity that was answered within 50 ms, or that second.
 
     python -m benchmarks.shedding      # last line: one JSON object
 """
@@ -55,7 +55,9 @@ def loops(make: Callable[[], Door]) -> dict[str, tuple[float, float]]:
     found = {f"loop_{load:g}": judged(simulate_loop(make(), load, seed=SEED)) for load in (0.5, 1, 2, 10)}
     found["stalls"] = judged(simulate_loop(make(), 0.3, seconds=20, stalls=(1.0, 0.1), seed=SEED))
     found["slow"] = judged(simulate_loop(make(), 0.7, seconds=8, slow=(2.0, 5.0, 3.0), seed=SEED))
-    return found
+    heavy = simulate_loop(make(), 2, seconds=300, service=0.2, deadline=1.0, seed=SEED)
+    hurried = simulate_loop(make(), 2, seconds=20, service=0.005, seed=SEED)
+    return found | {"heavy": judged(heavy), "hurried": judged(hurried)}
 
 
 def pools(make: Callable[[], ConcurrencyLimit]) -> dict[str, tuple[float, float]]:

@@ -23,11 +23,11 @@ from orita.serving.resilience.contracts import Priority
 __all__ = ["Door", "Outcome", "ideal_goodput", "simulate_loop", "simulate_pool"]
 
 SERVICE = 0.0004
-"""Mean seconds of an answer: lognormal with σ = 0.5."""
+"""Mean seconds of an answer, unless told otherwise: lognormal with σ = 0.5."""
 REFUSAL = 0.05
 """What a refusal costs, as a share of an answer."""
 DEADLINE = 0.05
-"""An answer later than this is worth nothing."""
+"""An answer later than this is worth nothing, likewise."""
 _NORMAL = (Priority.NORMAL,)
 
 
@@ -54,6 +54,7 @@ class Outcome:
     Attributes:
         capacity: requests a second that the server can answer at most.
         seconds: how long callers came.
+        deadline: seconds after which an answer is worth nothing.
         offered, refused: how many came, how many were turned away.
         latencies: seconds of each answer, by priority.
         retry_after: the answers to those turned away.
@@ -61,6 +62,7 @@ class Outcome:
 
     capacity: float
     seconds: float
+    deadline: float = DEADLINE
     offered: int = 0
     refused: int = 0
     latencies: dict[Priority, list[float]] = field(default_factory=lambda: {p: [] for p in Priority})
@@ -69,7 +71,7 @@ class Outcome:
     @property
     def goodput(self) -> float:
         """Answers in time, as a share of what the server can answer at most."""
-        in_time = sum(latency <= DEADLINE for latencies in self.latencies.values() for latency in latencies)
+        in_time = sum(latency <= self.deadline for latencies in self.latencies.values() for latency in latencies)
         return in_time / self.seconds / self.capacity
 
     @property
@@ -112,6 +114,8 @@ def simulate_loop(
     *,
     seconds: float = 5.0,
     seed: int = 1,
+    service: float = SERVICE,
+    deadline: float = DEADLINE,
     slow: tuple[float, float, float] = (0.0, 0.0, 1.0),
     stalls: tuple[float, float] = (1.0, 0.0),
     priorities: tuple[Priority, ...] = _NORMAL,
@@ -123,12 +127,14 @@ def simulate_loop(
         load: offered, as a multiple of what can be answered.
         seconds: how long callers come.
         seed: of arrivals and service times.
+        service: mean seconds of an answer.
+        deadline: seconds that callers wait.
         slow: from when to when, in seconds, answers take how many times as long.
         stalls: every so many seconds the thread is held up for so many: by another process, by the disk.
         priorities: drawn from evenly.
     """
-    random, outcome, now = Random(seed), Outcome(1 / SERVICE, seconds), 0.0
-    coming = random.expovariate(load / SERVICE)
+    random, outcome, now = Random(seed), Outcome(1 / service, seconds, deadline), 0.0
+    coming = random.expovariate(load / service)
     turn: Ticket | None = None
     came: dict[Ticket, float] = {}
     while coming < seconds or turn is not None:
@@ -136,19 +142,19 @@ def simulate_loop(
         seen = now  # the loop looks at its sockets; where nobody waits it sleeps until somebody comes
         while coming < seconds and (coming <= seen or turn is None):
             now, refused = max(now, coming), outcome.refused
-            ticket = Ticket(random.choice(priorities), coming + DEADLINE, max(seen, coming), _Turn(outcome))
+            ticket = Ticket(random.choice(priorities), coming + deadline, max(seen, coming), _Turn(outcome))
             came[ticket] = coming
             turn = ticket if _let_in(door, ticket, now, outcome) else turn
-            now += (outcome.refused - refused) * SERVICE * REFUSAL
-            coming += random.expovariate(load / SERVICE)
+            now += (outcome.refused - refused) * service * REFUSAL
+            coming += random.expovariate(load / service)
         if turn is None:
             break
-        now += _service(random) * (slow[2] if slow[0] <= now < slow[1] else 1)
+        now += _service(random, service) * (slow[2] if slow[0] <= now < slow[1] else 1)
         outcome.latencies[turn.priority].append(now - came.pop(turn))
         door.leave(turn, now)
         refused = outcome.refused
         turn = door.next(now)
-        now += (outcome.refused - refused) * SERVICE * REFUSAL
+        now += (outcome.refused - refused) * service * REFUSAL
     return outcome
 
 
@@ -168,7 +174,7 @@ def simulate_pool(
             door.leave(ticket, left)
         ticket = Ticket(Priority.NORMAL, coming + DEADLINE, coming, _Turn(outcome))
         if _let_in(door, ticket, coming, outcome):
-            ends = max(coming, heapq.heappop(free)) + _service(random) * service / SERVICE
+            ends = max(coming, heapq.heappop(free)) + _service(random, service)
             heapq.heappush(free, ends)
             heapq.heappush(leaving, (ends, outcome.offered, ticket, coming))
         coming += random.expovariate(load * outcome.capacity)
@@ -184,5 +190,5 @@ def _let_in(door: Door, ticket: Ticket, now: float, outcome: Outcome) -> bool:
         return False
 
 
-def _service(random: Random) -> float:
-    return SERVICE * random.lognormvariate(-0.125, 0.5)
+def _service(random: Random, mean: float) -> float:
+    return mean * random.lognormvariate(-0.125, 0.5)

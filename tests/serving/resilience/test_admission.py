@@ -27,7 +27,7 @@ class Fixed:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def observe(self, now: float, latency: float, inside: int, /) -> None:
+    def observe(self, now: float, latency: float, inside: int, /, *, expired: bool = False) -> None:
         """Learn nothing."""
 
 
@@ -59,7 +59,11 @@ def test_twice_the_load_costs_a_tenth_at_most() -> None:
 
 @pytest.mark.parametrize("service", [0.004, 0.020])
 def test_a_pool_of_unknown_size_is_found_out(service: float) -> None:
-    """What waits behind the door is inferred from latency: goodput stays, p99 stays within the budget's reach."""
+    """What waits behind the door is inferred from latency: goodput stays, p99 stays within the budget's reach.
+
+    Over 20 seeds eight servers of 20 ms have a goodput of 0.80 ± 0.08, a mean of four thus ± 0.04: 0.70 is 2.5 of these
+    below. Of 4 ms it is 1.00 ± 0.003.
+    """
     outcomes = [
         simulate_pool(Admission(BudgetLimit(0.010), slots=1_000_000), 2.0, service=service, seconds=15.0, seed=seed)
         for seed in range(4)
@@ -82,12 +86,69 @@ def test_a_slow_spell_is_survived() -> None:
     assert outcome.p99 <= DEADLINE
 
 
+@pytest.mark.parametrize(("service", "deadline", "least"), [(0.2, 1.0, 0.80), (0.02, 0.25, 0.85), (0.005, 0.05, 0.70)])
+def test_slow_models_and_short_deadlines_have_a_limit(service: float, deadline: float, least: float) -> None:
+    """Deadlines keep few inside a slow server; it turns callers away all the same, before they wait in vain.
+
+    Of three seeds the goodput at twice the load is 0.90, 0.92 and 0.84; where the limit learned only from answers, and
+    only where half of it was used, it was 0.26, 0.48 and 0.39.
+    """
+    admission = Admission(BudgetLimit(0.015, least=16))
+    outcome = simulate_loop(admission, 2.0, seconds=2000 * service, service=service, deadline=deadline)
+    assert outcome.goodput >= least
+    assert admission.expired <= 0.05 * outcome.offered
+
+
+def test_a_slow_server_that_is_hardly_used_shrinks_its_limit() -> None:
+    """One caller at a time, answered late, says enough: two or three may be inside, not 16."""
+    limit = BudgetLimit(0.015, least=16)
+    for step in range(1, 200):
+        limit.observe(step * 0.2, 0.2, 1)
+    assert limit.limit == 32, "an idle server of 200 ms is within its budget"
+    for step in range(200, 400):
+        limit.observe(step * 0.2, 0.6, 3)
+    assert limit.limit <= 3
+
+
+def test_a_quick_server_keeps_its_least_through_a_stall() -> None:
+    """A window held up for 100 ms does not turn away the next 16 callers: the server was quick a moment ago."""
+    limit = BudgetLimit(0.015, least=16)
+    for step in range(1000):
+        stalled = step % 100 >= 80
+        limit.observe(step * 0.01, 0.1 if stalled else 0.0005, 3 if stalled else 1)
+        assert limit.limit >= 16
+
+
+def test_who_expires_is_seen_by_the_limit_and_is_no_answer() -> None:
+    """A ticket whose deadline passes while it waits tells how long it waited; `Retry-After` does not count it."""
+    seen: list[tuple[float, int, bool]] = []
+
+    class Keeps(Fixed):
+        def observe(self, now: float, latency: float, inside: int, /, *, expired: bool = False) -> None:
+            seen.append((latency, inside, expired))
+
+    answers: list[float] = []
+
+    class Counts(RetryAfter):
+        def answered(self, now: float) -> None:
+            answers.append(now)
+
+    admission = Admission(Keeps(5), retry_after=Counts())
+    first = ticket()
+    for one in (first, ticket(deadline=1.0), ticket(deadline=2.0)):
+        admission.arrive(one, 0.0)
+    admission.leave(first, 3.0)
+    assert admission.next(3.0) is None
+    assert seen == [(3.0, 3, False), (3.0, 2, True), (3.0, 1, True)]
+    assert answers == [3.0]
+
+
 def test_low_priorities_are_shed_first() -> None:
     """With a third of each at 2 × the load, nearly all critical requests are answered, and hardly a low one."""
     outcome = simulate_loop(Admission(BudgetLimit(0.010)), 2.0, seconds=3.0, priorities=tuple(Priority))
     answered = {priority: len(latencies) for priority, latencies in outcome.latencies.items()}
     third = outcome.offered / 3
-    assert answered[Priority.CRITICAL] > 0.97 * third
+    assert answered[Priority.CRITICAL] > 0.96 * third  # as many are drawn, give or take 1.2 %: three times that
     assert answered[Priority.LOW] < 0.1 * third
 
 

@@ -17,7 +17,7 @@ _SETTINGS = {
     "faults": [{"part": "store", "kind": "latency", "milliseconds": _STEP_MS}],
     "resilience": {
         "store": {"slow_ms": None},
-        "admission": {"most": 16},
+        "admission": {"most": 16, "wait_ms": 10000},
         "priority": {"trust_callers": True},
         "deadline": {"default_ms": 30000},
     },

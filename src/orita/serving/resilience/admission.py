@@ -38,7 +38,8 @@ class AdmissionConfig(Section):
     Attributes:
         wait_ms: milliseconds that waiting may add to the latency of an idle server.
         most: requests that may be inside, whatever latency says.
-        least: requests that may be inside in any case.
+        least: requests that may be inside whatever latency says, as far as they are answered in ten times *wait_ms*;
+            two may be in any case, or one where that is *least*.
         retry_after_seconds: the longest ``Retry-After``.
     """
 
@@ -213,6 +214,7 @@ class Admission:
             self.admitted += 1
             return True
         self.expired += 1
+        self._limit.observe(now, now - ticket.arrived, self.answering + self.waiting + 1, expired=True)
         _tell(ticket, _expired())
         return False
 

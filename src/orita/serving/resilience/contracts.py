@@ -27,13 +27,14 @@ class ConcurrencyLimit(Protocol):
         """The number now, at least 1."""
         ...
 
-    def observe(self, now: float, latency: float, inside: int, /) -> None:
-        """Learn from one answered request.
+    def observe(self, now: float, latency: float, inside: int, /, *, expired: bool = False) -> None:
+        """Learn from one request that was answered, or that waited until its deadline was past.
 
         Args:
             now: monotonic seconds.
-            latency: seconds from its arrival to its answer, waiting included.
-            inside: how many were inside when it was answered, itself included.
+            latency: seconds from its arrival until it left, waiting included.
+            inside: how many were inside when it left, itself included.
+            expired: whether it left without an answer.
         """
         ...
 
