@@ -235,7 +235,7 @@ def test_a_frame_of_another_form_is_passed_over(home: Home) -> None:
         with pytest.raises((OritaError, ValueError), match=reason):
             convert_segment(home, path)
         assert path.exists()
-    read, start = read_header(mixed), 0
+    read = read_header(mixed)
     assert read is not None
     header, start = read
     assert header.name == "2024-11-15-a"
@@ -283,7 +283,7 @@ def test_what_a_killed_conversion_left_goes(home: Home, monkeypatch: pytest.Monk
         os._exit(9)
 
     with monkeypatch.context() as patched:
-        patched.setattr(prediction_files.pq, "write_table", killed)
+        patched.setattr(pq, "write_table", killed)
         child = os.fork()
         if child == 0:
             convert_segment(home, path)
@@ -412,9 +412,9 @@ def test_a_conversion_in_the_middle_of_a_read(home: Home, monkeypatch: pytest.Mo
     """A segment that becomes Parquet between the two listings of a read is seen once, not twice and not never."""
     paths = [segment(home, f"2024-11-15-{i}", [request(i, [1, 2])]) for i in range(3)]
 
-    def then_convert(listing: Callable[[Home], Iterable[object]]) -> Callable[[Home], list[object]]:
-        def listed(which: Home) -> list[object]:
-            found = list(listing(which))
+    def then_convert(listing: Callable[..., Iterable[object]]) -> Callable[..., list[object]]:
+        def listed(*given: object) -> list[object]:
+            found = list(listing(*given))
             while paths:
                 convert_segment(home, paths.pop())
             return found
