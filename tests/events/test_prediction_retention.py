@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import threading
+import zlib
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,6 +18,10 @@ from orita.events.prediction_retention import retain_predictions
 from orita.events.prediction_segment import SegmentHeader, encode_frame
 from orita.events.predictions import prediction_days, prediction_log
 from orita.serving.log.segment_file import SegmentFile
+
+_PAYLOAD = b"\x93\x01\x02\x03"
+_ANOTHER = struct.pack("<II", len(_PAYLOAD), zlib.crc32(_PAYLOAD)) + _PAYLOAD
+"""A frame that is whole and has another form."""
 
 
 @pytest.fixture
@@ -65,6 +71,35 @@ def test_a_damaged_segment_stays(home: Home) -> None:
     damaged.write_bytes(b"X" + damaged.read_bytes()[1:])
     retain_predictions(home, 1, AT)
     assert damaged.exists()
+
+
+def test_what_cannot_be_read_stops_nothing(home: Home) -> None:
+    """A frame of another form has its segment's day, so it goes with that; one without a day stays, others go."""
+    for name in ("2024-11-01-x", "2024-11-15-x"):
+        with segment(home, name, []).open("ab") as file:
+            file.write(_ANOTHER)
+    unknown = segment(home, "2024-11-01-y", [])
+    unknown.write_bytes(b"ORITAPL1" + _ANOTHER)
+    done = retain_predictions(home, 1, AT)
+    assert done.days == (date(2024, 11, 1), date(2024, 11, 11), date(2024, 11, 12), date(2024, 11, 13))
+    assert sorted(path.stem for path in segment_folder(home).iterdir()) == ["2024-11-01-y", "2024-11-15-x"]
+
+
+def test_half_files_of_days_that_are_past_go(home: Home) -> None:
+    """What killed conversions left goes with its day, folder and all; what is just being converted stays."""
+    gone = home.predictions / "date=2024-10-01" / ".partial-2024-10-01-a.parquet"
+    header = SegmentHeader("2024-10-02-a", date(2024, 10, 2), "feed", "v1", ("a", "b"))
+    converting = SegmentFile(segment_folder(home), header)
+    held = home.predictions / "date=2024-10-02" / ".partial-2024-10-02-a.parquet"
+    for half in (gone, held):
+        half.parent.mkdir()
+        half.write_bytes(b"PAR1")
+    retain_predictions(home, 4, AT)
+    assert not gone.parent.exists()
+    assert held.exists()
+    converting.close()
+    retain_predictions(home, 4, AT)
+    assert not held.parent.exists()
 
 
 def test_readers_beside_it(home: Home) -> None:

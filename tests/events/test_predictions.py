@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import struct
 import threading
 import uuid
@@ -17,12 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from orita.core.clock import to_micros
 from orita.core.errors import NotFound, OritaError, UserError
 from orita.core.home import Home
 from orita.events import prediction_files
-from orita.events.prediction_files import convert_segment, segment_folder
+from orita.events.prediction_files import convert_segment, segment_folder, sweep_partials
 from orita.events.prediction_segment import (
     ScoredRequest,
     SegmentHeader,
@@ -30,6 +32,7 @@ from orita.events.prediction_segment import (
     encode_header,
     read_segment,
 )
+from orita.events.prediction_tail import read_header, read_on
 from orita.events.prediction_view import find_request
 from orita.events.predictions import export_csv, prediction_days, prediction_log, prediction_schema
 
@@ -210,6 +213,94 @@ def test_a_damaged_segment_is_kept(home: Home) -> None:
     assert prediction_log(home)["request_id"].to_pylist() == ["r1"]
 
 
+def test_a_frame_of_another_form_is_passed_over(home: Home) -> None:
+    """What another version wrote stays where it is and is told; everything else is there, of its segment too."""
+    mixed = segment(home, "2024-11-15-a", [request(0, [1])])
+    with mixed.open("ab") as file:
+        file.write(_frame([1, 2, 3]) + encode_frame(request(1, [2])))
+    nothing = segment(home, "2024-11-15-b", [])
+    nothing.write_bytes(b"ORITAPL1" + _frame({"name": "b"}))
+    untabled = segment(home, "2024-11-15-c", [msgspec.structs.replace(request(2, [3]), scores=b"12345")])
+    segment(home, "2024-11-15-d", [request(3, [4])])
+    with capture_logs() as told:
+        assert prediction_log(home)["request_id"].to_pylist() == ["r0", "r1", "r3"]
+        assert find_request(home, "r1").item_ids == ("2",)
+    assert {(line["event"], line["log_level"]) for line in told} == {("prediction_segment_unreadable", "warning")}
+    assert sorted(Path(line["segment"]) for line in told) == [mixed, nothing, untabled]
+    for path, reason in (
+        (mixed, "has another form: Expected `array`"),
+        (nothing, "damaged"),
+        (untabled, "buffer size"),
+    ):
+        with pytest.raises((OritaError, ValueError), match=reason):
+            convert_segment(home, path)
+        assert path.exists()
+    read = read_header(mixed)
+    assert read is not None
+    header, start = read
+    assert header.name == "2024-11-15-a"
+    assert read_header(nothing) is None
+    answers = read_on(mixed, 0, start)
+    assert [each.request_id for each in answers.requests] == ["r0", "r1"]
+    assert (answers.rows, answers.position) == (2, mixed.stat().st_size)
+
+
+def _frame(record: object) -> bytes:
+    payload = msgspec.msgpack.encode(record)
+    return struct.pack("<II", len(payload), zlib.crc32(payload)) + payload
+
+
+def test_a_span_reads_the_segments_of_its_days(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of other days no segment is decoded; the end of a span is not in it, so a span of whole days has its own."""
+    for day in (14, 15, 16):
+        segment(home, f"2024-11-{day}-a", [request(day, [1], at=AT.replace(day=day))])
+    seen: list[str] = []
+
+    def reading(path: Path) -> object:
+        seen.append(path.stem)
+        return read_segment(path)
+
+    monkeypatch.setattr(prediction_files, "read_segment", reading)
+    midnight = AT.replace(hour=0, minute=0)
+    for start, end, wanted in (
+        (midnight, midnight + timedelta(days=1), ["2024-11-15-a"]),
+        (AT, midnight + timedelta(days=1, seconds=1), ["2024-11-16-a", "2024-11-15-a"]),
+        (None, midnight, ["2024-11-14-a"]),
+        (AT + timedelta(days=9), None, []),
+    ):
+        rows = prediction_log(home, start=start, end=end)
+        assert seen == wanted
+        assert len(rows) == min(1, len(wanted))
+        seen.clear()
+
+
+def test_what_a_killed_conversion_left_goes(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a Parquet file has its segment's name: the next conversion writes over it, and without a segment it goes."""
+    path = segment(home, "2024-11-15-a", [request(0, [1])])
+
+    def killed(_: pa.Table, partial: Path, **__: object) -> None:
+        partial.write_bytes(b"PAR1 half")
+        os._exit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq, "write_table", killed)
+        child = os.fork()
+        if child == 0:
+            convert_segment(home, path)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    half = home.predictions / "date=2024-11-15" / ".partial-2024-11-15-a.parquet"
+    older = half.with_name(".partial-o3fx967g.parquet")
+    older.write_bytes(b"PAR1")
+    assert half.exists()
+    assert sweep_partials(home) == [older]
+    assert half.exists(), "its segment is there, so somebody may be at it"
+    converted = convert_segment(home, path)
+    assert converted is not None
+    assert list(half.parent.iterdir()) == [converted]
+    half.write_bytes(b"PAR1")
+    assert sweep_partials(home) == [half]
+
+
 def test_prediction_ids_are_unique(home: Home) -> None:
     """No two rows share an id: not in a request of 4096 items, nor in requests of the same millisecond."""
     segment(home, "2024-11-15-a", [request(0, list(range(4096))), request(1, list(range(4096)))])
@@ -321,9 +412,9 @@ def test_a_conversion_in_the_middle_of_a_read(home: Home, monkeypatch: pytest.Mo
     """A segment that becomes Parquet between the two listings of a read is seen once, not twice and not never."""
     paths = [segment(home, f"2024-11-15-{i}", [request(i, [1, 2])]) for i in range(3)]
 
-    def then_convert(listing: Callable[[Home], Iterable[object]]) -> Callable[[Home], list[object]]:
-        def listed(which: Home) -> list[object]:
-            found = list(listing(which))
+    def then_convert(listing: Callable[..., Iterable[object]]) -> Callable[..., list[object]]:
+        def listed(*given: object) -> list[object]:
+            found = list(listing(*given))
             while paths:
                 convert_segment(home, paths.pop())
             return found

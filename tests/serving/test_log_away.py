@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +14,9 @@ from structlog.testing import capture_logs
 from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.events.prediction_files import segment_folder
+from orita.events.prediction_segment import SegmentHeader
 from orita.events.predictions import prediction_log
+from orita.serving.log.segment_file import SegmentFile
 from orita.testing.asgi import AsgiClient
 
 ASKED = {"user_id": 1, "item_ids": list(range(100))}
@@ -65,6 +67,10 @@ def test_nobody_is_answered_unlogged(
         assert client.post("/predict", json=ASKED).status == 200
         assert _status(client, "/health") == (200, "ok")
         assert _gauge(client, "prediction_log_stuck") == 0
+        left = SegmentFile(wal, SegmentHeader("2024-11-15-a", date(2024, 11, 15), "feed", "v1.0.0", ()))
+        assert _gauge(client, "prediction_log_unconverted_bytes") == 0, "it is being written"
+        left.close()
+        assert _gauge(client, "prediction_log_unconverted_bytes") == left.size
     assert prediction_log(home, columns=["item_id"]).num_rows == 2 * 100
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["prediction_log_cannot_write"]
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +25,7 @@ from orita.core.clock import to_micros
 from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.events import prediction_files
-from orita.events.prediction_files import segment_folder
+from orita.events.prediction_files import convert_segment, segment_folder
 from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame, read_segment
 from orita.events.predictions import prediction_log
 from orita.serving.config import PredictionLogConfig
@@ -34,6 +37,12 @@ from orita.serving.protocols import LogStream
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 STREAM = LogStream("feed", "v1.0.0", ("a", "b"))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stop wait for as long as a busy machine needs."""
+    monkeypatch.setattr("orita.serving.log.segment_converter._STOP_SECONDS", 60.0)
 
 
 def scored(number: int, items: int = 3, at: datetime = AT) -> ScoredRequest:
@@ -297,27 +306,170 @@ def test_what_cannot_be_converted_stays_readable(home: Home, monkeypatch: pytest
     assert len(parquet(home)) == 1
 
 
-@pytest.mark.parametrize(("waiting", "priority"), [(0, 19), (600, 10), (5000, 0)])
-def test_what_falls_behind_gives_way_less(
-    home: Home, monkeypatch: pytest.MonkeyPatch, waiting: int, priority: int
-) -> None:
-    """What converts segments has what others leave over; the more waits, the more it takes."""
-    seen: list[int] = []
+@pytest.fixture
+def priorities(home: Home, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of each process that converts, the priority with which it began; there is something to convert."""
+    seen: dict[int, int] = {}
 
     class Told(subprocess.Popen[str]):
         def communicate(self, *args: Any, **given: Any) -> tuple[str, str]:
-            if not seen:
-                seen.append(os.getpriority(os.PRIO_PROCESS, self.pid))
+            if self.pid not in seen:
+                seen[self.pid] = os.getpriority(os.PRIO_PROCESS, self.pid)
+                found.append(seen[self.pid])
             return super().communicate(*args, **given)
+
+    found: list[int] = []
+    segment_folder(home).mkdir(parents=True)
+    (segment_folder(home) / ".new-2024-11-15-x").write_bytes(b"ORITA")
+    monkeypatch.setattr("orita.serving.log.segment_converter.subprocess.Popen", Told)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("waiting", "segment", "priority"),
+    [(0, 64, 19), (600, 64, 10), (5000, 64, 0), (2000, 1024, 19), (9000, 1024, 10), (17_000, 1024, 0)],
+)
+def test_what_falls_behind_gives_way_less(
+    home: Home, monkeypatch: pytest.MonkeyPatch, priorities: list[int], waiting: int, segment: int, priority: int
+) -> None:
+    """What converts has what others leave over; the more waits, the more it takes, but two segments are not behind."""
+    monkeypatch.setattr(SegmentConverter, "waiting_bytes", waiting * 1024 * 1024)
+    SegmentConverter(home, segment_bytes=segment * 1024 * 1024)._turn()
+    assert priorities == [os.getpriority(os.PRIO_PROCESS, 0) if priority == 0 else priority]
+    assert segments(home) == []
+
+
+def test_what_does_not_end_gives_way_less(home: Home, monkeypatch: pytest.MonkeyPatch, priorities: list[int]) -> None:
+    """A process that gets no processor ends after a while, however little waits, and the next one has a tenth."""
+    monkeypatch.setattr("orita.serving.log.segment_converter._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("orita.serving.log.segment_converter._LOOK_SECONDS", 0.001)
+    with capture_logs() as told:
+        SegmentConverter(home)._turn()
+    assert priorities == [19, 10]
+    assert segments(home) == []
+    assert told == []
+
+
+def test_what_is_written_does_not_wait(home: Home) -> None:
+    """Segments of living servers do not count as waiting, however large; what a killed one left does."""
+    live = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+    live.append(b"x" * 1000)
+    log = PredictionLog(home)
+    assert log.unconverted_bytes == 0
+    size = live.size
+    live.close()
+    assert log.unconverted_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SystemExit(0)", None),
+        ("os.kill(os.getpid(), signal.SIGTERM)", None),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "the process that makes Parquet was killed (SIGKILL)"),
+        ("raise MemoryError", "the process that makes Parquet ended with exit code 1"),
+    ],
+)
+def test_how_conversion_ended_is_told_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch, code: str, said: str | None
+) -> None:
+    """A process that is killed for want of memory, or fails as nobody foresaw, is an alert; one told to end is none."""
+    started = subprocess.Popen
+
+    def other(command: list[str], **given: Any) -> subprocess.Popen[str]:
+        return started([command[0], "-c", f"import os, signal\n{code}"], stderr=subprocess.DEVNULL, **given)
 
     segment_folder(home).mkdir(parents=True)
     (segment_folder(home) / ".new-2024-11-15-x").write_bytes(b"ORITA")
+    monkeypatch.setattr("orita.serving.log.segment_converter.subprocess.Popen", other)
     converter = SegmentConverter(home)
-    monkeypatch.setattr(converter, "_waiting_bytes", lambda: waiting * 1024 * 1024)
-    monkeypatch.setattr("orita.serving.log.segment_converter.subprocess.Popen", Told)
-    converter._turn()
-    assert seen == [os.getpriority(os.PRIO_PROCESS, 0) if priority == 0 else priority]
-    assert segments(home) == []
+    with capture_logs() as told:
+        converter._turn()
+        converter._turn()
+    alert = {"event": "prediction_conversion_failed", "log_level": "error", "alert": True, "error": said}
+    assert told == ([] if said is None else [alert])
+
+
+def test_a_segment_that_cannot_be_read_stops_no_other(home: Home) -> None:
+    """It is told once, the others become Parquet, and days that are past go; a stop is as ever."""
+    day = datetime.now(UTC).date()
+    unread = SegmentFile(segment_folder(home), SegmentHeader(f"{day}-{uuid7()}", day, *_stream()))
+    payload = b"\x93\x01\x02\x03"
+    unread.append(struct.pack("<II", len(payload), zlib.crc32(payload)) + payload)
+    unread.close()
+    past = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+    past.append(encode_frame(scored(0)))
+    past.close()
+    converter = SegmentConverter(home, retention_days=30)
+    with capture_logs() as told:
+        converter._turn()
+        assert parquet(home) == []
+        converter._turn()
+        converter.close()
+    assert segments(home) == [unread.path]
+    assert [(entry["event"], entry["segment"]) for entry in told] == [
+        ("prediction_segment_not_converted", str(unread.path))
+    ]
+
+
+def test_a_stop_does_not_wait_for_all_segments(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past its time a stop begins no further segment; what is left is readable, and the next server converts it."""
+    for number in range(3):
+        left = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+        left.append(encode_frame(scored(number)))
+        left.close()
+
+    def slowly(*given: Any) -> Path | None:
+        monkeypatch.setattr("orita.serving.log.segment_converter.time.monotonic", lambda: now + 100)
+        return convert_segment(*given)
+
+    now = time.monotonic()
+    with monkeypatch.context() as patched:
+        patched.setattr("orita.serving.log.segment_conversion.convert_segment", slowly)
+        SegmentConverter(home).close()
+    assert (len(parquet(home)), len(segments(home))) == (1, 2)
+    assert sorted(set(request_ids(home))) == ["r0", "r1", "r2"]
+    monkeypatch.undo()
+    SegmentConverter(home).close()
+    assert (len(parquet(home)), len(segments(home))) == (3, 0)
+    assert sorted(set(request_ids(home))) == ["r0", "r1", "r2"]
+
+
+def test_a_stop_does_not_wait_for_a_process_that_cannot_die(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside processors that others want whole even a killed process may live on; its segment is left as it is."""
+    log = PredictionLog(home)
+    live = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
+    live.append(encode_frame(scored(0)))
+    begun, freed, waited = threading.Event(), threading.Event(), []
+
+    class Undying:
+        returncode, pid, stdout = None, os.getpid(), io.StringIO()
+
+        def __init__(self, *_: object, **__: object) -> None:
+            begun.set()
+
+        def communicate(self, timeout: float) -> tuple[str, str]:
+            raise subprocess.TimeoutExpired("it", timeout)
+
+        def kill(self) -> None: ...
+
+        def wait(self, timeout: float | None = None) -> None:
+            waited.append(timeout)
+            if timeout is not None:
+                raise subprocess.TimeoutExpired("it", timeout)
+            freed.set()
+
+    monkeypatch.setattr("orita.serving.log.segment_converter.subprocess.Popen", Undying)
+    monkeypatch.setattr("orita.serving.log.segment_converter.let_others_go_first", lambda pid: None)
+    log.start()
+    assert begun.wait(60)
+    log.close()
+    assert freed.wait(60)
+    assert waited[0] is not None
+    assert waited[0] <= 60
+    assert waited[1:] == [None]
+    assert segments(home) == [live.path]
+    live.close()
 
 
 def test_what_was_killed_before_it_began_is_swept(home: Home) -> None:

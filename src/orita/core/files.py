@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_directory", "atomic_file", "remove_leftovers", "sync_directory"]
+__all__ = ["PARTIAL", "atomic_directory", "atomic_file", "remove_leftovers", "sync_directory"]
 
-_PREFIX = ".partial-"
+PARTIAL = ".partial-"
+"""How the names of what is not whole yet begin."""
 
 
 def sync_directory(folder: Path) -> None:
@@ -24,13 +25,22 @@ def sync_directory(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write; on success it is synced and takes the place of *path*."""
+def atomic_file(path: Path, *, alone: bool = False) -> Iterator[Path]:
+    """Yield a temporary path to write; on success it is synced and takes the place of *path*.
+
+    Args:
+        path: the file; its folder is made where there is none.
+        alone: whether nobody else can be writing *path*. Its temporary name is then always the same, so that whoever
+            comes after a killed writer writes over what that one left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _named(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.suffix)
-    os.close(descriptor)
-    partial = Path(name)
+    if alone:
+        partial = path.parent / f"{PARTIAL}{path.name}"
+    else:
+        with _named(path):
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
+        os.close(descriptor)
+        partial = Path(name)
     try:
         with _named(path):
             yield partial
@@ -49,7 +59,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(_PREFIX):
+        if error.filename is None or Path(os.fsdecode(error.filename)).name.startswith(PARTIAL):
             error.filename, error.filename2 = str(path), None
         raise
 
@@ -61,7 +71,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     A folder already at *path* is replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=_PREFIX))
+    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
     try:
         yield partial
         for file in sorted(partial.rglob("*")):
@@ -70,7 +80,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                     os.fsync(written.fileno())
         partial.chmod(0o755)
         if path.exists():
-            retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=_PREFIX))
+            retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
             path.replace(retired / "old")
             partial.replace(path)
             shutil.rmtree(retired)
@@ -86,7 +96,7 @@ def remove_leftovers(folder: Path, suffix: str = "") -> int:
 
     Only call it where no other writer can be at work.
     """
-    found = list(folder.glob(f"{_PREFIX}*{suffix}")) if folder.is_dir() else []
+    found = list(folder.glob(f"{PARTIAL}*{suffix}")) if folder.is_dir() else []
     for partial in found:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)

@@ -104,6 +104,13 @@ def _server_alerts() -> Iterator[dict[str, Any]]:
         "{{ $labels.instance }} cannot write the prediction log, and sheds requests or drops rows",
     )
     yield _alert(
+        "PREDICTIONS_NOT_CONVERTED",
+        f"prediction_log_unconverted_bytes{{{job}}} > 0",
+        "30m",
+        "warning",
+        "{{ $value | humanize1024 }}B of the prediction log have not become Parquet",
+    )
+    yield _alert(
         "PACKAGE_REFUSED",
         f"package_refused_seconds{{{job}}} > 30",
         "0m",

@@ -4,11 +4,15 @@ Below ``home.predictions``: ``_wal/<segment>.wal``, written by servers, and ``da
 that each becomes. A segment's Parquet appears as a whole before its write-ahead file goes; so a reader that
 lists write-ahead files first and Parquet second sees every row, and drops by its name the part that it sees
 twice. A part that `orita.events.prediction_retention` lets go after it was listed has no rows any more.
+
+What of a segment cannot be read, as another version of Orita wrote it, stays in its write-ahead file. Readers pass it
+over and say so in the log; everything else is there as ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,9 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orita.core.errors import OritaError
-from orita.core.files import atomic_file, sync_directory
+from orita.core.files import PARTIAL, atomic_file, sync_directory
 from orita.core.home import Home
-from orita.events.prediction_segment import prediction_schema, read_segment, segment_table
+from orita.events.prediction_segment import Segment, prediction_schema, read_segment, segment_table
+from orita.events.prediction_tail import read_header
 
 __all__ = [
     "Part",
@@ -29,6 +34,7 @@ __all__ = [
     "prediction_days",
     "prediction_parts",
     "segment_folder",
+    "sweep_partials",
     "write_ahead_files",
 ]
 
@@ -59,19 +65,21 @@ def convert_segment(home: Home, segment: Path) -> Path | None:
     It may be killed at any point and run again: the same segment gives the same file.
 
     Raises:
-        OritaError: the segment's header is damaged.
+        OritaError: something of the segment cannot be read; it is kept as it is.
     """
     content = read_segment(segment)
     target = None
     if content is None:
         raise OritaError(f"{segment} has a damaged header: its rows cannot be read, and it is kept as it is.")
+    if content.fault is not None:
+        raise OritaError(f"{segment} cannot be read as a whole ({content.fault}), and it is kept as it is.")
     if content.requests:
         header = content.header
         target = _parquet_path(home, header.name, header.day)
         rows = segment_table(header, content.requests)
         if not header.features:
             rows = rows.drop_columns(["features"])  # Parquet has no struct without fields
-        with atomic_file(target) as partial:
+        with atomic_file(target, alone=True) as partial:  # whoever converts has locked the segment
             pq.write_table(
                 rows, partial, compression="zstd", use_dictionary=_repetitive(rows), row_group_size=_GROUP_ROWS
             )
@@ -79,6 +87,22 @@ def convert_segment(home: Home, segment: Path) -> Path | None:
     segment.unlink(missing_ok=True)
     sync_directory(segment.parent)
     return target
+
+
+def sweep_partials(home: Home) -> list[Path]:
+    """Delete the half-written Parquet files that nobody writes any more, as their segment is gone; return them.
+
+    What a killed conversion leaves has the name of its segment: as long as that is there, the next conversion writes
+    over it.
+    """
+    gone = []
+    for partial in list(home.predictions.glob(f"{_DAY}*/{PARTIAL}*{_PARQUET}")):
+        segment = segment_folder(home) / f"{partial.stem.removeprefix(PARTIAL)}{_WAL}"
+        if not segment.exists():
+            with suppress(OSError):  # what cannot be deleted stays until it can be
+                partial.unlink()
+                gone.append(partial)
+    return gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +139,52 @@ class Part:
 
 def prediction_parts(home: Home, start: datetime | None = None, end: datetime | None = None) -> list[Part]:
     """Return the parts of the log that may have rows in [*start*, *end*), each once, in order of time."""
-    open_parts = list(_open_parts(home))
+    first = _day(start) if start is not None else date.min
+    last = _day(end - datetime.resolution) if end is not None else date.max
+    open_parts = list(_open_parts(home, first, last))
     closed = {path.stem: path for path in parquet_files(home)}
     found = [Part(name, _day_of(path), path) for name, path in closed.items()]
     found += [part for part in open_parts if part.name not in closed]
-    first = _day(start) if start is not None else date.min
-    last = _day(end) if end is not None else date.max
     return sorted((part for part in found if first <= part.day <= last), key=lambda part: part.name)
 
 
-def _open_parts(home: Home) -> Iterator[Part]:
+def _open_parts(home: Home, first: date, last: date) -> Iterator[Part]:
     # The newest first: what a failed commit left in a segment is cut off before it is written to a newer one, so that
     # who reads in this order finds it once.
     for path in reversed(write_ahead_files(home)):
         try:
+            begun = read_header(path)
+            if begun is not None and not first <= begun[0].day <= last:
+                continue  # decoding a whole segment takes a second
             content = read_segment(path)
         except FileNotFoundError:
             continue  # it became Parquet after it was listed; the Parquet is listed later
-        if content is not None and content.requests:
-            header = content.header
-            rows = segment_table(header, content.requests)
-            yield Part(header.name, header.day, rows, header.model_version)
+        if content is None:
+            _tell_unreadable(path, "its header is damaged")
+        elif (part := _open_part(path, content)) is not None:
+            yield part
+
+
+def _open_part(path: Path, content: Segment) -> Part | None:
+    """Return the part that a segment is, None where it has no rows or they make no table."""
+    if content.fault is not None:
+        _tell_unreadable(path, content.fault)
+    if not content.requests:
+        return None
+    header = content.header
+    try:
+        rows = segment_table(header, content.requests)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # as NumPy and Arrow say it
+        _tell_unreadable(path, str(error))
+        return None
+    return Part(header.name, header.day, rows, header.model_version)
+
+
+def _tell_unreadable(segment: Path, reason: str) -> None:
+    import structlog  # here, because nearly nobody who reads the log has to be told
+
+    log = structlog.get_logger("orita.events")
+    log.warning("prediction_segment_unreadable", segment=str(segment), error=reason)
 
 
 def write_ahead_files(home: Home) -> list[Path]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from orita.core.errors import UserError
 from orita.core.files import sync_directory
 from orita.core.home import Home
-from orita.events.prediction_files import parquet_files, segment_folder, write_ahead_files
-from orita.events.prediction_segment import read_segment
+from orita.events.prediction_files import parquet_files, segment_folder, sweep_partials, write_ahead_files
+from orita.events.prediction_tail import read_header
 
 __all__ = ["Retained", "retain_predictions"]
 
@@ -63,28 +63,36 @@ def retain_predictions(home: Home, days: int, now: datetime) -> Retained:
             size = _delete_abandoned(path)
             held += size is None
             gone += [(day, size)] if size else []
+    left = {path.parent for path in sweep_partials(home)}  # of segments that went above, or long ago
     for path in list(parquet_files(home)):
-        day = date.fromisoformat(path.parent.name.removeprefix("date="))
+        day = _day_of_folder(path.parent)
         if day < first:
+            left.add(path.parent)
             with suppress(FileNotFoundError):  # somebody else lets go of the same days
                 size = path.stat().st_size
                 path.unlink()
                 gone.append((day, size))
+    for folder in left:
+        if _day_of_folder(folder) < first:
             with suppress(OSError):  # not empty: a server is just converting a segment of that day
-                path.parent.rmdir()
+                folder.rmdir()
     for folder in (home.predictions, segment_folder(home)):
         if gone and folder.is_dir():
             sync_directory(folder)
     return Retained(first, len(gone), sum(size for _, size in gone), tuple(sorted({day for day, _ in gone})), held)
 
 
+def _day_of_folder(folder: Path) -> date:
+    return date.fromisoformat(folder.name.removeprefix("date="))
+
+
 def _day_of_segment(path: Path) -> date | None:
-    """Return the day of a segment's rows; None of one that became Parquet meanwhile, or cannot be read."""
+    """Return the day of a segment's rows; None of one that became Parquet meanwhile, or whose header is damaged."""
     try:
-        content = read_segment(path)
+        begun = read_header(path)
     except FileNotFoundError:
         return None
-    return content.header.day if content is not None else None
+    return begun[0].day if begun is not None else None
 
 
 def _delete_abandoned(path: Path) -> int | None:

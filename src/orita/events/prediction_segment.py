@@ -29,6 +29,7 @@ __all__ = [
     "ScoredRequest",
     "Segment",
     "SegmentHeader",
+    "decode_header",
     "encode_frame",
     "encode_header",
     "next_frame",
@@ -106,11 +107,19 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What a segment file holds: its header, its whole frames, and how many bytes those take."""
+    """What a segment file holds.
+
+    Attributes:
+        header: its header.
+        requests: of its whole frames those that could be read.
+        length: how many bytes its whole frames take.
+        fault: why one of them could not be read, as of the first; None where all were.
+    """
 
     header: SegmentHeader
     requests: tuple[ScoredRequest, ...]
     length: int
+    fault: str | None = None
 
 
 def encode_frame(record: SegmentHeader | ScoredRequest) -> bytes:
@@ -125,25 +134,43 @@ def encode_header(header: SegmentHeader) -> bytes:
 
 
 def read_segment(path: Path) -> Segment | None:
-    """Return what segment file *path* holds up to its last whole frame; None if not even its header is whole.
+    """Return what segment file *path* holds up to its last whole frame; None if not even its header can be read.
+
+    A whole frame of another form, as another version of Orita may write it, is passed over: ``fault`` tells of it.
 
     Raises:
         FileNotFoundError: it became Parquet meanwhile.
     """
     content = memoryview(path.read_bytes())
+    begun = decode_header(content)
+    if begun is None:
+        return None
+    header, position = begun
+    decode = msgspec.msgpack.Decoder(ScoredRequest).decode
+    requests: list[ScoredRequest] = []
+    fault: str | None = None
+    payload, end = next_frame(content, position)
+    while payload is not None:
+        try:
+            requests.append(decode(payload))
+        except msgspec.MsgspecError as error:
+            fault = fault or f"what was written at byte {position} has another form: {error}"
+        position = end
+        payload, end = next_frame(content, position)
+    return Segment(header, tuple(requests), position, fault)
+
+
+def decode_header(content: memoryview) -> tuple[SegmentHeader, int] | None:
+    """Return the header that a segment begins with, and where it ends; None where it is not whole, or is another."""
     if content[: len(SEGMENT_MAGIC)] != SEGMENT_MAGIC:
         return None
     payload, position = next_frame(content, len(SEGMENT_MAGIC))
     if payload is None:
         return None
-    header = msgspec.msgpack.decode(payload, type=SegmentHeader)
-    decode = msgspec.msgpack.Decoder(ScoredRequest).decode
-    requests: list[ScoredRequest] = []
-    while (frame := next_frame(content, position))[0] is not None:
-        payload, position = frame
-        assert payload is not None
-        requests.append(decode(payload))
-    return Segment(header, tuple(requests), position)
+    try:
+        return msgspec.msgpack.decode(payload, type=SegmentHeader), position
+    except msgspec.MsgspecError:
+        return None
 
 
 def next_frame(content: memoryview, position: int) -> tuple[memoryview | None, int]:

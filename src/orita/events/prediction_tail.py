@@ -9,6 +9,7 @@ Legend: M rows, F features.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orita.events.logged_request import TAIL
-from orita.events.prediction_segment import SEGMENT_MAGIC, ScoredRequest, SegmentHeader, next_frame
+from orita.events.prediction_segment import SEGMENT_MAGIC, ScoredRequest, SegmentHeader, decode_header, next_frame
 
 __all__ = ["AnswersRead", "ParquetSegment", "read_header", "read_on"]
 
@@ -48,7 +49,7 @@ class AnswersRead:
 
 
 def read_header(path: Path) -> tuple[SegmentHeader, int] | None:
-    """Return the header of the segment that is written at *path* and where it ends; None where it is not whole.
+    """Return the header of the segment that is written at *path* and where it ends; None where it cannot be read.
 
     Raises:
         FileNotFoundError: it became Parquet meanwhile.
@@ -60,9 +61,8 @@ def read_header(path: Path) -> tuple[SegmentHeader, int] | None:
             content = file.read(size)
             if not content.startswith(SEGMENT_MAGIC):
                 return None
-            payload, position = next_frame(memoryview(content), len(SEGMENT_MAGIC))
-            if payload is not None:
-                return msgspec.msgpack.decode(payload, type=SegmentHeader), position
+            if (found := decode_header(memoryview(content))) is not None:
+                return found
             if len(content) < size:
                 return None
             size *= 4
@@ -70,6 +70,8 @@ def read_header(path: Path) -> tuple[SegmentHeader, int] | None:
 
 def read_on(path: Path, rows: int, position: int, most_bytes: int = _PIECE_BYTES) -> AnswersRead:
     """Return the answers behind a place of the segment at *path*, about *most_bytes* of them, 500 at most, or one.
+
+    A frame of another form is passed over, as `read_segment` does.
 
     Raises:
         FileNotFoundError: it became Parquet meanwhile.
@@ -84,11 +86,12 @@ def read_on(path: Path, rows: int, position: int, most_bytes: int = _PIECE_BYTES
             if payload is not None or len(content) < most_bytes:
                 break
             most_bytes *= 4  # one answer that is larger than a piece
+    whole = 0
     while payload is not None and len(found) < _PIECE_ANSWERS:
-        found.append(decode(payload))
-        end = ended
-        payload, ended = next_frame(memoryview(content), end)
-    whole = end if found else 0
+        with suppress(msgspec.MsgspecError):
+            found.append(decode(payload))
+        whole = ended
+        payload, ended = next_frame(memoryview(content), whole)
     return AnswersRead(tuple(found), rows + sum(len(each.item_ids) for each in found), position + whole)
 
 

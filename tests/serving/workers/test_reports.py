@@ -29,6 +29,8 @@ def metrics(requests: dict[str, int], pending: float, uptime: float, buckets: tu
         GaugeMetricFamily("log_pending_rows", "Rows.", value=pending),
         GaugeMetricFamily("uptime_seconds", "Seconds.", value=uptime),
         GaugeMetricFamily("models_in_memory", "Models.", value=pending),
+        GaugeMetricFamily("cache_bytes", "Bytes.", value=pending),
+        GaugeMetricFamily("log_unconverted_bytes", "Bytes of all.", value=pending),
         GaugeMetricFamily("hit_rate", "Share.", value=pending / 100),
     ]
     return [counter, histogram, *gauges]
@@ -55,6 +57,8 @@ def test_counters_are_sums_and_gauges_are_not() -> None:
     assert found["log_pending_rows", ()] == 17
     assert found["uptime_seconds", ()] == 9
     assert found["models_in_memory", ()] == 17
+    assert found["cache_bytes", ()] == 17
+    assert found["log_unconverted_bytes", ()] == 10
     assert found["hit_rate", ()] == 0.085
 
 

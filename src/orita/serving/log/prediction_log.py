@@ -87,7 +87,7 @@ class PredictionLog:
         self._told = ToldOnce()
         self._stopping = threading.Event()
         self._committed = threading.Condition()
-        self._converter = SegmentConverter(home, self._config.retention_days)
+        self._converter = SegmentConverter(home, self._config.retention_days, self._config.segment_mib * _MIB)
         self._thread = threading.Thread(target=self._run, name="orita-prediction-log", daemon=True)
 
     @property
@@ -99,6 +99,11 @@ class PredictionLog:
     def converter(self) -> Background:
         """What turns its segments into Parquet."""
         return self._converter.background
+
+    @property
+    def unconverted_bytes(self) -> int:
+        """The size of what waits to become Parquet, of all servers of the home."""
+        return self._converter.waiting_bytes
 
     @property
     def pending_rows(self) -> int:
@@ -145,7 +150,7 @@ class PredictionLog:
             return self._committed.wait_for(lambda: self._backlog.durable >= target, timeout)
 
     def close(self) -> None:
-        """Make everything durable and Parquet, then stop; once nothing more is appended."""
+        """Make everything durable, and Parquet as far as there is time, then stop; once nothing more is appended."""
         self._stopping.set()
         self._thread.join()
         self._converter.close()

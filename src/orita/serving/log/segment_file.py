@@ -14,7 +14,7 @@ from pathlib import Path
 from orita.core.files import sync_directory
 from orita.events.prediction_segment import SegmentHeader, encode_header
 
-__all__ = ["SegmentFile", "lock_abandoned"]
+__all__ = ["SegmentFile", "abandoned_bytes", "lock_abandoned"]
 
 _NEW = ".new-"
 
@@ -82,6 +82,20 @@ def lock_abandoned(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def abandoned_bytes(folder: Path) -> int:
+    """Return the size of the segments in *folder* that nobody writes or converts.
+
+    Each is locked for the moment of asking: whoever would convert it in that moment leaves it to the next.
+    """
+    size = 0
+    for path in folder.glob("*.wal"):
+        descriptor = lock_abandoned(path)
+        if descriptor is not None:
+            size += os.fstat(descriptor).st_size
+            os.close(descriptor)
+    return size
 
 
 def _write_all(descriptor: int, content: bytes) -> int:

@@ -98,6 +98,11 @@ class _Counters:
         yield GaugeMetricFamily(
             "prediction_log_stuck", "1 while answers cannot be made durable in time.", value=float(log.stuck)
         )
+        yield GaugeMetricFamily(
+            "prediction_log_unconverted_bytes",
+            "Finished segments of the home that are not Parquet yet.",
+            value=log.unconverted_bytes,
+        )
         refused = self._service.follower.refused_seconds
         yield GaugeMetricFamily(
             "package_refused_seconds", "For how long the deployed version has not been what answers.", value=refused

@@ -32,6 +32,8 @@ __all__ = [
 _COUNTED = ("counter", "histogram")
 _PARTS_OF_A_WHOLE = ("_pending_rows", "_inside", "_limit", "_bytes", "_in_memory")
 """How gauges end that are summed over workers."""
+_OF_ALL = ("_unconverted_bytes",)
+"""How gauges end that each worker says of all of them: the greatest is right, though its name ends like a part."""
 _SHARES = ("_rate",)
 """How gauges end of which the mean is taken."""
 
@@ -162,6 +164,8 @@ def _newer(known: Exemplar | None, told: tuple[dict[str, str], float, float]) ->
 
 
 def _join(family: Family) -> Callable[[list[float]], float]:
+    if family.name.endswith(_OF_ALL):
+        return max
     if family.type in _COUNTED or family.name.endswith(_PARTS_OF_A_WHOLE):
         return sum
     return fmean if family.name.endswith(_SHARES) else max
