@@ -86,8 +86,9 @@ def replay(
         if request is not None or model is not None:
             given = "REQUEST" if request is not None else "--model"
             raise UserError(f"{given} and --from are given: replay one request, or a span of time.")
-        _replay_span(context, _span(start, end), tuple(name for name, given in chosen.items() if given), sample, html,
-                     as_json)
+        _replay_span(
+            context, _span(start, end), tuple(name for name, given in chosen.items() if given), sample, html, as_json
+        )
         return
     if request is None:
         raise UserError("nothing to replay is named: give the id of a request, or a span of time with --from and --to.")

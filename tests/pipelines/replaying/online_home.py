@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from tests.features.small_system import NOW
 from tests.registry.small_registry import registered, trained_home
 
 from orita.core.clock import ManualClock, to_micros
 from orita.core.home import Home
-from orita.events.prediction_files import convert_segment, parquet_files, segment_folder
+from orita.events.prediction_files import convert_segment, segment_folder
 from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame, encode_header
 from orita.features.api.feature_store import FeatureStore
 from orita.features.training_sets.training_set import latest_training_set
@@ -38,7 +37,7 @@ from orita.pipelines.replaying.findings import Part, ReplayReport
 from orita.pipelines.replaying.span import Span
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["ITEMS", "Life", "copied", "lived", "part_of", "predictions_changed", "replayed"]
+__all__ = ["ITEMS", "Life", "copied", "lived", "part_of", "replayed"]
 
 ITEMS: tuple[int, ...] = (100, 101, 102, 103, 104)
 _STEPS, _STEP = 12, timedelta(hours=4)
@@ -94,16 +93,6 @@ def copied(life: Life, folder: Path) -> Life:
     return replace(life, workspace=replace(life.workspace, home=Home(folder)))
 
 
-@contextmanager
-def predictions_changed(life: Life) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of the first file of the prediction log, and write them back as they are then."""
-    path = min(parquet_files(life.workspace.home))
-    table = pq.read_table(path, partitioning=None)
-    rows = table.to_pylist()
-    yield rows
-    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
-
-
 def _trained(folder: Path) -> Workspace:
     workspace = trained_home(folder)
     entry = registered(workspace, "linear")
@@ -157,7 +146,7 @@ def _answered(workspace: Workspace, package: Package, store: FeatureStore, step:
     header = SegmentHeader(f"{day}-step{step:02}", day, "small", package.version, tuple(names))
     for number in range(_REQUESTS):
         clock.advance(timedelta(seconds=1))
-        user, request = (step + number) % 7, f"r{step}-{number}"
+        user, request = (4 * step + number) % 13, f"r{step}-{number}"
         read = store.get_online_features(user, ITEMS, context={"device": "mobile"}, features=None)
         x_NF = np.column_stack([pc.fill_null(read[n].cast(pa.float32()), np.nan).to_numpy() for n in names])
         scores_N = package.score_user(user, list(ITEMS), x_NF).astype(np.float32)

@@ -146,9 +146,7 @@ class _Course:
 
     def report(self) -> ReplayReport:
         """Carry it out."""
-        events, replayed = replay_events(
-            self.workspace, self.log, self.tables, self.connection, self.folder, self.span
-        )
+        events, replayed = replay_events(self.workspace, self.log, self.tables, self.connection, self.folder, self.span)
         found = {"events": events}
         if "profiles" in self.parts:
             found["profiles"] = self._once("profiles", self._profiles)
@@ -179,9 +177,7 @@ class _Course:
     def _days(self, replayed: Replayed, figures: list[dict[str, Any]]) -> dict[str, Part]:
         """Replay day after day; *figures* get the quality of each."""
         wholes = {name: Part(name, unit) for name, unit in _UNITS.items() if name in self.parts}
-        rebuilding = Rebuilding(
-            self.workspace.system, self.workspace.plan, self.tables, replayed, self.connection
-        )
+        rebuilding = Rebuilding(self.workspace.system, self.workspace.plan, self.tables, replayed, self.connection)
         days = self.span.days
         with self.workspace.progress.bar("Replay days", total=len(days)) as bar:
             for day in days:
@@ -212,9 +208,7 @@ class _Course:
             altered_N = None
             if "features" in self.parts:
                 altered = scored.altered if scored is not None and scored.possible else None
-                compared = compare_features(
-                    found["features"], rebuilding, package.schema, logged, lake, altered
-                )
+                compared = compare_features(found["features"], rebuilding, package.schema, logged, lake, altered)
                 altered_N = altered(compared) if altered is not None else None
             if scored is not None:
                 score_again(found["scores"], scored, altered_N)

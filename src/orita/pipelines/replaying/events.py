@@ -137,9 +137,7 @@ def _stage(
     connection.execute(f"CREATE OR REPLACE TABLE {table} AS FROM read_parquet({literal(str(file))})")
     file.unlink()
     begun = _kept_from(log, source.name)
-    return _Staged(
-        source, table, columns, snapshot.sql, _of_log(Lake(workspace.home), snapshot, source, max(begun, 0))
-    )
+    return _Staged(source, table, columns, snapshot.sql, _of_log(Lake(workspace.home), snapshot, source, max(begun, 0)))
 
 
 def _rows_of_log(
@@ -269,9 +267,7 @@ def _day(time: str) -> str:
     return f"strftime({time} AT TIME ZONE 'UTC', '%Y-%m-%d')"
 
 
-def _with_rows(
-    connection: duckdb.DuckDBPyConnection, staged: _Staged, condition: str, name: str
-) -> str | None:
+def _with_rows(connection: duckdb.DuckDBPyConnection, staged: _Staged, condition: str, name: str) -> str | None:
     """Return SQL of the lake with the rows of the log that are *condition* and that it has not; None without any."""
     key = quoted(staged.source.schema.key)
     table = quoted(f"{name}_{staged.source.name}")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from orita.events.lake import Lake
-from orita.features.schema import FeatureSchema
+from orita.features.schema import FeatureSchema, Side
 from orita.pipelines.replaying.findings import Part
 from orita.pipelines.replaying.rebuilding import Assumption, Floats, Judged, Rebuilding, logged_values
 from orita.pipelines.replaying.requests import days_of
@@ -97,28 +97,35 @@ def _explain(part: Part, rebuilding: Rebuilding, found: Compared, lake: Lake, al
     rows_D = found.rows_D
     for n in rows_D[_MOST_EXPLAINED:].tolist():
         part.differs("not_explained", sum(bool(wrong_N[n]) for wrong_N in found.wrong_N.values()))
-    rows_D = rows_D[:_MOST_EXPLAINED]
     sides = {column.name: column.side for column in found.judged.columns}
-    open_: set[tuple[int, str]] = {
-        (n, sides[name]) for n in rows_D.tolist() for name, wrong_N in found.wrong_N.items() if wrong_N[n]
-    }
-    for n, side in sorted(open_):
+    rows = rows_D[:_MOST_EXPLAINED].tolist()
+    unexplained = {(n, sides[name]) for name, wrong_N in found.wrong_N.items() for n in rows if wrong_N[n]}
+    for n, side in sorted(unexplained):
         if altered_N is not None and altered_N[n]:
             _told(part, found, n, side, "altered_value", "")
-            open_.discard((n, side))
-    for assumed in _assumptions(rebuilding):
-        if not open_:
-            return
-        places = np.array(sorted({n for n, _ in open_}))
-        values = rebuilding.values(found.judged, found.logged.take(pa.array(places)), assumed)
-        fits = {name: rebuilding.same(found.judged, name, found.was[name][places], values[name]) for name in values}
-        for d, n in enumerate(places.tolist()):
-            for side in {side for row, side in open_ if row == n}:
-                if all(fits[name][d] for name in fits if sides[name] == side):
-                    _told(part, found, n, side, assumed.kind, assumed.note)
-                    open_.discard((n, side))
-    for n, side in sorted(open_):
+            unexplained.discard((n, side))
+    if unexplained:
+        explained = [(each, _explained(rebuilding, found, each, unexplained)) for each in _assumptions(rebuilding)]
+        # What explains most comes first: a clock that is an hour off looks, for some rows, like one a minute off.
+        for _ in range(len(explained)):
+            assumed, by_it = max(explained, key=lambda each: len(each[1] & unexplained))
+            for n, side in sorted(by_it & unexplained):
+                _told(part, found, n, side, assumed.kind, assumed.note)
+            unexplained -= by_it
+    for n, side in sorted(unexplained):
         _told(part, found, n, side, _kind_of(rebuilding, found, n, side, lake), "")
+
+
+def _explained(
+    rebuilding: Rebuilding, found: Compared, assumed: Assumption, unexplained: set[tuple[int, Side]]
+) -> set[tuple[int, Side]]:
+    """Return the rows and sides all of whose logged values follow from what is *assumed*."""
+    places = np.array(sorted({n for n, _ in unexplained}))
+    sides = {column.name: column.side for column in found.judged.columns}
+    values = rebuilding.values(found.judged, found.logged.take(pa.array(places)), assumed)
+    fits = {name: rebuilding.same(found.judged, name, found.was[name][places], values[name]) for name in values}
+    row_of = {n: d for d, n in enumerate(places.tolist())}
+    return {(n, side) for n, side in unexplained if all(fits[name][row_of[n]] for name in fits if sides[name] == side)}
 
 
 def _assumptions(rebuilding: Rebuilding) -> Iterator[Assumption]:
@@ -135,7 +142,7 @@ def _assumptions(rebuilding: Rebuilding) -> Iterator[Assumption]:
         yield Assumption("before_as_of", f"by {name}", replayed.relations, later=-seconds * _SECOND)
 
 
-def _kind_of(rebuilding: Rebuilding, found: Compared, n: int, side: str, lake: Lake) -> str:
+def _kind_of(rebuilding: Rebuilding, found: Compared, n: int, side: Side, lake: Lake) -> str:
     """Return the kind of a side's differences that no assumption explains."""
     columns = [c for c in found.judged.columns if c.side == side and found.wrong_N[c.name][n]]
     was = np.array([found.was[c.name][n] for c in columns])
@@ -160,7 +167,7 @@ def _changed_since(lake: Lake, table: str, at: datetime) -> bool:
     return any(each.rows and each.at > at - timedelta(seconds=1) for each in lake.history(table))
 
 
-def _told(part: Part, found: Compared, n: int, side: str, kind: str, note: str) -> None:
+def _told(part: Part, found: Compared, n: int, side: Side, kind: str, note: str) -> None:
     """Count the differences of one side of a row, each with its values."""
     for column in found.judged.columns:
         if column.side != side or not found.wrong_N[column.name][n]:

@@ -187,4 +187,3 @@ def _told(moments: Moments) -> dict[str, float | None]:
             ("maximum", moments.maximum),
         )
     }
-

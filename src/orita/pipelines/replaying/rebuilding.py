@@ -146,9 +146,7 @@ class Rebuilding:
             for name, relation in assumed.relations.items()
         }
         schema = FeatureSchema(tuple(replace(c, name=judged.called[c.name]) for c in judged.columns))
-        made = offline_features(
-            self._plan, self._connection, relations, rows, schema, assumed.as_of, unique=True
-        )
+        made = offline_features(self._plan, self._connection, relations, rows, schema, assumed.as_of, unique=True)
         return {column.name: _numbers(made[judged.called[column.name]]) for column in judged.columns}
 
     def same(self, judged: Judged, name: str, was_N: Floats, is_N: Floats) -> npt.NDArray[np.bool_]:
@@ -161,10 +159,10 @@ class Rebuilding:
         elif column.kind == "number":
             relative = _RELATIVE
         else:
-            return same_N
+            return np.asarray(same_N)
         with np.errstate(invalid="ignore"):  # ∞ − ∞
             gap_N = np.abs(was_N - is_N)
-        return same_N | (gap_N <= relative * np.maximum(np.abs(was_N), np.abs(is_N)) + _ABSOLUTE)
+        return np.asarray(same_N | (gap_N <= relative * np.maximum(np.abs(was_N), np.abs(is_N)) + _ABSOLUTE))
 
     def tables_of(self, judged: Judged, name: str) -> set[str]:
         """Return the tables of entities whose attributes a column reads."""
