@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,9 @@ def replay(
     sample: Annotated[
         int, typer.Option(help="Features and scores of so many requests a day; 0: of all.", min=0)
     ] = 1000,
+    lag: Annotated[
+        str | None, typer.Option(help="Leave out features of a state that was behind by no more, such as 5s.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots here; with --from.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,14 +85,14 @@ def replay(
         orita replay --from 2024-11-15 --features --scores --sample 0
     """
     chosen = {"events": events, "features": features, "profiles": profiles, "metrics": metrics, "scores": scores}
-    of_span = [f"--{name}" for name, given in {**chosen, "to": end, "html": html}.items() if given]
+    of_span = [f"--{name}" for name, given in {**chosen, "to": end, "lag": lag, "html": html}.items() if given]
     if start is not None:
         if request is not None or model is not None:
             given = "REQUEST" if request is not None else "--model"
             raise UserError(f"{given} and --from are given: replay one request, or a span of time.")
-        _replay_span(
-            context, _span(start, end), tuple(name for name, given in chosen.items() if given), sample, html, as_json
-        )
+        parts = tuple(name for name, given in chosen.items() if given)
+        found = _replayed(context, _span(start, end), parts, sample, _lag(lag))
+        _tell_span(found, html, as_json)
         return
     if request is None:
         raise UserError("nothing to replay is named: give the id of a request, or a span of time with --from and --to.")
@@ -104,16 +108,24 @@ def _span(start: str, end: str | None) -> Span:
     return Span(time_of(start, "--from"), SystemClock().now() if end is None else time_of(end, "--to"))
 
 
-def _replay_span(
-    context: typer.Context, span: Span, parts: tuple[str, ...], sample: int, html: Path | None, as_json: bool
-) -> None:
-    """Replay a span of time, and tell it; exit code 1 where something differs."""
+def _lag(lag: str | None) -> timedelta:
+    from orita.features.declaring.windows import duration_micros
+
+    return timedelta(microseconds=0 if lag is None else duration_micros(lag, "--lag", zero=True))
+
+
+def _replayed(context: typer.Context, span: Span, parts: tuple[str, ...], sample: int, lag: timedelta) -> ReplayReport:
     from orita.pipelines.replaying.course import PARTS, replay_span
-    from orita.pipelines.replaying.page import write_replay_page
 
     project = project_of(context)
     workspace = project.workspace(progress=settings_of(context).screen)
-    found = replay_span(workspace, span, package_of(project), parts=parts or PARTS, sample=sample or None)
+    return replay_span(workspace, span, package_of(project), parts=parts or PARTS, sample=sample or None, lag=lag)
+
+
+def _tell_span(found: ReplayReport, html: Path | None, as_json: bool) -> None:
+    """Tell what was found; exit code 1 where something differs."""
+    from orita.pipelines.replaying.page import write_replay_page
+
     if html is not None:
         write_replay_page(html, found)
     if as_json:

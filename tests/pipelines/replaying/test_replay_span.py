@@ -22,9 +22,12 @@ from tests.pipelines.replaying.online_home import ITEMS, Life, copied, lived, pa
 from orita.core.errors import UserError
 from orita.pipelines.replaying import course, scores
 from orita.pipelines.replaying.course import PARTS
-from orita.pipelines.replaying.findings import KINDS, Part, ReplayReport
+from orita.pipelines.replaying.features import ALLOWED
+from orita.pipelines.replaying.findings import ReplayReport
 from orita.pipelines.replaying.page import write_replay_page
 from orita.pipelines.replaying.span import Span
+
+pytestmark = pytest.mark.slow
 
 ROWS = 12 * 4 * len(ITEMS)
 
@@ -172,6 +175,9 @@ def test_state_that_was_behind(life: Life) -> None:
     assert set(kinds(report)["features"]) == {"behind", "uncounted_event"}
     notes = {each["note"] for each in part_of(report, "features").examples if each["kind"] == "behind"}
     assert notes == {"by at most 1 h"}
+    allowed = part_of(replayed(life, "features", lag=timedelta(hours=1)), "features")
+    assert set(allowed.kinds) == {"uncounted_event"}
+    assert allowed.left_out[ALLOWED] + allowed.looked_at == ROWS * 8
 
 
 def test_a_changed_profile(life: Life) -> None:
@@ -271,21 +277,3 @@ def test_what_cannot_be_replayed_is_said(life: Life) -> None:
 
     found = course.replay_span(life.workspace, life.span, gone, parts=("scores",))
     assert part_of(found, "scores").left_out == {course.NO_PACKAGE: ROWS}
-
-
-def test_parts_add_up() -> None:
-    """Counts of pieces are those of the whole, and examples of each kind are bounded."""
-    pieces = []
-    for day in ("2024-11-20", "2024-11-21"):
-        piece = Part("scores", "scores")
-        piece.compared("v1", day, 10, 4)
-        piece.differs("other_score", 4, {"request_id": day})
-        for _ in range(9):
-            piece.differs("altered_features", 1, {"request_id": day})
-        pieces.append(Part.from_dict(piece.to_dict()))
-    whole = Part("scores", "scores")
-    for piece in pieces:
-        whole.add(piece)
-    assert (whole.looked_at, whole.kinds["other_score"], whole.by) == (20, 8, {"v1": [20, 8]})
-    assert Counter(example["kind"] for example in whole.examples) == {"other_score": 2, "altered_features": 5}
-    assert set(whole.kinds) <= set(KINDS)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def replay_span(
     *,
     parts: Collection[str] = PARTS,
     sample: int | None = None,
+    lag: timedelta = timedelta(),
 ) -> ReplayReport:
     """Compute again from the logs what was online in a span of time, and compare.
 
@@ -63,6 +65,7 @@ def replay_span(
         load: opens the package of a version.
         parts: which of `PARTS`.
         sample: features and scores of so many requests a day; None: of all.
+        lag: by how much online features may have been behind; a stream always is, a little.
 
     Raises:
         UserError: a part is none, there is nothing to replay in the span, or another replay is at work.
@@ -77,8 +80,8 @@ def replay_span(
         work_folder(workspace.home) as folder,
         open_engine(folder, workspace.data.validation.memory_mb) as connection,
     ):
-        done = _Done.open(workspace, _question(workspace, log, tables, span, parts, sample))
-        course = _Course(workspace, log, tables, connection, folder, span, load, parts, sample, done)
+        done = _Done.open(workspace, _question(workspace, log, tables, span, parts, (sample, lag)))
+        course = _Course(workspace, log, tables, connection, folder, span, load, parts, sample, lag, done)
         report = course.report()
         if not report.looked_at and not any(part.left_out for part in report.parts):
             raise UserError(
@@ -142,6 +145,7 @@ class _Course:
     load: LoadPackage
     parts: Collection[str]
     sample: int | None
+    lag: timedelta
     done: _Done
 
     def report(self) -> ReplayReport:
@@ -208,7 +212,15 @@ class _Course:
             altered_N = None
             if "features" in self.parts:
                 altered = scored.altered if scored is not None and scored.possible else None
-                compared = compare_features(found["features"], rebuilding, package.schema, logged, lake, altered)
+                compared = compare_features(
+                    found["features"],
+                    rebuilding,
+                    package.schema,
+                    logged,
+                    lake,
+                    altered,
+                    self.lag // timedelta(microseconds=1),
+                )
                 altered_N = altered(compared) if altered is not None else None
             if scored is not None:
                 score_again(found["scores"], scored, altered_N)
@@ -222,7 +234,7 @@ class _Course:
 
 
 def _question(
-    workspace: Workspace, log: EventLog, tables: Tables, span: Span, parts: Collection[str], sample: int | None
+    workspace: Workspace, log: EventLog, tables: Tables, span: Span, parts: Collection[str], bounds: object
 ) -> str:
     """Return a digest of what a replay is of: while it is the same, what was found before holds."""
     ends = {name: [log.end(name, each) for each in range(log.partitions(name))] for name in log.streams()}
@@ -237,7 +249,7 @@ def _question(
         "monitoring": workspace.monitoring.model_dump(mode="json"),
         "span": span.micros,
         "parts": sorted(parts),
-        "sample": sample,
+        "bounds": str(bounds),
         "tables": tables.versions,
         "log": ends,
         "predictions": predictions,

@@ -24,9 +24,14 @@ __all__ = ["Compared", "compare_features"]
 
 Flags = npt.NDArray[np.bool_]
 
+ALLOWED = "logged values of a state that was behind by no more than --lag allows"
+
 _MOST_EXPLAINED = 2_000
 _SECOND = 1_000_000
-_LAGS = {"1 s": 1, "10 s": 10, "1 min": 60, "10 min": 600, "1 h": 3_600, "6 h": 21_600, "1 d": 86_400, "7 d": 604_800}
+_LAGS = {
+    **{"30 ms": 0.03, "100 ms": 0.1, "300 ms": 0.3, "1 s": 1, "3 s": 3, "10 s": 10, "1 min": 60, "10 min": 600},
+    **{"1 h": 3_600, "6 h": 21_600, "1 d": 86_400, "7 d": 604_800},
+}
 _SHIFTS = {"1 s": 1, "1 min": 60, "1 h": 3_600, "2 h": 7_200, "5 h": 18_000, "8 h": 28_800, "1 d": 86_400}
 
 
@@ -64,6 +69,7 @@ def compare_features(
     logged: pa.Table,
     lake: Lake,
     altered: Callable[[Compared], Flags] | None = None,
+    allowed_lag: int = 0,
 ) -> Compared:
     """Compare the features of *logged* rows of one version with history, and count what was found in *part*.
 
@@ -74,6 +80,7 @@ def compare_features(
         logged: rows of the prediction log.
         lake: tells when tables of attributes were changed.
         altered: given what differs, the rows whose logged score follows from the rebuilt features alone; None: unknown.
+        allowed_lag: microseconds by which a state may have been behind; values that follow from that are left out.
     """
     judged = rebuilding.judged(schema, logged)
     for reason in judged.left_out.values():
@@ -88,11 +95,13 @@ def compare_features(
             of_day_N = days == day
             part.compared(name, str(day), int(of_day_N.sum()), int(wrong[name][of_day_N].sum()))
     if len(found.rows_D):
-        _explain(part, rebuilding, found, lake, altered(found) if altered is not None else None)
+        _explain(part, rebuilding, found, lake, altered(found) if altered is not None else None, allowed_lag)
     return found
 
 
-def _explain(part: Part, rebuilding: Rebuilding, found: Compared, lake: Lake, altered_N: Flags | None) -> None:
+def _explain(
+    part: Part, rebuilding: Rebuilding, found: Compared, lake: Lake, altered_N: Flags | None, allowed_lag: int
+) -> None:
     """Count every difference of *found* by kind."""
     rows_D = found.rows_D
     for n in rows_D[_MOST_EXPLAINED:].tolist():
@@ -105,12 +114,17 @@ def _explain(part: Part, rebuilding: Rebuilding, found: Compared, lake: Lake, al
             _told(part, found, n, side, "altered_value", "")
             unexplained.discard((n, side))
     if unexplained:
-        explained = [(each, _explained(rebuilding, found, each, unexplained)) for each in _assumptions(rebuilding)]
+        explained = [
+            (each, _explained(rebuilding, found, each, unexplained)) for each in _assumptions(rebuilding, allowed_lag)
+        ]
         # What explains most comes first: a clock that is an hour off looks, for some rows, like one a minute off.
         for _ in range(len(explained)):
             assumed, by_it = max(explained, key=lambda each: len(each[1] & unexplained))
             for n, side in sorted(by_it & unexplained):
-                _told(part, found, n, side, assumed.kind, assumed.note)
+                if 0 < assumed.held <= allowed_lag:
+                    _left_out(part, found, n, side)
+                else:
+                    _told(part, found, n, side, assumed.kind, assumed.note)
             unexplained -= by_it
     for n, side in sorted(unexplained):
         _told(part, found, n, side, _kind_of(rebuilding, found, n, side, lake), "")
@@ -128,15 +142,17 @@ def _explained(
     return {(n, side) for n, side in unexplained if all(fits[name][row_of[n]] for name in fits if sides[name] == side)}
 
 
-def _assumptions(rebuilding: Rebuilding) -> Iterator[Assumption]:
+def _assumptions(rebuilding: Rebuilding, allowed_lag: int) -> Iterator[Assumption]:
     replayed = rebuilding.replayed
     if replayed.with_lost is not None:
         yield Assumption("not_in_lake", "", replayed.with_lost)
     if replayed.without_unlogged is not None:
         yield Assumption("not_in_log", "", replayed.without_unlogged)
     yield Assumption("late_event", "", replayed.relations, as_of="event")
+    if allowed_lag:
+        yield Assumption("behind", "as allowed", replayed.relations, held=allowed_lag)
     for name, seconds in _LAGS.items():
-        yield Assumption("behind", f"by at most {name}", replayed.relations, held=seconds * _SECOND)
+        yield Assumption("behind", f"by at most {name}", replayed.relations, held=round(seconds * _SECOND))
     for name, seconds in _SHIFTS.items():
         yield Assumption("after_as_of", f"by {name}", replayed.relations, later=seconds * _SECOND)
         yield Assumption("before_as_of", f"by {name}", replayed.relations, later=-seconds * _SECOND)
@@ -183,6 +199,15 @@ def _told(part: Part, found: Compared, n: int, side: Side, kind: str, note: str)
             "rebuilt": _plain(found.rebuilt[column.name][n]),
         }
         part.differs(kind, 1, {**example, "note": note} if note else example)
+
+
+def _left_out(part: Part, found: Compared, n: int, side: Side) -> None:
+    """Take the differences of one side of a row back, as they are allowed."""
+    (day,) = days_of(found.logged.slice(n, 1))
+    for column in found.judged.columns:
+        if column.side == side and found.wrong_N[column.name][n]:
+            part.compared(column.name, day, -1, -1)
+            part.leave_out(ALLOWED, 1)
 
 
 def _plain(value: np.float64) -> float | None:
