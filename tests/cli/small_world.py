@@ -44,7 +44,10 @@ def orita(folder: Path, *arguments: str, code: int = 0) -> str:
 
 
 def orita_inside(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Do as `orita` does without starting a process, which takes seconds; errors that nobody foresaw are raised."""
+    """Do as `orita` does without starting a process, which takes seconds; errors that nobody foresaw are raised.
+
+    With an exit code other than 0 that is what was said of the error; where nothing was, what was found.
+    """
     out, errors, found = io.StringIO(), io.StringIO(), 0
     with (
         contextlib.chdir(folder),
@@ -58,7 +61,7 @@ def orita_inside(folder: Path, *arguments: str, code: int = 0) -> str:
         except SystemExit as ended:
             found = int(ended.code or 0)
     assert found == code, f"{arguments}: exit {found}\n{out.getvalue()}\n{errors.getvalue()}"
-    return out.getvalue() if code == 0 else errors.getvalue()
+    return out.getvalue() if code == 0 else errors.getvalue() or out.getvalue()
 
 
 def orita_json(folder: Path, *arguments: str) -> dict[str, Any]:

@@ -85,6 +85,34 @@ def test_replay(project: Path) -> None:
     assert "has no model 'v9.9.9'" in orita_inside(project, *HERE, "replay", "r1", "--model", "v9.9.9", code=2)
 
 
+def test_replay_of_a_span(project: Path) -> None:
+    """A span of time is told part by part, with what differs and why; a page says the same; the exit code is 1 then."""
+    span = ("replay", "--from", "2024-11-19", "--to", "2024-11-21")
+    assert "4 of 12 differ" in orita_inside(project, *HERE, *span, "--scores", "--html", "replay.html", code=1)
+    page = (project / "replay.html").read_text()
+    assert "other_score" in page and "spoilt" in page and "Differences by day" in page
+    found = json.loads(orita_inside(project, *HERE, *span, "--json", code=1))
+    parts = {part["name"]: part for part in found["parts"]}
+    assert list(parts) == ["events", "features", "profiles", "metrics", "scores"]
+    assert (parts["features"]["different"], parts["scores"]["kinds"]) == (0, {"other_score": 4})
+    until = orita_inside(project, *HERE, *span[:3], "--to", "2024-11-20T00:00:00Z", "--scores", "--features")
+    assert "Equal: 36 were compared, and none differs." in until
+
+
+def test_what_cannot_be_replayed(project: Path) -> None:
+    """A request and a span at once, neither, an option of the other, an empty span and one without rows are refused."""
+    for arguments, sentence in (
+        (("r1", "--from", "2024-11-19"), "REQUEST and --from are given"),
+        (("--model", "champion", "--from", "2024-11-19"), "--model and --from are given"),
+        ((), "give the id of a request, or a span of time"),
+        (("r1", "--html", "page.html"), "--html is for a span of time"),
+        (("--from", "2024-11-19", "--to", "2024-11-18"), "is not before --to"),
+        (("--from", "tomorrow"), "give a time in ISO 8601"),
+        (("--from", "1999-01-01", "--to", "1999-01-02"), "there is nothing to replay"),
+    ):
+        assert sentence in orita_inside(project, *HERE, "replay", *arguments, code=2)
+
+
 def test_retain(project: Path, tmp_path: Path) -> None:
     """Without a limit nothing goes and it is said how to set one; with one, old days go and the present stays."""
     refused = orita_inside(project, *HERE, "predictions", "retain", code=2)

@@ -25,7 +25,7 @@ from orita.monitoring.profiles.profiler import Key, Profiler, Slicing
 from orita.monitoring.profiles.stored import About, read_profiles, write_profiles
 from orita.monitoring.profiles.table import TableProfile
 
-__all__ = ["GROUP", "StreamProfiles", "follow_stream"]
+__all__ = ["GROUP", "StreamProfiles", "follow_stream", "kept_slicing"]
 
 GROUP = "profiles"
 """The consumer group of followers; one at a time follows a stream."""
@@ -128,6 +128,16 @@ class StreamProfiles:
 
     def _parting(self) -> tuple[str | None, str | None, int]:
         return self.slicing.by, self.slicing.time, self.slicing.every_micros or 0
+
+
+def kept_slicing(home: Home, stream: str) -> Slicing | None:
+    """Return how the kept profiles of *stream* are parted, None before the first commit."""
+    path = _folder(home, stream) / _STATE
+    if not path.exists():
+        return None
+    state = json.loads(path.read_text(encoding="utf-8"))
+    every = timedelta(microseconds=state["every_micros"]) if state["every_micros"] else None
+    return Slicing(state["by"], state["time"], every)
 
 
 def follow_stream(
