@@ -26,18 +26,18 @@ def train_model(project: str, training_set: str) -> str:
     return report.results["register_model"]["version"]
 
 
-def validate_model(project: str, version: str, run_id: str) -> dict:
+def validate_model(project: str, version: str, run: str) -> dict:
     """Compare the model with what serves, on rows that neither has seen."""
     from orita.project.outside import carry_out_task
 
-    return carry_out_task("promotion", "compare_with_production", run_id, project=project, version=version)
+    return carry_out_task("promotion", "compare_with_production", run, project=project, version=version)
 
 
-def deploy_model(project: str, version: str, run_id: str, verdict: dict) -> dict:
+def deploy_model(project: str, version: str, run: str, verdict: dict) -> dict:
     """Let the model serve if it is surely better."""
     from orita.project.outside import carry_out_task
 
-    return carry_out_task("promotion", "promote_if_better", run_id, project=project, version=version)
+    return carry_out_task("promotion", "promote_if_better", run, project=project, version=version)
 
 
 with DAG(

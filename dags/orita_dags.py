@@ -71,16 +71,14 @@ def journal_id(pipeline: str, run_id: str = "{{ run_id }}") -> str:
 
 
 def carry_out(
-    pipeline: str, name: str, run_id: str, project: str, source: str, force: str, done_by: dict[str, str]
+    pipeline: str, name: str, run: str, project: str, source: str, force: str, done_by: dict[str, str]
 ) -> dict:
     """Carry out one task of a pipeline, in Orita's environment: nothing of this module is in reach there."""
     import sys
 
     from orita.project.outside import carry_out_task
 
-    told = carry_out_task(
-        pipeline, name, run_id, project=project, source=source, force=force == "True", done_by=done_by
-    )
+    told = carry_out_task(pipeline, name, run, project=project, source=source, force=force == "True", done_by=done_by)
     if told["status"] != "held":
         return told
     try:
@@ -94,7 +92,8 @@ def carry_out(
 def orita_python(function: Callable[..., Any], **options: Any) -> Any:
     """Return *function* as a task that runs where Orita is installed; it imports what it needs itself."""
     if PYTHON:
-        return task.external_python(python=PYTHON, expect_airflow=False, skip_on_exit_code=99, **options)(function)
+        there = {"python": PYTHON, "expect_airflow": False, "skip_on_exit_code": 99}
+        return task.external_python(**there, **options)(function)
     return task(**options)(function)
 
 

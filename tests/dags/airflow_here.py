@@ -24,7 +24,7 @@ from tests.dags.fake_airflow import DAGS
 __all__ = ["Airflow", "airflow_environment", "standalone"]
 
 ROOT = DAGS.parent
-_START_SECONDS, _STOP_SECONDS, _BUILD_SECONDS = 240, 40, 1500
+_START_SECONDS, _BEGIN_SECONDS, _STOP_SECONDS, _BUILD_SECONDS = 400, 120, 40, 1500
 _ENDED = {"success", "failed"}
 
 
@@ -77,6 +77,23 @@ class Airflow:
             return False
         return all(parts[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
 
+    def dags(self, count: int) -> set[str]:
+        """Wait until so many DAGs are known, and return their ids."""
+        until = time.monotonic() + _BEGIN_SECONDS
+        while len(found := {each["dag_id"] for each in self.ask("/dags?limit=100")["dags"]}) < count:
+            assert time.monotonic() < until, f"{found}: {self.ask('/importErrors')}"
+            time.sleep(1)
+        return found
+
+    def unpause(self, dag: str) -> str:
+        """Let a DAG run as its schedule says, and return its first run: the latest time that has passed is due."""
+        self.ask(f"/dags/{dag}", "PATCH", {"is_paused": False})
+        until = time.monotonic() + _BEGIN_SECONDS
+        while not (found := self.runs(dag)):
+            assert time.monotonic() < until, f"{dag} begins no run\n{self._tail()}"
+            time.sleep(1)
+        return next(iter(found))
+
     def begin(self, dag: str, **conf: Any) -> str:
         """Begin a run of a DAG by hand, and return its id."""
         found: str = self.ask(f"/dags/{dag}/dagRuns", "POST", {"logical_date": None, "conf": conf})["dag_run_id"]
@@ -110,17 +127,18 @@ class Airflow:
 def standalone(folder: Path, project: Path) -> Iterator[Airflow]:
     """Run ``airflow standalone`` with the DAGs of the repository in a home of its own, on free ports, until the end.
 
-    A task that fails is not tried again, and nothing is paused.
+    All DAGs are paused.
     """
     bin_ = airflow_environment()
     web, worker, trigger = _free_ports(3)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORITA_", "AIRFLOW"))}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each task starts two Pythons
     environment |= {
         "PATH": f"{bin_}:{environment['PATH']}",
         "AIRFLOW_HOME": str(folder),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{web}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__PARALLELISM": "2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import runpy
 import sys
 import types
@@ -15,6 +16,7 @@ import pytest
 
 __all__ = ["DAGS", "Dag", "Task", "declared"]
 
+_RESERVED = {"conf", "dag", "dag_run", "inlets", "logical_date", "outlets", "params", "run_id", "task", "ti", "var"}
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
@@ -102,6 +104,8 @@ class Decorator:
     @staticmethod
     def _of(kind: str, options: dict[str, Any]) -> Callable[..., Callable[..., Task]]:
         def decorate(function: Callable[..., Any]) -> Callable[..., Task]:
+            taken = set(inspect.signature(function).parameters) & _RESERVED
+            assert kind == "sensor" or not taken, f"Airflow's context has {taken}: they cannot be arguments"
             name = options.get("task_id", function.__name__)
             return lambda *args: Task(name, kind, {**options, "function": function}, args)
 

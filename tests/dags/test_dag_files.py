@@ -119,10 +119,12 @@ def test_a_retraining_runs_etl_and_waits_for_its_training(dags: dict[str, Dag]) 
 def test_the_training_of_that_etl_is_waited_for(dags: dict[str, Dag], state: str | None, done: bool | None) -> None:
     """Until it has ended well; the training of another ETL does not count; one that failed ends the retraining."""
     asked: list[tuple[str, str]] = []
-    ti = SimpleNamespace(
-        get_dr_count=lambda dag, states: int(state in states),
-        get_dagrun_state=lambda dag, run: asked.append((dag, run)) or state,
-    )
+
+    def get_dagrun_state(dag: str, run: str) -> str | None:
+        asked.append((dag, run))
+        return state
+
+    ti = SimpleNamespace(get_dr_count=lambda dag, states: int(state in states), get_dagrun_state=get_dagrun_state)
     mine = _event("retraining__w", "asset_triggered__1") if state else _event("retraining__w")
     events = {sys.modules["orita_dags"].TRAINING_SET: [_event("scheduled__x", "asset_triggered__0"), mine]}
     wait = dags["automated_retraining"]["trigger_training_dag"].options["function"]

@@ -80,8 +80,8 @@ def run(
         return origin_of(project, system=settings.system or system, overrides=settings.overrides, source=data)
 
     if task is not None and run_id is not None:
-        report = run_pipeline_task(pipeline, task, run_id, workspace, force=force, done_by=done_by)
-        _show_task(report, run_id, as_json)
+        done = run_pipeline_task(pipeline, task, run_id, workspace, force=force, done_by=done_by)
+        _show_task(done, run_id, as_json)
         return
     options = RunOptions.of(
         workspace.runs.model_copy(update={"retries": retries}),
