@@ -12,7 +12,8 @@ from orita_dags import POLL_SECONDS, TRAINING_SET
 __all__ = ["wait_for_etl", "wait_for_training"]
 
 _ETL, _TRAINING = "etl_and_feature_engineering", "model_training"
-_WAITING = {"mode": "reschedule", "poke_interval": POLL_SECONDS, "timeout": 12 * 60 * 60}
+# Rescheduled between two looks, a task of a busy Airflow is taken for lost now and then: it waits in its process.
+_WAITING = {"mode": "poke", "poke_interval": POLL_SECONDS, "timeout": 12 * 60 * 60}
 _log = logging.getLogger("airflow.task")
 
 
