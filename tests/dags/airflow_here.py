@@ -109,7 +109,7 @@ class Airflow:
         found = self.ask(f"/dags/{dag}/dagRuns/{urllib.request.quote(run)}/taskInstances")["task_instances"]  # type: ignore[attr-defined]
         return {task["task_id"]: task["state"] for task in found}
 
-    def ended(self, dag: str, run: str, seconds: float = 600) -> dict[str, str]:
+    def ended(self, dag: str, run: str, seconds: float = 900) -> dict[str, str]:
         """Wait for a run to end well, and return the state of each of its tasks."""
         until = time.monotonic() + seconds
         while (state := self.runs(dag).get(run)) not in _ENDED:
