@@ -158,4 +158,5 @@ def test_the_dags_close_the_loop(tmp_path: Path) -> None:
         assert _champion(project) == better
         runs = {each["run"]: each["status"] for each in _orita(project, "runs", "list", "--last", "50")["runs"]}
         assert runs[f"retraining.{worse}"] == "success"
+        airflow.ended("ml_pipeline", airflow.unpause("ml_pipeline"))
     shutil.rmtree(home)
