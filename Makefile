@@ -1,10 +1,15 @@
-# make demo | test | test-slow | bench B=name | docs | lock      Needs Python 3.11 to 3.13 and nothing else.
+# make demo | test | test-slow | bench B=name | airflow | docs | lock      Needs Python 3.11 to 3.13 and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?=
 B ?= loop
+AIRFLOW_VENV := .venv-airflow
+AIRFLOW_READY := $(AIRFLOW_VENV)/.ready
+AIRFLOW_HOME ?= $(CURDIR)/.orita-airflow
+AIRFLOW_PORT ?= 8081
+PROJECT ?= .
 
 # Install a Debian package where that is allowed, otherwise say which command would.
 system_package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y $(1); } \
@@ -15,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Servers and commands are started hundreds of times: each would compile a thousand modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-services lint bench docs lock clean setup
+.PHONY: demo test test-slow test-services lint bench airflow docs lock lock-airflow clean setup
 
 demo: $(READY)
 	$(BIN)/orita demo $(if $(DATA),--data "$(DATA)")
@@ -44,6 +49,27 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.$(B) $(if $(DATA),"$(DATA)")
 
+# Airflow on this machine, with SQLite and the DAGs of this repository, until Ctrl-C: docs/airflow.md.
+airflow: $(READY) $(AIRFLOW_READY)
+	@mkdir -p "$(AIRFLOW_HOME)"
+	@test -s "$(AIRFLOW_HOME)/passwords.json" || ( umask 077; \
+	  $(BIN)/python -c 'import json, secrets; print(json.dumps({"admin": secrets.token_urlsafe(12)}))' > "$(AIRFLOW_HOME)/passwords.json" )
+	@echo "Airflow, in about a minute: http://localhost:$(AIRFLOW_PORT)    user and password: $$(cat "$(AIRFLOW_HOME)/passwords.json")"
+	@PATH="$(CURDIR)/$(AIRFLOW_VENV)/bin:$$PATH" AIRFLOW_HOME="$(AIRFLOW_HOME)" \
+	  AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(AIRFLOW_PORT) AIRFLOW__API__BASE_URL=http://localhost:$(AIRFLOW_PORT) \
+	  AIRFLOW__CORE__EXECUTION_API_SERVER_URL=http://127.0.0.1:$(AIRFLOW_PORT)/execution/ \
+	  AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE="$(AIRFLOW_HOME)/passwords.json" \
+	  AIRFLOW__CORE__DAGS_FOLDER="$(CURDIR)/dags" AIRFLOW__CORE__LOAD_EXAMPLES=False \
+	  AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False \
+	  ORITA_PYTHON="$(abspath $(BIN))/python" ORITA_PROJECT="$(abspath $(PROJECT))" ORITA_SOURCE="$(if $(DATA),$(abspath $(DATA)))" \
+	  airflow standalone
+
+$(AIRFLOW_READY): requirements-airflow.lock
+	$(PYTHON) -m venv $(AIRFLOW_VENV)
+	@echo "Installing Airflow …"
+	$(AIRFLOW_VENV)/bin/python -m pip install --quiet --no-compile --requirement requirements-airflow.lock
+	@touch $(AIRFLOW_READY)
+
 docs: $(READY)
 	$(BIN)/python docs/check.py
 
@@ -67,5 +93,13 @@ lock: pyproject.toml
 	sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^# The following/d' -e '/^pip==/d' -e '/^--constraint/d' \
 	  -e '1i --constraint requirements-cuda.lock' requirements.lock
 
+# Airflow's own environment, resolved anew: nothing of Orita is in it.
+lock-airflow:
+	rm -rf $(AIRFLOW_VENV)
+	$(PYTHON) -m venv $(AIRFLOW_VENV)
+	$(AIRFLOW_VENV)/bin/python -m pip install --quiet --no-compile apache-airflow==3.3.2
+	$(AIRFLOW_VENV)/bin/python -m pip freeze --exclude pip --exclude setuptools > requirements-airflow.lock
+	@touch $(AIRFLOW_READY)
+
 clean:
-	rm -rf $(VENV) .orita .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(AIRFLOW_VENV) .orita .mypy_cache .ruff_cache .pytest_cache .hypothesis

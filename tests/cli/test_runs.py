@@ -61,6 +61,8 @@ def test_a_failed_run_says_how_to_go_on(tmp_path: Path) -> None:
     [
         (["run", "etl", "--resume", "--force"], "--resume and --force exclude each other"),
         (["run", "etl", "--task", "generate_data"], "--task and --run belong together"),
+        (["run", "retraining", "--done-by", "x"], "--done-by x: it belongs to --task and --run"),
+        (["run", "etl", "--task", "generate_data", "--run", "b", "--done-by", "x"], "of etl runs no other pipeline"),
         (["run", "etl", "--from", "save"], "has no task 'save'"),
         (["run", "all", "--from", "save_features"], "'all' is several graphs"),
         (["run", "all", "--task", "a", "--run", "b"], "pipeline 'all' does not exist"),

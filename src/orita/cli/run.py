@@ -43,6 +43,12 @@ def run(
         str | None, typer.Option(help="Only this task, of the run --run: for schedulers such as Airflow.")
     ] = None,
     run_id: Annotated[str | None, typer.Option("--run", help="With --task: the id of the run it belongs to.")] = None,
+    done_by: Annotated[
+        str | None,
+        typer.Option(
+            help="With --task trigger_etl_dag or trigger_training_dag: the run in which the other scheduler did it."
+        ),
+    ] = None,
     retries: Annotated[
         int,
         typer.Option(
@@ -58,6 +64,8 @@ def run(
     from orita.pipelines.runs import run_pipeline, run_pipeline_task
 
     _refuse_together(resume=resume, force=force, start_at=start_at, task=task, run_id=run_id)
+    if done_by is not None and task is None:
+        raise UserError(f"--done-by {done_by}: it belongs to --task and --run, which say what was done; give them too.")
     settings = settings_of(context)
     system = recognised_system(data) if data else None
     project = project_of(context, system=system)
@@ -72,7 +80,8 @@ def run(
         return origin_of(project, system=settings.system or system, overrides=settings.overrides, source=data)
 
     if task is not None and run_id is not None:
-        _show_task(run_pipeline_task(pipeline, task, run_id, workspace, force=force), run_id, as_json)
+        done = run_pipeline_task(pipeline, task, run_id, workspace, force=force, done_by=done_by)
+        _show_task(done, run_id, as_json)
         return
     options = RunOptions.of(
         workspace.runs.model_copy(update={"retries": retries}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from orita.monitoring.triggers import decide
 from orita.pipelines.comparison import refuse_other_features
 from orita.pipelines.etl import etl_graph
 from orita.pipelines.graph import Graph, Result, Task, run_graph
+from orita.pipelines.graph.journal import open_journal
 from orita.pipelines.monitoring import latest_report
 from orita.pipelines.occurrences import model_promoted
 from orita.pipelines.promotion import compare_with_production, promote_if_better
@@ -21,12 +23,26 @@ from orita.pipelines.workspace import Workspace
 
 __all__ = ["retraining_graph"]
 
+_RUNS = {"trigger_etl_dag": "etl_and_feature_engineering", "trigger_training_dag": "model_training"}
 
-def retraining_graph(*, force: bool = False) -> Graph:
-    """Return the graph; *force* retrains whatever the triggers say."""
+
+def retraining_graph(*, force: bool = False, done_by: str | None = None) -> Graph:
+    """Return the graph.
+
+    Args:
+        force: retrain whatever the triggers say.
+        done_by: the run of ETL or training that another scheduler led for the one task that is asked for: the task
+            takes over its result and runs nothing.
+    """
 
     def check(workspace: Workspace, results: Mapping[str, Result]) -> Result:
         return check_trigger_conditions(workspace, results, force=force)
+
+    def etl(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+        return trigger_etl(workspace, results, done_by=done_by)
+
+    def training(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+        return trigger_training(workspace, results, done_by=done_by)
 
     return Graph(
         "automated_retraining",
@@ -34,8 +50,8 @@ def retraining_graph(*, force: bool = False) -> Graph:
         (
             Task("check_trigger_conditions", check),
             Task("fetch_recent_data", fetch_recent_data),
-            Task("trigger_etl_dag", trigger_etl),
-            Task("trigger_training_dag", trigger_training),
+            Task("trigger_etl_dag", etl),
+            Task("trigger_training_dag", training),
             Task("evaluate_new_model", evaluate_new_model),
             Task("compare_with_production", compare_with_production),
             Task("promote_if_better", promote_if_better, tells=model_promoted),
@@ -77,22 +93,49 @@ def fetch_recent_data(workspace: Workspace, results: Mapping[str, Result]) -> Re
     return {"table": snapshot.name, "version": snapshot.version, "rows": snapshot.rows}
 
 
-def trigger_etl(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+def trigger_etl(workspace: Workspace, results: Mapping[str, Result], *, done_by: str | None = None) -> Result:
     """Compute features of everything in the lake; nothing is generated or ingested here."""
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
-    graph = etl_graph(workspace)
-    report = run_graph(replace(graph, tasks=graph.tasks[2:]), workspace)
-    training_set = report.results["save_features"]["training_set"]
-    return {"run": report.run_id, "training_set": training_set, "cached": report.cached}
+    if done_by is not None:
+        run, cached = _led_elsewhere(workspace, "trigger_etl_dag", done_by)
+    else:
+        graph = etl_graph(workspace)
+        report = run_graph(replace(graph, tasks=graph.tasks[2:]), workspace)
+        done_by, run, cached = report.run_id, report.results, report.cached
+    return {"run": done_by, "training_set": run["save_features"]["training_set"], "cached": cached}
 
 
-def trigger_training(workspace: Workspace, results: Mapping[str, Result]) -> Result:
+def trigger_training(workspace: Workspace, results: Mapping[str, Result], *, done_by: str | None = None) -> Result:
     """Train on the fresh training set and register the best model."""
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
-    report = run_graph(training_graph(), workspace)
-    return {"run": report.run_id, "version": report.results["register_model"]["version"], "cached": report.cached}
+    if done_by is not None:
+        run, cached = _led_elsewhere(workspace, "trigger_training_dag", done_by)
+    else:
+        report = run_graph(training_graph(), workspace)
+        done_by, run, cached = report.run_id, report.results, report.cached
+    return {"run": done_by, "version": run["register_model"]["version"], "cached": cached}
+
+
+def _led_elsewhere(workspace: Workspace, task: str, run_id: str) -> tuple[dict[str, Result], bool]:
+    """Return the results of a run of the graph that *task* runs, and whether nothing was done in it.
+
+    Raises:
+        UserError: there is no such run, or it is of another graph, or it has not ended well.
+    """
+    graph = _RUNS[task]
+    with closing(open_journal(workspace.home, workspace.system.name, workspace.clock)) as journal:
+        row = journal.run(run_id)
+        if row is None or row.graph != graph or row.status != "success":
+            found = "is not known" if row is None else f"is one of {row.graph}, and its status is {row.status!r}"
+            raise UserError(
+                f"--done-by {run_id}: the run {found}; task {task!r} needs one of {graph} that ended well. "
+                "'orita runs list' shows the last ones."
+            )
+        tasks = journal.tasks(run_id)
+    cached = all(row.status in ("cached", "skipped") for row in tasks.values())
+    return {name: row.result for name, row in tasks.items()}, cached
 
 
 def evaluate_new_model(workspace: Workspace, results: Mapping[str, Result]) -> Result:

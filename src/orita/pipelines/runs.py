@@ -22,6 +22,7 @@ GRAPHS = {
 }
 """The id of the graph of each pipeline that is one graph."""
 PIPELINES = (*GRAPHS, "all")
+_RUN_OTHERS = ("trigger_etl_dag", "trigger_training_dag")
 _NOT_EXPLAINED = {
     "monitoring": "looks at what was served when it runs, so nothing can be foretold: 'orita run monitoring' does it, "
     "and changes no model.",
@@ -57,19 +58,44 @@ def run_pipeline(
 
 
 def run_pipeline_task(
-    name: str, task: str, run_id: str, workspace: Workspace, *, force: bool = False, options: RunOptions | None = None
+    name: str,
+    task: str,
+    run_id: str,
+    workspace: Workspace,
+    *,
+    force: bool = False,
+    version: str = "",
+    done_by: str | None = None,
+    options: RunOptions | None = None,
 ) -> TaskReport:
     """Carry out one task of a pipeline for a run that another scheduler leads; see `orita.pipelines.graph.run_task`.
 
+    Args:
+        name: which pipeline, as `pipeline_graph` knows it.
+        task: which task of it.
+        run_id: of which run.
+        workspace: the surroundings.
+        force: ``retraining`` retrains whatever the triggers say.
+        version: which model ``promotion`` is about.
+        done_by: for a task of ``retraining`` that runs another graph: the run in which the other scheduler did it.
+        options: how.
+
     Raises:
         NotFound: there is no such pipeline of one graph.
-        UserError: the task follows one that has not ended well in this run.
+        UserError: the task follows one that has not ended well in this run; or *done_by* is not for this task.
     """
-    options = options or RunOptions()
-    return run_task(pipeline_graph(name, workspace, force=force), workspace, task, run_id, options)
+    if done_by is not None and (name not in ("retraining", GRAPHS["retraining"]) or task not in _RUN_OTHERS):
+        raise UserError(
+            f"--done-by {done_by}: task {task!r} of {name} runs no other pipeline. It is for "
+            f"{' and '.join(_RUN_OTHERS)} of retraining; leave it out."
+        )
+    graph = pipeline_graph(name, workspace, force=force, version=version, done_by=done_by)
+    return run_task(graph, workspace, task, run_id, options or RunOptions())
 
 
-def pipeline_graph(name: str, workspace: Workspace, *, force: bool = False, version: str = "") -> Graph:
+def pipeline_graph(
+    name: str, workspace: Workspace, *, force: bool = False, version: str = "", done_by: str | None = None
+) -> Graph:
     """Return the graph of a pipeline.
 
     Args:
@@ -77,6 +103,7 @@ def pipeline_graph(name: str, workspace: Workspace, *, force: bool = False, vers
         workspace: the surroundings.
         force: ``retraining`` retrains whatever the triggers say.
         version: which model ``promotion`` is about.
+        done_by: the run in which another scheduler did what a task of ``retraining`` would run.
 
     Raises:
         NotFound: there is no such pipeline, or it is several graphs.
@@ -98,7 +125,7 @@ def pipeline_graph(name: str, workspace: Workspace, *, force: bool = False, vers
         case "retraining":
             from orita.pipelines.retraining import retraining_graph
 
-            return retraining_graph(force=force)
+            return retraining_graph(force=force, done_by=done_by)
         case "promotion":
             from orita.pipelines.promotion import promotion_graph
 
