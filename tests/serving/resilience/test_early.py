@@ -22,7 +22,7 @@ class Fixed:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def observe(self, now: float, latency: float, inside: int, /) -> None:
+    def observe(self, now: float, latency: float, inside: int, /, *, expired: bool = False) -> None:
         """Learn nothing."""
 
 

@@ -24,7 +24,7 @@ class Watched:
         self.limit = limit
         self.latencies: list[float] = []
 
-    def observe(self, now: float, latency: float, inside: int, /) -> None:
+    def observe(self, now: float, latency: float, inside: int, /, *, expired: bool = False) -> None:
         """Keep the latency."""
         self.latencies.append(latency)
 
