@@ -541,7 +541,7 @@ def test_a_slow_disk_shows_no_version_without_the_other(home: Home, monkeypatch:
     log.start()
     log.append(STREAM, scored(0))
     assert entered.acquire(timeout=60)
-    for number in range(1, 401):  # more than are encoded at a time
+    for number in range(1, 401):
         log.append(STREAM if number % 4 else OTHER, scored(number))
     going.release()
     assert entered.acquire(timeout=60)

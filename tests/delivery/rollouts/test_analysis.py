@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,7 +48,7 @@ class Trial:
             since=AT,
         )
         self.analysis, self.now = Analysis(plan, "a"), AT
-        self.number = 0
+        self.number, self.period = 0, 0
 
     def moved(self, step: int, **weights: float) -> None:
         """Set the shares."""
@@ -84,7 +84,16 @@ class Trial:
             batch = MetricBatch(stage.number, True, metric)
             guardrails = {"revenue": (MetricBatch(stage.number, True, revenue),)}
             self.analysis.take(
-                Look(self.now, stage, stage.number, answered, guards, answered, (batch,), guardrails=guardrails)
+                Look(
+                    self.now,
+                    stage,
+                    stage.number + self.period,
+                    answered,
+                    guards,
+                    answered,
+                    (batch,),
+                    guardrails=guardrails,
+                )
             )
         return self.analysis.judge(self.rollout, self.now)
 
@@ -95,7 +104,7 @@ def canary(steps: Sequence[Step] = STEPS, **options: Any) -> RolloutPlan:
 
 
 def test_traffic_that_lacks_is_told_with_its_time() -> None:
-    """First answers lack, then the metric; both say how much and about how long."""
+    """First answers lack, then the metric, both with about how long; then what excludes other harm."""
     trial = Trial(canary())
     nothing = trial.analysis.judge(trial.rollout, AT)
     assert (nothing.verdict, nothing.why) == ("not_enough_traffic", "Nothing is counted yet in this step.")
@@ -106,6 +115,9 @@ def test_traffic_that_lacks_is_told_with_its_time() -> None:
     assert more.verdict == "not_enough_traffic"
     assert "A loss of 6.25 % of click cannot be excluded yet" in more.why
     assert "more at the present rate" in more.why
+    liked = trial.seconds(20, lift=1.0)
+    assert liked.verdict == "not_enough_traffic"
+    assert liked.why.startswith("It cannot be excluded yet that b fails 0.79 % more often than the champion: it failed")
 
 
 def test_a_good_version_goes_on_and_is_watched_at_the_end() -> None:
@@ -123,6 +135,45 @@ def test_a_step_lasts_as_long_as_it_is_declared() -> None:
     held = trial.seconds(60, lift=0.3)
     assert (held.verdict, "the step lasts until 2024-11-15 10:32:00 UTC" in held.why) == ("hold", True)
     assert trial.seconds(61, lift=0.3).verdict == "advance"
+
+
+QUIET = (Step(1, 0, 20), Step(100))
+
+
+def quiet(periods: int, **behaviour: Any) -> Iterator[Finding]:
+    """Yield what is said at the end of each period, with 100 new users in each, of whom one gets the version."""
+    trial = Trial(canary(QUIET, checks=Checks(metric=None)))
+    for trial.period in range(periods):
+        yield trial.seconds(1, users=100, **behaviour)
+
+
+@pytest.mark.parametrize("failing", [1.0, 0.05])
+def test_a_quiet_system_does_not_let_through_what_fails(failing: float) -> None:
+    """No period has users enough to prove it; harm has to be excluded, over all periods together, to go on."""
+    found = list(quiet(round(10 / failing) + 50, failing=failing))
+    assert {each.verdict for each in found} == {"not_enough_traffic"}
+    assert found[-1].why.startswith(
+        "It cannot be excluded yet that b fails 2.5 % more often than the champion: it fail"
+    )
+
+
+def test_a_quiet_system_does_not_let_through_what_does_not_answer() -> None:
+    """Half of its users get nothing: few as they are, the version does not go on."""
+    assert "advance" not in {each.verdict for each in quiet(150, silent=0.5)}
+
+
+def test_a_quiet_system_lets_through_what_is_as_good() -> None:
+    """Within some days of 96 periods: the same failures, latencies and answers as the champion's."""
+    periods = next(period for period, found in enumerate(quiet(400)) if found.verdict == "advance")
+    assert periods > 200
+
+
+def test_slowness_is_excluded_before_a_step_is_left() -> None:
+    """With a limit below what chance allows the version waits, and the sentence names the quantile."""
+    checks = Checks(latency=LatencyCheck(most_more_ms=0.1), metric=None, errors=None)
+    found = Trial(canary(checks=checks)).seconds(30)
+    assert found.verdict == "not_enough_traffic"
+    assert "that p95 of b is 0.158 ms more than the champion's" in found.why
 
 
 def test_harm_takes_it_back_and_says_why() -> None:

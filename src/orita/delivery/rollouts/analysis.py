@@ -23,6 +23,7 @@ from orita.delivery.rollouts.drift import DriftGuard
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
+from orita.delivery.rollouts.leaving import AnswersExcluded, ErrorsExcluded, Excluding, LatencyExcluded
 from orita.delivery.rollouts.looks import Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
 from orita.delivery.rollouts.missing_answers import MissingAnswers
@@ -59,6 +60,7 @@ class Analysis:
         ]
         self._split = SplitCheck(plan)
         self._missing = [MissingAnswers(champion, v, levels.answers) for v in versions if levels.answers is not None]
+        self._excluding = [each for version in versions for each in self._excluding_of(version)]
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
         self._shares: dict[int, dict[str, float]] = {}
         self._stage: Stage | None = None
@@ -75,17 +77,10 @@ class Analysis:
             self._period = look.period
             for guard in self._guards:
                 guard.begin(look.period, beside=beside)
-        self._split.take(look)
-        for missing in self._missing:
-            missing.take(look)
+        self._take_users(look, beside=beside)
         self._left_out = look.left_out
-        control = look.guards.get(self._champion)
-        for guard in self._guards:
-            guard.take(control, look.guards.get(guard.version))
         for version in self._answered:
             self._answered[version] += look.answered.get(version, 0)
-        if beside and control is not None:
-            self._before += len(control.failed_U)
         for guardrail in self._guardrails:
             for batch in look.guardrails.get(guardrail.name, ()):
                 guardrail.take(batch)
@@ -94,6 +89,21 @@ class Analysis:
                 metric.take(batch)
             for version, counts in batch.counts.items():
                 self._rewards[version] += ArmTotals.of(counts, self._shares[batch.stage].get(version, 0.0))
+
+    def _take_users(self, look: Look, *, beside: bool) -> None:
+        """Count the users of a look; *beside*: somebody has the champion."""
+        self._split.take(look)
+        for missing in self._missing:
+            missing.take(look)
+        control = look.guards.get(self._champion)
+        for guard in self._guards:
+            guard.take(control, look.guards.get(guard.version))
+        if not beside:
+            return
+        for excluding in self._excluding:
+            excluding.take(look)
+        if control is not None:
+            self._before += len(control.failed_U)
 
     @property
     def checks(self) -> tuple[CheckFinding, ...]:
@@ -157,6 +167,10 @@ class Analysis:
             yield finding("hold", f"No harm is proven; the step lasts until {until:%Y-%m-%d %H:%M:%S} UTC at least.")
         if self._plan.strategy == "canary" and not rollout.last_step:
             yield from (finding(*each) for each in self._margins(rollout, now))
+            share = self._plan.steps[rollout.step].share
+            lacking = [told for each in self._excluding if (told := each.lacks(share))]
+            if lacking:
+                yield finding("not_enough_traffic", f"It cannot be excluded yet {'; nor '.join(lacking)}.")
 
     def _margins(self, rollout: Rollout, now: datetime) -> Iterator[tuple[str, str]]:
         """Yield what the metric lacks for the step to be left."""
@@ -200,10 +214,22 @@ class Analysis:
     def _enter(self, stage: Stage) -> None:
         if self._stage is None or stage.step != self._stage.step:
             self._answered = dict.fromkeys(self._answered, 0)
-            for metric in self._metric:
-                metric.enter()
+            for each in (*self._metric, *self._excluding):
+                each.enter()
         self._stage = stage
         self._shares[stage.number] = dict(stage.shares)
+
+    def _excluding_of(self, version: str) -> Iterator[Excluding]:
+        checks, champion = self._plan.checks, self._champion
+        if self._plan.strategy != "canary":
+            return
+        level, shares = checks.alpha, tuple(step.share for step in self._plan.steps[:-1])
+        if checks.errors is not None:
+            yield ErrorsExcluded(checks.errors, champion, version, shares=shares, level=level)
+        for latency in checks.latencies:
+            yield LatencyExcluded(latency, champion, version, level=level)
+        if self._missing:
+            yield AnswersExcluded(champion, version, level=level)
 
     def _metric_of(self, check: MetricCheck, version: str, levels: Levels) -> MetricTest:
         canary = self._plan.strategy == "canary"

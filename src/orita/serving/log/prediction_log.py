@@ -39,8 +39,6 @@ __all__ = ["PredictionLog"]
 _log = structlog.stdlib.get_logger("orita.serving")
 
 _MIB = 1024 * 1024
-_GROUP = 256
-"""Requests that are encoded at a time."""
 _MOST_OPEN = 8
 """Segments that are written at a time: a champion and its challengers."""
 _RETRY_SECONDS = 0.2
@@ -183,13 +181,15 @@ class PredictionLog:
 
     def _write_taken(self) -> None:
         while self._taken:
-            # All that waits is appended before anything is synced: a sync that takes long would show readers one
-            # version without the other, and whoever compares them would take the rest for missing.
+            # All that waits is appended before anything is synced, and encoded before anything is appended: what takes
+            # long between two segments would show readers one version without the other, as if the rest were missing.
             places = list(itertools.islice(self._taken, _MOST_OPEN))
             for place in places:
                 self._make_ready(place)
+            frames = {place: b"".join(map(encode_frame, self._taken[place])) for place in places}
             for place in places:
-                self._append(place)
+                self._unsynced.append(place)
+                self._open[place].segment.append(frames[place])
             for place in places:
                 self._sync(place)
 
@@ -201,12 +201,6 @@ class PredictionLog:
         if held is None or held.segment.size > self._config.segment_mib * _MIB:
             self._rotate(place)
             self._begin(place)
-
-    def _append(self, place: _Place) -> None:
-        segment, waiting = self._open[place].segment, self._taken[place]
-        self._unsynced.append(place)
-        for first in range(0, len(waiting), _GROUP):
-            segment.append(b"".join(map(encode_frame, waiting[first : first + _GROUP])))
 
     def _sync(self, place: _Place) -> None:
         self._open[place].segment.sync()
