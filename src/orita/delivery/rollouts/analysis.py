@@ -21,6 +21,7 @@ from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
 from orita.delivery.rollouts.drift import DriftGuard
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
+from orita.delivery.rollouts.flow import AnswerFlow
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
 from orita.delivery.rollouts.leaving import AnswersExcluded, ErrorsExcluded, Excluding, LatencyExcluded
@@ -59,6 +60,7 @@ class Analysis:
             if levels.guardrail is not None
         ]
         self._split = SplitCheck(plan)
+        self._flow = AnswerFlow(champion)
         self._missing = [MissingAnswers(champion, v, levels.answers) for v in versions if levels.answers is not None]
         self._excluding = [each for version in versions for each in self._excluding_of(version)]
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
@@ -93,6 +95,7 @@ class Analysis:
     def _take_users(self, look: Look, *, beside: bool) -> None:
         """Count the users of a look; *beside*: somebody has the champion."""
         self._split.take(look)
+        self._flow.take(look)
         for missing in self._missing:
             missing.take(look)
         control = look.guards.get(self._champion)
@@ -160,6 +163,8 @@ class Analysis:
                 f"Before the switch the champion answered {self._before:,} users, {LEAST_BEFORE} are needed to compare "
                 "with: promote or abort by hand.",
             )
+        if lacking := self._flow.lacks(now):
+            yield finding("hold", f"{lacking[0].upper()}{lacking[1:]}: somebody has to look.")
         if missing := self._missing_answers(rollout, now):
             yield finding("not_enough_traffic", missing)
         until = rollout.since + timedelta(seconds=self._least_seconds(rollout))
@@ -208,7 +213,7 @@ class Analysis:
 
     def _good(self, rollout: Rollout) -> str:
         told = "; ".join(each.why for each in self.checks if each.check.startswith(("metric", "guardrail ")))
-        done = "the version answered all, and did no harm" if rollout.last_step else "the step is done without harm"
+        done = "no harm was found at the whole share" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
 
     def _enter(self, stage: Stage) -> None:
