@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,6 +51,7 @@ class Trial:
         )
         self.analysis, self.now = Analysis(plan, "a"), AT
         self.number, self.period = 0, 0
+        self.metric_known = True
 
     def moved(self, step: int, **weights: float) -> None:
         """Set the shares."""
@@ -82,7 +84,7 @@ class Trial:
                 spent = self.random.gamma(0.5, 1, n) * (behaviour.get("spending", 1.0) if new else 1.0)
                 revenue[version] = MetricCounts.of(np.full(n, 10), spent)
             answered = {version: len(counts.failed_U) for version, counts in guards.items()}
-            batch = MetricBatch(stage.number, True, metric)
+            batches = (MetricBatch(stage.number, True, metric),) if self.metric_known else ()
             guardrails = {"revenue": (MetricBatch(stage.number, True, revenue),)}
             self.analysis.take(
                 Look(
@@ -92,7 +94,7 @@ class Trial:
                     answered,
                     guards,
                     answered,
-                    (batch,),
+                    batches,
                     guardrails=guardrails,
                 )
             )
@@ -284,6 +286,20 @@ def test_a_step_is_judged_by_its_own_answers() -> None:
     assert trial.seconds(60, lift=0.3).verdict == "advance"
     trial.moved(1, b=50, a=50)
     assert trial.analysis.judge(trial.rollout, trial.now).verdict == "not_enough_traffic"
+
+
+def test_who_waits_for_the_window_is_not_nobody() -> None:
+    """Answers whose outcomes may still come are told with their number, instead of that nothing came."""
+    trial = Trial(canary((Step(10, 0, 10), Step(50, 0, 10), Step(100))))
+    trial.metric_known = False
+    waiting = trial.seconds(20)
+    assert waiting.verdict == "not_enough_traffic"
+    came = re.search(r"needs, and (\d+) answers of b in this step count once the 30 minutes for outcomes", waiting.why)
+    assert came is not None
+    assert 300 < int(came[1]) < 500
+    trial.now += timedelta(minutes=32)
+    over = trial.analysis.judge(trial.rollout, trial.now)
+    assert f"needs, and of {came[1]} answers of b in this step none is of a user who counts for it." in over.why
 
 
 def test_a_metric_that_nobody_has_is_no_traffic() -> None:

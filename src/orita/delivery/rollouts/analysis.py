@@ -36,6 +36,7 @@ from orita.delivery.rollouts.split_check import SplitCheck
 
 __all__ = ["Analysis"]
 
+_SETTLED = 60.0  # seconds after the window by which the first outcomes of a step are counted
 _DEFAULT_LEAST = 500  # answers of a version that has no steps, before it is promoted
 
 
@@ -187,13 +188,25 @@ class Analysis:
             wanted, done = 100 * margin(check, share), metric.progress(share)
             told = metric.finding.why
             if done < 1:
-                left = _left(done, metric.progress_in_step(share), rollout.since, now)
+                waiting = self._waiting(metric.version, check, now - rollout.since)
+                left = _left(done, metric.progress_in_step(share), rollout.since, now, waiting)
                 yield (
                     "not_enough_traffic",
                     f"A loss of {wanted:g} % of {check.name} cannot be excluded yet: there is {100 * done:.0f} % of "
                     f"the traffic that a version without loss needs{left}. {told}.",
                 )
             yield "hold", f"A loss of {wanted:g} % of {check.name} is not excluded, with traffic enough. {told}."
+
+    def _waiting(self, version: str, check: MetricCheck, passed: timedelta) -> str:
+        """Say what becomes of a step's answers of which no outcome is counted yet; empty: there are none."""
+        came, window = self._answered[version], check.window_seconds
+        if not came:
+            return ""
+        if passed.total_seconds() > window + _SETTLED:
+            return f"of {came:,} answers of {version} in this step none is of a user who counts for it"
+        return (
+            f"{came:,} answers of {version} in this step count once the {_told_seconds(window)} for outcomes are over"
+        )
 
     def _missing_answers(self, rollout: Rollout, now: datetime) -> str:
         least = self._plan.steps[rollout.step].least_requests if self._plan.strategy == "canary" else _DEFAULT_LEAST
@@ -274,11 +287,11 @@ def _guards(checks: Checks, version: str, levels: Levels) -> Iterator[Guard]:
         yield DriftGuard(checks.drift, version, levels.drift)
 
 
-def _left(done: float, done_in_stage: float, since: datetime, now: datetime) -> str:
-    """Say how long what is left takes at the pace of the present step."""
+def _left(done: float, done_in_stage: float, since: datetime, now: datetime, waiting: str = "") -> str:
+    """Say how long what is left takes at the pace of the present step; *waiting*: who came and does not count yet."""
     passed = (now - since).total_seconds()
     if done_in_stage <= 0 or passed <= 0:
-        return ", and nothing came in this step"
+        return f", and {waiting or 'nothing came in this step'}"
     return f", about {_told_seconds((1 - done) * passed / done_in_stage)} more at the present rate"
 
 
