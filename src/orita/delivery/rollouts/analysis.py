@@ -164,8 +164,8 @@ class Analysis:
                 f"Before the switch the champion answered {self._before:,} users, {LEAST_BEFORE} are needed to compare "
                 "with: promote or abort by hand.",
             )
-        if lacking := self._flow.lacks(now):
-            yield finding("hold", f"{lacking[0].upper()}{lacking[1:]}: somebody has to look.")
+        if fewer := self._flow.lacks(now):
+            yield finding("hold", f"{fewer}: somebody has to look.")
         if missing := self._missing_answers(rollout, now):
             yield finding("not_enough_traffic", missing)
         until = rollout.since + timedelta(seconds=self._least_seconds(rollout))
@@ -232,8 +232,10 @@ class Analysis:
     def _enter(self, stage: Stage) -> None:
         if self._stage is None or stage.step != self._stage.step:
             self._answered = dict.fromkeys(self._answered, 0)
-            for each in (*self._metric, *self._excluding):
-                each.enter()
+            for metric in self._metric:
+                metric.enter()
+            for excluding in self._excluding:
+                excluding.enter()
         self._stage = stage
         self._shares[stage.number] = dict(stage.shares)
 
