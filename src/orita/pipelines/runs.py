@@ -96,7 +96,7 @@ def pipeline_graph(name: str, workspace: Workspace, *, force: bool = False, vers
 
             return monitoring_graph()
         case "retraining":
-            from orita.pipelines.retraining import retraining_graph
+            from orita.pipelines.retraining.graph import retraining_graph
 
             return retraining_graph(force=force)
         case "promotion":
