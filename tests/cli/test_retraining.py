@@ -51,6 +51,8 @@ def test_a_run_without_events_is_a_failure_that_is_shown(tmp_path: Path) -> None
     assert (told["failures"], told["decisions"][0]["outcome"]) == (1, "failed")
     events = orita_json(tmp_path, "retraining", "history")["events"]
     assert [event["type"] for event in events] == ["decided", "ended"]
+    assert events[0]["decision"] == events[1]["decision"] == told["latest"]["id"]
+    assert (events[0]["retrain"], events[0]["forced"]) == (True, True)
     assert events[0]["evidence"]["conditions"][-1]["name"] == "scheduled"
     assert "failed" in run_orita(tmp_path, "retraining", "history")
 

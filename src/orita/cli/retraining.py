@@ -165,14 +165,10 @@ def _budget(workspace: Workspace, used: dict[str, Any]) -> str:
 
 def _plain(event: ControlEvent) -> dict[str, Any]:
     body = msgspec.json.decode(event.body)
-    return {
-        "at": event.at.isoformat(),
-        "type": event.type,
-        "decision": _id(event),
-        "actor": event.actor,
-        "reason": event.reason,
-        **{name: value for name, value in body.items() if name != "id"},
-    }
+    decided = body.pop("decision", {})
+    told = {name: value for name, value in (decided | body).items() if name not in ("id", "at")}
+    named = {"at": event.at.isoformat(), "type": event.type, "decision": _id(event)}
+    return {**told, **named, "actor": event.actor, "reason": event.reason}
 
 
 def _id(event: ControlEvent) -> str:

@@ -23,7 +23,7 @@ from orita.pipelines.gates.safety import safety_gate
 from orita.pipelines.gates.size import size_gate
 from orita.pipelines.gates.slices import slices_gate
 
-SCHEMA = FeatureSchema((FeatureColumn("chance", "item"), FeatureColumn("mobile", "flag")))
+SCHEMA = FeatureSchema((FeatureColumn("chance", "item"), FeatureColumn("mobile", "context")))
 
 
 def rows(count: int = 3000, users: int = 300, seed: int = 0) -> Examples:
