@@ -83,7 +83,7 @@ def retrain(folder: Path, times: int) -> None:
     for name, body in _bodies().items():
         setattr(retraining, name, _told(body))
     asked = Condition("test", "holds", "somebody asked.")
-    retraining.conditions_now = lambda *_: [asked]  # type: ignore[assignment]
+    vars(retraining)["conditions_now"] = lambda *_: [asked]
     Workspace.catalogue = lambda _: _Registry()  # type: ignore[assignment, method-assign, return-value]
     workspace = stormy(folder)
     for _ in range(times):
