@@ -51,7 +51,7 @@ def test_what_who_when_and_why(decided: Path) -> None:
     assert orita_json(decided, "control", "log", "--name", "ads") == {"events": []}
     shown = run_orita(decided, "control", "log", "--last", "1")
     assert "the last 1 of 3" in shown
-    known = "bandit, deployment, experiment, flag, models, rollout, segment"
+    known = "bandit, deployment, experiment, flag, models, retraining, rollout, segment"
     with pytest.raises(UserError, match=f"--kind 'flags' is none: use one of {known}"):
         run_orita(decided, "control", "log", "--kind", "flags")
 

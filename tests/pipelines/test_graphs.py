@@ -15,7 +15,7 @@ from orita.pipelines.components.pusher import Pusher
 from orita.pipelines.etl import etl_graph
 from orita.pipelines.graph import Graph, Task, run_graph
 from orita.pipelines.monitoring import monitoring_graph
-from orita.pipelines.retraining import retraining_graph
+from orita.pipelines.retraining.graph import retraining_graph
 from orita.pipelines.training import training_graph
 from orita.project import open_project
 

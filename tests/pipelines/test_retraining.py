@@ -18,10 +18,11 @@ from orita.core.home import Home
 from orita.features.schema import FeatureColumn, FeatureSchema
 from orita.models.evaluation import Comparison
 from orita.models.examples import Examples
-from orita.pipelines import comparison, promotion, retraining
+from orita.pipelines import comparison, promotion
 from orita.pipelines.comparison import Duel, compare_versions
 from orita.pipelines.components.blessing_config import BlessingSection
 from orita.pipelines.graph import Graph, Task, run_graph
+from orita.pipelines.retraining import graph as retraining
 from orita.pipelines.workspace import Workspace
 from orita.project import open_project
 from orita.registry.catalogue import Catalogue

@@ -43,6 +43,7 @@ def main() -> None:
         quality,
         render,
         replay,
+        retraining,
         rollouts,
         run,
         runs,

@@ -163,8 +163,9 @@ def _opened(project: Project) -> tuple[ControlLog, Kinds]:
     from orita.delivery.experiments import EXPERIMENT
     from orita.delivery.flags.kept import FLAG, SEGMENT
     from orita.delivery.rollouts import ROLLOUT
+    from orita.pipelines.retraining.record import RETRAINING
 
-    kinds: tuple[Kind[Any], ...] = (DEPLOYMENT, MODELS, FLAG, SEGMENT, ROLLOUT, BANDIT, EXPERIMENT)
+    kinds: tuple[Kind[Any], ...] = (DEPLOYMENT, MODELS, FLAG, SEGMENT, ROLLOUT, BANDIT, EXPERIMENT, RETRAINING)
     return ControlLog(project.home.control, project.home.tenant), {kind.name: kind for kind in kinds}
 
 

@@ -252,12 +252,22 @@ class RetrainingTriggers(Section):
         scheduled: ``daily`` (00:00 UTC), ``weekly`` (Sunday 00:00), ``monthly`` (the 1st, 00:00), or null.
         min_hours_between: drift and degradation wait this long after the last training; the schedule does
             not.
+        max_age_days: a champion that was trained longer ago does; null: not.
+        new_rows: so many labelled events that are later than what was last learned from do; null: not.
+        data_quality: rows of the last ingest that were no such as ``quality.yaml`` declares do, once they are ingested.
+        alerts: an alert of one of these names that fires does, once for each time that it begins to.
+        hold_while: while an alert of one of these names fires nothing is trained: what it is about would be learned.
     """
 
     feature_drift: bool = True
     performance_degradation: bool = True
     scheduled: Literal["daily", "weekly", "monthly"] | None = "weekly"
     min_hours_between: float = Field(default=20.0, ge=0)
+    max_age_days: float | None = Field(default=None, gt=0)
+    new_rows: int | None = Field(default=None, ge=1)
+    data_quality: bool = False
+    alerts: tuple[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")], ...] = ()
+    hold_while: tuple[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")], ...] = ()
 
 
 class MonitoringConfig(Section):

@@ -28,7 +28,7 @@ from orita.pipelines.judged_rows import judged_rows, system_for
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
 
-__all__ = ["Duel", "compare_versions", "evaluate_version", "refuse_other_features"]
+__all__ = ["Duel", "Meeting", "compare_versions", "evaluate_version", "fresh_rows", "meeting", "refuse_other_features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,22 @@ class Duel:
     def better(self) -> bool:
         """Whether the challenger surely is: the whole interval lies above 0."""
         return self.comparison.better
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Two models and what they make of the same rows, of which neither has seen any.
+
+    Attributes:
+        rows: with the features that the challenger reads.
+        champion_rows: the same with those that the champion reads.
+        scores_N, champion_scores_N: the chances of the label.
+    """
+
+    rows: Examples
+    champion_rows: Examples
+    scores_N: Any
+    champion_scores_N: Any
 
 
 def evaluate_version(workspace: Workspace, version: str, part: str) -> dict[str, Any]:
@@ -92,35 +108,60 @@ def compare_versions(
     Raises:
         UserError: no test row is later than the training and validation rows of both, or `refuse_other_features`.
     """
-    packages = [load_package(entry.package) for entry in (challenger, champion)]
-    refuse_other_features(workspace, champion.version, packages[1].schema)
-    seen_to = max(_seen_to(package) for package in packages)
-    training_set = _training_set(workspace)
-    scores, kept = [], []
-    for entry, package in zip((challenger, champion), packages, strict=True):
-        rows = judged_rows(workspace, training_set, "test", package.schema, f"model {entry.version}")
-        fresh = np.flatnonzero(rows.time_N > seen_to)
-        if len(fresh) == 0:
-            raise UserError(
-                "no test row is later than all that either model has seen: ingest newer events, "
-                "then run 'orita run etl'."
-            )
-        kept.append(rows.take(fresh))
-        scores.append(_scores(package, kept[-1]))
+    met = meeting(workspace, challenger, champion)
     settings = workspace.model.evaluation
     comparison = compare(
-        scores[0],
-        scores[1],
-        kept[0],
+        met.scores_N,
+        met.champion_scores_N,
+        met.rows,
         metrics=settings.metrics,
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=workspace.model.seed,
     )
     if report is not None:
-        rival = Rival(champion.version, scores[1], comparison)
-        _write_page(report, workspace, challenger.version, kept[0], scores[0], rival)
-    return Duel(challenger.version, champion.version, len(kept[0]), comparison)
+        rival = Rival(champion.version, met.champion_scores_N, comparison)
+        _write_page(report, workspace, challenger.version, met.rows, met.scores_N, rival)
+    return Duel(challenger.version, champion.version, len(met.rows), comparison)
+
+
+def meeting(workspace: Workspace, challenger: ModelVersion, champion: ModelVersion) -> Meeting:
+    """Let two registered models score the test rows that are later than all that either has seen.
+
+    Raises:
+        UserError: there is no such row, or `refuse_other_features`.
+    """
+    entries = (challenger, champion)
+    packages = [load_package(entry.package) for entry in entries]
+    refuse_other_features(workspace, champion.version, packages[1].schema)
+    seen_to = max(_seen_to(package) for package in packages)
+    training_set = _training_set(workspace)
+    rows = [
+        _later(judged_rows(workspace, training_set, "test", package.schema, f"model {entry.version}"), seen_to)
+        for entry, package in zip(entries, packages, strict=True)
+    ]
+    scores = [_scores(package, own) for package, own in zip(packages, rows, strict=True)]
+    return Meeting(rows[0], rows[1], scores[0], scores[1])
+
+
+def fresh_rows(workspace: Workspace, entry: ModelVersion, package: Package) -> tuple[Examples, Any]:
+    """Return the test rows that are later than all that a model has seen, and its scores of them.
+
+    Raises:
+        UserError: there is none.
+    """
+    rows = judged_rows(workspace, _training_set(workspace), "test", package.schema, f"model {entry.version}")
+    fresh = _later(rows, _seen_to(package))
+    return fresh, _scores(package, fresh)
+
+
+def _later(rows: Examples, seen_to: int) -> Examples:
+    fresh = np.flatnonzero(rows.time_N > seen_to)
+    if len(fresh) == 0:
+        raise UserError(
+            "no test row is later than all that either model has seen: ingest newer events, then run 'orita run etl'."
+        )
+    return rows.take(fresh)
 
 
 def _write_page(path: Path, workspace: Workspace, version: str, rows: Examples, scores_N: Any, rival: Rival) -> None:

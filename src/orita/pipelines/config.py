@@ -20,6 +20,7 @@ from orita.models.package.card import CardText
 from orita.models.search.config import SearchSection
 from orita.pipelines.components.blessing_config import BlessingSection
 from orita.pipelines.components.validation_config import ExpectationsSection
+from orita.pipelines.retraining.config import RetrainingSection
 
 __all__ = ["DataConfig", "ModelConfig"]
 
@@ -50,6 +51,7 @@ class ModelConfig(Section):
         training: how neural models are trained.
         evaluation: how models are judged.
         blessing: what a model must reach before it may serve.
+        retraining: how retraining goes on unattended.
         card: what people say about the model, for its card.
         beside: further types to train on the same rows; the best on validation rows is registered.
         search: what a search for better values tries.
@@ -60,6 +62,7 @@ class ModelConfig(Section):
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     blessing: BlessingSection = BlessingSection()
+    retraining: RetrainingSection = RetrainingSection()
     card: CardText = CardText()
     beside: tuple[ModelType, ...] = ()
     search: SearchSection = SearchSection()

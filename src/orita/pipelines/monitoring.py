@@ -37,7 +37,7 @@ from orita.pipelines.references import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
 
-__all__ = ["latest_report", "monitoring_graph"]
+__all__ = ["latest_report", "latest_report_file", "monitoring_graph"]
 
 _DRIFT = TypeAdapter(DriftReport)
 _PERFORMANCE = TypeAdapter(PerformanceReport)
@@ -143,16 +143,26 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
             group_by=alerting.group_by,
         )
     write_report(replace(report, told=sent), folder)
+    watched, asking = _follow_up(workspace)
     return {
         "report": str(evidence),
         "alerts": [alert.to_dict() for alert in assessment.firing],
         "new": sent.new,
         "undelivered": [f"{delivery.sink}: {delivery.error}" for delivery in sent.failed],
-        "retrain": report.decision.retrain,
-        "reasons": list(report.decision.reasons),
+        "retrain": report.decision.retrain or bool(asking),
+        "reasons": [*report.decision.reasons, *asking],
         "held": list(report.decision.held),
         "book": str(book.path),
+        **({"promotion": watched} if watched else {}),
     }
+
+
+def _follow_up(workspace: Workspace) -> tuple[Result | None, list[str]]:
+    """Watch what retraining promoted, and ask the conditions for retraining that are of no report."""
+    from orita.pipelines.retraining.conditions import asked_beside_report
+    from orita.pipelines.retraining.watching import watch_promoted
+
+    return watch_promoted(workspace), asked_beside_report(workspace)
 
 
 def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[MonitoringReport, Assessment, Path]:
@@ -209,8 +219,14 @@ def _drifted_before(workspace: Workspace, version: str, reports: int) -> list[se
 
 def latest_report(workspace: Workspace) -> dict[str, Any] | None:
     """Return the newest monitoring report as plain values, or None."""
+    file = latest_report_file(workspace)
+    return json.loads(file.read_text(encoding="utf-8")) if file else None
+
+
+def latest_report_file(workspace: Workspace) -> Path | None:
+    """Return where the newest monitoring report is, or None."""
     found = sorted(_folder(workspace).glob(f"monitoring-{workspace.system.name}-*.json"))
-    return json.loads(found[-1].read_text()) if found else None
+    return found[-1] if found else None
 
 
 def _folder(workspace: Workspace) -> Path:

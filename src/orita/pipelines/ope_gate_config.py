@@ -8,7 +8,7 @@ from pydantic import Field
 
 from orita.core.config import Section
 
-__all__ = ["GatesSection", "OpeGate"]
+__all__ = ["OpeGate"]
 
 SlateEstimatorName = Literal[
     "slate_ips",
@@ -42,13 +42,3 @@ class OpeGate(Section):
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     least_gain: Annotated[float, Field(ge=-1, le=10)] = 0.0
     not_enough: Literal["refuse", "allow"] = "refuse"
-
-
-class GatesSection(Section):
-    """What else is demanded of a model that is better on test rows; null: nothing.
-
-    Attributes:
-        ope: what the prediction log must say.
-    """
-
-    ope: OpeGate | None = None

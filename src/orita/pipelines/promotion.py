@@ -9,6 +9,7 @@ from orita.pipelines.components.cache import carry_out
 from orita.pipelines.components.champion import champion_version
 from orita.pipelines.components.pusher import Pusher
 from orita.pipelines.components.task import artifacts_of
+from orita.pipelines.gates.finding import GateFinding
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.occurrences import model_promoted
 from orita.pipelines.workspace import Workspace
@@ -66,15 +67,26 @@ def promote_if_better(workspace: Workspace, results: Mapping[str, Result]) -> Re
 
 def _evidence(verdict: Result) -> Result:
     """Return what the gates found, where there are some."""
-    return {"ope": verdict["ope"]} if "ope" in verdict else {}
+    return {name: verdict[name] for name in ("gates", "ope") if name in verdict}
 
 
 def _gated(workspace: Workspace, verdict: Result) -> Result:
     """Return the verdict with what the gates make of it; they are asked anew each time, as the log grows."""
-    gate = workspace.model.blessing.gates.ope
-    if gate is None or not verdict["better"] or not verdict["champion"]:
+    gates = workspace.model.blessing.gates
+    if not verdict["better"] or not any(gates.model_dump().values()):
         return verdict
-    from orita.pipelines.ope_gate import ope_gate  # with SciPy, a second, which a verdict without gates saves
+    from orita.pipelines.gates.judging import judge  # with SciPy, a second, which a verdict without gates saves
 
-    found = ope_gate(workspace, verdict["challenger"], verdict["champion"], gate)
-    return {**verdict, "better": found["passed"], "why": f"{verdict['why']}; {found['why']}", "ope": found}
+    found = judge(workspace, verdict["challenger"], verdict["champion"])
+    told = "; ".join([verdict["why"], *(_said(each) for each in found)])
+    gated = {**verdict, "better": all(each.allows for each in found), "why": told}
+    gated["gates"] = [each.to_dict() for each in found]
+    ope = [dict(each.figures) for each in found if each.gate == "ope"]
+    return {**gated, "ope": ope[0]} if ope else gated
+
+
+def _said(finding: GateFinding) -> str:
+    if finding.gate == "ope":
+        return finding.sentence
+    state = {"pass": "passed", "fail": "FAILED", "not_enough_data": "cannot tell"}[finding.state]
+    return f"{finding.gate} {state}: {finding.sentence}"

@@ -123,7 +123,7 @@ def pipeline_graph(
 
             return monitoring_graph()
         case "retraining":
-            from orita.pipelines.retraining import retraining_graph
+            from orita.pipelines.retraining.graph import retraining_graph
 
             return retraining_graph(force=force, done_by=done_by)
         case "promotion":

@@ -68,6 +68,11 @@ class Package:
         return self.description.extra
 
     @property
+    def sample(self) -> Examples:
+        """The rows that it keeps to be checked by, with its graph's outputs as labels."""
+        return self._sample.rows
+
+    @property
     def heads(self) -> tuple[Head, ...]:
         """What it foretells where it has several heads, the label's first; empty where it has one."""
         return self.description.heads

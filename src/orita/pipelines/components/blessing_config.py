@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 from orita.core.config import Section
 from orita.core.errors import closest
 from orita.models.config import MetricName, is_metric
-from orita.pipelines.ope_gate_config import GatesSection
+from orita.pipelines.gates.config import GatesSection
 
 __all__ = ["BlessingSection"]
 
