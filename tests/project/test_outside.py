@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orita.core.errors import NotFound, UserError
 from orita.pipelines.graph.journal import RunRow, TaskRow, open_journal
-from orita.pipelines.retraining import trigger_etl, trigger_training
+from orita.pipelines.retraining.graph import trigger_etl, trigger_training
 from orita.pipelines.runs import run_pipeline_task
 from orita.pipelines.workspace import Workspace
 from orita.project import open_project
@@ -52,10 +53,11 @@ def test_what_another_scheduler_did_is_taken_over(workspace: Workspace) -> None:
     """The result is that of the run it led, and nothing is run."""
     _led(workspace, "etl.y", ETL, {"save_features": {"training_set": "t1"}}, "success")
     _led(workspace, "training.y", TRAINING, {"register_model": {"version": "v1.2.0"}}, "success")
-    due = {"fetch_recent_data": {"rows": 1}}
-    assert trigger_etl(workspace, due, done_by="etl.y") == {"run": "etl.y", "training_set": "t1", "cached": False}
-    found = trigger_training(workspace, due, done_by="training.y")
-    assert found == {"run": "training.y", "version": "v1.2.0", "cached": False}
+    due: dict[str, Any] = {"check_trigger_conditions": {"retrain": True}, "fetch_recent_data": {"rows": 1}}
+    etl = trigger_etl(workspace, due, done_by="etl.y")
+    assert (etl["run"], etl["training_set"], etl["cached"]) == ("etl.y", "t1", False)
+    training = trigger_training(workspace, due | {"trigger_etl_dag": etl}, done_by="training.y")
+    assert (training["run"], training["version"], training["cached"]) == ("training.y", "v1.2.0", False)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from orita.control.deployments import Deployments
@@ -49,12 +50,8 @@ def retraining_graph(*, force: bool = False, done_by: str | None = None) -> Grap
     def check(workspace: Workspace, results: Mapping[str, Result]) -> Result:
         return check_trigger_conditions(workspace, results, force=force)
 
-    def etl(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-        return trigger_etl(workspace, results, done_by=done_by)
-
-    def training(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-        return trigger_training(workspace, results, done_by=done_by)
-
+    etl: Body = trigger_etl if done_by is None else partial(trigger_etl, done_by=done_by)
+    training: Body = trigger_training if done_by is None else partial(trigger_training, done_by=done_by)
     return Graph(
         "automated_retraining",
         "0 0 * * 0",
