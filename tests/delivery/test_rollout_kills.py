@@ -70,7 +70,7 @@ home, versions = Home(Path(sys.argv[1])), sys.argv[2].split(",")
 rollouts, leases = Rollouts(home.control_db), Leases(home.control_db)
 who = {"actor": "ana", "reason": "as the dice say"}
 print("ready", file=sys.stderr, flush=True)
-checks = Checks(errors=None, latency=None, scores=None, metric=None)  # so few users exclude nothing
+checks = Checks(latency=None, scores=None, metric=None)
 steps = tuple(Step(share, 0, 30) for share in (10, 25, 50, 75, 100))
 while True:
     time.sleep(random.uniform(0.02, 0.15))

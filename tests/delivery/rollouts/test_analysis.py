@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ from orita.delivery.assignment.conditions import OneOf
 from orita.delivery.assignment.split import Split
 from orita.delivery.rollouts import (
     Checks,
-    ErrorCheck,
     GuardrailCheck,
     LatencyCheck,
     MetricCheck,
@@ -50,8 +48,7 @@ class Trial:
             since=AT,
         )
         self.analysis, self.now = Analysis(plan, "a"), AT
-        self.number, self.period = 0, 0
-        self.metric_known = True
+        self.number = 0
 
     def moved(self, step: int, **weights: float) -> None:
         """Set the shares."""
@@ -84,19 +81,10 @@ class Trial:
                 spent = self.random.gamma(0.5, 1, n) * (behaviour.get("spending", 1.0) if new else 1.0)
                 revenue[version] = MetricCounts.of(np.full(n, 10), spent)
             answered = {version: len(counts.failed_U) for version, counts in guards.items()}
-            batches = (MetricBatch(stage.number, True, metric),) if self.metric_known else ()
+            batch = MetricBatch(stage.number, True, metric)
             guardrails = {"revenue": (MetricBatch(stage.number, True, revenue),)}
             self.analysis.take(
-                Look(
-                    self.now,
-                    stage,
-                    stage.number + self.period,
-                    answered,
-                    guards,
-                    answered,
-                    batches,
-                    guardrails=guardrails,
-                )
+                Look(self.now, stage, stage.number, answered, guards, answered, (batch,), guardrails=guardrails)
             )
         return self.analysis.judge(self.rollout, self.now)
 
@@ -107,7 +95,7 @@ def canary(steps: Sequence[Step] = STEPS, **options: Any) -> RolloutPlan:
 
 
 def test_traffic_that_lacks_is_told_with_its_time() -> None:
-    """First answers lack, then the metric, both with about how long; then what excludes other harm."""
+    """First answers lack, then the metric; both say how much and about how long."""
     trial = Trial(canary())
     nothing = trial.analysis.judge(trial.rollout, AT)
     assert (nothing.verdict, nothing.why) == ("not_enough_traffic", "Nothing is counted yet in this step.")
@@ -118,9 +106,6 @@ def test_traffic_that_lacks_is_told_with_its_time() -> None:
     assert more.verdict == "not_enough_traffic"
     assert "A loss of 6.25 % of click cannot be excluded yet" in more.why
     assert "more at the present rate" in more.why
-    liked = trial.seconds(20, lift=1.0)
-    assert liked.verdict == "not_enough_traffic"
-    assert liked.why.startswith("It cannot be excluded yet that b fails 0.79 % more often than the champion: it failed")
 
 
 def test_a_good_version_goes_on_and_is_watched_at_the_end() -> None:
@@ -138,45 +123,6 @@ def test_a_step_lasts_as_long_as_it_is_declared() -> None:
     held = trial.seconds(60, lift=0.3)
     assert (held.verdict, "the step lasts until 2024-11-15 10:32:00 UTC" in held.why) == ("hold", True)
     assert trial.seconds(61, lift=0.3).verdict == "advance"
-
-
-QUIET = (Step(1, 0, 20), Step(100))
-
-
-def quiet(periods: int, *, most_more: float = 0.005, **behaviour: Any) -> Iterator[Finding]:
-    """Yield what is said at the end of each period, with 100 new users in each, of whom one gets the version."""
-    trial = Trial(canary(QUIET, checks=Checks(errors=ErrorCheck(most_more=most_more), metric=None)))
-    for trial.period in range(periods):
-        yield trial.seconds(1, users=100, **behaviour)
-
-
-@pytest.mark.parametrize("failing", [1.0, 0.05])
-def test_a_quiet_system_does_not_let_through_what_fails(failing: float) -> None:
-    """No period has users enough to prove it; harm has to be excluded, over all periods together, to go on."""
-    found = list(quiet(round(10 / failing) + 50, failing=failing))
-    assert {each.verdict for each in found} == {"not_enough_traffic"}
-    assert found[-1].why.startswith(
-        "It cannot be excluded yet that b fails 2.5 % more often than the champion: it fail"
-    )
-
-
-def test_a_quiet_system_does_not_let_through_what_does_not_answer() -> None:
-    """Half of its users get nothing: few as they are, the version does not go on."""
-    assert "advance" not in {each.verdict for each in quiet(150, silent=0.5)}
-
-
-def test_a_quiet_system_lets_through_what_is_as_good() -> None:
-    """Within two days of 96 periods: the same failures, latencies and answers as the champion's."""
-    left = (period for period, found in enumerate(quiet(192, most_more=0.01)) if found.verdict == "advance")
-    assert next(left) > 96
-
-
-def test_slowness_is_excluded_before_a_step_is_left() -> None:
-    """With a limit below what chance allows the version waits, and the sentence names the quantile."""
-    checks = Checks(latency=LatencyCheck(most_more_ms=0.1), metric=None, errors=None)
-    found = Trial(canary(checks=checks)).seconds(30)
-    assert found.verdict == "not_enough_traffic"
-    assert "that p95 of b is 0.158 ms more than the champion's" in found.why
 
 
 def test_harm_takes_it_back_and_says_why() -> None:
@@ -230,24 +176,6 @@ def test_before_the_switch_is_more_than_the_period_that_has_just_begun(behaviour
     assert trial.seconds(12, **behaviour).verdict == "roll_back"
 
 
-def test_a_version_that_stops_answering_at_the_whole_share_is_not_promoted() -> None:
-    """Nobody is beside it: less than half of the answers of before holds, from the start or since some minutes."""
-    plan = canary(soak_seconds=450, checks=Checks(metric=None))
-    for well, silent in ((30, 0.98), (150, 1.0)):
-        trial = Trial(plan)
-        assert trial.seconds(70).verdict == "advance"
-        trial.moved(1, b=100, a=0)
-        trial.seconds(well)
-        found = trial.seconds(450 - well, silent=silent)
-        assert found.verdict == "hold"
-        assert "answers came in the last 300 seconds, where " in found.why
-        assert found.why.endswith("it leaves them without an answer: somebody has to look.")
-    fewer = Trial(plan)
-    fewer.seconds(70)
-    fewer.moved(1, b=100, a=0)
-    assert fewer.seconds(451, users=120).verdict == "advance"
-
-
 @pytest.mark.parametrize("strategy", ["ab", "bandit", "segment"])
 def test_people_decide_on_the_others(strategy: str) -> None:
     """Their metric moves no step; failures take the version back all the same."""
@@ -286,20 +214,6 @@ def test_a_step_is_judged_by_its_own_answers() -> None:
     assert trial.seconds(60, lift=0.3).verdict == "advance"
     trial.moved(1, b=50, a=50)
     assert trial.analysis.judge(trial.rollout, trial.now).verdict == "not_enough_traffic"
-
-
-def test_who_waits_for_the_window_is_not_nobody() -> None:
-    """Answers whose outcomes may still come are told with their number, instead of that nothing came."""
-    trial = Trial(canary((Step(10, 0, 10), Step(50, 0, 10), Step(100))))
-    trial.metric_known = False
-    waiting = trial.seconds(20)
-    assert waiting.verdict == "not_enough_traffic"
-    came = re.search(r"needs, and (\d+) answers of b in this step count once the 30 minutes for outcomes", waiting.why)
-    assert came is not None
-    assert 300 < int(came[1]) < 500
-    trial.now += timedelta(minutes=32)
-    over = trial.analysis.judge(trial.rollout, trial.now)
-    assert f"needs, and of {came[1]} answers of b in this step none is of a user who counts for it." in over.why
 
 
 def test_a_metric_that_nobody_has_is_no_traffic() -> None:

@@ -18,7 +18,7 @@ from orita.control.leases import Lease, Leases
 from orita.core.clock import ManualClock
 from orita.core.errors import Unavailable, UserError
 from orita.core.home import Home
-from orita.delivery.rollouts import CANARY_STEPS, Checks, ErrorCheck, MetricCheck, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts import CANARY_STEPS, Checks, MetricCheck, RolloutPlan, Rollouts, Step
 from orita.delivery.rollouts.controller import LEASE_SECONDS, Controller
 from orita.delivery.rollouts.evidence import Evidence
 from orita.delivery.rollouts.outcomes import Outcomes, OutcomesSince
@@ -28,7 +28,7 @@ from orita.delivery.rollouts.trouble import Trouble
 from orita.events.log.embedded import EmbeddedLog
 
 ME: dict[str, Any] = {"actor": "ann", "reason": "because"}
-CHECKS = Checks(errors=ErrorCheck(most_more=0.05), metric=MetricCheck(window_seconds=2, most_loss=0.1))
+CHECKS = Checks(metric=MetricCheck(window_seconds=2, most_loss=0.1))
 STEPS = (Step(20, 0, 50), Step(100, 0, 50))
 OLD = Behaviour(click=0.3)
 
