@@ -54,12 +54,13 @@ def test_a_canary_goes_up_and_becomes_the_champion(rollouts: Rollouts, clock: Ma
     assert moved.shares == {"a": 0.0, "b": 100.0}
     assert moved.last_step
     assert moved.since == AT + timedelta(minutes=5)
-    ended = rollouts.promote("feed", **ME)
-    assert (ended.state, ended.winner) == ("promoted", "b")
+    waiting = rollouts.judge(moved, "not_enough_traffic", "Nothing is counted yet.", actor="controller", evidence={})
+    ended = rollouts.promote("feed", seen=waiting, actor="ann", reason="it answered all")
+    assert (ended.state, ended.winner, ended.why) == ("promoted", "b", "it answered all")
     assert deployed(rollouts) == "b"
     history = rollouts.history("feed")
-    assert [event.type for event in history] == ["started", "advanced", "promoted"]
-    assert [event.actor for event in history] == ["ann", "controller", "ann"]
+    assert [event.type for event in history] == ["started", "advanced", "judged", "promoted"]
+    assert [event.actor for event in history] == ["ann", "controller", "controller", "ann"]
     assert b'"p":0.001' in history[1].body.encode()
     assert rollouts.current("feed").routing is None
 

@@ -174,7 +174,7 @@ def _after(rollout: Rollout, event: ControlEvent, body: Any) -> Rollout:
             return replace(rollout, state="running")
         case "promoted":
             version = msgspec.convert(body, Ended).version
-            return replace(rollout, state="promoted", winner=version, ended_at=event.at)
+            return replace(rollout, state="promoted", winner=version, why=event.reason, ended_at=event.at)
         case "rolled_back":
             return replace(rollout, state="rolled_back", why=event.reason, ended_at=event.at)
         case _:
