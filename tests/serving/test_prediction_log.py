@@ -37,6 +37,7 @@ from orita.serving.protocols import LogStream
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 STREAM = LogStream("feed", "v1.0.0", ("a", "b"))
+OTHER, THIRD = LogStream("feed", "v2.0.0", ("a", "b")), LogStream("feed", "v3.0.0", ("a", "b"))
 
 
 @pytest.fixture(autouse=True)
@@ -538,7 +539,7 @@ def _check(home: Home, acknowledged: list[str]) -> None:
 
 
 class Disk:
-    """What a disk answers to the log: each call takes the next error of its list, or goes through."""
+    """What a disk answers to the log: each call takes the next error of its list, 0 for none, or goes through."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.errors: dict[str, list[int]] = {"fdatasync": [], "ftruncate": [], "fsync": []}
@@ -549,8 +550,7 @@ class Disk:
     def _call(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: int) -> None:
             self.calls[name] += 1
-            if self.errors[name]:
-                number = self.errors[name].pop(0)
+            if self.errors[name] and (number := self.errors[name].pop(0)):
                 raise OSError(number, os.strerror(number))
             real(*arguments)
 
@@ -676,6 +676,57 @@ def test_a_disk_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     _wait_for(lambda: log.room(1))
     log.close()
     assert request_ids(home) == ["r0"] * 3
+
+
+def test_a_slow_disk_shows_no_version_without_the_other(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a commit has of all models can be read before any of it is synced, and is durable only after its own."""
+    entered, going = threading.Semaphore(0), threading.Semaphore(0)
+    sync = SegmentFile.sync
+
+    def slow(self: SegmentFile) -> None:
+        entered.release()
+        assert going.acquire(timeout=60)
+        sync(self)
+
+    monkeypatch.setattr(SegmentFile, "sync", slow)
+    log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+    log.start()
+    log.append(STREAM, scored(0))
+    assert entered.acquire(timeout=60)
+    for number in range(1, 401):  # more than are encoded at a time
+        log.append(STREAM if number % 4 else OTHER, scored(number))
+    going.release()
+    assert entered.acquire(timeout=60)
+    assert sorted(request_ids(home)) == sorted(f"r{number}" for number in range(401) for _ in range(3))
+    assert log.pending_rows == 1200
+    going.release()
+    assert entered.acquire(timeout=60)
+    assert log.pending_rows == 300
+    going.release()
+    assert log.flush()
+    log.close()
+    assert len(request_ids(home)) == 1203
+
+
+@pytest.mark.parametrize("cut", [[], [errno.EIO, errno.EIO]])
+def test_of_two_models_each_row_is_there_once_whichever_sync_fails(
+    home: Home, monkeypatch: pytest.MonkeyPatch, cut: list[int]
+) -> None:
+    """What was synced before the failure stays; what was appended and not synced is taken back, and written again."""
+    monkeypatch.setattr("orita.serving.log.prediction_log._RETRY_SECONDS", 0.01)
+    disk = Disk(monkeypatch)
+    streams = (STREAM, OTHER, THIRD)
+    for failing in range(3):  # 0: the first model's sync fails, 1: the second's …
+        log = PredictionLog(home, PredictionLogConfig(flush_ms=1))
+        for number, stream in enumerate(streams, start=10 * failing):
+            log.append(stream, scored(number))
+        disk.errors = {"fdatasync": [*[0] * failing, errno.EIO], "ftruncate": list(cut), "fsync": []}
+        with capture_logs():
+            log.start()
+            assert log.flush()
+            assert disk.errors["fdatasync"] == []
+            log.close()
+    assert sorted(request_ids(home)) == sorted(f"r{10 * n + m}" for n in range(3) for m in range(3) for _ in range(3))
 
 
 def test_a_log_that_was_idle_is_not_late(home: Home) -> None:

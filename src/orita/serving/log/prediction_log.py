@@ -1,9 +1,9 @@
 """How answers become durable without a request waiting for it.
 
 The path appends to a queue. A thread takes all that waits every ``flush_ms``, writes what each model answered behind
-that model's segment and syncs it once (group commit). A segment that is full, old or of a day that is over is closed
-and becomes Parquet in a second thread; likewise the one that was written longest ago, where more models answer than
-have one. Whoever kills the process loses what came after the last commit; an orderly stop loses nothing.
+that model's segment, then syncs each segment once (group commit). A segment that is full, old or of a day that is over
+is closed and becomes Parquet in a second thread; likewise the one that was written longest ago, where more models
+answer than have one. Whoever kills the process loses what came after the last commit; an orderly stop loses nothing.
 
 So that this stays little, nothing more is taken while a commit has failed, or is late: requests are shed, or answered
 without a row where the configuration says so. What was taken before waits in memory, and is written once it can be.
@@ -40,6 +40,7 @@ _log = structlog.stdlib.get_logger("orita.serving")
 
 _MIB = 1024 * 1024
 _GROUP = 256
+"""Requests that are encoded at a time."""
 _MOST_OPEN = 8
 """Segments that are written at a time: a champion and its challengers."""
 _RETRY_SECONDS = 0.2
@@ -76,14 +77,13 @@ class PredictionLog:
         self._home = home
         self._config = config or PredictionLogConfig()
         self._queue: deque[tuple[LogStream, ScoredRequest]] = deque()
-        self._taken: dict[_Place, deque[ScoredRequest]] = {}
+        self._taken: dict[_Place, list[ScoredRequest]] = {}
         self._backlog = LogBacklog(self._config.max_pending_rows, self._config.max_pending_seconds)
         self.drops = self._config.when_full == "drop"
         self.dropped_rows = 0
         self._refused_at = -_REFUSED_SECONDS
         self._open: dict[_Place, _Open] = {}  # the one that was written longest ago first
-        self._writing: _Place | None = None
-        self._uncut: _Place | None = None
+        self._unsynced: list[_Place] = []  # whose segments have rows that are not durable
         self._told = ToldOnce()
         self._stopping = threading.Event()
         self._committed = threading.Condition()
@@ -172,10 +172,10 @@ class PredictionLog:
             self._rotate(place)
 
     def _commit(self) -> None:
-        """Make all that waits durable, group by group; what cannot be written waits on."""
+        """Make all that waits durable; what cannot be written waits on."""
         began = self._backlog.now()
         for stream, request in (self._queue.popleft() for _ in range(len(self._queue))):
-            self._taken.setdefault(_place(stream, request), deque()).append(request)
+            self._taken.setdefault(_place(stream, request), []).append(request)
         try:
             self._cut_back()
             self._write_taken()
@@ -188,37 +188,46 @@ class PredictionLog:
 
     def _write_taken(self) -> None:
         while self._taken:
-            place, waiting = next(iter(self._taken.items()))
-            group = list(itertools.islice(waiting, _GROUP))
-            self._write(place, group)
-            for _ in group:
-                waiting.popleft()
-            if not waiting:
-                del self._taken[place]
-            with self._committed:
-                self._backlog.committed(sum(len(request.item_ids) for request in group))
-                self._committed.notify_all()
+            # All that waits is appended before anything is synced: a sync that takes long would show readers one
+            # version without the other, and whoever compares them would take the rest for missing.
+            places = list(itertools.islice(self._taken, _MOST_OPEN))
+            for place in places:
+                self._make_ready(place)
+            for place in places:
+                self._append(place)
+            for place in places:
+                self._sync(place)
 
-    def _write(self, place: _Place, group: list[ScoredRequest]) -> None:
-        self._writing = place
+    def _make_ready(self, place: _Place) -> None:
+        """Have a segment open that has room, as the one that was written last."""
         held = self._open.pop(place, None)
         if held is not None:
             self._open[place] = held
         if held is None or held.segment.size > self._config.segment_mib * _MIB:
             self._rotate(place)
-            held = self._begin(place)
-        held.segment.append(b"".join(map(encode_frame, group)))
-        held.segment.sync()
-        self._writing = None
+            self._begin(place)
 
-    def _begin(self, place: _Place) -> _Open:
+    def _append(self, place: _Place) -> None:
+        segment, waiting = self._open[place].segment, self._taken[place]
+        self._unsynced.append(place)
+        for first in range(0, len(waiting), _GROUP):
+            segment.append(b"".join(map(encode_frame, waiting[first : first + _GROUP])))
+
+    def _sync(self, place: _Place) -> None:
+        self._open[place].segment.sync()
+        self._unsynced.remove(place)
+        rows = sum(len(request.item_ids) for request in self._taken.pop(place))
+        with self._committed:
+            self._backlog.committed(rows)
+            self._committed.notify_all()
+
+    def _begin(self, place: _Place) -> None:
         if len(self._open) >= _MOST_OPEN:
             self._rotate(next(iter(self._open)))
         stream, day = place.stream, _day(place.day_number)
         name = f"{day.isoformat()}-{uuid7()}"
         header = SegmentHeader(name, day, stream.system, stream.model_version, stream.features)
-        held = self._open[place] = _Open(SegmentFile(segment_folder(self._home), header), time.monotonic())
-        return held
+        self._open[place] = _Open(SegmentFile(segment_folder(self._home), header), time.monotonic())
 
     def _rotate_old(self) -> None:
         now, newest = time.monotonic(), max((place.day_number for place in self._open), default=0)
@@ -234,24 +243,22 @@ class PredictionLog:
     def _failed(self, error: OSError) -> None:
         self._backlog.failure = error.strerror or str(error)
         self._told.tell("prediction_log_cannot_write", error, pending_rows=self.pending_rows)
-        if self._writing in self._open:
-            self._uncut = self._writing
-        self._writing = None
         try:
             self._cut_back()
         except OSError as second:
             self._told.tell("prediction_segment_not_cut_back", second)
 
     def _cut_back(self) -> None:
-        """After a failure, leave in the segment what was committed to it, then give it up.
+        """After a failure, leave in each segment what was committed to it, then give it up.
 
-        After a failed sync the kernel may have dropped the pages, so the group is written again, to another segment. It
-        must not be in both: until this one is cut, and that is durable, nothing is written elsewhere.
+        After a failed sync the kernel may have dropped the pages, so what was not committed is written again, to other
+        segments. It must not be in both: until all are cut, and that is durable, nothing is written elsewhere.
         """
-        if self._uncut is not None:
-            self._open[self._uncut].segment.cut_back()
-            self._rotate(self._uncut)
-            self._uncut = None
+        while self._unsynced:
+            place = self._unsynced[-1]
+            self._open[place].segment.cut_back()
+            self._rotate(place)
+            self._unsynced.pop()
 
 
 def _place(stream: LogStream, request: ScoredRequest) -> _Place:
