@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
@@ -49,6 +49,7 @@ def _exact(profile: TableProfile) -> dict[str, object]:
 
 
 @given(_ROWS, st.lists(st.integers(0, 120), max_size=4))
+@example([(0.0, None), (-0.0, None)], [1])
 @settings(max_examples=30, deadline=None)
 def test_parts_merge_to_the_whole(rows: list[tuple[float | None, str | None]], cuts: list[int]) -> None:
     """Cut anywhere and merged in either order and grouping, what is exact is as of all rows at once."""

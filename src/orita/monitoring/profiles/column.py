@@ -245,4 +245,4 @@ def _counted(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
 def _texts_of(values_U: npt.NDArray[np.float64], kind: Kind) -> list[str]:
     if kind == "time":
         return [str(text) for text in pa.array(values_U.astype(np.int64)).cast(_MICROS).cast(pa.string()).to_pylist()]
-    return [f"{value:.17g}" if value % 1 else f"{value:.0f}" for value in values_U.tolist()]
+    return [f"{value:.17g}" if value % 1 else f"{value:.0f}" for value in (values_U + 0.0).tolist()]  # -0 is 0
