@@ -102,7 +102,7 @@ class ControlDatabase:
             return None
         files = [found for path in (self._file, Path(f"{self._file}-wal")) if (found := _written(path)) is not None]
         settled = time.time_ns() - max((changed for _, _, changed in files), default=0) > _TICK_NANOSECONDS
-        return Fingerprint(tuple(files), _begin(Path(f"{self._file}-shm"))) if settled else None
+        return Fingerprint(tuple(files), _log_index(Path(f"{self._file}-shm"))) if settled else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -212,7 +212,7 @@ def _written(path: Path) -> tuple[int, int, int] | None:
     return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else None
 
 
-def _begin(path: Path) -> bytes:
+def _log_index(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_INDEX_HEADER)

@@ -183,14 +183,11 @@ def trigger_etl(workspace: Workspace, results: Mapping[str, Result], *, done_by:
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
     began = workspace.clock.monotonic()
-    if done_by is not None:
-        run, cached = led_elsewhere(workspace, "trigger_etl_dag", done_by)
-    else:
-        graph = etl_graph(workspace)
-        report = run_graph(replace(graph, tasks=graph.tasks[2:]), workspace)
-        done_by, run, cached = report.run_id, report.results, report.cached
-    training_set, seconds = run["save_features"]["training_set"], workspace.clock.monotonic() - began
-    return {"run": done_by, "training_set": training_set, "cached": cached, "seconds": seconds}
+    graph = etl_graph(workspace)
+    graph = replace(graph, tasks=graph.tasks[2:])
+    run, results_of, cached = _carried_out(workspace, "trigger_etl_dag", graph, done_by)
+    training_set, seconds = results_of["save_features"]["training_set"], workspace.clock.monotonic() - began
+    return {"run": run, "training_set": training_set, "cached": cached, "seconds": seconds}
 
 
 def trigger_training(workspace: Workspace, results: Mapping[str, Result], *, done_by: str | None = None) -> Result:
@@ -198,12 +195,8 @@ def trigger_training(workspace: Workspace, results: Mapping[str, Result], *, don
     if "skipped" in results["fetch_recent_data"]:
         return results["fetch_recent_data"]
     began = workspace.clock.monotonic()
-    if done_by is not None:
-        run, cached = led_elsewhere(workspace, "trigger_training_dag", done_by)
-    else:
-        report = run_graph(training_graph(), workspace)
-        done_by, run, cached = report.run_id, report.results, report.cached
-    version = run["register_model"]["version"]
+    run, results_of, cached = _carried_out(workspace, "trigger_training_dag", training_graph(), done_by)
+    version = results_of["register_model"]["version"]
     seconds = workspace.clock.monotonic() - began + results["trigger_etl_dag"].get("seconds", 0.0)
     decision = _decision(workspace, results)
     if decision is not None:
@@ -212,7 +205,17 @@ def trigger_training(workspace: Workspace, results: Mapping[str, Result], *, don
         record_of(workspace).trained(
             system, decision.id, version, seconds=seconds, data_to=learned, actor=workspace.actor
         )
-    return {"run": done_by, "version": version, "cached": cached, "seconds": seconds}
+    return {"run": run, "version": version, "cached": cached, "seconds": seconds}
+
+
+def _carried_out(
+    workspace: Workspace, task: str, graph: Graph, done_by: str | None
+) -> tuple[str, Mapping[str, Result], bool]:
+    """Run *graph*, or take over the run that *done_by* names; return its id, its results, whether it was cached."""
+    if done_by is not None:
+        return done_by, *led_elsewhere(workspace, task, done_by)
+    report = run_graph(graph, workspace)
+    return report.run_id, report.results, report.cached
 
 
 def evaluate_new_model(workspace: Workspace, results: Mapping[str, Result]) -> Result:
