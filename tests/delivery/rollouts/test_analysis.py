@@ -2,100 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
-from msgspec.structs import replace
+from tests.delivery.rollouts.trial import AT, STEPS, Trial, canary
 
 from orita.delivery.assignment.conditions import OneOf
-from orita.delivery.assignment.split import Split
 from orita.delivery.rollouts import (
     Checks,
     GuardrailCheck,
     LatencyCheck,
     MetricCheck,
-    Rollout,
     RolloutPlan,
     ScoreCheck,
     Step,
 )
-from orita.delivery.rollouts.analysis import Analysis
-from orita.delivery.rollouts.findings import Finding
-from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, MetricCounts, Stage
-
-AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
-STEPS = (Step(10, 0, 100), Step(100, 0, 100))
-
-
-class Trial:
-    """A rollout that is looked at once a second."""
-
-    def __init__(self, plan: RolloutPlan, *, seed: int = 0) -> None:
-        weights = plan.first_weights
-        self.random = np.random.default_rng(seed)
-        self.rollout = Rollout(
-            id="r",
-            system="feed",
-            plan=plan,
-            champion="a",
-            state="running",
-            step=0,
-            split=Split.of({**weights, "a": 100 - sum(weights.values())}),
-            started_at=AT,
-            since=AT,
-        )
-        self.analysis, self.now = Analysis(plan, "a"), AT
-        self.number = 0
-
-    def moved(self, step: int, **weights: float) -> None:
-        """Set the shares."""
-        self.number += 1
-        self.rollout = replace(self.rollout, step=step, split=self.rollout.split.reweighted(weights), since=self.now)
-
-    def seconds(
-        self, seconds: int, users: int = 200, *, click: float = 0.2, lift: float = 0.0, **behaviour: Any
-    ) -> Finding:
-        """Let seconds pass in which *users* come; return what is said then."""
-        for _ in range(seconds):
-            self.now += timedelta(seconds=1)
-            stage = Stage(self.number, self.rollout.step, self.rollout.since, self.rollout.shares)
-            guards, metric, revenue = {}, {}, {}
-            for version, share in stage.shares.items():
-                new = version != "a"
-                silent = behaviour.get("silent", 0.0) if new else 0.0
-                n = self.random.binomial(users, share / 100 * (1 - silent))
-                failing, score = (behaviour.get("failing", 0.0), behaviour.get("score", 0.0)) if new else (0.0, 0.0)
-                latencies = self.random.lognormal(2.5, 0.2, n) + (behaviour.get("slower", 0.0) if new else 0.0)
-                age_UF = self.random.normal(behaviour.get("older", 0.0) if new else 0.0, 1, (n, 1))
-                guards[version] = GuardCounts(
-                    self.random.random(n) < failing,
-                    latencies,
-                    self.random.normal(score, 1, n),
-                    FirstItems(("age",), age_UF.astype(np.float32), np.zeros(1, bool), np.zeros(n), np.ones(n)),
-                )
-                rate = click * (1 + lift) if new else click
-                metric[version] = MetricCounts.of(np.full(n, 10), self.random.binomial(10, rate, n))
-                spent = self.random.gamma(0.5, 1, n) * (behaviour.get("spending", 1.0) if new else 1.0)
-                revenue[version] = MetricCounts.of(np.full(n, 10), spent)
-            answered = {version: len(counts.failed_U) for version, counts in guards.items()}
-            batch = MetricBatch(stage.number, True, metric)
-            guardrails = {"revenue": (MetricBatch(stage.number, True, revenue),)}
-            self.analysis.take(
-                Look(self.now, stage, stage.number, answered, guards, answered, (batch,), guardrails=guardrails)
-            )
-        return self.analysis.judge(self.rollout, self.now)
-
-
-def canary(steps: Sequence[Step] = STEPS, **options: Any) -> RolloutPlan:
-    """Return a canary of two steps."""
-    return RolloutPlan(strategy="canary", versions=("b",), steps=tuple(steps), **options)
 
 
 def test_traffic_that_lacks_is_told_with_its_time() -> None:
-    """First answers lack, then the metric; both say how much and about how long."""
+    """First answers lack, then the metric, both with about how long; then what excludes other harm."""
     trial = Trial(canary())
     nothing = trial.analysis.judge(trial.rollout, AT)
     assert (nothing.verdict, nothing.why) == ("not_enough_traffic", "Nothing is counted yet in this step.")
@@ -106,6 +33,9 @@ def test_traffic_that_lacks_is_told_with_its_time() -> None:
     assert more.verdict == "not_enough_traffic"
     assert "A loss of 6.25 % of click cannot be excluded yet" in more.why
     assert "more at the present rate" in more.why
+    liked = trial.seconds(3, lift=2.0)
+    assert liked.verdict == "not_enough_traffic"
+    assert liked.why.startswith("It cannot be excluded yet that b fails for 3.2 % more users than the champion: it fai")
 
 
 def test_a_good_version_goes_on_and_is_watched_at_the_end() -> None:
@@ -214,6 +144,20 @@ def test_a_step_is_judged_by_its_own_answers() -> None:
     assert trial.seconds(60, lift=0.3).verdict == "advance"
     trial.moved(1, b=50, a=50)
     assert trial.analysis.judge(trial.rollout, trial.now).verdict == "not_enough_traffic"
+
+
+def test_who_waits_for_the_window_is_not_nobody() -> None:
+    """Answers whose outcomes may still come are told with their number, instead of that nothing came."""
+    trial = Trial(canary((Step(10, 0, 10), Step(50, 0, 10), Step(100))))
+    trial.metric_known = False
+    waiting = trial.seconds(20)
+    assert waiting.verdict == "not_enough_traffic"
+    came = re.search(r"needs, and (\d+) answers of b in this step count once the 30 minutes for outcomes", waiting.why)
+    assert came is not None
+    assert 300 < int(came[1]) < 500
+    trial.now += timedelta(minutes=32)
+    over = trial.analysis.judge(trial.rollout, trial.now)
+    assert f"needs, and of {came[1]} answers of b in this step none is of a user who counts for it." in over.why
 
 
 def test_a_metric_that_nobody_has_is_no_traffic() -> None:

@@ -21,8 +21,10 @@ from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
 from orita.delivery.rollouts.drift import DriftGuard
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
+from orita.delivery.rollouts.flow import AnswerFlow
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
+from orita.delivery.rollouts.leaving import AnswersExcluded, ErrorsExcluded, Excluding, LatencyExcluded
 from orita.delivery.rollouts.looks import Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
 from orita.delivery.rollouts.missing_answers import MissingAnswers
@@ -34,6 +36,7 @@ from orita.delivery.rollouts.split_check import SplitCheck
 
 __all__ = ["Analysis"]
 
+_SETTLED = 60.0  # seconds after the window by which the first outcomes of a step are counted
 _DEFAULT_LEAST = 500  # answers of a version that has no steps, before it is promoted
 
 
@@ -58,7 +61,9 @@ class Analysis:
             if levels.guardrail is not None
         ]
         self._split = SplitCheck(plan)
+        self._flow = AnswerFlow(champion) if plan.strategy == "canary" else None
         self._missing = [MissingAnswers(champion, v, levels.answers) for v in versions if levels.answers is not None]
+        self._excluding = [each for version in versions for each in self._excluding_of(version)]
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
         self._shares: dict[int, dict[str, float]] = {}
         self._stage: Stage | None = None
@@ -75,17 +80,10 @@ class Analysis:
             self._period = look.period
             for guard in self._guards:
                 guard.begin(look.period, beside=beside)
-        self._split.take(look)
-        for missing in self._missing:
-            missing.take(look)
+        self._take_users(look, beside=beside)
         self._left_out = look.left_out
-        control = look.guards.get(self._champion)
-        for guard in self._guards:
-            guard.take(control, look.guards.get(guard.version))
         for version in self._answered:
             self._answered[version] += look.answered.get(version, 0)
-        if beside and control is not None:
-            self._before += len(control.failed_U)
         for guardrail in self._guardrails:
             for batch in look.guardrails.get(guardrail.name, ()):
                 guardrail.take(batch)
@@ -94,6 +92,23 @@ class Analysis:
                 metric.take(batch)
             for version, counts in batch.counts.items():
                 self._rewards[version] += ArmTotals.of(counts, self._shares[batch.stage].get(version, 0.0))
+
+    def _take_users(self, look: Look, *, beside: bool) -> None:
+        """Count the users of a look; *beside*: somebody has the champion."""
+        self._split.take(look)
+        if self._flow is not None:
+            self._flow.take(look)
+        for missing in self._missing:
+            missing.take(look)
+        control = look.guards.get(self._champion)
+        for guard in self._guards:
+            guard.take(control, look.guards.get(guard.version))
+        if not beside:
+            return
+        for excluding in self._excluding:
+            excluding.take(look)
+        if control is not None:
+            self._before += len(control.failed_U)
 
     @property
     def checks(self) -> tuple[CheckFinding, ...]:
@@ -150,6 +165,8 @@ class Analysis:
                 f"Before the switch the champion answered {self._before:,} users, {LEAST_BEFORE} are needed to compare "
                 "with: promote or abort by hand.",
             )
+        if self._flow is not None and (fewer := self._flow.lacks(now)):
+            yield finding("hold", f"{fewer}.")
         if missing := self._missing_answers(rollout, now):
             yield finding("not_enough_traffic", missing)
         until = rollout.since + timedelta(seconds=self._least_seconds(rollout))
@@ -157,6 +174,10 @@ class Analysis:
             yield finding("hold", f"No harm is proven; the step lasts until {until:%Y-%m-%d %H:%M:%S} UTC at least.")
         if self._plan.strategy == "canary" and not rollout.last_step:
             yield from (finding(*each) for each in self._margins(rollout, now))
+            share = self._plan.steps[rollout.step].share
+            lacking = [told for each in self._excluding if (told := each.lacks(share))]
+            if lacking:
+                yield finding("not_enough_traffic", f"It cannot be excluded yet {'; nor '.join(lacking)}.")
 
     def _margins(self, rollout: Rollout, now: datetime) -> Iterator[tuple[str, str]]:
         """Yield what the metric lacks for the step to be left."""
@@ -168,13 +189,25 @@ class Analysis:
             wanted, done = 100 * margin(check, share), metric.progress(share)
             told = metric.finding.why
             if done < 1:
-                left = _left(done, metric.progress_in_step(share), rollout.since, now)
+                waiting = self._waiting(metric.version, check, now - rollout.since)
+                left = _left(done, metric.progress_in_step(share), rollout.since, now, waiting)
                 yield (
                     "not_enough_traffic",
                     f"A loss of {wanted:g} % of {check.name} cannot be excluded yet: there is {100 * done:.0f} % of "
                     f"the traffic that a version without loss needs{left}. {told}.",
                 )
             yield "hold", f"A loss of {wanted:g} % of {check.name} is not excluded, with traffic enough. {told}."
+
+    def _waiting(self, version: str, check: MetricCheck, passed: timedelta) -> str:
+        """Say what becomes of a step's answers of which no outcome is counted yet; empty: there are none."""
+        came, window = self._answered[version], check.window_seconds
+        if not came:
+            return ""
+        if passed.total_seconds() > window + _SETTLED:
+            return f"of {came:,} answers of {version} in this step none is of a user who counts for it"
+        return (
+            f"{came:,} answers of {version} in this step count once the {_told_seconds(window)} for outcomes are over"
+        )
 
     def _missing_answers(self, rollout: Rollout, now: datetime) -> str:
         least = self._plan.steps[rollout.step].least_requests if self._plan.strategy == "canary" else _DEFAULT_LEAST
@@ -194,7 +227,7 @@ class Analysis:
 
     def _good(self, rollout: Rollout) -> str:
         told = "; ".join(each.why for each in self.checks if each.check.startswith(("metric", "guardrail ")))
-        done = "the version answered all, and did no harm" if rollout.last_step else "the step is done without harm"
+        done = "no harm was found at the whole share" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
 
     def _enter(self, stage: Stage) -> None:
@@ -202,8 +235,22 @@ class Analysis:
             self._answered = dict.fromkeys(self._answered, 0)
             for metric in self._metric:
                 metric.enter()
+            for excluding in self._excluding:
+                excluding.enter()
         self._stage = stage
         self._shares[stage.number] = dict(stage.shares)
+
+    def _excluding_of(self, version: str) -> Iterator[Excluding]:
+        checks, champion = self._plan.checks, self._champion
+        if self._plan.strategy != "canary":
+            return
+        level, shares = checks.alpha, tuple(step.share for step in self._plan.steps[:-1])
+        if checks.errors is not None:
+            yield ErrorsExcluded(checks.errors, champion, version, shares=shares, level=level)
+        if checks.latencies:
+            yield LatencyExcluded(checks.latencies, champion, version, level=level)
+        if self._missing:
+            yield AnswersExcluded(champion, version, level=level)
 
     def _metric_of(self, check: MetricCheck, version: str, levels: Levels) -> MetricTest:
         canary = self._plan.strategy == "canary"
@@ -243,11 +290,11 @@ def _guards(checks: Checks, version: str, levels: Levels) -> Iterator[Guard]:
         yield DriftGuard(checks.drift, version, levels.drift)
 
 
-def _left(done: float, done_in_stage: float, since: datetime, now: datetime) -> str:
-    """Say how long what is left takes at the pace of the present step."""
+def _left(done: float, done_in_stage: float, since: datetime, now: datetime, waiting: str = "") -> str:
+    """Say how long what is left takes at the pace of the present step; *waiting*: who came and does not count yet."""
     passed = (now - since).total_seconds()
     if done_in_stage <= 0 or passed <= 0:
-        return ", and nothing came in this step"
+        return f", and {waiting or 'nothing came in this step'}"
     return f", about {_told_seconds((1 - done) * passed / done_in_stage)} more at the present rate"
 
 

@@ -145,7 +145,7 @@ class Evidence:
         if answers is not None:  # when other looks are made depends on how outcomes were read
             self._keep_period(stage, first)
             ours = answers.take(np.flatnonzero(answers.variant_R >= 0))
-            answered = self._by_version(ours.variant_R)
+            answered = self._by_version(ours.variant_R[~ours.failed_R])
             guards = self._guards(ours)
             newcomers = self._count(ours, stage, first + _SECOND)
         closed: dict[str, tuple[MetricBatch, ...]] = {}

@@ -28,10 +28,10 @@ from orita.stats.sequential.quantile_sequences import counts_by_bin, growing_edg
 from orita.stats.sequential.rate_comparison import RateComparison
 from orita.stats.sequential.rates import RateTest, rate_interval, rate_strength
 
-__all__ = ["ErrorGuard", "Guard", "LatencyGuard"]
+__all__ = ["LATENCY_EDGES_E", "LATENCY_STRENGTH", "ErrorGuard", "Guard", "LatencyGuard", "failures", "latencies"]
 
-_EDGES_E = growing_edges(0.1, 120_000.0)
-_LATENCY_STRENGTH = rate_strength(400)
+LATENCY_EDGES_E = growing_edges(0.1, 120_000.0)
+LATENCY_STRENGTH = rate_strength(400)
 _ERROR_STRENGTH = rate_strength(400)
 
 Counts = npt.NDArray[np.int64]
@@ -91,8 +91,8 @@ class ErrorGuard:
 
     def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
         """Count new users of either version."""
-        control_n, control_failed = _failures(control)
-        n, failed = _failures(treated)
+        control_n, control_failed = failures(control)
+        n, failed = failures(treated)
         self._control.take(np.array([control_n - control_failed, control_failed]))
         self._n += n
         self._failed += failed
@@ -160,7 +160,7 @@ class LatencyGuard:
     def __init__(self, check: LatencyCheck, version: str, level: float, name: str = "latency") -> None:
         self._check, self.version, self._level, self._name = check, version, level, name
         self._harm: str | None = None
-        self._control = ChampionCounts(len(_EDGES_E) + 1)
+        self._control = ChampionCounts(len(LATENCY_EDGES_E) + 1)
         self.begin(0, beside=True)
 
     def begin(self, period: int, *, beside: bool) -> None:
@@ -173,8 +173,8 @@ class LatencyGuard:
 
     def take(self, control: GuardCounts | None, treated: GuardCounts | None) -> None:
         """Count new users of either version."""
-        self._control.take(_latencies(control))
-        new_B = _latencies(treated)
+        self._control.take(latencies(control))
+        new_B = latencies(treated)
         self._treated_B += new_B
         if not new_B.any() or not self._control.counts_B.any():
             return
@@ -186,9 +186,9 @@ class LatencyGuard:
         self._low = quantile_difference_sequence(
             self._control.counts_B,
             self._treated_B,
-            _EDGES_E,
+            LATENCY_EDGES_E,
             quantile,
-            strength=_LATENCY_STRENGTH,
+            strength=LATENCY_STRENGTH,
             level=self._period_level,
         ).low
         if self._harm is None and self._low > most:
@@ -221,20 +221,22 @@ class LatencyGuard:
         )
 
     def _none(self) -> Counts:
-        return np.zeros(len(_EDGES_E) + 1, np.int64)
+        return np.zeros(len(LATENCY_EDGES_E) + 1, np.int64)
 
 
-def _failures(counts: GuardCounts | None) -> tuple[int, int]:
+def failures(counts: GuardCounts | None) -> tuple[int, int]:
+    """Return how many users there are, and for how many something stood in for the model."""
     return (0, 0) if counts is None else (len(counts.failed_U), int(counts.failed_U.sum()))
 
 
 def _limit_at(counts_B: Counts, quantile: float) -> float:
     """Return the upper limit of the bin in which a quantile lies."""
     place = int(np.searchsorted(np.cumsum(counts_B), quantile * counts_B.sum()))
-    return float(_EDGES_E[place]) if place < len(_EDGES_E) else math.inf
+    return float(LATENCY_EDGES_E[place]) if place < len(LATENCY_EDGES_E) else math.inf
 
 
-def _latencies(counts: GuardCounts | None) -> Counts:
+def latencies(counts: GuardCounts | None) -> Counts:
+    """Return how many users there are by bin of latency."""
     if counts is None:
-        return np.zeros(len(_EDGES_E) + 1, np.int64)
-    return counts_by_bin(counts.latency_ms_U, _EDGES_E)
+        return np.zeros(len(LATENCY_EDGES_E) + 1, np.int64)
+    return counts_by_bin(counts.latency_ms_U, LATENCY_EDGES_E)

@@ -147,7 +147,7 @@ class Look:
         at: the time up to which all is counted.
         stage: in which the answers were given.
         period: of the guards, 0, 1, 2 … of the rollout: in a new one every user counts anew.
-        answered: answers by version, all of them.
+        answered: answers by version, all of them that nothing stood in for.
         guards: by version.
         newcomers: users by version whom the rollout sees for the first time, whatever the period.
         metric: of users whose outcomes are known by now; they were answered earlier.
