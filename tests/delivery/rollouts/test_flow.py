@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.delivery.rollouts.trial import AT, Trial, canary
 
-from orita.delivery.rollouts import Checks
+from orita.delivery.rollouts import Checks, RolloutPlan
 from orita.delivery.rollouts.flow import AnswerFlow
 from orita.delivery.rollouts.looks import Look, Stage
 
@@ -29,6 +29,15 @@ def test_a_version_that_stops_answering_is_not_promoted(well: int, silent: float
     assert found.verdict == "hold"
     assert "answers came in 300 seconds, where " in found.why
     assert "or it leaves them without an answer" in found.why
+
+
+def test_so_does_one_that_got_everybody_at_once() -> None:
+    """Blue/green: what came to the champion before the switch is what is to be expected after it."""
+    trial = Trial(RolloutPlan(strategy="blue_green", versions=("b",), soak_seconds=450, checks=Checks(metric=None)))
+    trial.seconds(70)
+    trial.moved(1, b=100, a=0)
+    assert trial.seconds(600, silent=0.98).verdict == "hold"
+    assert trial.seconds(300).verdict == "advance"
 
 
 def test_a_night_ends_by_itself() -> None:

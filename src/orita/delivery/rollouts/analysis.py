@@ -61,7 +61,7 @@ class Analysis:
             if levels.guardrail is not None
         ]
         self._split = SplitCheck(plan)
-        self._flow = AnswerFlow(champion) if plan.strategy == "canary" else None
+        self._flow = AnswerFlow(champion)
         self._missing = [MissingAnswers(champion, v, levels.answers) for v in versions if levels.answers is not None]
         self._excluding = [each for version in versions for each in self._excluding_of(version)]
         self._rewards = {version: ArmTotals() for version in (champion, *versions)}
@@ -96,8 +96,7 @@ class Analysis:
     def _take_users(self, look: Look, *, beside: bool) -> None:
         """Count the users of a look; *beside*: somebody has the champion."""
         self._split.take(look)
-        if self._flow is not None:
-            self._flow.take(look)
+        self._flow.take(look)
         for missing in self._missing:
             missing.take(look)
         control = look.guards.get(self._champion)
@@ -165,7 +164,7 @@ class Analysis:
                 f"Before the switch the champion answered {self._before:,} users, {LEAST_BEFORE} are needed to compare "
                 "with: promote or abort by hand.",
             )
-        if self._flow is not None and (fewer := self._flow.lacks(now)):
+        if fewer := self._flow.lacks(now):
             yield finding("hold", f"{fewer}.")
         if missing := self._missing_answers(rollout, now):
             yield finding("not_enough_traffic", missing)

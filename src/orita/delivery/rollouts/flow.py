@@ -1,4 +1,4 @@
-"""Does a canary's version answer as much, now that it has everybody, as all versions did before?
+"""Does a version answer as much, now that it has everybody, as all versions did before?
 
 Once nobody has the champion, users of a version that does not answer are missing beside nobody. What is left is how
 many answers come: where they are less than half of those of before, fewer ask, or the version leaves them without an
