@@ -197,7 +197,7 @@ def test_promotions_reach_a_server_under_load(tmp_path: Path) -> None:
     """As processes: twenty promotions in a shared home reach a running server of another, and no request fails."""
     with replicas(tmp_path, count=1) as (server,):
         shared = Home(tmp_path / "shared")
-        _promote(shared, server.version)
+        follow_once(server.home, shared, "feed")  # so both begin with the same decision
         command = [sys.executable, "-m", "orita.deploy.following", str(shared.root), str(server.home.root)]
         follower = subprocess.Popen([*command, "--system", "feed", "--every", "0.1"], stdout=subprocess.DEVNULL)
         try:
