@@ -66,6 +66,7 @@ from orita.core.home import Home
 from orita.control.deployments import Deployments
 from orita.control.leases import Leases
 from orita.delivery.rollouts import Checks, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts.rollout import Beyond
 home, versions = Home(Path(sys.argv[1])), sys.argv[2].split(",")
 rollouts, leases = Rollouts(home.control_db), Leases(home.control_db)
 who = {"actor": "ana", "reason": "as the dice say"}
@@ -83,7 +84,8 @@ while True:
             plan = RolloutPlan(strategy="canary", versions=(version,), steps=steps, checks=checks)
             rollouts.start("feed", plan, **who)
             continue
-        match random.choice(["pause", "resume", "resume", "judge", "judge", "advance", "abort", "promote"]):
+        commands = ["pause", "resume", "resume", "judge", "judge", "acknowledge", "advance", "abort", "promote"]
+        match random.choice(commands):
             case "pause":
                 rollouts.pause("feed", now.id, **who)
             case "resume":
@@ -91,6 +93,9 @@ while True:
             case "judge":
                 verdict = random.choice(["hold", "not_enough_traffic"])
                 rollouts.judge(now, verdict, "as the dice say", actor="ana", evidence={"n": 1}, lease=lease)
+            case "acknowledge":
+                check = random.choice(["scores", "drift", "split"])
+                rollouts.acknowledge(now, [Beyond(check=check, version=now.plan.versions[0], why="differs")], **who)
             case "advance":
                 rollouts.advance(now, **who, lease=lease)
             case "abort" if random.random() < 0.2:

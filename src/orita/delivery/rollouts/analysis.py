@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from orita.delivery.bandits.shares import ArmRewards, arm_shares
+from orita.delivery.rollouts.acknowledgements import how_to_acknowledge, with_acknowledgements
 from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
 from orita.delivery.rollouts.drift import DriftGuard
@@ -108,7 +109,7 @@ class Analysis:
         return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out)
 
     def _judged(self, rollout: Rollout, now: datetime) -> Finding:
-        checks = self.checks
+        checks = with_acknowledgements(self.checks, rollout)
         harm = [each.why for each in checks if each.says == "harm"]
         if harm:
             return Finding(verdict="roll_back", why="; ".join(harm) + ".", checks=checks)
@@ -132,9 +133,10 @@ class Analysis:
         def finding(verdict: str, why: str) -> Finding:
             return Finding(verdict="hold" if verdict == "hold" else "not_enough_traffic", why=why, checks=checks)
 
-        beyond = [each.why for each in checks if each.says == "beyond"]
+        beyond = [each for each in checks if each.says == "beyond"]
         if beyond:
-            yield finding("hold", "; ".join(beyond) + ": somebody has to look.")
+            told = "; ".join(each.why for each in beyond)
+            yield finding("hold", f"{told}: somebody has to look. {how_to_acknowledge(beyond)}")
         match self._plan.strategy:
             case "ab":
                 yield finding("hold", "Figures are for people to decide on: 'orita rollout promote' or 'abort'.")

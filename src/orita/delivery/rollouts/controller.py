@@ -367,4 +367,4 @@ class Controller:
 def _gist(note: Note) -> tuple[object, ...]:
     """Return what has to be known at once."""
     look, trouble = note.look, note.trouble
-    return look and (look.since, look.verdict), trouble and trouble.remedy
+    return look and (look.since, look.acknowledged, look.verdict), trouble and trouble.remedy

@@ -11,7 +11,7 @@ from orita.delivery.rollouts.rollout import Verdict
 
 __all__ = ["CheckFinding", "Finding", "Levels", "Says", "period_level"]
 
-Says = Literal["harm", "beyond", "fine", "waiting"]
+Says = Literal["harm", "beyond", "acknowledged", "fine", "waiting"]
 
 _OUTCOMES_PART = 0.5
 
@@ -23,8 +23,8 @@ class CheckFinding(Struct, frozen=True, kw_only=True):
         check: ``errors``, ``answers``, ``latency`` (``latency p99`` where several quantiles are looked at), ``scores``,
             ``drift``, ``metric``, ``guardrail`` and its name, or ``split`` of all versions.
         version: the challenger.
-        says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back; ``fine``;
-            ``waiting`` for users.
+        says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back;
+            ``acknowledged``: beyond it, and somebody said that it is meant; ``fine``; ``waiting`` for users.
         why: the same in words.
         evidence: the figures.
     """
