@@ -263,9 +263,12 @@ def test_what_the_analysis_says_is_told(begun: Path) -> None:
     assert (told["verdict"], told["evidence"]) == ("not_enough_traffic", {"requests": 220})
     assert '{"requests":220}' in run_orita(begun, "rollout", "history", seen.id[:13])
     assert "left out" not in run_orita(begun, "rollout", "status")
-    evidence = {"verdict": "hold", "left_out": 12_345, "checks": {}}
+    evidence = {"verdict": "hold", "left_out": 12_345, "behind": 6_789, "checks": {}}
     rollouts.judge(rollouts.under_way("feed"), "hold", "wait", actor="c", evidence=evidence)
     assert "12,345 users, whom the metric does not count" in run_orita(begun, "rollout", "status")
+    assert "6,789 answers under the present shares went by those of before" in " ".join(
+        run_orita(begun, "rollout", "status").split()
+    )
     checks = {"guardrail like v2": {"says": "fine", "why": "like: v2 has +1 %", "p_worse": 0.5}}
     seen = rollouts.under_way("feed")
     rollouts.judge(seen, "not_enough_traffic", "", actor="c", evidence={"checks": checks})

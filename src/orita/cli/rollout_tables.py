@@ -56,6 +56,11 @@ def show_standing(told: Standing, home: Home) -> None:
             shown["acknowledged"] = "; ".join(map(_acknowledged, told.acknowledged))
         if left_out := told.evidence.get("left_out"):
             shown["left out"] = f"{left_out:,} users, whom the metric does not count: too many items wait for outcomes"
+        if behind := told.evidence.get("behind"):
+            shown["behind"] = (
+                f"{behind:,} answers under the present shares went by those of before, and count for "
+                "nothing: a server does not hear of decisions, or its clock is off"
+            )
         shown["controller"] = f"{told.controller} acts" if told.controller else NO_CONTROLLER
         if told.trouble is not None:
             since = f"since {told.trouble.since:%Y-%m-%d %H:%M:%S} UTC"

@@ -24,7 +24,7 @@ from orita.delivery.rollouts.drift import DriftGuard
 from orita.delivery.rollouts.findings import CheckFinding, Finding, Levels
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
-from orita.delivery.rollouts.looks import Look, Stage
+from orita.delivery.rollouts.looks import SPLIT_SETTLES, Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
 from orita.delivery.rollouts.missing_answers import MissingAnswers
 from orita.delivery.rollouts.plan import RolloutPlan
@@ -65,7 +65,7 @@ class Analysis:
         self._stage: Stage | None = None
         self._period = -1
         self._answered = dict.fromkeys(versions, 0)
-        self._before = self._left_out = 0
+        self._before = self._left_out = self._behind = 0
 
     def take(self, look: Look) -> None:
         """Add what a look has found."""
@@ -80,6 +80,7 @@ class Analysis:
         for missing in self._missing:
             missing.take(look)
         self._left_out = look.left_out
+        self._behind += look.behind if look.at - look.stage.since >= SPLIT_SETTLES else 0
         control = look.guards.get(self._champion)
         for guard in self._guards:
             guard.take(control, look.guards.get(guard.version))
@@ -106,7 +107,7 @@ class Analysis:
 
     def judge(self, rollout: Rollout, now: datetime) -> Finding:
         """Return what is to be done with *rollout*, as it is *now*."""
-        return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out)
+        return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out, behind=self._behind)
 
     def _judged(self, rollout: Rollout, now: datetime) -> Finding:
         checks = with_acknowledgements(self.checks, rollout)
@@ -204,7 +205,7 @@ class Analysis:
             self._answered = dict.fromkeys(self._answered, 0)
             for metric in self._metric:
                 metric.enter()
-        self._stage = stage
+        self._stage, self._behind = stage, 0
         self._shares[stage.number] = dict(stage.shares)
 
     def _metric_of(self, check: MetricCheck, version: str, levels: Levels) -> MetricTest:

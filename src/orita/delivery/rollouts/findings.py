@@ -44,12 +44,14 @@ class Finding(Struct, frozen=True, kw_only=True):
         why: in words.
         checks: what it rests on.
         left_out: users whom the metric could not count.
+        behind: answers that were routed by a split of before, when servers should have heard of the present one.
     """
 
     verdict: Verdict
     why: str
     checks: tuple[CheckFinding, ...] = ()
     left_out: int = 0
+    behind: int = 0
 
     @property
     def evidence(self) -> dict[str, Any]:
@@ -58,8 +60,8 @@ class Finding(Struct, frozen=True, kw_only=True):
             f"{each.check} {each.version}": {"says": each.says, "why": each.why, **each.evidence}
             for each in self.checks
         }
-        left_out = {"left_out": self.left_out} if self.left_out else {}
-        return {"verdict": self.verdict, **left_out, "checks": told}
+        counts = {name: count for name, count in (("left_out", self.left_out), ("behind", self.behind)) if count}
+        return {"verdict": self.verdict, **counts, "checks": told}
 
 
 class Levels(Struct, frozen=True, kw_only=True):
