@@ -147,7 +147,7 @@ def pause_command(
     reason: ReasonOption = "paused on the command line",
     as_json: JsonOption = False,
 ) -> None:
-    """Leave everybody where they are, and judge no more, until 'orita rollout resume'."""
+    """Stop the way up until 'orita rollout resume'; a controller still takes the version back where it does harm."""
     project, who = _acting(context)
     _show(project, _rollouts(project).pause(project.system.name, id_, actor=who, reason=reason), as_json=as_json)
 

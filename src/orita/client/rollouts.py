@@ -127,7 +127,7 @@ class RolloutCalls(Asks):
 
     @asked
     def pause(self, rollout: str | Rollout, *, reason: str = "", **options: Unpack[CallOptions]) -> Course[Rollout]:
-        """Leave everybody where they are, and let nobody judge; return the rollout as it stands then.
+        """Stop the way up, not the way back where harm is proven; return the rollout as it stands then.
 
         Raises:
             Refused: 403, the caller may not; 409, it is paused already, or has ended.

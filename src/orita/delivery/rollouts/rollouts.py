@@ -100,7 +100,7 @@ class Rollouts:
             _to_begin(decisions, system, plan)
 
     def pause(self, system: str, id_: str | None = None, *, actor: str, reason: str) -> Rollout:
-        """Leave everybody where they are, and judge no more, until it is resumed.
+        """Leave everybody where they are until it is resumed; harm that is proven takes the version back all the same.
 
         Raises:
             NotFound: there is no such rollout under way.

@@ -57,7 +57,7 @@ _SYSTEM = {
     "schema": {"type": "string"},
 }
 _SUMMARIES = {
-    "pause": "Leave everybody where they are, and judge no more.",
+    "pause": "Stop the way up; harm that is proven takes the version back all the same.",
     "resume": "Go on with a rollout that is paused.",
     "advance": "Go to the next step without waiting for the analysis.",
     "abort": "End a rollout: everybody gets the champion.",
