@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
@@ -196,6 +197,32 @@ def test_its_trouble_is_told(scene: Callable[..., Scene], monkeypatch: pytest.Mo
     assert since < said[0].since == said[2].since < made.clock.now()
     made.clock.advance(timedelta(seconds=60))
     made.seconds(1, controller)
+    assert made.trouble() is None
+
+
+def test_an_attribute_that_no_request_names_is_told(scene: Callable[..., Scene]) -> None:
+    """All fall to the champion: while segments are open, and of Parquet; users who are only left out are no trouble."""
+    made = scene(by=("session", "account"))
+    controller = made.controller()
+    made.seconds(3, controller)
+    told = made.trouble()
+    assert told is not None
+    assert told.what.startswith("None of 300 requests takes part, all fall to the champion: none of them names")
+    assert "'session' or 'account', by which the rollout splits" in told.what
+    made.world.answers.rotate()
+    controller.release()
+    made.clock.advance(timedelta(seconds=2))
+    made.controller("two").look()
+    again = made.trouble()
+    assert again is not None
+    assert again.what.startswith("None of 450 requests takes part")
+    made.rollouts.abort("feed", **ME)
+    nobody = {"is": "in", "attribute": "country", "values": ["SE"]}
+    plan = msgspec.convert(
+        {"strategy": "segment", "versions": ["b"], "audience": nobody, "by": ["session"]}, RolloutPlan
+    )
+    made.id = made.rollouts.start("feed", plan, **ME).id
+    made.seconds(3, made.controller("two"))
     assert made.trouble() is None
 
 

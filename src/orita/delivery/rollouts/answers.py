@@ -38,6 +38,7 @@ _COLUMNS = (
     "user_id",
     "item_id",
     "variant",
+    "system",
     "model_version",
     "rollout",
     "level",
@@ -139,6 +140,8 @@ class AnswersOfRollout:
 
     Attributes:
         features: lists of names that answers refer to.
+        found: how many were read.
+        outside: answers of the system since then, under a rollout, that no dice chose the version of.
     """
 
     def __init__(
@@ -153,7 +156,7 @@ class AnswersOfRollout:
     ) -> None:
         self._home, self._system, self._rollout = home, system, rollout
         self._places = {version: place for place, version in enumerate(versions)}
-        self._since = since
+        self._since, self._start = since, to_micros(since)
         self._read: dict[str, tuple[int, int]] = {}  # by segment that is not done: rows and bytes
         self._version: dict[str, str] = {}  # by segment that is not done, too
         self._done: set[str] = set()
@@ -161,6 +164,7 @@ class AnswersOfRollout:
         self._sampled = sampled
         self._samples: dict[str, FeatureSample] = {}  # by segment that is not done, too
         self._lists: dict[tuple[str, ...], int] = {}
+        self.found = self.outside = 0
 
     @property
     def features(self) -> Sequence[tuple[str, ...]]:
@@ -205,6 +209,9 @@ class AnswersOfRollout:
                 self._sample(name, header[0].features)
             while (read := read_on(path, *self._read[name])).requests:
                 ours = [each for each in read.requests if each.rollout == self._rollout]
+                nobodys = (each for each in read.requests if each.rollout is None and each.variant is not None)
+                self.found += len(ours)
+                self.outside += sum(each.at_micros >= self._start for each in nobodys)
                 self._read[name] = read.rows, read.position
                 if ours:
                     yield self._answers(ours, self._version[name], self._samples.get(name))
@@ -266,10 +273,12 @@ class AnswersOfRollout:
 
     def _of_rows(self, table: pa.Table, sample: FeatureSample | None) -> Iterator[Answers]:
         rollouts = table["rollout"].combine_chunks()
+        self.outside += self._outside(table)
         table = table.filter(pc.fill_null(pc.equal(rollouts, self._rollout), False))
         if not len(table):
             return
         start_R = _starts(table)
+        self.found += len(start_R)
         told = ["timestamp", "request_id", "user_id", "variant", "model_version", "level", "latency_ms"]
         firsts = table.select([*told, *(_SPLIT,) * (_SPLIT in table.column_names)]).take(start_R)
         at_R, requests = firsts["timestamp"].cast(pa.int64()).to_numpy(), firsts["request_id"].to_pylist()
@@ -297,6 +306,13 @@ class AnswersOfRollout:
             share_R=share_R,
             sample=sample,
         )
+
+    def _outside(self, table: pa.Table) -> int:
+        """Return how many answers of the system there are, since the rollout began, that no dice chose for."""
+        of_nobody = pc.and_(pc.is_null(table["rollout"]), pc.is_valid(table["variant"]))
+        firsts = pc.and_(pc.equal(table["rank"], 1), pc.equal(table["system"], self._system))
+        since = pc.greater_equal(table["timestamp"].cast(pa.int64()), self._start)
+        return int(pc.sum(pc.and_(of_nobody, pc.and_(firsts, since))).as_py() or 0)
 
     def _answers(self, requests: Sequence[ScoredRequest], version: str, sample: FeatureSample | None) -> Answers:
         at = [each.at_micros for each in requests]
@@ -338,11 +354,10 @@ class AnswersOfRollout:
         score_R[answer_N[firsts_N]] = scores_N[firsts_N]
         score_R[failed_R] = np.nan
         at_R, split_R = np.asarray(at, np.int64), np.asarray(splits, np.int64)
-        start = to_micros(self._since)
         return Answers(
             at_R=at_R,
             split_R=split_R,
-            counted_R=np.maximum(at_R, start - (start - split_R) // _SECOND * _SECOND),
+            counted_R=np.maximum(at_R, self._start - (self._start - split_R) // _SECOND * _SECOND),
             user_R=_texts(users),
             hash_R=_hashes(users),
             variant_R=np.array([self._places.get(each or "", -1) for each in variants], np.int64),

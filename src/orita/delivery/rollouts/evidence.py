@@ -31,7 +31,7 @@ from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
 from orita.delivery.rollouts.shown_items import Counted, Shown, ShownItems
-from orita.delivery.rollouts.trouble import Trouble, late_outcomes, unknown_metric
+from orita.delivery.rollouts.trouble import Trouble, late_outcomes, nobody_takes_part, unknown_metric
 from orita.events.log.log import EventLog
 
 __all__ = ["PERIOD_SECONDS", "Evidence"]
@@ -43,7 +43,7 @@ _SECOND = 1_000_000
 _PIECE_SECONDS = 60
 _GRACE_MICROS = 10 * _SECOND
 _METRIC = ""  # no guardrail has this name
-_MANY_LATE = 100
+_MANY = 100
 
 
 class Evidence:
@@ -71,7 +71,7 @@ class Evidence:
         self._versions = (rollout.champion, *rollout.plan.versions)
         self._start = to_micros(rollout.started_at)
         self._settle = timedelta(seconds=settle)
-        checks = rollout.plan.checks
+        self._plan, checks = rollout.plan, rollout.plan.checks
         self._answers = AnswersOfRollout(
             home, rollout.system, rollout.id, self._versions, rollout.started_at, sampled=checks.drift is not None
         )
@@ -88,13 +88,16 @@ class Evidence:
 
     def trouble(self, now: datetime) -> Trouble | None:
         """Return what the latest looks lack, though they could be made; None for nothing."""
+        answers, plan = self._answers, self._plan
+        if not answers.found and answers.outside >= _MANY and plan.audience is None and "user_id" not in plan.by:
+            return nobody_takes_part(plan.by, answers.outside, now)
         unknown = {} if self._outcomes is None else self._outcomes.unknown
         for field, column in self._fields.items():
             if column in unknown:
                 return unknown_metric(field, column, self._stream, unknown[column], now)
         for window in self._windows:
             for what, late, outcomes in zip(window.counted, window.late, window.outcomes, strict=True):
-                if late >= max(_MANY_LATE, outcomes / 2):
+                if late >= max(_MANY, outcomes / 2):
                     return late_outcomes(self._columns[what.column], late, outcomes, now)
         return None
 
