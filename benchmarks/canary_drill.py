@@ -123,4 +123,5 @@ def _answer(user: int, router: Router | None, broken: Broken, random: np.random.
         level=2 if failed else 1,
         rollout=None if route is None else route.rollout,
         variant=None if route is None else route.version,
+        split_micros=None if route is None else route.split_micros,
     )

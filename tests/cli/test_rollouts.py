@@ -263,14 +263,39 @@ def test_what_the_analysis_says_is_told(begun: Path) -> None:
     assert (told["verdict"], told["evidence"]) == ("not_enough_traffic", {"requests": 220})
     assert '{"requests":220}' in run_orita(begun, "rollout", "history", seen.id[:13])
     assert "left out" not in run_orita(begun, "rollout", "status")
-    evidence = {"verdict": "hold", "left_out": 12_345, "checks": {}}
+    evidence = {"verdict": "hold", "left_out": 12_345, "behind": 6_789, "checks": {}}
     rollouts.judge(rollouts.under_way("feed"), "hold", "wait", actor="c", evidence=evidence)
     assert "12,345 users, whom the metric does not count" in run_orita(begun, "rollout", "status")
+    assert "6,789 answers under the present shares went by those of before" in " ".join(
+        run_orita(begun, "rollout", "status").split()
+    )
     checks = {"guardrail like v2": {"says": "fine", "why": "like: v2 has +1 %", "p_worse": 0.5}}
     seen = rollouts.under_way("feed")
     rollouts.judge(seen, "not_enough_traffic", "", actor="c", evidence={"checks": checks})
     assert "fine: like: v2 has +1 %" in " ".join(run_orita(begun, "rollout", "status").split())
     assert '"left_out":12345' in run_orita(begun, "rollout", "history", seen.id[:13])
+
+
+def test_what_holds_it_is_acknowledged(begun: Path) -> None:
+    """By its name or all of it; the standing and the history say what, who and why."""
+    rollouts = Rollouts(Home(begun / ".orita").control_db)
+    checks = {f"{check} v2": {"says": "beyond", "why": "[bold]it differs"} for check in ("scores", "drift")}
+    rollouts.judge(rollouts.under_way("feed"), "hold", "look", actor="c", evidence={"checks": checks})
+    id_ = rollouts.under_way("feed").id
+    said = " ".join(run_orita(begun, "rollout", "acknowledge", "scores", "--reason", "a new [red]scale").split())
+    assert "acknowledged scores of v2 by " in said
+    assert "a new [red]scale" in said
+    with pytest.raises(UserError, match=r"scores does not hold rollout .* now: drift does\."):
+        run_orita(begun, "rollout", "acknowledge", "drift", "scores", "--reason", "both")
+    told = orita_json(begun, "rollout", "acknowledge", "--reason", "all", "--rollout", id_[:13])
+    assert [each["beyond"]["check"] for each in told["acknowledged"]] == ["scores", "drift"]
+    events = orita_json(begun, "rollout", "history")["events"][2:]
+    beyond = {"check": "scores", "version": "v2", "why": "[bold]it differs"}
+    assert (events[0]["what"], events[0]["why"], events[0]["beyond"]) == ("acknowledged", "a new [red]scale", [beyond])
+    assert {"acknowledged", "scores", "drift"} <= set(run_orita(begun, "rollout", "history").split())
+    for wrong in (["score", "--reason", "x"], ["errors", "--reason", "x"]):
+        with pytest.raises(UserError, match="only scores, drift and split hold a rollout"):
+            run_orita(begun, "rollout", "acknowledge", *wrong)
 
 
 def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,6 +345,7 @@ def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pyt
         ("deploy v1.2.0 --strategy segment", UserError, "strategy 'segment' has no audience"),
         ("deploy --file nothing.yaml", UserError, "nothing.yaml cannot be read"),
         ("rollout pause", NotFound, "system 'feed' has no rollout under way"),
+        ("rollout acknowledge --reason meant", NotFound, "system 'feed' has no rollout under way"),
         ("rollout history 7", NotFound, "never had a rollout '7'"),
     ],
 )

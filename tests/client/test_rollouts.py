@@ -13,6 +13,7 @@ from tests.serving.models_at_hand import model_app, publish_model
 from orita.client import Refused, Rollout
 from orita.core.clock import SystemClock
 from orita.core.home import Home
+from orita.delivery.rollouts import Rollouts
 
 Opened = Callable[..., Any]
 
@@ -31,6 +32,14 @@ def test_from_its_beginning_to_its_end(opened: Opened, tmp_path: Path) -> None:
         assert (caught.value.status, caught.value.code) == (409, "rollout_under_way")
         assert ask("rollouts.pause", begun, reason="lunch").state == "paused"
         assert ask("rollouts.resume", begun.id).state == "running"
+        with pytest.raises(Refused, match="scores does not hold rollout") as caught:
+            ask("rollouts.acknowledge", begun, reason="meant", checks=["scores"])
+        assert caught.value.status == 409
+        held = {"checks": {"scores v1.1.0": {"says": "beyond", "why": "they differ"}}}
+        kept = Rollouts(home.control)
+        kept.judge(kept.under_way("feed"), "hold", "look", actor="test", evidence=held)
+        (known,) = ask("rollouts.acknowledge", begun, reason="meant").acknowledged
+        assert (known["beyond"]["check"], known["reason"]) == ("scores", "meant")
         assert ask("rollouts.advance", begun).shares["v1.1.0"] == 5.0
         with pytest.raises(Refused, match="at step 2 by now, not 1"):
             ask("rollouts.advance", begun)

@@ -46,7 +46,7 @@ METHODS = {
     "Features": ["job", "offline", "online", "push", "start_offline"],
     "Jobs": ["cancel", "get", "result", "submit", "wait"],
     "Models": ["get", "list", "page", "predict", "retire", "update"],
-    "Rollouts": ["abort", "advance", "get", "list", "pause", "promote", "resume", "start"],
+    "Rollouts": ["abort", "acknowledge", "advance", "get", "list", "pause", "promote", "resume", "start"],
 }
 
 

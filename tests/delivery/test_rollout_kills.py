@@ -66,6 +66,7 @@ from orita.core.home import Home
 from orita.control.deployments import Deployments
 from orita.control.leases import Leases
 from orita.delivery.rollouts import Checks, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts.rollout import Beyond
 home, versions = Home(Path(sys.argv[1])), sys.argv[2].split(",")
 rollouts, leases = Rollouts(home.control_db), Leases(home.control_db)
 who = {"actor": "ana", "reason": "as the dice say"}
@@ -83,7 +84,8 @@ while True:
             plan = RolloutPlan(strategy="canary", versions=(version,), steps=steps, checks=checks)
             rollouts.start("feed", plan, **who)
             continue
-        match random.choice(["pause", "resume", "resume", "judge", "judge", "advance", "abort", "promote"]):
+        commands = ["pause", "resume", "resume", "judge", "judge", "acknowledge", "advance", "abort", "promote"]
+        match random.choice(commands):
             case "pause":
                 rollouts.pause("feed", now.id, **who)
             case "resume":
@@ -91,6 +93,9 @@ while True:
             case "judge":
                 verdict = random.choice(["hold", "not_enough_traffic"])
                 rollouts.judge(now, verdict, "as the dice say", actor="ana", evidence={"n": 1}, lease=lease)
+            case "acknowledge":
+                check = random.choice(["scores", "drift", "split"])
+                rollouts.acknowledge(now, [Beyond(check=check, version=now.plan.versions[0], why="differs")], **who)
             case "advance":
                 rollouts.advance(now, **who, lease=lease)
             case "abort" if random.random() < 0.2:
@@ -288,6 +293,11 @@ def _check_step(type_: str, then: Rollout, now: Rollout) -> None:
         case "judged":
             assert then.state == now.state == "running"
             assert (now.step, now.split, now.verdict != then.verdict) == (then.step, then.split, True)
+        case "acknowledged":
+            (new,) = now.acknowledged[len(then.acknowledged) :]
+            assert now.acknowledged[:-1] == then.acknowledged
+            assert new.beyond not in [each.beyond for each in then.acknowledged]
+            assert (now.state, now.step, now.split) == (then.state, then.step, then.split)
         case _:
             assert now.state == type_
             assert now.state in ENDED
@@ -342,26 +352,25 @@ def check_answers(decisions: list[Decided], connections: list[list[Answer]]) -> 
 
 
 def check_log(home: Home, events: list[ControlEvent]) -> int:
-    """Check that each row that a rollout's dice chose is what its router says after some decision of before."""
-    allowed: dict[tuple[str, int], list[tuple[datetime, str]]] = {}
+    """Check that each row that a rollout's dice chose is what the split that it names says, which began before it."""
+    allowed: dict[tuple[str, datetime, int], str] = {}
     state = SystemRollouts()
     for event in (each for each in events if each.kind == ROLLOUT.name):
         state = ROLLOUT.after(state, event) or state
         if event.type in ("started", "advanced") and state.routing is not None:
             route = Router(state.routing).route
-            for user in USERS:
-                allowed.setdefault((state.routing.id, user), []).append((event.at, route({"user_id": user}).version))
+            allowed |= {(state.routing.id, event.at, user): route({"user_id": user}).version for user in USERS}
     rows = logged(home)
     for row in rows:
-        since = allowed[row["rollout"], row["user_id"]]
-        assert any(version == row["variant"] and at <= row["timestamp"] for at, version in since), row
+        assert allowed[row["rollout"], row["split_since"], row["user_id"]] == row["variant"], row
+        assert row["split_since"] <= row["timestamp"], row
         assert row["model_version"] == row["variant"]
     return len(rows)
 
 
 def logged(home: Home) -> list[dict[str, Any]]:
     """Return the first row of each answer that dice chose."""
-    columns = ["user_id", "model_version", "rollout", "variant", "rank", "timestamp"]
+    columns = ["user_id", "model_version", "rollout", "variant", "split_since", "rank", "timestamp"]
     rows = prediction_log(home, columns=columns, ids="int64")
     chosen = pc.and_(pc.is_valid(rows["rollout"]), pc.equal(rows["rank"], 1))
     found: list[dict[str, Any]] = rows.filter(chosen).to_pylist()

@@ -109,6 +109,7 @@ def test_the_row_of_an_item(home: Home) -> None:
         "rollout": None,
         "variant": None,
         "placement_propensity": 1.0,
+        "split_since": None,
     }
     assert (second["item_id"], second["rank"], second["features"]) == ("1002", 2, {"a": 2.0, "b": 3.0})
 
@@ -119,14 +120,15 @@ def test_what_chose_the_model_and_the_order(home: Home) -> None:
         request(4, [5, 6]),
         rollout="0190",
         variant="v2",
+        split_micros=to_micros(AT),
         propensities=np.array([0.25, 1], np.float32).tobytes(),
         placements=np.array([0.25, 0.5], np.float32).tobytes(),
     )
     path = segment(home, "2024-11-15-a", [request(3, [1]), chosen])
     for _ in range(2):
-        names = ["rollout", "variant", "propensity", "placement_propensity"]
+        names = ["rollout", "variant", "split_since", "propensity", "placement_propensity"]
         rows = [tuple(row.values()) for row in prediction_log(home, columns=names).to_pylist()]
-        assert rows == [(None, None, 1, 1), ("0190", "v2", 0.25, 0.25), ("0190", "v2", 1, 0.5)]
+        assert rows == [(None, None, None, 1, 1), ("0190", "v2", AT, 0.25, 0.25), ("0190", "v2", AT, 1, 0.5)]
         found = find_request(home, "r4")
         assert (found.rollout, found.variant) == ("0190", "v2")
         if path.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -67,11 +67,12 @@ def asked(client: AsgiClient, user: int | str, headers: dict[str, str] | None = 
     return str(answer.json()["model_version"])
 
 
-def logged(client: AsgiClient, home: Home) -> list[tuple[Any, ...]]:
-    """Return user, version, rollout and variant of each answer in the log, in the order asked."""
+def logged(
+    client: AsgiClient, home: Home, columns: Sequence[str] = ("user_id", "model_version", "rollout", "variant")
+) -> list[tuple[Any, ...]]:
+    """Return user, version, rollout and variant, or *columns*, of each answer in the log, in the order asked."""
     service: Service = client.app.state.service  # type: ignore[attr-defined]
     assert service.log.flush()
-    columns = ["user_id", "model_version", "rollout", "variant"]
     rows = prediction_log(home, columns=[*columns, "rank", "request_id"]).sort_by("request_id").to_pylist()
     return [tuple(row[name] for name in columns) for row in rows if row["rank"] == 1]
 
@@ -93,6 +94,22 @@ def test_users_are_split_by_the_documented_dice(served: AsgiClient, rollouts: Ro
     follower(served).look()
     after = {user: asked(served, user) for user in USERS}
     assert after == {user: "v1.1.0" if fraction(rollout.salt, user) < 0.60 else "v1.0.0" for user in USERS}
+
+
+def test_each_answer_says_by_which_split_it_was_routed(served: AsgiClient, rollouts: Rollouts, home: Home) -> None:
+    """By when that began, as the server knew it; one that has not heard of another goes on with it. Overrides: none."""
+    rollout = canary(rollouts, 25, overrides=(Override(attribute="user_id", values=(7,), variant="v1.1.0"),))
+    follower(served).look()
+    asked(served, 1)
+    asked(served, 7)
+    moved = Rollouts(home.control).reweigh(rollout, {"v1.1.0": 60.0}, **WHO)
+    asked(served, 2)
+    follower(served).look()
+    asked(served, 2)
+    assert moved.since > rollout.since
+    rows = logged(served, home, ["rollout", "split_since"])
+    began = [(rollout.id, since) for since in (rollout.since, rollout.since, moved.since)]
+    assert rows == [began[0], (None, None), *began[1:]]
 
 
 def test_without_a_rollout_the_log_has_no_variant(served: AsgiClient, rollouts: Rollouts, home: Home) -> None:

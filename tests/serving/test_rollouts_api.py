@@ -103,6 +103,31 @@ def test_begun_decided_and_promoted(client: AsgiClient, home: Home, registry: St
     assert registry.asked == [("v1.1.0", "publish")]
 
 
+def test_what_holds_it_is_acknowledged(client: AsgiClient, home: Home) -> None:
+    """All that holds it, or what is named, with a reason; what does not hold it, or never could, is refused."""
+    one = f"/{begun(client)['id']}/acknowledge"
+    refused(post(client, one, {"reason": "meant"}), 409, "rollout_refused", "no check holds rollout")
+    rollouts = Rollouts(home.control_db)
+    checks = {f"{check} v1.1.0": {"says": "beyond", "why": "it differs"} for check in ("scores", "drift")}
+    checks["errors v1.1.0"] = {"says": "fine", "why": "none failed"}
+    rollouts.judge(rollouts.under_way("feed"), "hold", "look", actor="c", evidence={"checks": checks})
+    refused(post(client, one, {}), 422, "missing_field", "reason")
+    refused(post(client, one, {"reason": ""}), 422, "invalid_value", "reason")
+    refused(post(client, one, {"reason": " "}), 409, "rollout_refused", "reason is empty")
+    refused(post(client, one, {"reason": "meant", "checks": ["errors"]}), 422, "invalid_value", "only scores, drift")
+    refused(post(client, one, {"reason": "meant", "checks": ["split"]}), 409, "rollout_refused", "scores and drift do")
+    first = post(client, one, {"reason": "meant", "checks": ["drift"]}).json()
+    assert first["message"] == "drift acknowledged."
+    both = post(client, one, {"reason": "another scale"}).json()["data"]
+    found = [(each["beyond"]["check"], each["by"], each["reason"]) for each in both["acknowledged"]]
+    who = "a local caller over HTTP"
+    assert found == [("drift", who, "meant"), ("scores", who, "another scale")]
+    assert both["verdict"] == "not_looked_at"
+    assert [each[0] for each in decided(home)] == ["started", "judged", "acknowledged", "acknowledged"]
+    elsewhere = HERE | {"x-forwarded-for": "10.0.0.1"}
+    refused(post(client, one, {"reason": "meant"}, elsewhere), 403, "forbidden")
+
+
 def test_the_list(client: AsgiClient, home: Home, clock: ManualClock) -> None:
     """Those under way, then those that ended; of a system, or of all; with who acts."""
     first = begun(client)

@@ -14,6 +14,7 @@ from orita.cli.console import figures, table
 if TYPE_CHECKING:
     from orita.control.events import ControlEvent
     from orita.core.home import Home
+    from orita.delivery.rollouts.rollout import Acknowledgement
     from orita.delivery.rollouts.standing import Standing
 
 __all__ = ["NO_CONTROLLER", "ends_with_promotion", "show_history", "show_standing", "told_event"]
@@ -51,8 +52,15 @@ def show_standing(told: Standing, home: Home) -> None:
         shown["verdict"] = (f"{_words(told.verdict)}: {told.why}" if told.why else _words(told.verdict)) + ago
         for name, check in told.evidence.get("checks", {}).items():
             shown[name] = ": ".join(str(check[part]) for part in ("says", "why") if part in check)
+        if told.acknowledged:
+            shown["acknowledged"] = "; ".join(map(_acknowledged, told.acknowledged))
         if left_out := told.evidence.get("left_out"):
             shown["left out"] = f"{left_out:,} users, whom the metric does not count: too many items wait for outcomes"
+        if behind := told.evidence.get("behind"):
+            shown["behind"] = (
+                f"{behind:,} answers under the present shares went by those of before, and count for "
+                "nothing: a server does not hear of decisions, or its clock is off"
+            )
         shown["controller"] = f"{told.controller} acts" if told.controller else NO_CONTROLLER
         if told.trouble is not None:
             since = f"since {told.trouble.since:%Y-%m-%d %H:%M:%S} UTC"
@@ -62,6 +70,11 @@ def show_standing(told: Standing, home: Home) -> None:
         shown |= {"champion": f"{told.winner} since then"} if told.winner else {}
         shown |= {"why": told.why} if told.why else {}
     figures({name: escape(value) for name, value in shown.items()})
+
+
+def _acknowledged(each: Acknowledgement) -> str:
+    beyond = each.beyond
+    return f"{beyond.check} of {beyond.version} by {each.by}, {_ago(each.at)} ago: {each.reason}"
 
 
 def _shown_of_shadow(told: Standing, home: Home) -> dict[str, str]:
@@ -81,7 +94,8 @@ def told_event(event: ControlEvent) -> dict[str, Any]:
     moved = {"split": body["split"]} if "split" in body and event.type != "started" else {}
     verdict = {"verdict": body["verdict"]} if event.type == "judged" else {}
     plan = {"plan": body["plan"], "champion": body["champion"]} if event.type == "started" else {}
-    return told | moved | verdict | plan | {"evidence": body.get("evidence", {})}
+    beyond = {"beyond": body["beyond"]} if event.type == "acknowledged" else {}
+    return told | moved | verdict | beyond | plan | {"evidence": body.get("evidence", {})}
 
 
 def show_history(events: list[dict[str, Any]]) -> None:
@@ -105,6 +119,8 @@ def _what(told: dict[str, Any]) -> str:
     words = _words(told["what"])
     if told["what"] == "judged":
         return f"{words} {_words(told['verdict'])}"
+    if told["what"] == "acknowledged":
+        return f"{words} {', '.join(dict.fromkeys(each['check'] for each in told['beyond']))}"
     if told["what"] == "started":
         return escape(f"{words} {_words(told['plan']['strategy'])} of {', '.join(told['plan']['versions'])}")
     return words

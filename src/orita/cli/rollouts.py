@@ -1,4 +1,4 @@
-"""Commands about rollouts: deploy, and rollout status, pause, resume, advance, promote, abort, history."""
+"""Commands about rollouts: deploy, and rollout status, pause, resume, acknowledge, advance, promote, abort, history."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def pause_command(
     reason: ReasonOption = "paused on the command line",
     as_json: JsonOption = False,
 ) -> None:
-    """Leave everybody where they are, and judge no more, until 'orita rollout resume'."""
+    """Stop the way up until 'orita rollout resume'; a controller still takes the version back where it does harm."""
     project, who = _acting(context)
     _show(project, _rollouts(project).pause(project.system.name, id_, actor=who, reason=reason), as_json=as_json)
 
@@ -162,6 +162,33 @@ def resume_command(
     """Go on with a rollout that is paused."""
     project, who = _acting(context)
     _show(project, _rollouts(project).resume(project.system.name, id_, actor=who, reason=reason), as_json=as_json)
+
+
+@rollout_app.command("acknowledge")
+def acknowledge_command(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why it is meant; it is kept with the decision.")],
+    checks: Annotated[
+        list[str] | None, typer.Argument(help="scores, drift or split; by default all that hold it now.")
+    ] = None,
+    rollout: Annotated[
+        str | None, typer.Option(help="Its id, or the first letters; by default the one that changes answers.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that what holds a rollout was looked at and is meant: these checks hold it no more.
+
+    They go on being computed and shown. What takes a version back cannot be acknowledged.
+    """
+    from orita.delivery.rollouts.acknowledgements import check_names, holding
+
+    check_names(checks or ())
+    project, who = _acting(context)
+    rollouts = _rollouts(project)
+    found = rollouts.under_way(project.system.name, rollout)
+    (told,) = _standing(project, [found])
+    beyond = holding(found, told.evidence, checks or ())
+    _show(project, rollouts.acknowledge(found, beyond, actor=who, reason=reason), as_json=as_json)
 
 
 @rollout_app.command("advance")

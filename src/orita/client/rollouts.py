@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Unpack
 from urllib.parse import quote, urlencode
@@ -45,6 +45,8 @@ class Rollout(msgspec.Struct, frozen=True):
         plan: as declared, without what is as by default.
         looked_at: when that controller looked last, and said so.
         trouble: ``what`` keeps that controller from judging it, ``since`` when, and the ``remedy``; None: nothing.
+        acknowledged: what holds it no more: each with ``beyond`` (``check``, ``version``, ``why``), ``by``, ``at`` and
+            ``reason``.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Rollout(msgspec.Struct, frozen=True):
     plan: dict[str, Any]
     looked_at: datetime | None = None
     trouble: dict[str, Any] | None = None
+    acknowledged: tuple[dict[str, Any], ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -124,7 +127,7 @@ class RolloutCalls(Asks):
 
     @asked
     def pause(self, rollout: str | Rollout, *, reason: str = "", **options: Unpack[CallOptions]) -> Course[Rollout]:
-        """Leave everybody where they are, and let nobody judge; return the rollout as it stands then.
+        """Stop the way up, not the way back where harm is proven; return the rollout as it stands then.
 
         Raises:
             Refused: 403, the caller may not; 409, it is paused already, or has ended.
@@ -139,6 +142,28 @@ class RolloutCalls(Asks):
             Refused: as of `pause`; 409, it is not paused.
         """
         return self._start(_decided(rollout, "resume", reason), options)
+
+    @asked
+    def acknowledge(
+        self,
+        rollout: str | Rollout,
+        *,
+        reason: str,
+        checks: Sequence[str] = (),
+        **options: Unpack[CallOptions],
+    ) -> Course[Rollout]:
+        """Say that what holds a rollout was looked at and is meant, so that it holds it no more; return the rollout.
+
+        Args:
+            rollout: which.
+            reason: why it is meant; it is kept with the decision.
+            checks: of ``scores``, ``drift`` and ``split``; by default all that hold it now.
+            options: see `CallOptions`.
+
+        Raises:
+            Refused: as of `pause`; 409, a check does not hold it; 422, there is no such check that could.
+        """
+        return self._start(_decided(rollout, "acknowledge", reason, checks=list(checks)), options)
 
     @asked
     def advance(self, rollout: str | Rollout, *, reason: str = "", **options: Unpack[CallOptions]) -> Course[Rollout]:

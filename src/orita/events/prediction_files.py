@@ -51,6 +51,7 @@ _BEFORE = {
     "rollout": (None, pa.string()),
     "variant": (None, pa.string()),
     "placement_propensity": (1.0, pa.float32()),
+    "split_since": (None, pa.timestamp("us", tz="UTC")),
 }
 """What files say that were written before these columns were."""
 

@@ -84,6 +84,8 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
         variant: the variant of a rollout that answered, None where none runs.
         propensities: ``propensities_N``, float32, as bytes: of each item at its rank given those above it; empty: 1.
         placements: ``placements_N``, likewise, of each item at its rank whatever is above it.
+        split_micros: when the split began by which the dice of the rollout chose, microseconds since the Unix epoch;
+            None where none chose.
     """
 
     at_micros: int
@@ -103,6 +105,7 @@ class ScoredRequest(msgspec.Struct, array_like=True, frozen=True, gc=False):
     variant: str | None = None
     propensities: bytes = b""
     placements: bytes = b""
+    split_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,7 @@ def prediction_schema(features: Sequence[str]) -> pa.Schema:
             ("rollout", pa.string()),
             ("variant", pa.string()),
             ("placement_propensity", pa.float32()),
+            ("split_since", micros),
         ]
     )
 
@@ -247,6 +251,7 @@ def segment_table(header: SegmentHeader, requests: Sequence[ScoredRequest]) -> p
         "objective": spread([_weights(r.objective) for r in requests], pa.string()),
         "rollout": spread([r.rollout for r in requests], pa.string()),
         "variant": spread([r.variant for r in requests], pa.string()),
+        "split_since": spread([r.split_micros for r in requests], pa.int64()),
         "placement_propensity": pa.array(_probabilities([r.placements for r in requests], counts_R)),
     }
     schema = prediction_schema(header.features)

@@ -24,12 +24,13 @@ ITEMS = 5
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a version answers and what users do then."""
+    """How a version answers and what users do then; *silent* of its answers never reach the log."""
 
     failing: float = 0.001
     latency_ms: float = 12.0
     click: float = 0.2
     score: float = 0.0
+    silent: float = 0.0
 
 
 def requests_of(
@@ -40,6 +41,8 @@ def requests_of(
     for number, user in enumerate(users):
         route = router.route({"user_id": user})
         does = behaviour[route.version]
+        if does.silent and random.random() < does.silent:
+            continue
         failed = random.random() < does.failing
         scores = (random.normal(size=ITEMS) + does.score).astype(np.float32)
         ranks = (np.argsort(np.argsort(-scores)) + 1).astype(np.int32)
@@ -58,6 +61,7 @@ def requests_of(
             level=2 if failed else 1,
             rollout=route.rollout,
             variant=route.version,
+            split_micros=route.split_micros,
         )
 
 
@@ -119,14 +123,15 @@ class World:
         self.events.create("interactions", 2)
         self._draw, self._users = draw, 0
 
-    def second(self, rollout: Rollout) -> None:
-        """Let one second pass."""
+    def second(self, rollout: Rollout, behind: Rollout | None = None) -> None:
+        """Let one second pass; half of the users ask a server that still routes as the rollout was *behind*, if any."""
         users: Sequence[int] = range(self._users, self._users + self.per_second)
         if self._draw is not None:
             users = self._draw(self.random, self.per_second)
         self._users += self.per_second
         at = self.clock.now()
-        requests = list(requests_of(rollout, at, users, self.behaviour, self.random))
+        halves = [(rollout, users)] if behind is None else [(rollout, users[::2]), (behind, users[1::2])]
+        requests = [each for now, whose in halves for each in requests_of(now, at, whose, self.behaviour, self.random)]
         self.clock.advance(timedelta(seconds=1))
         self.answers.write(requests)
         self._click(requests)

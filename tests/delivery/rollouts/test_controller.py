@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
@@ -120,14 +121,24 @@ def test_harm_is_taken_back(scene: Callable[..., Scene], new: Behaviour) -> None
     assert taken <= (30 if new.click < OLD.click else 6)
 
 
-def test_paused_it_does_nothing_and_goes_on_afterwards(scene: Callable[..., Scene]) -> None:
-    """Harm that is seen while paused takes the version back when somebody resumes."""
-    made = scene(Behaviour(failing=1.0))
+def test_a_pause_stops_the_way_up(scene: Callable[..., Scene]) -> None:
+    """A good version stays where it is, and is told of; resumed it goes on at once."""
+    made = scene(Behaviour(click=0.45))
     controller = made.controller()
     made.rollouts.pause("feed", **ME)
-    assert made.seconds(6, controller) == []
+    assert made.seconds(40, controller) == []
+    told = made.standing()
+    assert (told.state, told.step, told.verdict, told.looked_at is None) == ("paused", 1, "advance", False)
     made.rollouts.resume("feed", **ME)
-    assert made.seconds(1, controller) == ["rolled_back"]
+    assert made.seconds(1, controller) == ["advanced"]
+
+
+def test_a_pause_does_not_stop_the_way_back(scene: Callable[..., Scene]) -> None:
+    """Who pauses to look at it, or forgets it, leaves no user with a version that fails."""
+    made = scene(Behaviour(failing=1.0))
+    made.rollouts.pause("feed", **ME)
+    assert made.seconds(6, made.controller()) == ["rolled_back"]
+    assert (made.state, made.deployed) == ("rolled_back", "a")
 
 
 def test_a_rollout_whose_champion_went_is_aborted(scene: Callable[..., Scene]) -> None:
@@ -189,6 +200,32 @@ def test_its_trouble_is_told(scene: Callable[..., Scene], monkeypatch: pytest.Mo
     assert made.trouble() is None
 
 
+def test_an_attribute_that_no_request_names_is_told(scene: Callable[..., Scene]) -> None:
+    """All fall to the champion: while segments are open, and of Parquet; users who are only left out are no trouble."""
+    made = scene(by=("session", "account"))
+    controller = made.controller()
+    made.seconds(3, controller)
+    told = made.trouble()
+    assert told is not None
+    assert told.what.startswith("None of 300 requests takes part, all fall to the champion: none of them names")
+    assert "'session' or 'account', by which the rollout splits" in told.what
+    made.world.answers.rotate()
+    controller.release()
+    made.clock.advance(timedelta(seconds=2))
+    made.controller("two").look()
+    again = made.trouble()
+    assert again is not None
+    assert again.what.startswith("None of 450 requests takes part")
+    made.rollouts.abort("feed", **ME)
+    nobody = {"is": "in", "attribute": "country", "values": ["SE"]}
+    plan = msgspec.convert(
+        {"strategy": "segment", "versions": ["b"], "audience": nobody, "by": ["session"]}, RolloutPlan
+    )
+    made.id = made.rollouts.start("feed", plan, **ME).id
+    made.seconds(3, made.controller("two"))
+    assert made.trouble() is None
+
+
 def test_trouble_is_of_whoever_acts(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is kept while the lease is renewed, written once, and another controller's is its own."""
     made = scene()
@@ -238,7 +275,7 @@ def test_a_lease_that_is_lost_keeps_no_trouble(scene: Callable[..., Scene], monk
 
 
 def test_what_a_verdict_rests_on_is_told_as_it_grows(scene: Callable[..., Scene]) -> None:
-    """The verdict is one event; its figures are as of some seconds ago, and say when. Paused, they stay."""
+    """The verdict is one event; its figures are as of some seconds ago, and say when; also while it is paused."""
     made = scene(steps=(Step(20, 3600, 50), Step(100, 0, 50)))
     controller = made.controller()
     users = []
@@ -251,8 +288,8 @@ def test_what_a_verdict_rests_on_is_told_as_it_grows(scene: Callable[..., Scene]
     assert users == sorted(set(users))
     assert (told.verdict, made.types[-1]) == ("hold", "judged")
     made.rollouts.pause("feed", **ME)
-    made.seconds(3, controller)
-    assert made.standing().evidence == told.evidence
+    made.seconds(10, controller)
+    assert made.standing().evidence["checks"]["errors b"]["users"] > users[-1]
     controller.release()
     assert made.standing().looked_at is None
     assert made.standing().evidence["checks"]["errors b"]["users"] <= users[0]

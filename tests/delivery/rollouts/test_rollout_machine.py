@@ -15,8 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from orita.control.deployments import Deployments
 from orita.core.errors import OritaError
 from orita.delivery.rollouts import ROLLOUT, Rollout, RolloutPlan, Rollouts, Step
+from orita.delivery.rollouts.rollout import Beyond
 
 ME: dict[str, Any] = {"actor": "ann", "reason": "because"}
+BEYOND = Beyond(check="scores", version="b", why="they differ")
 NEXT = {
     "running": {"running", "paused", "promoted", "aborted", "rolled_back"},
     "paused": {"running", "paused", "promoted", "aborted", "rolled_back"},
@@ -66,7 +68,7 @@ class RolloutMachine(RuleBasedStateMachine):
         """A command of people."""
         self._do(lambda: getattr(self.rollouts, what)("feed", **ME))
 
-    @rule(what=st.sampled_from(["advance", "hold", "roll_back", "reweigh"]), age=st.integers(0, 3))
+    @rule(what=st.sampled_from(["advance", "hold", "acknowledge", "roll_back", "reweigh"]), age=st.integers(0, 3))
     def controller(self, what: str, age: int) -> None:
         """A command of a controller that may have looked a while ago."""
         if not self.seen:
@@ -75,6 +77,7 @@ class RolloutMachine(RuleBasedStateMachine):
         commands: dict[str, Callable[[], object]] = {
             "advance": lambda: self.rollouts.advance(seen, **ME),
             "hold": lambda: self.rollouts.judge(seen, "hold", "", actor="c", evidence={}),
+            "acknowledge": lambda: self.rollouts.acknowledge(seen, [BEYOND], **ME),
             "roll_back": lambda: self.rollouts.roll_back("feed", seen.id, evidence={}, seen=seen, **ME),
             "reweigh": lambda: self.rollouts.reweigh(seen, dict.fromkeys(seen.plan.versions, 15.0), **ME),
         }

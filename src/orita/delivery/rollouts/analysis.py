@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from orita.delivery.bandits.shares import ArmRewards, arm_shares
+from orita.delivery.rollouts.acknowledgements import how_to_acknowledge, with_acknowledgements
 from orita.delivery.rollouts.champion_counts import LEAST_BEFORE
 from orita.delivery.rollouts.checks import Checks, MetricCheck
 from orita.delivery.rollouts.drift import DriftGuard
@@ -25,7 +26,7 @@ from orita.delivery.rollouts.flow import AnswerFlow
 from orita.delivery.rollouts.guardrails import Guardrail
 from orita.delivery.rollouts.guards import ErrorGuard, Guard, LatencyGuard
 from orita.delivery.rollouts.leaving import AnswersExcluded, ErrorsExcluded, Excluding, LatencyExcluded
-from orita.delivery.rollouts.looks import Look, Stage
+from orita.delivery.rollouts.looks import SPLIT_SETTLES, Look, Stage
 from orita.delivery.rollouts.metric import MetricTest, margin
 from orita.delivery.rollouts.missing_answers import MissingAnswers
 from orita.delivery.rollouts.plan import RolloutPlan
@@ -69,7 +70,7 @@ class Analysis:
         self._stage: Stage | None = None
         self._period = -1
         self._answered = dict.fromkeys(versions, 0)
-        self._before = self._left_out = 0
+        self._before = self._left_out = self._behind = 0
 
     def take(self, look: Look) -> None:
         """Add what a look has found."""
@@ -82,6 +83,7 @@ class Analysis:
                 guard.begin(look.period, beside=beside)
         self._take_users(look, beside=beside)
         self._left_out = look.left_out
+        self._behind += look.behind if look.at - look.stage.since >= SPLIT_SETTLES else 0
         for version in self._answered:
             self._answered[version] += look.answered.get(version, 0)
         for guardrail in self._guardrails:
@@ -119,10 +121,10 @@ class Analysis:
 
     def judge(self, rollout: Rollout, now: datetime) -> Finding:
         """Return what is to be done with *rollout*, as it is *now*."""
-        return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out)
+        return msgspec.structs.replace(self._judged(rollout, now), left_out=self._left_out, behind=self._behind)
 
     def _judged(self, rollout: Rollout, now: datetime) -> Finding:
-        checks = self.checks
+        checks = with_acknowledgements(self.checks, rollout)
         harm = [each.why for each in checks if each.says == "harm"]
         if harm:
             return Finding(verdict="roll_back", why="; ".join(harm) + ".", checks=checks)
@@ -146,9 +148,10 @@ class Analysis:
         def finding(verdict: str, why: str) -> Finding:
             return Finding(verdict="hold" if verdict == "hold" else "not_enough_traffic", why=why, checks=checks)
 
-        beyond = [each.why for each in checks if each.says == "beyond"]
+        beyond = [each for each in checks if each.says == "beyond"]
         if beyond:
-            yield finding("hold", "; ".join(beyond) + ": somebody has to look.")
+            told = "; ".join(each.why for each in beyond)
+            yield finding("hold", f"{told}: somebody has to look. {how_to_acknowledge(beyond)}")
         match self._plan.strategy:
             case "ab":
                 yield finding("hold", "Figures are for people to decide on: 'orita rollout promote' or 'abort'.")
@@ -236,7 +239,7 @@ class Analysis:
                 metric.enter()
             for excluding in self._excluding:
                 excluding.enter()
-        self._stage = stage
+        self._stage, self._behind = stage, 0
         self._shares[stage.number] = dict(stage.shares)
 
     def _excluding_of(self, version: str) -> Iterator[Excluding]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orita.core.clock import to_micros
 from orita.core.home import Home
 from orita.core.ids import millis_of
 from orita.delivery.rollouts.feature_sample import FeatureSample, rows_given
@@ -37,6 +38,7 @@ _COLUMNS = (
     "user_id",
     "item_id",
     "variant",
+    "system",
     "model_version",
     "rollout",
     "level",
@@ -44,12 +46,15 @@ _COLUMNS = (
     "score",
     "rank",
 )
+_SPLIT = "split_since"
+"""A column that older files lack."""
 _BATCH_ROWS = 65_536
 _UUID = 36
 _CLOCKS = timedelta(seconds=60)
 """So much may the clocks of servers and of the file system differ."""
 _LATE_MICROS = 60 * 1_000_000
 """So much older than its segment may an answer be: it waited for its commit."""
+_SECOND = 1_000_000
 _END = np.iinfo(np.int64).max
 
 Objects = npt.NDArray[np.object_]
@@ -58,10 +63,13 @@ Hashes = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """Answers, in the order of their time.
+    """Answers, in the order in which they count.
 
     Attributes:
         at_R: microseconds since the Unix epoch.
+        split_R: when the split began by which the answer was routed, likewise; −1 where the log does not say.
+        counted_R: as of when it counts, likewise: `at_R`, and not before the first whole second of its split. What is
+            older than the split that it was routed by is of a server whose clock is behind.
         user_R: id of the user, text.
         hash_R: hash of it.
         variant_R: place of the version among those of the rollout, −1 where it is none of them.
@@ -77,6 +85,8 @@ class Answers:
     """
 
     at_R: npt.NDArray[np.int64]
+    split_R: npt.NDArray[np.int64]
+    counted_R: npt.NDArray[np.int64]
     user_R: Objects
     hash_R: Hashes
     variant_R: npt.NDArray[np.int64]
@@ -112,9 +122,9 @@ class Answers:
 
     @classmethod
     def joined(cls, parts: Sequence[Answers]) -> Answers:
-        """Return all of them in the order of their time; of two of one time, that of the smaller hash first."""
+        """Return all of them in the order in which they count; of two at one time, the smaller hash first."""
         whole = cls(**{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)})
-        return whole.take(np.lexsort((whole.hash_R, whole.at_R)))
+        return whole.take(np.lexsort((whole.hash_R, whole.counted_R)))
 
 
 class AnswersOfRollout:
@@ -130,6 +140,8 @@ class AnswersOfRollout:
 
     Attributes:
         features: lists of names that answers refer to.
+        found: how many were read.
+        outside: answers of the system since then, under a rollout, that no dice chose the version of.
     """
 
     def __init__(
@@ -144,7 +156,7 @@ class AnswersOfRollout:
     ) -> None:
         self._home, self._system, self._rollout = home, system, rollout
         self._places = {version: place for place, version in enumerate(versions)}
-        self._since = since
+        self._since, self._start = since, to_micros(since)
         self._read: dict[str, tuple[int, int]] = {}  # by segment that is not done: rows and bytes
         self._version: dict[str, str] = {}  # by segment that is not done, too
         self._done: set[str] = set()
@@ -152,6 +164,7 @@ class AnswersOfRollout:
         self._sampled = sampled
         self._samples: dict[str, FeatureSample] = {}  # by segment that is not done, too
         self._lists: dict[tuple[str, ...], int] = {}
+        self.found = self.outside = 0
 
     @property
     def features(self) -> Sequence[tuple[str, ...]]:
@@ -196,6 +209,9 @@ class AnswersOfRollout:
                 self._sample(name, header[0].features)
             while (read := read_on(path, *self._read[name])).requests:
                 ours = [each for each in read.requests if each.rollout == self._rollout]
+                nobodys = (each for each in read.requests if each.rollout is None and each.variant is not None)
+                self.found += len(ours)
+                self.outside += sum(each.at_micros >= self._start for each in nobodys)
                 self._read[name] = read.rows, read.position
                 if ours:
                     yield self._answers(ours, self._version[name], self._samples.get(name))
@@ -236,7 +252,7 @@ class AnswersOfRollout:
         with pq.ParquetFile(path) as file:
             if "rollout" not in file.schema_arrow.names:
                 return
-            columns = list(_COLUMNS)
+            columns = [*_COLUMNS, *(_SPLIT,) * (_SPLIT in file.schema_arrow.names)]
             if self._sampled and "features" in file.schema_arrow.names:
                 columns.append("features")
                 self._sample(path.stem, tuple(field.name for field in file.schema_arrow.field("features").type))
@@ -257,12 +273,14 @@ class AnswersOfRollout:
 
     def _of_rows(self, table: pa.Table, sample: FeatureSample | None) -> Iterator[Answers]:
         rollouts = table["rollout"].combine_chunks()
+        self.outside += self._outside(table)
         table = table.filter(pc.fill_null(pc.equal(rollouts, self._rollout), False))
         if not len(table):
             return
         start_R = _starts(table)
+        self.found += len(start_R)
         told = ["timestamp", "request_id", "user_id", "variant", "model_version", "level", "latency_ms"]
-        firsts = table.select(told).take(start_R)
+        firsts = table.select([*told, *(_SPLIT,) * (_SPLIT in table.column_names)]).take(start_R)
         at_R, requests = firsts["timestamp"].cast(pa.int64()).to_numpy(), firsts["request_id"].to_pylist()
         counts_R, ranks_N, failed_R = np.diff(np.append(start_R, len(table))), table["rank"].to_numpy(), _failed(firsts)
         given: list[bytes | None] = [None] * len(requests)
@@ -274,6 +292,7 @@ class AnswersOfRollout:
                 given[place] = of_two
         yield self._built(
             at=at_R,
+            splits=_splits(firsts),
             users=firsts["user_id"].to_pylist(),
             variants=firsts["variant"].to_pylist(),
             failed=failed_R,
@@ -288,6 +307,13 @@ class AnswersOfRollout:
             sample=sample,
         )
 
+    def _outside(self, table: pa.Table) -> int:
+        """Return how many answers of the system there are, since the rollout began, that no dice chose for."""
+        of_nobody = pc.and_(pc.is_null(table["rollout"]), pc.is_valid(table["variant"]))
+        firsts = pc.and_(pc.equal(table["rank"], 1), pc.equal(table["system"], self._system))
+        since = pc.greater_equal(table["timestamp"].cast(pa.int64()), self._start)
+        return int(pc.sum(pc.and_(of_nobody, pc.and_(firsts, since))).as_py() or 0)
+
     def _answers(self, requests: Sequence[ScoredRequest], version: str, sample: FeatureSample | None) -> Answers:
         at = [each.at_micros for each in requests]
         failed = [each.level > 1 or each.variant != version for each in requests]
@@ -301,6 +327,7 @@ class AnswersOfRollout:
             ]
         return self._built(
             at=at,
+            splits=[-1 if each.split_micros is None else each.split_micros for each in requests],
             users=[str(each.user_id) for each in requests],
             variants=[each.variant for each in requests],
             failed=failed,
@@ -315,7 +342,7 @@ class AnswersOfRollout:
             sample=sample,
         )
 
-    def _built(self, *, at: Any, users: list[str], variants: list[str | None], failed: Any, latencies: Any,
+    def _built(self, *, at: Any, splits: Any, users: list[str], variants: list[str | None], failed: Any, latencies: Any,
                requests: list[str], counts: Any, items: list[str], scores_N: npt.NDArray[np.float32],
                ranks_N: npt.NDArray[np.int32], given: list[bytes | None],
                share_R: npt.NDArray[np.float64], sample: FeatureSample | None) -> Answers:  # fmt: skip
@@ -326,8 +353,11 @@ class AnswersOfRollout:
         answer_N = np.repeat(np.arange(len(count_R)), count_R)
         score_R[answer_N[firsts_N]] = scores_N[firsts_N]
         score_R[failed_R] = np.nan
+        at_R, split_R = np.asarray(at, np.int64), np.asarray(splits, np.int64)
         return Answers(
-            at_R=np.asarray(at, np.int64),
+            at_R=at_R,
+            split_R=split_R,
+            counted_R=np.maximum(at_R, self._start - (self._start - split_R) // _SECOND * _SECOND),
             user_R=_texts(users),
             hash_R=_hashes(users),
             variant_R=np.array([self._places.get(each or "", -1) for each in variants], np.int64),
@@ -358,6 +388,13 @@ def _texts(values: Sequence[str | bytes | None]) -> Objects:
 def _opened(name: str) -> int:
     """Return when a segment was opened, in microseconds: its name ends in a UUID of version 7."""
     return millis_of(name[-_UUID:]) * 1000
+
+
+def _splits(firsts: pa.Table) -> npt.NDArray[np.int64]:
+    """Return when the split of each answer began, −1 where the file does not say."""
+    if _SPLIT not in firsts.column_names:
+        return np.full(len(firsts), -1, np.int64)
+    return np.asarray(pc.fill_null(firsts[_SPLIT].cast(pa.int64()), -1).to_numpy(), np.int64)
 
 
 def _failed(firsts: pa.Table) -> npt.NDArray[np.bool_]:

@@ -244,7 +244,7 @@ class Controller:
             ended = self._rollouts.abort(rollout.system, rollout.id, actor=self._actor, reason=reason, lease=lease)
             return self._done(ended, "aborted", None)
         trouble = self._trouble.setdefault(rollout.system, _Trouble())
-        if rollout.state == "paused" or self._clock.monotonic() < trouble.until:
+        if self._clock.monotonic() < trouble.until:
             return Acted(rollout, "nothing", None)
         watch = self._watch(rollout)
         try:
@@ -286,6 +286,8 @@ class Controller:
                 lease=lease,
             )
             return self._done(ended, "rolled_back", found)
+        if rollout.state == "paused":
+            return Acted(rollout, "nothing", found)
         if found.verdict == "advance":
             return self._advance(rollout, found, lease)
         if rollout.verdict != found.verdict:
@@ -367,4 +369,4 @@ class Controller:
 def _gist(note: Note) -> tuple[object, ...]:
     """Return what has to be known at once."""
     look, trouble = note.look, note.trouble
-    return look and (look.since, look.verdict), trouble and trouble.remedy
+    return look and (look.since, look.acknowledged, look.verdict), trouble and trouble.remedy

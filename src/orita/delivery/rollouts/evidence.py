@@ -5,6 +5,10 @@ Legend: R answers, U users.
 Looks are cut by the times of answers, not by when they are read: so a controller that died, or another one, makes the
 same looks of the same logs again. An answer is in the log a moment after its time: a second is looked at when `settle`
 has passed since its end. One that comes later still (a disk that stood still) is counted in the next look.
+
+An answer says by which split it was routed. One that went by a split of before, as its server did not hear of the
+present one or has a clock that is behind, counts for no check: its users were not split as those beside it. They are
+remembered as what they are, users who came under that split.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
 from orita.delivery.rollouts.shown_items import Counted, Shown, ShownItems
-from orita.delivery.rollouts.trouble import Trouble, late_outcomes, unknown_metric
+from orita.delivery.rollouts.trouble import Trouble, late_outcomes, nobody_takes_part, unknown_metric
 from orita.events.log.log import EventLog
 
 __all__ = ["PERIOD_SECONDS", "Evidence"]
@@ -39,7 +43,7 @@ _SECOND = 1_000_000
 _PIECE_SECONDS = 60
 _GRACE_MICROS = 10 * _SECOND
 _METRIC = ""  # no guardrail has this name
-_MANY_LATE = 100
+_MANY = 100
 
 
 class Evidence:
@@ -67,7 +71,7 @@ class Evidence:
         self._versions = (rollout.champion, *rollout.plan.versions)
         self._start = to_micros(rollout.started_at)
         self._settle = timedelta(seconds=settle)
-        checks = rollout.plan.checks
+        self._plan, checks = rollout.plan, rollout.plan.checks
         self._answers = AnswersOfRollout(
             home, rollout.system, rollout.id, self._versions, rollout.started_at, sampled=checks.drift is not None
         )
@@ -84,13 +88,16 @@ class Evidence:
 
     def trouble(self, now: datetime) -> Trouble | None:
         """Return what the latest looks lack, though they could be made; None for nothing."""
+        answers, plan = self._answers, self._plan
+        if not answers.found and answers.outside >= _MANY and plan.audience is None and "user_id" not in plan.by:
+            return nobody_takes_part(plan.by, answers.outside, now)
         unknown = {} if self._outcomes is None else self._outcomes.unknown
         for field, column in self._fields.items():
             if column in unknown:
                 return unknown_metric(field, column, self._stream, unknown[column], now)
         for window in self._windows:
             for what, late, outcomes in zip(window.counted, window.late, window.outcomes, strict=True):
-                if late >= max(_MANY_LATE, outcomes / 2):
+                if late >= max(_MANY, outcomes / 2):
                     return late_outcomes(self._columns[what.column], late, outcomes, now)
         return None
 
@@ -128,23 +135,24 @@ class Evidence:
         taken = 0
         while self._next + _SECOND <= end:
             first, self._next = self._next, self._next + _SECOND
-            upto = 0 if answers is None else int(np.searchsorted(answers.at_R, self._next))
+            upto = 0 if answers is None else int(np.searchsorted(answers.counted_R, self._next))
             if upto == taken and not any(window.due(self._next) for window in self._windows):
                 continue
             stage = stages[max(bisect_right(begins, first) - 1, 0)]
             part = None if answers is None or upto == taken else answers.take(np.arange(taken, upto))
             taken = upto
-            yield self._look(part, stage, first)
+            yield self._look(part, stage, first, stages)
         rest = None if answers is None else answers.take(np.arange(taken, len(answers)))
         self._held = [rest] if rest is not None and len(rest) else []
 
-    def _look(self, answers: Answers | None, stage: Stage, first: int) -> Look:
+    def _look(self, answers: Answers | None, stage: Stage, first: int, stages: Sequence[Stage]) -> Look:
+        behind = 0
         answered: dict[str, int] = {}
         guards: dict[str, GuardCounts] = {}
         newcomers: dict[str, int] = {}
         if answers is not None:  # when other looks are made depends on how outcomes were read
             self._keep_period(stage, first)
-            ours = answers.take(np.flatnonzero(answers.variant_R >= 0))
+            ours, behind = self._by_present_split(answers.take(np.flatnonzero(answers.variant_R >= 0)), stage, stages)
             answered = self._by_version(ours.variant_R[~ours.failed_R])
             guards = self._guards(ours)
             newcomers = self._count(ours, stage, first + _SECOND)
@@ -161,7 +169,19 @@ class Evidence:
             metric=closed.pop(_METRIC, ()),
             left_out=max((window.left_out for window in self._windows), default=0),
             guardrails=closed,
+            behind=behind,
         )
+
+    def _by_present_split(self, answers: Answers, stage: Stage, stages: Sequence[Stage]) -> tuple[Answers, int]:
+        """Return those of the answers that were routed by the split of *stage*, and how many others there are."""
+        begins = np.array([to_micros(each.since) for each in stages])
+        number_R = np.maximum(np.searchsorted(begins, answers.split_R, side="right") - 1, 0)
+        number_R[answers.split_R < 0] = stage.number  # the log does not say: by the split of its time
+        behind = np.flatnonzero(number_R != stage.number)
+        for number in np.unique(number_R[behind]).tolist():
+            of_before = answers.take(np.flatnonzero(number_R == number))
+            self._counted.first(of_before.hash_R, of_before.variant_R > 0, stages[number].step)
+        return answers.take(np.flatnonzero(number_R == stage.number)), len(behind)
 
     def _keep_period(self, stage: Stage, first: int) -> None:
         if stage.number != self._stage or first - self._period_began >= PERIOD_SECONDS * _SECOND:

@@ -11,7 +11,7 @@ from orita.delivery.rollouts.rollout import Verdict
 
 __all__ = ["CheckFinding", "Finding", "Levels", "Says", "period_level"]
 
-Says = Literal["harm", "beyond", "fine", "waiting"]
+Says = Literal["harm", "beyond", "acknowledged", "fine", "waiting"]
 
 _OUTCOMES_PART = 0.5
 
@@ -23,8 +23,8 @@ class CheckFinding(Struct, frozen=True, kw_only=True):
         check: ``errors``, ``answers``, ``latency`` (``latency p99`` where several quantiles are looked at), ``scores``,
             ``drift``, ``metric``, ``guardrail`` and its name, or ``split`` of all versions.
         version: the challenger.
-        says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back; ``fine``;
-            ``waiting`` for users.
+        says: ``harm`` is proven; ``beyond`` its limit, which holds the rollout and takes nothing back;
+            ``acknowledged``: beyond it, and somebody said that it is meant; ``fine``; ``waiting`` for users.
         why: the same in words.
         evidence: the figures.
     """
@@ -44,12 +44,14 @@ class Finding(Struct, frozen=True, kw_only=True):
         why: in words.
         checks: what it rests on.
         left_out: users whom the metric could not count.
+        behind: answers that were routed by a split of before, when servers should have heard of the present one.
     """
 
     verdict: Verdict
     why: str
     checks: tuple[CheckFinding, ...] = ()
     left_out: int = 0
+    behind: int = 0
 
     @property
     def evidence(self) -> dict[str, Any]:
@@ -58,8 +60,8 @@ class Finding(Struct, frozen=True, kw_only=True):
             f"{each.check} {each.version}": {"says": each.says, "why": each.why, **each.evidence}
             for each in self.checks
         }
-        left_out = {"left_out": self.left_out} if self.left_out else {}
-        return {"verdict": self.verdict, **left_out, "checks": told}
+        counts = {name: count for name, count in (("left_out", self.left_out), ("behind", self.behind)) if count}
+        return {"verdict": self.verdict, **counts, "checks": told}
 
 
 class Levels(Struct, frozen=True, kw_only=True):

@@ -147,11 +147,12 @@ class Look:
         at: the time up to which all is counted.
         stage: in which the answers were given.
         period: of the guards, 0, 1, 2 … of the rollout: in a new one every user counts anew.
-        answered: answers by version, all of them that nothing stood in for.
+        answered: answers by version that were routed by the split of the stage, all that nothing stood in for.
         guards: by version.
         newcomers: users by version whom the rollout sees for the first time, whatever the period.
         metric: of users whose outcomes are known by now; they were answered earlier.
         guardrails: the same by the name of each guardrail.
+        behind: answers that were routed by a split of before, and count for nothing else.
         left_out: users of the whole rollout whom the metric or a guardrail does not count, as too many items waited
             for outcomes.
     """
@@ -165,6 +166,7 @@ class Look:
     metric: tuple[MetricBatch, ...] = ()
     left_out: int = 0
     guardrails: Mapping[str, tuple[MetricBatch, ...]] = field(default_factory=dict)
+    behind: int = 0
 
 
 def stages_of(history: Iterable[ControlEvent], id_: str) -> list[Stage]:

@@ -26,6 +26,7 @@ class Look(Struct, frozen=True, kw_only=True):
         at: when it was made.
         since: when the shares began that it was made under.
         verdict, why, evidence: as of then.
+        acknowledged: how many acknowledgements it knew of.
     """
 
     at: datetime
@@ -33,11 +34,23 @@ class Look(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     why: str
     evidence: dict[str, Any]
+    acknowledged: int = 0
 
     @classmethod
     def of(cls, found: Finding, rollout: Rollout, at: datetime) -> Look:
         """Return what was *found* of *rollout*."""
-        return cls(at=at, since=rollout.since, verdict=found.verdict, why=found.why, evidence=found.evidence)
+        return cls(
+            at=at,
+            since=rollout.since,
+            verdict=found.verdict,
+            why=found.why,
+            evidence=found.evidence,
+            acknowledged=len(rollout.acknowledged),
+        )
+
+    def is_of(self, rollout: Rollout) -> bool:
+        """Whether it was made of the rollout as it is: under its shares, and knowing all that was acknowledged."""
+        return self.since == rollout.since and self.acknowledged == len(rollout.acknowledged)
 
 
 class Note(Struct, frozen=True, kw_only=True):

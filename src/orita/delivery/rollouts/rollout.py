@@ -23,13 +23,54 @@ from orita.delivery.assignment.conditions import Condition
 from orita.delivery.assignment.split import Split
 from orita.delivery.rollouts.plan import RolloutPlan
 
-__all__ = ["ENDED", "ROLLOUT", "Judged", "Moved", "Rollout", "RolloutState", "SystemRollouts", "Told", "Verdict"]
+__all__ = [
+    "ENDED",
+    "ROLLOUT",
+    "Acknowledged",
+    "Acknowledgement",
+    "Beyond",
+    "Judged",
+    "Moved",
+    "Rollout",
+    "RolloutState",
+    "SystemRollouts",
+    "Told",
+    "Verdict",
+]
 
 RolloutState = Literal["running", "paused", "promoted", "aborted", "rolled_back"]
 Verdict = Literal["not_looked_at", "not_enough_traffic", "hold", "advance", "roll_back"]
 
 ENDED = ("promoted", "aborted", "rolled_back")
 _KEPT = 20
+
+
+class Beyond(Struct, frozen=True, kw_only=True):
+    """A check that holds a rollout.
+
+    Attributes:
+        check: ``scores``, ``drift`` or ``split``.
+        version: of which it says so, as its finding names it.
+        why: what it says.
+    """
+
+    check: str
+    version: str
+    why: str
+
+
+class Acknowledgement(Struct, frozen=True, kw_only=True):
+    """Somebody looked at what holds a rollout, and it is meant: it holds that rollout no more.
+
+    Attributes:
+        beyond: what was looked at.
+        by, at, reason: who did, when, and why it is meant.
+    """
+
+    beyond: Beyond
+    by: str
+    at: datetime
+    reason: str
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
@@ -51,6 +92,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         winner: the version that was promoted, None otherwise.
         segments: the conditions of the segments that the audience names, as they were when it began: a change of them
             afterwards moves nobody.
+        acknowledged: what holds it no more, the first first.
     """
 
     id: str
@@ -67,6 +109,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     winner: str | None = None
     segments: Mapping[str, Condition] = {}  # msgspec gives each rollout its own
+    acknowledged: tuple[Acknowledgement, ...] = ()
 
     @property
     def salt(self) -> str:
@@ -136,6 +179,13 @@ class Judged(Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = {}
 
 
+class Acknowledged(Struct, frozen=True, kw_only=True):
+    """The body of ``acknowledged``: what holds the rollout no more."""
+
+    id: str
+    beyond: tuple[Beyond, ...]
+
+
 class Ended(Struct, frozen=True, kw_only=True):
     """The body of ``promoted``."""
 
@@ -168,6 +218,10 @@ def _after(rollout: Rollout, event: ControlEvent, body: Any) -> Rollout:
         case "judged":
             judged = msgspec.convert(body, Judged)
             return replace(rollout, verdict=judged.verdict, why=judged.why)
+        case "acknowledged":
+            new = msgspec.convert(body, Acknowledged).beyond
+            said = (Acknowledgement(beyond=each, by=event.actor, at=event.at, reason=event.reason) for each in new)
+            return replace(rollout, acknowledged=(*rollout.acknowledged, *said), verdict="not_looked_at", why="")
         case "paused":
             return replace(rollout, state="paused")
         case "resumed":
@@ -184,7 +238,18 @@ def _after(rollout: Rollout, event: ControlEvent, body: Any) -> Rollout:
 ROLLOUT = Kind(
     "rollout",
     SystemRollouts,
-    ("started", "advanced", "reweighted", "judged", "paused", "resumed", "promoted", "aborted", "rolled_back"),
+    (
+        "started",
+        "advanced",
+        "reweighted",
+        "judged",
+        "acknowledged",
+        "paused",
+        "resumed",
+        "promoted",
+        "aborted",
+        "rolled_back",
+    ),
     _evolve,
     goes_back="orita rollout abort",
 )

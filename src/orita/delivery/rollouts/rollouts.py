@@ -6,7 +6,7 @@ refused (`orita.control.leases`), and one that judged an earlier step is too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,18 @@ from orita.delivery.assignment.split import Split
 from orita.delivery.flags.kept import SEGMENT
 from orita.delivery.rollouts.checking import check_plan, check_who_takes_part, segments_of
 from orita.delivery.rollouts.plan import RolloutPlan
-from orita.delivery.rollouts.rollout import ROLLOUT, Ended, Judged, Moved, Rollout, SystemRollouts, Told, Verdict
+from orita.delivery.rollouts.rollout import (
+    ROLLOUT,
+    Acknowledged,
+    Beyond,
+    Ended,
+    Judged,
+    Moved,
+    Rollout,
+    SystemRollouts,
+    Told,
+    Verdict,
+)
 
 __all__ = ["Rollouts", "experiment_of", "lease_name"]
 
@@ -89,7 +100,7 @@ class Rollouts:
             _to_begin(decisions, system, plan)
 
     def pause(self, system: str, id_: str | None = None, *, actor: str, reason: str) -> Rollout:
-        """Leave everybody where they are, and judge no more, until it is resumed.
+        """Leave everybody where they are until it is resumed; harm that is proven takes the version back all the same.
 
         Raises:
             NotFound: there is no such rollout under way.
@@ -113,6 +124,29 @@ class Rollouts:
                 raise UserError(f"rollout {rollout.id} is running, not paused.")
             change.record("resumed", Told(id=rollout.id), actor=actor, reason=reason)
             return _now(change, rollout.id)
+
+    def acknowledge(self, rollout: Rollout, beyond: Sequence[Beyond], *, actor: str, reason: str) -> Rollout:
+        """Record that what holds *rollout* was looked at and is meant; it holds it no more.
+
+        Args:
+            rollout: which.
+            beyond: what holds it (`orita.delivery.rollouts.acknowledgements.holding`).
+            actor, reason: who, and why it is meant.
+
+        Raises:
+            NotFound: it is not under way any more.
+            UserError: no reason is given.
+            Conflict: all of it was acknowledged meanwhile.
+        """
+        if not reason.strip():
+            raise UserError("reason is empty: say why what the checks found is meant, for who looks next.")
+        with self._changing(rollout.system, rollout.id) as (_, change, now):
+            said = {(each.beyond.check, each.beyond.version) for each in now.acknowledged}
+            new = tuple(each for each in beyond if (each.check, each.version) not in said)
+            if not new:
+                raise Conflict(f"somebody acknowledged what holds rollout {now.id} meanwhile: look again.")
+            change.record("acknowledged", Acknowledged(id=now.id, beyond=new), actor=actor, reason=reason)
+            return _now(change, now.id)
 
     def abort(
         self, system: str, id_: str | None = None, *, actor: str, reason: str, lease: Lease | None = None

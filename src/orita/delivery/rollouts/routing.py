@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orita.core.clock import to_micros
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.rollouts import experiment_of
 
@@ -20,10 +21,13 @@ class Route:
     Attributes:
         version: which answers.
         rollout: the rollout whose dice said so; None where the request takes no part, or an override chose.
+        split_micros: when the split began that the dice were held against, microseconds since the Unix epoch; None
+            where none were thrown.
     """
 
     version: str
     rollout: str | None
+    split_micros: int | None = None
 
 
 class Router:
@@ -41,7 +45,8 @@ class Router:
         self.rollout = rollout
         self._experiment = experiment_of(rollout)
         names = (rollout.champion, *rollout.plan.versions)
-        self._drawn = {version: Route(version, rollout.id) for version in names}
+        since = to_micros(rollout.since)
+        self._drawn = {version: Route(version, rollout.id, since) for version in names}
         self._set = {version: Route(version, None) for version in names}
         self._outside = self._set[rollout.champion]
         named = {each.attribute for each in rollout.plan.overrides if each.attribute.startswith(_HEADER)}

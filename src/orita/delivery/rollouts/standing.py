@@ -15,7 +15,7 @@ from orita.core.clock import Clock
 from orita.core.home import DEFAULT_TENANT
 from orita.delivery.rollouts.notes import Note
 from orita.delivery.rollouts.plan import RolloutPlan, Strategy
-from orita.delivery.rollouts.rollout import Rollout, RolloutState, Verdict
+from orita.delivery.rollouts.rollout import Acknowledgement, Rollout, RolloutState, Verdict
 from orita.delivery.rollouts.rollouts import Rollouts, lease_name
 from orita.delivery.rollouts.trouble import Trouble
 
@@ -45,6 +45,7 @@ class Standing(Struct, frozen=True, kw_only=True):
         ended_at: when it ended, null before.
         controller: who judges and advances it; null: nobody does.
         trouble: what keeps that controller from judging it, since when, and what to do; null: nothing.
+        acknowledged: what holds it no more: which check, by whom, when and why.
         plan: as declared.
     """
 
@@ -67,6 +68,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     controller: str | None
     trouble: Trouble | None
+    acknowledged: tuple[Acknowledgement, ...]
     plan: RolloutPlan
 
 
@@ -89,7 +91,7 @@ class Standings:
         plan = rollout.plan
         acting = None if rollout.ended else self._leases.acting(lease_name(rollout.system))
         note = Note.of(None if acting is None else acting.note, rollout.id)
-        look = note.look if note.look is not None and note.look.since == rollout.since else None
+        look = note.look if note.look is not None and note.look.is_of(rollout) else None
         return Standing(
             id=rollout.id,
             system=rollout.system,
@@ -110,6 +112,7 @@ class Standings:
             ended_at=rollout.ended_at,
             controller=None if acting is None else acting.holder,
             trouble=note.trouble,
+            acknowledged=rollout.acknowledged,
             plan=plan,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from orita.core.errors import OritaError
 
-__all__ = ["Trouble", "late_outcomes", "trouble_of", "unknown_metric"]
+__all__ = ["Trouble", "late_outcomes", "nobody_takes_part", "trouble_of", "unknown_metric"]
 
 _AGAIN = "The controller tries again by itself, within half a minute."
 
@@ -60,5 +61,16 @@ def late_outcomes(column: str, late: int, all_: int, since: datetime) -> Trouble
         "they count as none.",
         remedy="Push events when they happen, or abort, and begin again with a window (window_seconds of the check) "
         "that is longer than they take to arrive.",
+        since=since,
+    )
+
+
+def nobody_takes_part(by: Sequence[str], requests: int, since: datetime) -> Trouble:
+    """Return that all *requests* fall to the champion, as none names an attribute that the plan splits *by*."""
+    names = " or ".join(map(repr, by))
+    return Trouble(
+        what=f"None of {requests:,} requests takes part, all fall to the champion: none of them names {names}, by "
+        "which the rollout splits, or servers have not loaded the version yet.",
+        remedy="Have callers send it in context.attributes; or abort, and begin again with --by user_id.",
         since=since,
     )

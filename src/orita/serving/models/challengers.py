@@ -43,11 +43,13 @@ class Chosen:
         model: a loaded model.
         rollout: the rollout whose dice chose; None where the request takes no part, or an override chose.
         variant: the version that was chosen; None where no rollout is under way.
+        split_micros: when the split of the dice began, microseconds since the Unix epoch; None where none chose.
     """
 
     model: LoadedModel
     rollout: str | None = None
     variant: str | None = None
+    split_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,13 @@ class Challengers:
         attributes = {**(asked.attributes or {}), **asked.context, **(extra or {}), "user_id": asked.user_id}
         route = self.router.route(attributes)
         self.requests[route.version] = self.requests.get(route.version, 0) + 1
-        rollout = route.rollout if self.complete else None
+        rollout, split = (route.rollout, route.split_micros) if self.complete else (None, None)
         if route.version == deployed:
-            return Chosen(champion, rollout, deployed)
+            return Chosen(champion, rollout, deployed, split)
         found = self.loaded.get(route.version)
         if found is not None:
-            return Chosen(found, rollout, route.version)
-        return Chosen(champion, rollout, route.version if route.version in self.failed else deployed)
+            return Chosen(found, rollout, route.version, split)
+        return Chosen(champion, rollout, route.version if route.version in self.failed else deployed, split)
 
 
 class ChallengerFollower:

@@ -143,7 +143,14 @@ class Predictor:
         now = to_micros(self._clock.now())
         as_of = now if asked.at_micros is None else asked.at_micros
         question = Question(
-            asked, model, now, as_of, current_deadline(), rollout=chosen.rollout, variant=chosen.variant
+            asked,
+            model,
+            now,
+            as_of,
+            current_deadline(),
+            rollout=chosen.rollout,
+            variant=chosen.variant,
+            split_micros=chosen.split_micros,
         )
         if asked.objective is not None:
             package = model.package

@@ -61,6 +61,7 @@ class Question(msgspec.Struct, gc=False):
         objective: what one unit of each head is worth, where the request weighs them.
         rollout: the rollout whose dice chose what answers; None where none did.
         variant: the variant of a rollout that answers; None where none runs.
+        split_micros: when the split of the dice began, microseconds since the Unix epoch; None where none chose.
     """
 
     asked: Asked
@@ -74,6 +75,7 @@ class Question(msgspec.Struct, gc=False):
     objective: dict[str, float] | None = None
     rollout: str | None = None
     variant: str | None = None
+    split_micros: int | None = None
 
     @property
     def user_id(self) -> int | str:
@@ -122,4 +124,5 @@ class Question(msgspec.Struct, gc=False):
             variant=self.variant,
             propensities=b"" if propensities_N is None else propensities_N.tobytes(),
             placements=b"" if placements_N is None else placements_N.tobytes(),
+            split_micros=self.split_micros,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -14,6 +14,7 @@ from orita.control.events import Conflict
 from orita.core.clock import Clock
 from orita.core.errors import NotFound, OritaError, Unavailable, UserError, closest
 from orita.core.home import Home
+from orita.delivery.rollouts.acknowledgements import check_names, holding
 from orita.delivery.rollouts.checking import check_metric
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.rollout import Rollout
@@ -121,6 +122,23 @@ class RolloutDecisions:
             Refused: 404, there is no such rollout; 409, it cannot be decided now, or the rollout is of another system.
         """
         return await self._done(self._changing, partial(self._changed, id_, command, caller))
+
+    async def acknowledge(self, id_: str, checks: Sequence[str], reason: str, caller: Caller) -> Standing:
+        """Record that *checks*, or all that hold the rollout now, were looked at and are meant.
+
+        Raises:
+            Refused: as `change`; 409, a check does not hold it; 422, there is no such check that could.
+        """
+
+        def acknowledged(rollouts: Rollouts, rollout: Rollout, actor: str) -> Rollout:
+            beyond = holding(rollout, self._standings.of(rollout).evidence, checks)
+            return rollouts.acknowledge(rollout, beyond, actor=actor, reason=reason)
+
+        try:
+            check_names(checks)
+        except UserError as error:
+            raise Refused(422, "invalid_value", str(error)) from None
+        return await self.change(id_, acknowledged, caller)
 
     async def promote(self, id_: str, version: str | None, reason: str, caller: Caller) -> Standing:
         """Make a version the champion; the registry's alias follows, as far as there is a registry.

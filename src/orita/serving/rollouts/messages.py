@@ -9,7 +9,14 @@ from msgspec import Meta, Struct
 from orita.delivery.rollouts.plan import RolloutPlan
 from orita.delivery.rollouts.standing import Standing
 
-__all__ = ["GivenPlan", "RolloutDecision", "RolloutList", "RolloutPromotion", "RolloutRequest"]
+__all__ = [
+    "GivenPlan",
+    "RolloutAcknowledgement",
+    "RolloutDecision",
+    "RolloutList",
+    "RolloutPromotion",
+    "RolloutRequest",
+]
 
 Reason = Annotated[str, Meta(max_length=2000)]
 
@@ -50,6 +57,18 @@ class RolloutDecision(Struct, frozen=True, forbid_unknown_fields=True):
 
     reason: Reason = ""
     step: Annotated[int, Meta(ge=1)] | None = None
+
+
+class RolloutAcknowledgement(Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds a rollout was looked at, and is meant.
+
+    Attributes:
+        reason: why it is meant; it is kept with the decision.
+        checks: of ``scores``, ``drift`` and ``split`` those that hold it no more; none: all that hold it now.
+    """
+
+    reason: Annotated[str, Meta(min_length=1, max_length=2000)]
+    checks: Annotated[list[str], Meta(max_length=3)] = []  # msgspec gives each its own
 
 
 class RolloutPromotion(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,13 @@ import msgspec
 from orita.delivery.rollouts.standing import Standing
 from orita.serving.documents.openapi import REQUEST_ID, TEMPLATE, reference, responses
 from orita.serving.http.envelope import Answered, Refusal
-from orita.serving.rollouts.messages import RolloutDecision, RolloutList, RolloutPromotion, RolloutRequest
+from orita.serving.rollouts.messages import (
+    RolloutAcknowledgement,
+    RolloutDecision,
+    RolloutList,
+    RolloutPromotion,
+    RolloutRequest,
+)
 from orita.serving.rollouts.routes import COMMANDS, PREFIX
 
 __all__ = ["describe_rollouts"]
@@ -19,6 +25,7 @@ _TYPES = (
     Answered[RolloutList],
     RolloutRequest,
     RolloutDecision,
+    RolloutAcknowledgement,
     RolloutPromotion,
     Refusal,
 )
@@ -50,11 +57,12 @@ _SYSTEM = {
     "schema": {"type": "string"},
 }
 _SUMMARIES = {
-    "pause": "Leave everybody where they are, and judge no more.",
+    "pause": "Stop the way up; harm that is proven takes the version back all the same.",
     "resume": "Go on with a rollout that is paused.",
     "advance": "Go to the next step without waiting for the analysis.",
     "abort": "End a rollout: everybody gets the champion.",
 }
+_MEANT = {"reason": "Another type of model, another scale.", "checks": ["scores"]}
 _PLAN = {"plan": {"strategy": "canary", "versions": ["v1.3.0"]}, "reason": "Knows topics."}
 
 
@@ -67,12 +75,17 @@ def describe_rollouts() -> dict[str, Any]:
     begun = _operation("start", "Begin a rollout of this server's system.", Standing, _ERRORS | _CHANGE)
     begun["responses"]["201"] = begun["responses"].pop("200")
     promoted = _operation("promote", "Make a version the champion.", Standing, _ERRORS | _CHANGE)
+    acknowledged = _operation("acknowledge", "Say that what holds a rollout is meant.", Standing, _ERRORS | _CHANGE)
     paths: dict[str, Any] = {
         PREFIX: {"get": listed, "post": _with_body(begun, RolloutRequest, _PLAN)},
         one: {"parameters": [_ID], "get": _operation("get", "Read a rollout.", Standing, _ERRORS)},
         f"{one}/promote": {
             "parameters": [_ID],
             "post": _with_body(promoted, RolloutPromotion, {"reason": "Better for all."}),
+        },
+        f"{one}/acknowledge": {
+            "parameters": [_ID],
+            "post": _with_body(acknowledged, RolloutAcknowledgement, _MEANT),
         },
     }
     for name in COMMANDS:

@@ -24,7 +24,13 @@ from orita.serving.http.decoding import BodyDecoder, given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.refusal import Refused
 from orita.serving.rollouts.deciding import RolloutDecisions
-from orita.serving.rollouts.messages import GivenPlan, RolloutDecision, RolloutList, RolloutPromotion
+from orita.serving.rollouts.messages import (
+    GivenPlan,
+    RolloutAcknowledgement,
+    RolloutDecision,
+    RolloutList,
+    RolloutPromotion,
+)
 
 __all__ = ["COMMANDS", "PREFIX", "RolloutRoutes"]
 
@@ -54,6 +60,7 @@ class RolloutRoutes:
         self._plan = BodyDecoder(GivenPlan, "a plan")
         self._decision = BodyDecoder(RolloutDecision, "an object")
         self._promotion = BodyDecoder(RolloutPromotion, "an object")
+        self._acknowledgement = BodyDecoder(RolloutAcknowledgement, "a reason")
         self._envelopes = Envelopes(clock)
 
     @property
@@ -65,6 +72,7 @@ class RolloutRoutes:
             Route(PREFIX, partial(self._answered, self._start), methods=["POST"]),
             Route(one, partial(self._answered, self._get), methods=["GET"]),
             Route(f"{one}/promote", partial(self._answered, self._promote), methods=["POST"]),
+            Route(f"{one}/acknowledge", partial(self._answered, self._acknowledge), methods=["POST"]),
         ]
         for name in COMMANDS:
             work = partial(self._answered, partial(self._decide, name))
@@ -117,6 +125,16 @@ class RolloutRoutes:
             return Response(status_code=499)
         found = await self._decisions.change(request.path_params["rollout_id"], partial(_command, name, given), caller)
         return self._envelopes.success(found, f"{found.state}, step {found.step} of {found.steps}.", request_id)
+
+    async def _acknowledge(self, request: Request, request_id: str) -> Response:
+        caller = caller_of(request.scope)
+        given = await self._body(request, self._acknowledgement)
+        if given is None:
+            return Response(status_code=499)
+        id_ = request.path_params["rollout_id"]
+        found = await self._decisions.acknowledge(id_, given.checks, given.reason, caller)
+        held = dict.fromkeys(each.beyond.check for each in found.acknowledged)
+        return self._envelopes.success(found, f"{', '.join(held)} acknowledged.", request_id)
 
     async def _promote(self, request: Request, request_id: str) -> Response:
         caller = caller_of(request.scope)
