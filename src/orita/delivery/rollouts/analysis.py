@@ -31,6 +31,7 @@ from orita.delivery.rollouts.rewards import ArmTotals
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.scores import ScoreGuard
 from orita.delivery.rollouts.split_check import SplitCheck
+from orita.delivery.rollouts.thinning import Thinning
 
 __all__ = ["Analysis"]
 
@@ -50,6 +51,7 @@ class Analysis:
         levels = Levels.of(plan)
         checks, versions = plan.checks, plan.versions
         self._guards = tuple(guard for version in versions for guard in _guards(checks, version, levels))
+        self._thinned = {version: Thinning(champion, version) for version in versions}
         self._metric = [self._metric_of(checks.metric, v, levels) for v in versions if checks.metric]
         self._guardrails = [
             Guardrail(each, champion, v, level=levels.guardrail, takes_back=self._takes_back)
@@ -71,19 +73,14 @@ class Analysis:
         beside = look.stage.shares.get(self._champion, 0.0) > 0
         if self._stage is None or look.stage.number != self._stage.number:
             self._enter(look.stage)
-        if look.period != self._period:
-            self._period = look.period
-            for guard in self._guards:
-                guard.begin(look.period, beside=beside)
+        self._guard(look, beside=beside)
         self._split.take(look)
         for missing in self._missing:
             missing.take(look)
         self._left_out = look.left_out
-        control = look.guards.get(self._champion)
-        for guard in self._guards:
-            guard.take(control, look.guards.get(guard.version))
         for version in self._answered:
             self._answered[version] += look.answered.get(version, 0)
+        control = look.guards.get(self._champion)
         if beside and control is not None:
             self._before += len(control.failed_U)
         for guardrail in self._guardrails:
@@ -196,6 +193,18 @@ class Analysis:
         told = "; ".join(each.why for each in self.checks if each.check.startswith(("metric", "guardrail ")))
         done = "the version answered all, and did no harm" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
+
+    def _guard(self, look: Look, *, beside: bool) -> None:
+        if look.period != self._period:
+            self._period = look.period
+            for guard in self._guards:
+                guard.begin(look.period, beside=beside)
+            for thinning in self._thinned.values():
+                thinning.begin(look.stage.shares)
+        control = look.guards.get(self._champion)
+        pooled = {version: each.kept(look.guards, look.stage.shares) for version, each in self._thinned.items()}
+        for guard in self._guards:
+            guard.take(*(pooled[guard.version] if guard.pools else (control, look.guards.get(guard.version))))
 
     def _enter(self, stage: Stage) -> None:
         if self._stage is None or stage.step != self._stage.step:
