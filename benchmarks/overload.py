@@ -209,6 +209,17 @@ async def measured(server: Server, requests: list[bytes], options: argparse.Name
             run = await opened(server, requests, times * most, options.seconds, options.connections)
         runs[name] = run
         print(told(name, run, most, (cpu_seconds(server.pid) - before) / run.seconds))
+    return figures_of(runs, most, options.refusal_us)
+
+
+def figures_of(runs: dict[str, Outcome], most: float, refusal_us: float) -> dict[str, object]:
+    """Return the figures.
+
+    Args:
+        runs: what became of the requests of ``open_2``, ``closed_10`` and ``open_10``.
+        most: requests a second that the server answers in good time.
+        refusal_us: microseconds of a refusal by the ideal shedder.
+    """
     judged = [runs["open_2"], runs["closed_10"]]
     ten = runs["open_10"]
     offered = ten.asked / ten.seconds / most
@@ -222,7 +233,7 @@ async def measured(server: Server, requests: list[bytes], options: argparse.Name
         "open_10": round(ten.goodput / most, 3),
         "open_10_offered": round(offered, 1),
         "open_10_p99_ms": round(ten.p99_ms, 1),
-        "open_10_ideal": round(ideal_goodput(offered, refusal=options.refusal_us * most / 1e6), 3),
+        "open_10_ideal": round(ideal_goodput(offered, refusal=refusal_us * most / 1e6), 3),
     }
 
 
