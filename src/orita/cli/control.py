@@ -134,7 +134,7 @@ def restore_command(
         print_json({"events": [_told(event) for event in made]})
         return
     if not made:
-        typer.echo(f"Everything is as it was at {moment} already.")
+        typer.echo(f"Everything that a restore changes is as it was at {moment} already.")
         return
     rows = [[event.kind, escape(event.name), str(event.version)] for event in made]
     table(f"Restored as of {moment}", ["kind", "name", "version"], rows)
