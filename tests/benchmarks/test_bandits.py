@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from benchmarks.bandits import calls, ratio_of_means
 from benchmarks.peers import bandits as peer
 from tests.benchmarks.running import last_line
 
 from benchmarks import bandits
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_last_line_has_every_policy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,3 +60,13 @@ def test_regret_is_what_the_best_arm_earns_more() -> None:
     assert always(9) == pytest.approx(first)
     assert always(0) == pytest.approx(first + 100 * 0.45)
     assert always(9) < peer.regret("thompson", 0, 110, 10, *calls("thompson", 0)) < always(0)
+
+
+def test_the_documents_tell_the_same_ratios() -> None:
+    """What the README shows of each policy is what decision 0053 has, rounded."""
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if "benchmarks.bandits" in line]
+    shown = [float(each.split()[0]) for each in row.split("|")[2].partition(";")[0].split(",")]
+    table = (ROOT / "docs" / "decisions" / "0053-bandits.md").read_text().partition("## Measured")[2].splitlines()
+    names = ("ε-greedy", "UCB1", "Thompson", "LinUCB", "linear Thompson")
+    cells = {each[1].strip(): each[4] for line in table if len(each := line.split("|")) > 5}
+    assert shown == [pytest.approx(float(cells[name].split()[0]), abs=0.005) for name in names]
