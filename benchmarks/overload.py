@@ -1,14 +1,16 @@
 """What does a server still answer when it is asked for more than it can do? One user and 100 items, `POST /predict`.
 
-A real `orita serve`, everything on, on one core; the callers are on another. First its maximum: a closed loop of 16
-connections. Then, for a minute each, an open loop at twice that rate, and ten times as many connections in a closed
-loop, where whoever is refused waits as `Retry-After` says. At last an open loop at ten times the rate, or at as much as
-one core can ask for, beside an ideal shedder: one that spends on a refusal what this server does, and nothing on
-deciding.
+A real `orita serve`, everything on, on one core; the callers are on another. Its maximum is a closed loop of 16
+connections; the loads are an open loop at twice that rate, and ten times as many connections in a closed loop, where
+whoever is refused waits as `Retry-After` says. A processor that others use too is now half as fast, now twice, for
+seconds at a time; so maximum and loads take turns of some seconds, until each load had its minute, and each is judged
+by the maximum of the turns around it. At last an open loop at ten times the rate, or at as much as one core can ask
+for. Beside the open loops stands an ideal shedder: one that spends on answers and refusals what this server does (least
+squares over all turns), and lets in exactly those it can answer.
 
 *goodput_share* is what was answered within 50 ms, relative to the maximum; *p99_ms* is of what was answered, from the
-moment it was due (open loop) or sent (closed loop). Both are the worse of the two loads. Every other answer must be a
-429 or a 503 with ``Retry-After``; anything else is counted as *failed*.
+moment it was due (open loop) or sent (closed loop). Both are the worse of the two loads. *max_p99_ms* is that of the
+maximum itself. Every other answer must be a 429 or a 503 with ``Retry-After``; anything else is counted as *failed*.
 
     python -m benchmarks.overload                 # makes a feed of 300,000 events and trains for it, then measures
     python -m benchmarks.overload --home .orita   # after make demo: the home of a project with a champion
@@ -61,6 +63,14 @@ class Outcome:
     def asked(self) -> int:
         """How many there were."""
         return len(self.latencies) + self.shed + sum(self.failed.values())
+
+    def add(self, other: Outcome) -> None:
+        """Count what became of *other* requests, too."""
+        self.latencies += other.latencies
+        self.shed += other.shed
+        self.seconds += other.seconds
+        for status, count in other.failed.items():
+            self.failed[status] = self.failed.get(status, 0) + count
 
     @property
     def goodput(self) -> float:
@@ -184,56 +194,101 @@ async def opened(server: Server, requests: list[bytes], rate: float, seconds: fl
     return outcome
 
 
-def told(name: str, outcome: Outcome, most: float, cpu: float) -> str:
-    """Return a line of the table."""
-    return (
-        f"{name:22} asked {outcome.asked / outcome.seconds:8.0f}/s   answered {len(outcome.latencies):8}   "
-        f"shed {outcome.shed:8}   failed {outcome.failed or 0}   goodput {outcome.goodput / most:.3f}   "
-        f"p99 {outcome.p99_ms:6.1f} ms   cpu {cpu:.2f}"
-    )
+@dataclass
+class Load:
+    """A load, turn by turn.
+
+    Attributes:
+        name: its name.
+        outcome: what became of its requests.
+        most: requests that would have been answered in good time at the maximum meanwhile.
+        work: of each turn the server's seconds of processor time, and how many requests it answered and shed.
+    """
+
+    name: str
+    outcome: Outcome = field(default_factory=Outcome)
+    most: float = 0.0
+    work: list[tuple[float, int, int]] = field(default_factory=list)
+
+    def add(self, outcome: Outcome, cpu: float) -> None:
+        """Count a turn."""
+        self.outcome.add(outcome)
+        self.work.append((cpu, len(outcome.latencies), outcome.shed))
+
+    @property
+    def share(self) -> float:
+        """Its goodput, relative to the maximum."""
+        return self.outcome.goodput * self.outcome.seconds / self.most
+
+    @property
+    def offered(self) -> float:
+        """Requests that came, relative to the maximum."""
+        return self.outcome.asked / self.most
+
+    def __str__(self) -> str:
+        one, seconds = self.outcome, self.outcome.seconds
+        return (
+            f"{self.name:12} asked {one.asked / seconds:8.0f}/s   answered {len(one.latencies):8}   "
+            f"shed {one.shed:8}   failed {one.failed or 0}   goodput {self.share:.3f}   "
+            f"p99 {one.p99_ms:6.1f} ms   cpu {sum(cpu for cpu, _, _ in self.work) / seconds:.2f}"
+        )
+
+
+async def in_turns(server: Server, requests: list[bytes], options: argparse.Namespace) -> dict[str, Load]:
+    """Return the maximum and the loads, by name."""
+    loads = {name: Load(name) for name in ("maximum", "open_2", "closed_10", "open_10")}
+    seconds = options.seconds / options.turns
+
+    async def run(name: str, before: float) -> float:
+        """Let a load have its turn; return its requests a second in good time."""
+        used = cpu_seconds(server.pid)
+        kind, _, times = name.partition("_")
+        if kind == "open":
+            outcome = await opened(server, requests, int(times) * before, seconds, options.connections)
+        else:
+            callers = int(times or 1) * options.callers
+            outcome = await closed(server, requests, callers, seconds if times else seconds / 2, options.patience)
+        loads[name].add(outcome, cpu_seconds(server.pid) - used)
+        return outcome.goodput
+
+    await closed(server, requests, options.callers, 3)  # warms up
+    now = await run("maximum", 0.0)
+    for name in [*["open_2", "closed_10"] * options.turns, *["open_10"] * options.turns]:
+        before, asked = now, loads[name].outcome.seconds
+        await run(name, before)
+        now = await run("maximum", 0.0)
+        loads[name].most += (before + now) / 2 * (loads[name].outcome.seconds - asked)
+    loads["maximum"].most = loads["maximum"].outcome.goodput * loads["maximum"].outcome.seconds
+    return loads
 
 
 async def measured(server: Server, requests: list[bytes], options: argparse.Namespace) -> dict[str, object]:
     """Measure all loads; return the figures."""
-    await closed(server, requests, options.callers, 3)  # warms up
-    maximum = await closed(server, requests, options.callers, options.seconds / 4)
-    most = maximum.goodput
-    print(f"maximum: {most:.0f} requests/s on {options.callers} connections, p99 {maximum.p99_ms:.1f} ms")
-    runs: dict[str, Outcome] = {}
-    for name in ("open_2", "closed_10", "open_10"):
-        before = cpu_seconds(server.pid)
-        if name == "closed_10":
-            run = await closed(server, requests, 10 * options.callers, options.seconds, options.patience)
-        else:
-            times = int(name.rpartition("_")[2])
-            run = await opened(server, requests, times * most, options.seconds, options.connections)
-        runs[name] = run
-        print(told(name, run, most, (cpu_seconds(server.pid) - before) / run.seconds))
-    return figures_of(runs, most, options.refusal_us)
+    loads = await in_turns(server, requests, options)
+    print(*loads.values(), sep="\n")
+    return figures_of(loads)
 
 
-def figures_of(runs: dict[str, Outcome], most: float, refusal_us: float) -> dict[str, object]:
-    """Return the figures.
-
-    Args:
-        runs: what became of the requests of ``open_2``, ``closed_10`` and ``open_10``.
-        most: requests a second that the server answers in good time.
-        refusal_us: microseconds of a refusal by the ideal shedder.
-    """
-    judged = [runs["open_2"], runs["closed_10"]]
-    ten = runs["open_10"]
-    offered = ten.asked / ten.seconds / most
+def figures_of(loads: dict[str, Load]) -> dict[str, object]:
+    """Return the figures of ``maximum``, ``open_2``, ``closed_10`` and ``open_10``."""
+    loads = dict(loads)
+    maximum = loads.pop("maximum")
+    work = np.array([turn for load in (maximum, *loads.values()) for turn in load.work], dtype=float)
+    answer, refusal = np.linalg.lstsq(work[:, 1:], work[:, 0], rcond=None)[0]
+    judged = loads["open_2"], loads["closed_10"]
+    ideal = {name: ideal_goodput(load.offered, refusal / answer) for name, load in loads.items() if "open" in name}
     return {
-        "goodput_share": round(min(run.goodput for run in judged) / most, 3),
-        "p99_ms": round(max(run.p99_ms for run in judged), 1),
-        "failed": sum(sum(run.failed.values()) for run in runs.values()),
-        "requests_per_second_max": round(most, 1),
-        "open_2": round(runs["open_2"].goodput / most, 3),
-        "closed_10": round(runs["closed_10"].goodput / most, 3),
-        "open_10": round(ten.goodput / most, 3),
-        "open_10_offered": round(offered, 1),
-        "open_10_p99_ms": round(ten.p99_ms, 1),
-        "open_10_ideal": round(ideal_goodput(offered, refusal=refusal_us * most / 1e6), 3),
+        "goodput_share": round(min(load.share for load in judged), 3),
+        "p99_ms": round(max(load.outcome.p99_ms for load in judged), 1),
+        "failed": sum(sum(load.outcome.failed.values()) for load in loads.values()),
+        "requests_per_second_max": round(maximum.outcome.goodput, 1),
+        "max_p99_ms": round(maximum.outcome.p99_ms, 1),
+        "answer_us": round(answer * 1e6),
+        "refusal_us": round(refusal * 1e6),
+        **{name: round(load.share, 3) for name, load in loads.items()},
+        **{f"{name}_p99_ms": round(load.outcome.p99_ms, 1) for name, load in loads.items()},
+        **{f"{name}_ideal": round(goodput, 3) for name, goodput in ideal.items()},
+        "open_10_offered": round(loads["open_10"].offered, 1),
     }
 
 
@@ -242,13 +297,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--home", type=Path, help="a home with online features and a champion")
     parser.add_argument("--seconds", type=float, default=60, help="of each load")
+    parser.add_argument("--turns", type=int, default=6, help="in so many, with the maximum between them")
     parser.add_argument("--callers", type=int, default=16, help="connections that find the maximum")
     parser.add_argument("--connections", type=int, default=400, help="of the open loops")
     parser.add_argument(
         "--patience", type=float, default=5, help="most seconds of Retry-After; 0: callers are deaf to it"
     )
     parser.add_argument("--candidates", type=int, default=100)
-    parser.add_argument("--refusal-us", type=float, default=32, help="what a refusal costs the ideal shedder")
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
     with ExitStack() as stack:

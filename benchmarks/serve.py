@@ -9,7 +9,8 @@ caller is on another.
 Servers are asked in turns, as fast as they answer, and a ratio is the median over the turns of the rates side by side.
 Beside it stands the ratio of processor time a request, which a machine that others keep busy changes less.
 Latency is measured at a fixed rate in an open loop: from the moment a request was due, whether others were answered or
-not. The bare application is then asked at the same rate: what the machine alone does to its tail is in ours too.
+not. The bare application is asked at the same rate, half a minute in turn with Orita: what the machine alone does to
+its tail is in ours too.
 
     python -m benchmarks.serve                       # makes a feed of 300,000 events and trains for it, then measures
     python -m benchmarks.serve --home .orita         # after make demo: the home of a project with a champion
@@ -37,6 +38,7 @@ import uvloop
 from benchmarks.http_load import Measured, closed_loop, connected, cpu_seconds, open_loop
 
 ORITA, BARE, FASTAPI, BENTOML = "orita", "bare_asgi", "fastapi_pydantic", "bentoml"
+_PACED_TURN_SECONDS = 30.0
 _WORLD = {
     "data_generation.num_users": 10_000,
     "data_generation.num_items": 50_000,
@@ -157,11 +159,27 @@ async def full_speed(server: Server, requests: list[bytes], options: argparse.Na
     return measured
 
 
-async def at_a_rate(server: Server, requests: list[bytes], options: argparse.Namespace) -> Measured:
-    """Ask at a fixed rate."""
-    callers = await connected(server.address, 16)
-    await open_loop(callers, requests, options.rate, 2)
-    return await open_loop(callers, requests, options.rate, options.paced_seconds)
+async def at_a_rate(servers: list[Server], requests: list[bytes], options: argparse.Namespace) -> dict[str, Measured]:
+    """Ask each server in turn at a fixed rate, in all as long as was asked for."""
+    turns = max(1, round(options.paced_seconds / _PACED_TURN_SECONDS))
+    measured: dict[str, list[Measured]] = {server.name: [] for server in servers}
+    for _ in range(turns):
+        for server in servers:
+            callers = await connected(server.address, 16)
+            await open_loop(callers, requests, options.rate, 2)
+            measured[server.name].append(
+                await open_loop(callers, requests, options.rate, options.paced_seconds / turns)
+            )
+            for caller in callers:
+                caller.transport.close()
+    return {
+        name: Measured(
+            np.concatenate([one.latencies_ms for one in each]),
+            sum(one.failed for one in each),
+            sum(one.seconds for one in each),
+        )
+        for name, each in measured.items()
+    }
 
 
 def main() -> None:
@@ -191,7 +209,7 @@ def main() -> None:
         if options.bentoml:
             commands[BENTOML] = [options.bentoml, str(Path(__file__).parent / "peers" / "bento.py"), str(folder)]
         servers = [
-            (own if name == ORITA else peers).enter_context(started(name, command, pin=options.pin))
+            (own if name in (ORITA, BARE) else peers).enter_context(started(name, command, pin=options.pin))
             for name, command in commands.items()
         ]
         requests = made_requests(options.candidates)
@@ -199,14 +217,9 @@ def main() -> None:
         if options.pin:
             os.sched_setaffinity(0, {max(everything)})
         rates, cpu_us = uvloop.run(in_turns(servers, requests, options))
-        peers.close()  # nobody is beside it while its latency is measured
-        paced = {ORITA: uvloop.run(at_a_rate(servers[0], requests, options))}
+        peers.close()  # nobody but who is asked is beside them while latency is measured
+        paced = uvloop.run(at_a_rate(servers[:2], requests, options))
         own.close()
-        os.sched_setaffinity(0, everything)
-        with started(BARE, commands[BARE], pin=options.pin) as bare:
-            if options.pin:
-                os.sched_setaffinity(0, {max(everything)})
-            paced[BARE] = uvloop.run(at_a_rate(bare, requests, options))
         os.sched_setaffinity(0, everything)
     ratio = side_by_side(rates)
     cpu_ratio = {name: 1 / value for name, value in side_by_side(cpu_us).items()}

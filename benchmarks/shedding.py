@@ -22,7 +22,7 @@ from orita.testing.open_loop import Door, Outcome, ideal_goodput, simulate_loop,
 
 SEED = 1
 LIMITS: dict[str, Callable[[], ConcurrencyLimit]] = {
-    "budget": lambda: BudgetLimit(0.015, least=16),
+    "budget": lambda: BudgetLimit(0.010, least=16),
     "fixed": lambda: Fixed(1000.0),
     "gradient": Gradient,
     "vegas": Vegas,

@@ -70,6 +70,7 @@ class SteadyLoad:
 
     Attributes:
         latencies_ms: of each, from when it was due.
+        dues: when each was due, as `time.perf_counter` counts.
         statuses: of the answers; 0 where there was none.
         codes: of the refusals.
     """
@@ -77,6 +78,7 @@ class SteadyLoad:
     requests: list[bytes]
     rate: float
     latencies_ms: list[float] = field(default_factory=list)
+    dues: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     _stop: bool = False
@@ -102,15 +104,16 @@ class SteadyLoad:
         """Return the latency that *share* percent of the requests stayed under, in milliseconds."""
         return float(np.percentile(np.array(self.latencies_ms), share))
 
+    def worst_ms(self, since: float, until: float) -> float:
+        """Return the latency of the slowest request that was due in [*since*, *until*) and is answered; 0: of none."""
+        return max(
+            (ms for due, ms in zip(self.dues, self.latencies_ms, strict=True) if since <= due < until), default=0
+        )
+
     @property
     def failed(self) -> int:
         """How many were not answered with 200."""
         return self.statuses.total() - self.statuses[200]
-
-    @property
-    def worst_over_median_ms(self) -> float:
-        """How much longer the slowest request took than the median."""
-        return round(max(self.latencies_ms) - self.percentile(50), 2)
 
     async def _one(self, free: asyncio.Queue[Calls], request: bytes, due: float) -> None:
         caller = await free.get()
@@ -119,6 +122,7 @@ class SteadyLoad:
         if status not in (0, 200):
             self.codes[json.loads(caller.error)["code"]] += 1
         self.latencies_ms.append((time.perf_counter() - due) * 1000)
+        self.dues.append(due)
         free.put_nowait(caller)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from benchmarks.http_load import Measured
 from benchmarks.kill import missing
-from benchmarks.overload import Outcome, figures_of
+from benchmarks.overload import Load, Outcome, figures_of
 from benchmarks.serve import made_requests, side_by_side
 from benchmarks.shadow import Windows, waited_seconds
 from benchmarks.shadow import figures_of as figures_of_shadow
@@ -21,6 +21,7 @@ from benchmarks.steady import SteadyLoad
 from benchmarks.swap import announced
 
 from benchmarks import kill
+from orita.testing.open_loop import ideal_goodput
 
 
 def test_an_answer_of_too_much_load_is_good_late_shed_or_failed() -> None:
@@ -38,17 +39,27 @@ def test_an_answer_of_too_much_load_is_good_late_shed_or_failed() -> None:
 
 
 def test_overload_tells_the_worse_of_both_loads() -> None:
-    """Goodput relative to the maximum, p99 and failures of all; the load of ten times stands beside them."""
-    runs = {
-        "open_2": Outcome([0.01] * 90 + [0.2] * 10, shed=100, seconds=1.0),
-        "closed_10": Outcome([0.02] * 80, shed=10, failed={"500": 2}, seconds=1.0),
-        "open_10": Outcome([0.04] * 50, shed=950, failed={"0": 1}, seconds=1.0),
+    """Goodput relative to the maximum, p99 and failures of all; what an answer and a refusal cost, from all turns."""
+
+    def load(name: str, most: float, *turns: Outcome) -> Load:
+        made = Load(name, most=most)
+        for turn in turns:
+            made.add(turn, 0.004 * len(turn.latencies) + 0.0001 * turn.shed)
+        return made
+
+    loads = {
+        "maximum": load("maximum", 100.0, Outcome([0.01] * 100, seconds=1.0)),
+        "open_2": load("open_2", 200.0, *(Outcome([0.01] * 90 + [0.2] * 10, shed=100, seconds=1.0) for _ in range(2))),
+        "closed_10": load("closed_10", 100.0, Outcome([0.02] * 80, shed=10, failed={"500": 2}, seconds=1.0)),
+        "open_10": load("open_10", 100.0, Outcome([0.04] * 50, shed=949, failed={"0": 1}, seconds=1.0)),
     }
-    found = figures_of(runs, most=100.0, refusal_us=32)
+    found = figures_of(loads)
     assert (found["goodput_share"], found["open_2"], found["closed_10"], found["open_10"]) == (0.8, 0.9, 0.8, 0.5)
     assert (found["p99_ms"], found["open_10_p99_ms"], found["failed"]) == (200.0, 40.0, 3)
     assert (found["open_10_offered"], found["requests_per_second_max"]) == (10.0, 100.0)
-    assert isinstance(found["open_10_ideal"], float) and 0.9 < found["open_10_ideal"] < 1
+    assert (found["answer_us"], found["refusal_us"]) == (4000, 100)
+    assert found["open_10_ideal"] == round(ideal_goodput(10.0, 100 / 4000), 3)
+    assert list(loads) == ["maximum", "open_2", "closed_10", "open_10"]
 
 
 def test_rates_are_compared_turn_by_turn() -> None:
@@ -95,8 +106,8 @@ def test_a_steady_load_counts_what_was_not_answered() -> None:
     assert load.failed == 2
     assert load.codes == Counter({"busy": 1})
     assert len(load.latencies_ms) == load.statuses.total()
-    load.latencies_ms = [1.0, 2.0, 10.004]
-    assert load.worst_over_median_ms == 8.0
+    load.dues, load.latencies_ms = [1.0, 2.0, 3.0], [5.0, 7.0, 9.0]
+    assert [load.worst_ms(*span) for span in ((1.0, 3.0), (2.0, 9.0), (4.0, 9.0))] == [7.0, 9.0, 0]
 
 
 @pytest.mark.parametrize(("swaps", "broken"), [(50, 10), (9, 3), (4, 0), (3, 3)])

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from tests.deploy.sites import site_of
 
 from orita.deploy import Site, render, write
@@ -201,11 +203,9 @@ def test_panels_have_a_place_each_and_promises_are_drawn() -> None:
 
 def test_grafana_s_schema_takes_the_dashboards() -> None:
     """Read by Grafana's own library and written again, nothing is lost and nothing has another type."""
-    cog = pytest.importorskip("grafana_foundation_sdk.cog.encoder")
-    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
     for path, content in _dashboards(_site()).items():
-        read = models.Dashboard.from_json(content)
-        again = json.loads(cog.JSONEncoder(sort_keys=True).encode(read))
+        read = Dashboard.from_json(content)
+        again = json.loads(JSONEncoder(sort_keys=True).encode(read))
         assert _lost(content, again) == [], path
 
 

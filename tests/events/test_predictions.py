@@ -26,6 +26,7 @@ from orita.core.errors import NotFound, OritaError, UserError
 from orita.core.home import Home
 from orita.events import prediction_files
 from orita.events.prediction_files import convert_segment, segment_folder, sweep_partials
+from orita.events.prediction_listing import latest_requests
 from orita.events.prediction_segment import (
     ScoredRequest,
     SegmentHeader,
@@ -273,6 +274,10 @@ def test_a_span_reads_the_segments_of_its_days(home: Home, monkeypatch: pytest.M
         assert seen == wanted
         assert len(rows) == min(1, len(wanted))
         seen.clear()
+    assert [each["request_id"] for each in latest_requests(home, day=midnight.date())] == ["r15"]
+    export_csv(home, midnight.date(), home.root)
+    assert seen == ["2024-11-15-a"] * 2
+    assert latest_requests(home, day=date.max) == []
 
 
 def test_what_a_killed_conversion_left_goes(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,7 @@ def test_as_of_is_the_time_of_the_context(client: AsgiClient, home: Home, clock:
             "objective.click has the value -Infinity",
         ),
         (b"Infinity", 400, "invalid_json", "the body has the value Infinity"),
+        (b'{"user_id": 1, "item_ids": [2, 1e999]}', 400, "invalid_json", "item_ids[1] has the value 1e999"),
         (b'{"user_id": NaN, "item_ids": [1', 400, "invalid_json", "not valid JSON"),
         (b'{"user_id": "NaN", "item_ids": [1', 400, "invalid_json", "not valid JSON"),
         (b'{"user_id": "\\ud800", "item_ids": [1]}', 400, "invalid_json", "not valid JSON"),

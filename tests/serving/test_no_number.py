@@ -19,6 +19,8 @@ from orita.serving.http.no_number import no_number
         (b"NaN", ("", "NaN")),
         (b'{"a": [1, {"b": Infinity}], "c": NaN}', ("a[1].b", "Infinity")),
         (b"[[1], [2, -Infinity]]", ("[1][1]", "-Infinity")),
+        (b'{"a": {"b": [1e5, -1e999]}}', ("a.b[1]", "-1e999")),
+        (b"[1e308, 1e-999]", None),
         (b'{"a": "NaN"}', None),
         (b'{"NaN": 1', None),
         (b"[NaN", None),

@@ -104,5 +104,6 @@ def _log_to_standard_error(structlog: ModuleType) -> None:
             structlog.processors.format_exc_info,
             shown,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # A line and its end in one write: without a buffer (PYTHONUNBUFFERED) other lines of workers come between.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )

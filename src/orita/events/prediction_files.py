@@ -32,6 +32,7 @@ __all__ = [
     "Part",
     "convert_segment",
     "parquet_files",
+    "parts_of_day",
     "prediction_days",
     "prediction_parts",
     "segment_folder",
@@ -178,6 +179,15 @@ def prediction_parts(home: Home, start: datetime | None = None, end: datetime | 
     """Return the parts of the log that may have rows in [*start*, *end*), each once, in order of time."""
     first = _day(start) if start is not None else date.min
     last = _day(end - datetime.resolution) if end is not None else date.max
+    return _parts(home, first, last)
+
+
+def parts_of_day(home: Home, day: date) -> list[Part]:
+    """Return the parts of a UTC day, in order of time; segments of other days are not decoded."""
+    return _parts(home, day, day)
+
+
+def _parts(home: Home, first: date, last: date) -> list[Part]:
     open_parts = list(_open_parts(home, first, last))
     closed = {path.stem: path for path in parquet_files(home)}
     found = [Part(name, _day_of(path), path) for name, path in closed.items()]

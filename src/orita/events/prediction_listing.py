@@ -17,7 +17,7 @@ from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
 from orita.core.sql import literal
 from orita.events.engine import draw_nothing
-from orita.events.prediction_files import Part, prediction_parts
+from orita.events.prediction_files import Part, parts_of_day, prediction_parts
 from orita.events.prediction_view import read_parquet_rows
 
 __all__ = ["LoggedDay", "latest_requests", "logged_days"]
@@ -80,7 +80,7 @@ def latest_requests(
     """
     wanted = {"system": system, "user_id": user, "model_version": model_version}
     where = " AND ".join(f"{name} = {literal(value)}" for name, value in wanted.items() if value is not None) or "true"
-    parts = [part for part in prediction_parts(home) if day is None or part.day == day]
+    parts = prediction_parts(home) if day is None else parts_of_day(home, day)
     found: list[dict[str, Any]] = []
     with progress.bar("Read the prediction log", total=len(parts)) as bar:
         for last, part in _latest_first(parts):

@@ -19,7 +19,7 @@ from orita.core.clock import to_micros
 from orita.core.errors import NotFound, UserError, closest
 from orita.core.files import atomic_file
 from orita.core.home import Home
-from orita.events.prediction_files import prediction_days, prediction_parts
+from orita.events.prediction_files import parts_of_day, prediction_days, prediction_parts
 from orita.events.prediction_segment import prediction_schema
 from orita.events.whole_ids import as_numbers
 
@@ -80,7 +80,7 @@ def export_csv(home: Home, day: date, folder: Path) -> Path:
         NotFound: there are none; the sentence lists the days that have some.
     """
     path = folder / f"predictions_{day.isoformat()}.csv"
-    parts = [part for part in prediction_parts(home) if part.day == day]
+    parts = parts_of_day(home, day)
     if not parts:
         known = closest(day.isoformat(), [each.isoformat() for each in prediction_days(home)])
         raise NotFound(f"no predictions were logged on {day.isoformat()} (UTC). {known}")

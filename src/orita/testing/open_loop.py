@@ -5,7 +5,7 @@ is something behind the door that answers several at once and lets the others wa
 simulated, so that the same seed gives the same answer on any machine. Times are in seconds, and the door is asked as
 `orita.serving.resilience.turnstile.Turnstile` asks it.
 
-    outcome = simulate_loop(Admission(BudgetLimit(0.015)), load=2.0)
+    outcome = simulate_loop(Admission(BudgetLimit(0.010)), load=2.0)
     outcome.goodput, outcome.p99
 """
 

@@ -129,7 +129,7 @@ def serving(home: Home, before: str = "", **settings: object) -> Iterator[Served
     assert process.stderr is not None
     try:
         line = process.stdout.readline()
-        while line.startswith(("{", "2")):  # what the server logs
+        while line.startswith(("{", "2", "\n")):  # what workers log, at times two at once
             line = process.stdout.readline()
         yield Served(process, urlsplit(line.strip()).netloc or line.strip(), home)
     finally:

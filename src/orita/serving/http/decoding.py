@@ -98,7 +98,6 @@ def _document(body: bytes | bytearray) -> Any:
 def _not_json(error: Exception, body: bytes | bytearray) -> Refused:
     if (found := no_number(body)) is not None:
         place, name = found
-        return Refused(
-            400, "invalid_json", f"{place or 'the body'} has the value {name}, which JSON has not: give a number."
-        )
+        why = "is beyond ±1.8e308: give a smaller number" if name[-1].isdigit() else "JSON has not: give a number"
+        return Refused(400, "invalid_json", f"{place or 'the body'} has the value {name}, which {why}.")
     return Refused(400, "invalid_json", f"the body is not valid JSON: {error}.")

@@ -1,17 +1,24 @@
-"""Where a body has what many programs write for a number that is none: ``NaN``, ``Infinity``. JSON knows neither."""
+"""Where a body has no number that a double can be: ``NaN`` and ``Infinity``, which JSON does not know, or ``1e999``."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any, NamedTuple
 
 __all__ = ["no_number"]
 
 _LONGEST = 256 * 1024  # bytes of a body that is looked through a second time, which takes a few milliseconds
+_SUSPECT = re.compile(rb"NaN|Infinity|\d[eE]\+?\d\d|\d{300}")
 
 
 class _NoNumber(NamedTuple):
     name: str
+
+
+def _double(written: str) -> float | _NoNumber:
+    return number if math.isfinite(number := float(written)) else _NoNumber(written[:80])
 
 
 def no_number(body: bytes | bytearray) -> tuple[str, str] | None:
@@ -19,10 +26,10 @@ def no_number(body: bytes | bytearray) -> tuple[str, str] | None:
 
     The place of a body that is such a value itself is empty.
     """
-    if len(body) > _LONGEST or not (b"NaN" in body or b"Infinity" in body):
+    if len(body) > _LONGEST or not _SUSPECT.search(body):
         return None
     try:
-        left: list[tuple[str, Any]] = [("", json.loads(body, parse_constant=_NoNumber))]
+        left: list[tuple[str, Any]] = [("", json.loads(body, parse_constant=_NoNumber, parse_float=_double))]
     except (ValueError, RecursionError):
         return None
     while left:

@@ -48,7 +48,7 @@ class PredictAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def ranked(items: list[int | str], scores_N: npt.NDArray[np.float32]) -> tuple[list[RankedItem], npt.NDArray[np.int32]]:
-    """Return the items best first, and ``ranks_N`` in the order of *items*."""
+    """Return the items best first, and ``ranks_N`` in the order of *items*; all are answered, so all are sorted."""
     order_N = (-scores_N).argsort(kind="stable")
     ranks_N = np.empty(len(items), np.int32)
     ranks_N[order_N] = np.arange(1, len(items) + 1, dtype=np.int32)

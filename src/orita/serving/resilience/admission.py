@@ -43,7 +43,7 @@ class AdmissionConfig(Section):
         retry_after_seconds: the longest ``Retry-After``.
     """
 
-    wait_ms: Annotated[float, Field(gt=0, le=10_000)] = 15.0
+    wait_ms: Annotated[float, Field(gt=0, le=10_000)] = 10.0
     most: Annotated[int, Field(ge=1, le=100_000)] = 1000
     least: Annotated[int, Field(ge=1, le=1000)] = 16
     retry_after_seconds: Annotated[int, Field(ge=1, le=3600)] = 60

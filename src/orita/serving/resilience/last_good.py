@@ -24,6 +24,7 @@ from pydantic import Field
 
 from orita.core.clock import Clock
 from orita.core.config import Section
+from orita.features.id_list import numbers_of
 
 __all__ = ["LastGood", "LastGoodConfig", "Recalled"]
 
@@ -37,7 +38,7 @@ class LastGoodConfig(Section):
     """What is remembered of good answers.
 
     Attributes:
-        rows: scores of users that are kept, about 50 bytes each with their ids.
+        rows: scores of users that are kept, 12 bytes each with their ids where these are numbers, some 50 otherwise.
         items: items that are kept.
         seconds: how old a score may be.
         least_share: share of a request's items that must be known.
@@ -57,6 +58,22 @@ class Recalled:
     age: float
 
 
+class _Last:
+    """A user's last answer. Ids that are numbers are kept as such: a request's own would be freed long after they are
+    in no cache any more, which takes longer than all the rest."""
+
+    __slots__ = ("_ids", "at", "scores_N")
+
+    def __init__(self, at: float, number_N: npt.NDArray[np.int64] | None, ids: Sequence[Id], scores_N: Floats) -> None:
+        self.at, self.scores_N = at, scores_N
+        self._ids = ids if number_N is None else number_N
+
+    def scores(self) -> dict[Id, float]:
+        """Return the score of each item."""
+        ids = self._ids.tolist() if isinstance(self._ids, np.ndarray) else self._ids
+        return dict(zip(ids, self.scores_N.tolist(), strict=True))
+
+
 class LastGood:
     """Remembers answers; called by one thread.
 
@@ -67,7 +84,7 @@ class LastGood:
     def __init__(self, config: LastGoodConfig, clock: Clock) -> None:
         self._config = config
         self._monotonic = clock.monotonic
-        self._users: OrderedDict[Id, tuple[float, Sequence[Id], Floats]] = OrderedDict()
+        self._users: OrderedDict[Id, _Last] = OrderedDict()
         self._young: dict[Id, float] = {}
         self._old: dict[Id, float] = {}
         self._young_from = self._old_from = clock.monotonic()
@@ -83,10 +100,10 @@ class LastGood:
         """Take an answer of the full model; neither *item_ids* nor *scores_N* may be changed afterwards."""
         now = self._monotonic()
         before = self._users.pop(user_id, None)
-        self._users[user_id] = (now, item_ids, scores_N)
-        self.rows += len(item_ids) - (len(before[1]) if before is not None else 0)
+        self._users[user_id] = _Last(now, numbers_of(item_ids), item_ids, scores_N)
+        self.rows += len(scores_N) - (len(before.scores_N) if before is not None else 0)
         while self.rows > self._config.rows:
-            self.rows -= len(self._users.popitem(last=False)[1][1])
+            self.rows -= len(self._users.popitem(last=False)[1].scores_N)
         if self._answers % _EVERY == 0:
             self._turn(now)
             self._young.update(zip(item_ids, scores_N.tolist(), strict=True))
@@ -96,12 +113,12 @@ class LastGood:
         """Return scores for *item_ids*, those of unknown items 0; None where fewer than *least_share* are known."""
         now, seconds = self._monotonic(), self._config.seconds
         self._turn(now)
-        at, items, scores = self._users.get(user_id, _NOTHING)
-        own = dict(zip(items, scores.tolist(), strict=True)) if now - at <= seconds else {}
+        last = self._users.get(user_id)
+        own, own_at = ({}, now) if last is None or now - last.at > seconds else (last.scores(), last.at)
         old = self._old if now - self._old_from <= seconds else {}
         age, missing, found = 0.0, 0, []
         for item in item_ids:
-            for known, since in ((own, at), (self._young, self._young_from), (old, self._old_from)):
+            for known, since in ((own, own_at), (self._young, self._young_from), (old, self._old_from)):
                 if item in known:
                     found.append(known[item])
                     age = max(age, now - since)
@@ -118,6 +135,3 @@ class LastGood:
         if 2 * len(self._young) >= self._config.items or now - self._young_from >= self._config.seconds / 2:
             self._old, self._old_from = self._young, self._young_from
             self._young, self._young_from = {}, now
-
-
-_NOTHING: tuple[float, Sequence[Id], Floats] = (float("-inf"), (), np.zeros(0, np.float32))
