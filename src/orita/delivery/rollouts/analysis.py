@@ -73,14 +73,18 @@ class Analysis:
         beside = look.stage.shares.get(self._champion, 0.0) > 0
         if self._stage is None or look.stage.number != self._stage.number:
             self._enter(look.stage)
-        self._guard(look, beside=beside)
+        if look.period != self._period:
+            self._begin_period(look, beside=beside)
         self._split.take(look)
         for missing in self._missing:
             missing.take(look)
         self._left_out = look.left_out
+        control = look.guards.get(self._champion)
+        pooled = {version: each.kept(look.guards, look.stage.shares) for version, each in self._thinned.items()}
+        for guard in self._guards:
+            guard.take(*(pooled[guard.version] if guard.pools else (control, look.guards.get(guard.version))))
         for version in self._answered:
             self._answered[version] += look.answered.get(version, 0)
-        control = look.guards.get(self._champion)
         if beside and control is not None:
             self._before += len(control.failed_U)
         for guardrail in self._guardrails:
@@ -194,17 +198,12 @@ class Analysis:
         done = "the version answered all, and did no harm" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
 
-    def _guard(self, look: Look, *, beside: bool) -> None:
-        if look.period != self._period:
-            self._period = look.period
-            for guard in self._guards:
-                guard.begin(look.period, beside=beside)
-            for thinning in self._thinned.values():
-                thinning.begin(look.stage.shares)
-        control = look.guards.get(self._champion)
-        pooled = {version: each.kept(look.guards, look.stage.shares) for version, each in self._thinned.items()}
+    def _begin_period(self, look: Look, *, beside: bool) -> None:
+        self._period = look.period
         for guard in self._guards:
-            guard.take(*(pooled[guard.version] if guard.pools else (control, look.guards.get(guard.version))))
+            guard.begin(look.period, beside=beside)
+        for thinning in self._thinned.values():
+            thinning.begin(look.stage.shares)
 
     def _enter(self, stage: Stage) -> None:
         if self._stage is None or stage.step != self._stage.step:
