@@ -9,7 +9,7 @@ Two checks go with it, on other seeds: the model against itself must find nothin
 satisfaction on coming back and leaving no retention may be gained. Nothing of users is fitted to what a ranking
 achieves; ``docs/simulator.md`` says what is assumed.
 
-    python -m benchmarks.closed_loop [--panel 4000] [--days 30] [--world 7] [--no-checks] [--html PAGE]
+    python -m benchmarks.closed_loop [--panel 4000] [--days 30] [--world 0] [--no-checks] [--html PAGE]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,19 +35,7 @@ _KEYS = ("ctr", "engagement", "retention")
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=4000, help="of the world")
-    parser.add_argument("--panel", type=int, default=4000, help="users who take part in the simulated days")
-    parser.add_argument("--items", type=int, default=4000)
-    parser.add_argument("--interactions", type=int, default=500_000)
-    parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--world", type=int, default=7, help="seed of the world")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the days")
-    parser.add_argument("--home", type=Path, help="train here, or use what is trained here; by default anew")
-    parser.add_argument("--no-checks", action="store_true", help="leave the two checks out")
-    parser.add_argument("--html", type=Path, help="write the page of the comparison here")
-    parser.add_argument("--set", dest="overrides", action="append", default=[])
-    options = parser.parse_args()
+    options = parsed()
     plan = FeedPlan(days=options.days, users=options.panel, seed=options.seed)
     with tempfile.TemporaryDirectory() as folder:
         parts = _trained(options.home or Path(folder), options)
@@ -63,6 +52,23 @@ def main() -> None:
     told = {f"{key}_{name}": round(value, 4) for key in _KEYS for name, value in
             (("lift", lifts[key].value), ("low", lifts[key].low))}  # fmt: skip
     print(json.dumps(told))
+
+
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options; without any they are those of the figures in the README."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=4000, help="of the world")
+    parser.add_argument("--panel", type=int, default=4000, help="users who take part in the simulated days")
+    parser.add_argument("--items", type=int, default=4000)
+    parser.add_argument("--interactions", type=int, default=500_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--world", type=int, default=0, help="seed of the world")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the days")
+    parser.add_argument("--home", type=Path, help="train here, or use what is trained here; by default anew")
+    parser.add_argument("--no-checks", action="store_true", help="leave the two checks out")
+    parser.add_argument("--html", type=Path, help="write the page of the comparison here")
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    return parser.parse_args(arguments)
 
 
 def _trained(home: Path, options: argparse.Namespace) -> FeedParts:

@@ -79,21 +79,21 @@ def main() -> None:
             load, recoveries, retried = uvloop.run(killed(server.address, options))
         logged = prediction_log(Home(home), columns=["prediction_id"])
     answered = (len(load.latencies_ms) - load.failed) * options.candidates
-    rows, twice = len(logged) - before, len(logged) - len(set(logged["prediction_id"].to_pylist()))
+    ids = logged["prediction_id"].to_pylist()
+    rows, twice = len(ids) - before, len(ids) - len(set(ids))
     print(
         f"{options.kills} kills: {len(load.latencies_ms)} requests, by status {dict(load.statuses)}, "
         f"refused {dict(load.codes)}, "
         f"{retried} sent twice; p50 {load.percentile(50):.2f} ms, p99 {load.percentile(99):.2f} ms; recovery median "
         f"{statistics.median(recoveries):.2f} s; {answered} rows answered, {rows} logged, {twice} twice"
     )
-    figures = {
-        "failed": load.failed,
-        "recovery_s": round(max(recoveries), 3),
-        "retried": retried,
-        "rows_missing_per_kill": round(max(0, answered - rows) / options.kills, 1),
-        "rows_twice": twice,
-    }
-    print(json.dumps(figures))
+    figures = {"failed": load.failed, "recovery_s": round(max(recoveries), 3), "retried": retried}
+    print(json.dumps({**figures, "rows_missing_per_kill": missing(answered, rows, options.kills), "rows_twice": twice}))
+
+
+def missing(answered: int, logged: int, kills: int) -> float:
+    """Return how many rows of answers the log lacks for each kill; what it has more is of answers that never came."""
+    return round(max(0, answered - logged) / kills, 1)
 
 
 if __name__ == "__main__":

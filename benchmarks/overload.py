@@ -266,6 +266,12 @@ async def measured(server: Server, requests: list[bytes], options: argparse.Name
     """Measure all loads; return the figures."""
     loads = await in_turns(server, requests, options)
     print(*loads.values(), sep="\n")
+    return figures_of(loads)
+
+
+def figures_of(loads: dict[str, Load]) -> dict[str, object]:
+    """Return the figures of ``maximum``, ``open_2``, ``closed_10`` and ``open_10``."""
+    loads = dict(loads)
     maximum = loads.pop("maximum")
     work = np.array([turn for load in (maximum, *loads.values()) for turn in load.work], dtype=float)
     answer, refusal = np.linalg.lstsq(work[:, 1:], work[:, 0], rcond=None)[0]

@@ -49,6 +49,16 @@ for line in sys.stdin:
 """
 
 
+def announced(swaps: int, broken: int) -> dict[str, str]:
+    """Return the versions in the order in which they are deployed, with what is wrong with each, "" where nothing is.
+
+    The broken ones are spread evenly, and their names end in 99.
+    """
+    every = swaps // broken if broken else swaps + 1
+    faults = [_FAULTS[n // every % len(_FAULTS)] if n % every == every - 1 else "" for n in range(swaps)]
+    return {f"v9.{n}.{99 if fault else 0}": fault for n, fault in enumerate(faults)}
+
+
 def publish_copy(package: Path, version: str, fault: str = "") -> None:
     """Publish *package* under another version, sound or broken."""
     copied = package.parent / version
@@ -155,10 +165,9 @@ def main() -> None:
         home = Path(folder) / "home"
         shutil.copytree(options.home, home) if options.home else make_home(home)
         package = deployed_package(home)
-        every = options.swaps // options.broken if options.broken else options.swaps + 1
-        versions = [f"v9.{n}.{99 if n % every == every - 1 else 0}" for n in range(options.swaps)]
-        for n, version in enumerate(versions):
-            publish_copy(package, version, _FAULTS[n // every % len(_FAULTS)] if version.endswith(".99") else "")
+        faults = announced(options.swaps, options.broken)
+        for version, fault in faults.items():
+            publish_copy(package, version, fault)
         command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
         deploying = [sys.executable, "-c", _DEPLOYER, str(home / "control.db")]
         with (
@@ -167,7 +176,7 @@ def main() -> None:
         ):
             if options.pin:
                 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-            figures = uvloop.run(measured(server.address, versions, deployer, options))
+            figures = uvloop.run(measured(server.address, list(faults), deployer, options))
     print(json.dumps(figures))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from tests.cli.test_tables import orita_json, run_orita
 
-import orita.cli.control  # noqa: F401  registers its commands
+import orita.cli.control  # registers its commands
 from orita.control.database import ControlDatabase
 from orita.control.deployments import Deployments
 from orita.control.model_records import ModelRecords
 from orita.core.clock import ManualClock
 from orita.core.errors import UserError
+from orita.project import open_project
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 
@@ -69,7 +70,21 @@ def test_the_state_at_a_time_and_back_to_it(decided: Path) -> None:
     made = orita_json(decided, "control", "restore", moment, "--reason", "wrong")["events"]
     assert [(each["kind"], each["type"], each["reason"]) for each in made] == [("models", "restored", "wrong")]
     assert description("now") == "old"
-    assert "as it was" in run_orita(decided, "control", "restore", moment, "--reason", "x", "--only", "models/feed")
+    again = run_orita(decided, "control", "restore", moment, "--reason", "x", "--only", "models/feed")
+    assert f"Everything that a restore changes is as it was at {moment} already." in " ".join(again.split())
+
+
+def test_what_a_restore_leaves_is_told(decided: Path) -> None:
+    """The command's help and the document name every kind that stays, the document with the command instead."""
+    help_ = " ".join(run_orita(decided, "control", "restore", "--help").split())
+    document = (Path(__file__).parents[2] / "docs" / "control.md").read_text()
+    _, kinds = orita.cli.control._opened(open_project(decided))
+    rows = [line for line in document.splitlines() if line.startswith("| `")]
+    for name, kind in kinds.items():
+        (row,) = [row for row in rows if f"`{name}`" in row.split("|")[1]]
+        assert ("leaves them" in row) == bool(kind.goes_back), name
+        assert kind.goes_back.partition(",")[0] in row
+        assert not kind.goes_back or name in help_
 
 
 @pytest.mark.parametrize(

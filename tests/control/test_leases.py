@@ -12,7 +12,7 @@ from tests.control.counters import COUNTER, Counter
 from orita.control.aggregates import Aggregates
 from orita.control.events import ControlLog
 from orita.control.leases import Acting, Lease, LeaseLost, Leases
-from orita.core.clock import ManualClock
+from orita.core.clock import ManualClock, SystemClock
 
 AT = datetime(2024, 11, 15, 10, 30, tzinfo=UTC)
 
@@ -104,6 +104,33 @@ def test_who_was_away_cannot_act(where: Path | str, leases: Leases, clock: Manua
         count(where, first)
     count(where, second)
     assert len(ControlLog(where).events("counter", "a")) == 3
+
+
+def test_two_clocks_do_not_let_two_act(where: Path | str, leases: Leases, clock: ManualClock) -> None:
+    """Whoever took a lease early, by a clock a minute ahead, acts; the one before is refused, and takes none back."""
+    first = leases.take("rollouts", "a", 10)
+    count(where, first)
+    second = Leases(where, clock=ManualClock(AT + timedelta(minutes=1))).take("rollouts", "b", 10)
+    with pytest.raises(LeaseLost):
+        count(where, first)
+    count(where, second)
+    assert leases.take("rollouts", "a", 10) is None
+    assert len(ControlLog(where).events("counter", "a")) == 2
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clocks_of_machines_do_not_decide(empty_database: str, hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where machines share a server, its clock tells when a lease is over, whatever theirs say."""
+    true = SystemClock.now
+    first = Leases(empty_database, clock=SystemClock()).take("rollouts", "a", 600)
+    assert first is not None
+    monkeypatch.setattr(SystemClock, "now", lambda self: true(self) + timedelta(hours=hours))
+    other = Leases(empty_database)
+    assert other.take("rollouts", "b", 600) is None
+    assert other.holder("rollouts") == "a"
+    other.renew(first, 0)
+    assert other.holder("rollouts") is None
+    assert other.take("rollouts", "b", 600) is not None
 
 
 def test_of_many_one_gets_it(where: Path | str) -> None:

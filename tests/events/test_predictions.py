@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -350,6 +351,30 @@ def test_selection(home: Home) -> None:
     assert prediction_days(home) == [date(2024, 11, 14), date(2024, 11, 15)]
     with pytest.raises(UserError, match=r"column 'scores' is not in the prediction log\. Did you mean 'score'"):
         prediction_log(home, columns=["scores"])
+
+
+def test_features_are_read_of_what_is_wanted(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file, those groups of rows that have some; of a file that has none, no group; of features, those needed."""
+    monkeypatch.setattr(prediction_files, "_GROUP_ROWS", 2)
+    convert_segment(home, segment(home, "2024-11-15-a", [request(n, [n, n + 10]) for n in range(4)]))
+    convert_segment(home, segment(home, "2024-11-15-b", [request(9, [9, 19])], version="v2"))
+    read: list[tuple[list[int], list[str]]] = []
+    groups_of = pq.ParquetFile.read_row_groups
+
+    def reading(file: pq.ParquetFile, groups: list[int], columns: list[str]) -> pa.Table:
+        read.append((groups, columns))
+        return groups_of(file, groups, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", reading)
+    start, end = (AT + timedelta(microseconds=each) for each in (1, 4))
+    rows = prediction_log(home, start=start, end=end, model_version="v1", columns=["item_id", "features"])
+    assert read == [([1, 2, 3], ["features"]), ([], ["features"])]
+    assert rows["item_id"].to_pylist() == ["1", "11", "2", "12", "3", "13"]
+    assert rows["features"].to_pylist() == [{"a": None, "b": 1.0}, {"a": 2.0, "b": 3.0}] * 3
+    part = prediction_files.prediction_parts(home)[0]
+    last = pc.field("timestamp") == AT + timedelta(microseconds=3)
+    some = [part.read(("features",), last, features=each)["features"].to_pylist() for each in (("b",), ("b", "c"))]
+    assert some == [[{"b": 1.0}, {"b": 3.0}], [{"a": None, "b": 1.0}, {"a": 2.0, "b": 3.0}]]
 
 
 def test_models_with_different_features(home: Home) -> None:

@@ -119,8 +119,9 @@ def restore_command(
 ) -> None:
     """Make the state what it was at a time, by new decisions: nothing that was decided since is erased.
 
-    Deployments stay: a champion is also an alias of the registry, and goes back by 'orita models rollback' or
-    'orita models promote VERSION'.
+    Flags, segments, bandits and what is said of models go back, all or none; a bandit's learning follows its log. What
+    is of kind deployment, rollout, experiment or retraining stays: a champion is also an alias of the registry, and
+    goes back by 'orita models rollback' or 'orita models promote VERSION'; the others have commands of their own.
     """
     from orita.control.replay import restore
     from orita.delivery.flags.kept import check_flags
@@ -133,7 +134,7 @@ def restore_command(
         print_json({"events": [_told(event) for event in made]})
         return
     if not made:
-        typer.echo(f"Everything is as it was at {moment} already.")
+        typer.echo(f"Everything that a restore changes is as it was at {moment} already.")
         return
     rows = [[event.kind, escape(event.name), str(event.version)] for event in made]
     table(f"Restored as of {moment}", ["kind", "name", "version"], rows)

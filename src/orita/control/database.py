@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from orita.control.migrations import LATEST, migrate, schema_of
+from orita.core.clock import SystemClock
 from orita.core.errors import Unavailable, UserError
 from orita.core.extras import require
 
@@ -88,6 +90,14 @@ class ControlDatabase:
                 else:
                     connection.execution_options(isolation_level="REPEATABLE READ")
                 yield connection
+
+    def now(self, connection: sa.Connection) -> datetime:
+        """Return the time that all have who share the database: the server's; of a file, that of its machine."""
+        if self._file is not None:
+            return SystemClock().now()
+        # now() would be the beginning of the transaction, before it waited for other writers.
+        told: datetime = connection.execute(sa.func.clock_timestamp()).scalar_one()
+        return told.astimezone(UTC)
 
     def fingerprint(self) -> Fingerprint | None:
         """Return what is another after every commit, for who looks often whether there was one; it costs microseconds.

@@ -4,11 +4,15 @@ Each process that acts is a holder, by a name that people read. A lease is held 
 are over. Each new holder gets a greater token. A decision that is made under a lease looks at the token in its own
 transaction (`ControlLog.writing`), so a controller that was stopped for a minute and wakes up cannot act on what it saw
 before, whatever its clock says (Kleppmann, "How to do distributed locking", 2016: fencing).
+
+When a lease is over is told by one clock: that of the database server, or of the one machine that has the file. So
+clocks of several machines may differ as they like: none takes a lease early, and none waits longer for that of one
+that died.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +40,7 @@ class Lease:
         name: what for, such as ``rollouts``.
         holder: whose it is.
         token: greater than that of every holder before.
-        until: how long, by the clock of who took it.
+        until: how long, by the clock that tells when it is over.
     """
 
     name: str
@@ -64,7 +68,7 @@ class Leases:
     Args:
         where: the SQLite file, PostgreSQL URL or open database of control state.
         tenant: whose.
-        clock: the time; clocks of several machines may differ by less than the seconds of a lease.
+        clock: the time, for tests and simulations; None or the machine's own: that of the database.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Leases:
     ) -> None:
         self._database = where if isinstance(where, ControlDatabase) else ControlDatabase(where)
         self._tenant = tenant
-        self._clock = clock or SystemClock()
+        self._clock = None if isinstance(clock, SystemClock) else clock
 
     def take(self, name: str, holder: str, seconds: float) -> Lease | None:
         """Return the lease, for *seconds*; None while somebody has it, be it under the same name.
@@ -83,9 +87,8 @@ class Leases:
         Raises:
             Unavailable: the database is away or busy.
         """
-        now = self._clock.now()
         with self._database.writing() as connection:
-            row = _held(connection, self._tenant, name)
+            now, row = self._now(connection), _held(connection, self._tenant, name)
             if row is not None and row.until_micros > to_micros(now):
                 return None
             lease = Lease(name, holder, 1 if row is None else row.token + 1, now + timedelta(seconds=seconds))
@@ -99,9 +102,9 @@ class Leases:
             LeaseLost: somebody else took it meanwhile.
             Unavailable: the database is away or busy.
         """
-        renewed = Lease(lease.name, lease.holder, lease.token, self._clock.now() + timedelta(seconds=seconds))
         with self._database.writing() as connection:
             row = check_lease(connection, self._tenant, lease)
+            renewed = replace(lease, until=self._now(connection) + timedelta(seconds=seconds))
             self._write(connection, renewed, row.note)
         return renewed
 
@@ -133,8 +136,12 @@ class Leases:
         """Return who acts now and what it says of its work, None where nobody acts."""
         with self._database.reading() as connection:
             row = None if connection is None else _held(connection, self._tenant, name)
-        acts = row is not None and row.until_micros > to_micros(self._clock.now())
-        return Acting(row.holder, row.note) if row is not None and acts else None
+            if connection is None or row is None or row.until_micros <= to_micros(self._now(connection)):
+                return None
+        return Acting(row.holder, row.note)
+
+    def _now(self, connection: sa.Connection) -> datetime:
+        return self._database.now(connection) if self._clock is None else self._clock.now()
 
     def _write(self, connection: sa.Connection, lease: Lease, note: str | None = None) -> None:
         of_it = (LEASES.c.tenant == self._tenant, LEASES.c.name == lease.name)

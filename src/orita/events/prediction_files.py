@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -54,6 +55,7 @@ _BEFORE = {
     "split_since": (None, pa.timestamp("us", tz="UTC")),
 }
 """What files say that were written before these columns were."""
+_NUMBER = "row of the file"
 
 
 def segment_folder(home: Home) -> Path:
@@ -116,27 +118,62 @@ class Part:
     source: pa.Table | Path
     model_version: str | None = None
 
-    def read(self, names: Sequence[str], wanted: pc.Expression | None = None) -> pa.Table:
-        """Return the columns *names* of the rows that are *wanted*, by default all; none where it was let go."""
+    def read(
+        self, names: Sequence[str], wanted: pc.Expression | None = None, *, features: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return the columns *names* of the rows that are *wanted*, by default all; none where it was let go.
+
+        Features are most of a file: they are read in those groups of rows only that hold a wanted one.
+
+        Args:
+            names: of columns.
+            wanted: which rows, by columns that are asked for, the time, version, system or level.
+            features: which are needed in the column ``features``, by default all. More may come, and all of them do
+                where one was not logged, so that whoever reads can say what was.
+        """
         needed = list(dict.fromkeys([*names, "timestamp", "model_version", "system", "level"]))
         if isinstance(self.source, Path):
             try:
                 with pq.ParquetFile(self.source) as file:
-                    there = [name for name in needed if name in file.schema_arrow.names]
-                    rows = file.read(columns=there)
+                    rows = _chosen_rows(file, needed, wanted, features)
             except FileNotFoundError:
-                rows = prediction_schema(()).empty_table().drop_columns(["features"])
+                rows = _chosen(prediction_schema(()).empty_table().drop_columns(["features"]), needed, wanted)
         else:
-            rows = self.source
-        for name, (value, type_) in _BEFORE.items():
-            if name in needed and name not in rows.column_names:
-                rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), len(rows)))
-        if wanted is not None:
-            rows = rows.filter(wanted)
+            rows = _chosen(self.source, needed, wanted)
         if "features" in names and "features" not in rows.column_names:
             empty = pa.nulls(len(rows), pa.struct([]))
             rows = rows.append_column("features", empty)
         return rows.select(list(names))
+
+
+def _chosen_rows(
+    file: pq.ParquetFile, needed: Sequence[str], wanted: pc.Expression | None, features: Sequence[str] | None
+) -> pa.Table:
+    """Return the wanted rows of a file; arguments as of `Part.read`."""
+    there = [name for name in needed if name in file.schema_arrow.names]
+    if "features" not in there:
+        return _chosen(file.read(columns=there), needed, wanted)
+    rows = file.read(columns=[name for name in there if name != "features"])
+    rows = _chosen(rows.append_column(_NUMBER, pa.array(np.arange(len(rows)))), needed, wanted)
+    number_N = rows[_NUMBER].to_numpy()
+    size_G = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)], np.int64)
+    group_N = np.searchsorted(np.cumsum(size_G), number_N, side="right")
+    read_G = np.zeros(len(size_G), np.bool_)
+    read_G[group_N] = True
+    skipped_G = np.cumsum(np.where(read_G, 0, size_G))  # rows that are not read, up to the end of each group
+    logged = {field.name for field in file.schema_arrow.field("features").type}
+    some = features is not None and logged.issuperset(features)
+    columns = [f"features.{name}" for name in features] if some and features else ["features"]
+    given = file.read_row_groups(np.flatnonzero(read_G).tolist(), columns=columns)
+    return rows.append_column("features", given["features"].take(pa.array(number_N - skipped_G[group_N])))
+
+
+def _chosen(rows: pa.Table, needed: Sequence[str], wanted: pc.Expression | None) -> pa.Table:
+    """Return the wanted rows, with the columns of *needed* that were not there yet when they were written."""
+    for name, (value, type_) in _BEFORE.items():
+        if name in needed and name not in rows.column_names:
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), len(rows)))
+    return rows if wanted is None else rows.filter(wanted)
 
 
 def prediction_parts(home: Home, start: datetime | None = None, end: datetime | None = None) -> list[Part]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.delivery.ope.logged_home import FIRST, LOGGED, OnePackage, logged_home
 from tests.delivery.ope.made_pages import World, made_pages
@@ -23,6 +24,7 @@ from orita.delivery.ope.log_policies import AsLogged, ByFeatures, ByModel, LogPo
 from orita.delivery.ope.log_reading import read_pages
 from orita.delivery.ope.log_rewards import LogWindow
 from orita.events.lake import Lake
+from orita.events.prediction_files import Part
 from orita.events.predictions import prediction_log
 
 WINDOW = LogWindow(LOGGED)
@@ -108,6 +110,7 @@ def test_a_far_candidate_is_told_to_have_no_support(home: Home) -> None:
 
     class Reversed:
         name = "reversed"
+        features: tuple[str, ...] | None = ()
 
         def scores(self, rows: Any) -> Any:
             return 1 - rows["score"].to_numpy()
@@ -159,6 +162,30 @@ def test_what_cannot_be_asked_is_refused(home: Home, window: LogWindow, sentence
     """The sentence says what is wrong."""
     with pytest.raises(UserError, match=sentence):
         judged(home, AsLogged(LOGGED), window)
+
+
+def test_features_that_a_policy_does_not_read_stay_on_disk(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model that answered has its scores in the log; others read their own features, or all for history's sake."""
+    asked: list[Any] = []
+    read = Part.read
+
+    def reading(part: Part, names: Any, wanted: Any = None, *, features: Any = None) -> pa.Table:
+        asked.append(("features" in names, features))
+        return read(part, names, wanted, features=features)
+
+    monkeypatch.setattr(Part, "read", reading)
+    lacking = OnePackage("v2.0.0")
+    lacking.schema = SYSTEM.schema(["user_clicks"])
+    packages: dict[str, Any] = {"v2.0.0": lacking, LOGGED: load(LOGGED)}
+    for policy, wanted in (
+        (AsLogged(LOGGED), (False, ())),
+        (ByFeatures("its feature", ["now"]), (True, ("now",))),
+        (candidate(home), (True, ("now", "next"))),
+        (ByModel(home, SYSTEM, "v2.0.0", LOGGED, load=packages.__getitem__), (True, None)),
+    ):
+        asked.clear()
+        read_pages(home, SYSTEM, policy, WINDOW, clock=CLOCK)
+        assert set(asked) == {wanted}, policy.name
 
 
 def test_a_feature_that_nobody_logged_is_refused(home: Home) -> None:

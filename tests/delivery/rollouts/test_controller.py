@@ -317,6 +317,22 @@ def test_a_long_reading_holds_the_lease(scene: Callable[..., Scene], monkeypatch
     assert made.rollouts.history("feed")[-1].actor == "controller one"
 
 
+@pytest.mark.parametrize("minutes", [-1, 1])
+def test_a_clock_that_is_off_holds_the_lease(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """It is renewed by seconds that passed: its end is told by another clock than that of the controller's machine."""
+    made = scene()
+    first, second = made.controller("one"), made.controller("two")
+    off = ManualClock(made.clock.now() + timedelta(minutes=minutes))
+    monkeypatch.setattr(first, "_clock", off)
+    for _ in range(5):
+        first.look()
+        assert second.look() == []
+        for clock in (made.clock, off):
+            clock.advance(timedelta(seconds=0.6 * LEASE_SECONDS))
+
+
 def test_two_of_one_name_do_not_both_act(scene: Callable[..., Scene]) -> None:
     """As two containers that are called alike."""
     made = scene(Behaviour(failing=1.0))

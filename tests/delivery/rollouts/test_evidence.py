@@ -413,6 +413,26 @@ def test_periods_end_with_time_and_with_the_split(home: Home, rollout: Rollout, 
     assert looks[-1].stage.shares == {"b": 60.0, "a": 40.0}
 
 
+def test_new_shares_of_a_bandit_begin_no_period(home: Home, clock: ManualClock) -> None:
+    """Evidence goes on over them, so that a minute's users need not prove harm; a version that goes ends a period."""
+    Deployments(home.control, clock=clock).deploy("feed", "a", actor="ann", reason="")
+    rollouts = Rollouts(home.control, clock=clock)
+    plan = RolloutPlan(strategy="bandit", versions=("b", "c"), shares=(20, 20))
+    rollout = moved = rollouts.start("feed", plan, actor="ann", reason="")
+    for weights in ({"b": 30.0, "c": 30.0}, {"b": 60.0, "c": 35.0}, {"b": 40.0, "c": 0.0}):
+        clock.advance(timedelta(seconds=60))
+        moved = rollouts.reweigh(moved, weights, actor="ann", reason="")
+    clock.advance(timedelta(seconds=70))
+    at = [rollout.started_at + timedelta(seconds=each + 0.5) for each in range(0, 240, 30)]
+    LogOfServers(home).write([one_answer(rollout, each, user=n) for n, each in enumerate(at)])
+    looks = list(Evidence(home, rollout, EmbeddedLog(home)).looks(stages(home, rollout), clock.now()))
+    assert [look.stage.number for look in looks] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [look.period for look in looks] == [0, 0, 0, 0, 0, 0, 1, 1]
+    chances = np.concatenate([each.chance_U for look in looks for each in look.guards.values()])
+    assert len(set(chances)) == len(at)
+    assert ((chances >= 0) & (chances < 1)).all()
+
+
 @pytest.mark.slow
 def test_a_look_at_many_rows_takes_bounded_memory(home: Home, rollout: Rollout, clock: ManualClock) -> None:
     """A long history is read a minute at a time: what waits is as much as one segment spans, not all of it."""

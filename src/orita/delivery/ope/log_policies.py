@@ -35,15 +35,22 @@ LoadPackage = Callable[[str], Package]
 
 
 class LogPolicy(Protocol):
-    """What orders items by a score."""
+    """What orders items by a score.
+
+    Attributes:
+        name: of the policy.
+        features: what of the log's it reads; None: all that are there.
+    """
 
     name: str
+    features: tuple[str, ...] | None
 
     def scores(self, rows: pa.Table) -> Floats:
         """Return ``scores_N``, the higher the better, at least 0.
 
         Args:
-            rows: of the prediction log, with ``user_id``, ``item_id``, ``score``, ``as_of`` and ``features``.
+            rows: of the prediction log, with ``user_id``, ``item_id``, ``score``, ``as_of``, and ``features`` where it
+                reads some.
         """
         ...
 
@@ -53,6 +60,7 @@ class AsLogged:
 
     def __init__(self, version: str) -> None:
         self.name = version
+        self.features: tuple[str, ...] | None = ()
 
     def scores(self, rows: pa.Table) -> Floats:
         """Return the logged scores."""
@@ -69,7 +77,8 @@ class ByFeatures:
     """
 
     def __init__(self, name: str, features: Sequence[str]) -> None:
-        self.name, self._features = name, tuple(features)
+        self.name = name
+        self.features: tuple[str, ...] | None = tuple(features)
 
     def scores(self, rows: pa.Table) -> Floats:
         """Return the products.
@@ -78,7 +87,7 @@ class ByFeatures:
             UserError: a feature was not logged, as the model that answered does not read it.
         """
         product_N = np.ones(len(rows))
-        for feature in self._features:
+        for feature in self.features or ():
             product_N *= np.nan_to_num(_logged(rows, feature, self.name))
         return product_N.astype(np.float32)
 
@@ -105,6 +114,8 @@ class ByModel:
         self._lacking = [
             column for column in self._package.schema.columns if meant.get(column.name) not in ("", column.meaning)
         ]
+        # What history computes may depend on what requests brought, which other features tell.
+        self.features: tuple[str, ...] | None = None if self._lacking else self._package.schema.names
 
     def scores(self, rows: pa.Table) -> Floats:
         """Return the scores.

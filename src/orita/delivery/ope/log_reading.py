@@ -41,7 +41,6 @@ _COLUMNS = (
     "user_id",
     "item_id",
     "score",
-    "features",
     "request_id",
     "position",
     "propensity",
@@ -106,7 +105,7 @@ def read_pages(
     """
     events = Rewards(home, system, window, memory_mb, clock)
     sample, counted = PageSample(window.most), dict.fromkeys((f.name for f in fields(AnswerCounts)), 0)
-    for rows in _stretches(home, system.name, window, progress):
+    for rows in _stretches(home, system.name, policy, window, progress):
         kept = _answers(rows, events.known_until, counted)
         kept = sample.wanted(kept)
         if len(kept):
@@ -124,8 +123,9 @@ def read_pages(
     return pages, AnswerCounts(**counted)
 
 
-def _stretches(home: Home, system: str, window: LogWindow, progress: Progress) -> Iterator[pa.Table]:
+def _stretches(home: Home, system: str, policy: LogPolicy, window: LogWindow, progress: Progress) -> Iterator[pa.Table]:
     """Yield the rows of the version, some parts of the log at a time, whole answers each."""
+    columns = _COLUMNS if policy.features == () else (*_COLUMNS, "features")
     wanted = (pc.field("system") == system) & (pc.field("model_version") == window.version)
     for end, compared in ((window.start, "greater_equal"), (window.end, "less")):
         if end is not None:
@@ -136,7 +136,7 @@ def _stretches(home: Home, system: str, window: LogWindow, progress: Progress) -
     with progress.bar("Read the prediction log", total=len(parts)) as bar:
         for part in parts:
             if part.model_version in (None, window.version):
-                rows = part.read(_COLUMNS, wanted)
+                rows = part.read(columns, wanted, features=policy.features)
                 if len(rows):
                     held.append(rows)
             if sum(map(len, held)) >= _STRETCH_ROWS:

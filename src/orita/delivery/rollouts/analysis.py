@@ -34,6 +34,7 @@ from orita.delivery.rollouts.rewards import ArmTotals
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.scores import ScoreGuard
 from orita.delivery.rollouts.split_check import SplitCheck
+from orita.delivery.rollouts.thinning import Thinning
 
 __all__ = ["Analysis"]
 
@@ -54,6 +55,7 @@ class Analysis:
         levels = Levels.of(plan)
         checks, versions = plan.checks, plan.versions
         self._guards = tuple(guard for version in versions for guard in _guards(checks, version, levels))
+        self._thinned = {version: Thinning(champion, version) for version in versions}
         self._metric = [self._metric_of(checks.metric, v, levels) for v in versions if checks.metric]
         self._guardrails = [
             Guardrail(each, champion, v, level=levels.guardrail, takes_back=self._takes_back)
@@ -78,9 +80,7 @@ class Analysis:
         if self._stage is None or look.stage.number != self._stage.number:
             self._enter(look.stage)
         if look.period != self._period:
-            self._period = look.period
-            for guard in self._guards:
-                guard.begin(look.period, beside=beside)
+            self._begin_period(look, beside=beside)
         self._take_users(look, beside=beside)
         self._left_out = look.left_out
         self._behind += look.behind if look.at - look.stage.since >= SPLIT_SETTLES else 0
@@ -102,8 +102,9 @@ class Analysis:
         for missing in self._missing:
             missing.take(look)
         control = look.guards.get(self._champion)
+        pooled = {version: each.kept(look.guards, look.stage.shares) for version, each in self._thinned.items()}
         for guard in self._guards:
-            guard.take(control, look.guards.get(guard.version))
+            guard.take(*(pooled[guard.version] if guard.pools else (control, look.guards.get(guard.version))))
         if not beside:
             return
         for excluding in self._excluding:
@@ -231,6 +232,13 @@ class Analysis:
         told = "; ".join(each.why for each in self.checks if each.check.startswith(("metric", "guardrail ")))
         done = "no harm was found at the whole share" if rollout.last_step else "the step is done without harm"
         return f"{done[0].upper()}{done[1:]}. {told}".strip()
+
+    def _begin_period(self, look: Look, *, beside: bool) -> None:
+        self._period = look.period
+        for guard in self._guards:
+            guard.begin(look.period, beside=beside)
+        for thinning in self._thinned.values():
+            thinning.begin(look.stage.shares)
 
     def _enter(self, stage: Stage) -> None:
         if self._stage is None or stage.step != self._stage.step:

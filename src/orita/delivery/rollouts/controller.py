@@ -127,6 +127,7 @@ class Controller:
         self._deployments = Deployments(home.control, home.tenant, clock)
         self._own_leases = Leases(home.control, home.tenant, clock)
         self._held: dict[str, Lease] = {}
+        self._renewed: dict[str, float] = {}  # in seconds of the monotonic clock: what a lease says is another clock's
         self._lease_seconds = LEASE_SECONDS
         self._watched: dict[str, _Watch] = {}
         self._trouble: dict[str, _Trouble] = {}
@@ -213,8 +214,8 @@ class Controller:
 
     def _leased(self, system: str) -> Lease | None:
         """Return the lease for *system*, taken or renewed."""
-        name, lease = lease_name(system), self._held.get(system)
-        if lease is not None and (lease.until - self._clock.now()).total_seconds() > self._lease_seconds / 2:
+        name, lease, now = lease_name(system), self._held.get(system), self._clock.monotonic()
+        if lease is not None and now - self._renewed[system] < self._lease_seconds / 2:
             return lease
         if lease is not None:
             lease = self._own_leases.renew(lease, self._lease_seconds)
@@ -224,7 +225,7 @@ class Controller:
                 self._said.pop(system, None)  # beside a lease that was taken is nothing
                 _log.info("lease_taken", system=system, holder=self.holder, token=lease.token)
         if lease is not None:
-            self._held[system] = lease
+            self._held[system], self._renewed[system] = lease, now
         return lease
 
     def _leave(self, system: str) -> None:

@@ -147,6 +147,8 @@ class DriftGuard:
         level: over all looks, periods and features.
     """
 
+    pools = True
+
     def __init__(self, check: DriftCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._lists: list[tuple[str, ...] | None] = [None, None]

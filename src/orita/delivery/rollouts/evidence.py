@@ -31,13 +31,15 @@ from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
 from orita.delivery.rollouts.shown_items import Counted, Shown, ShownItems
+from orita.delivery.rollouts.thinning import chance_of_users
 from orita.delivery.rollouts.trouble import Trouble, late_outcomes, nobody_takes_part, unknown_metric
 from orita.events.log.log import EventLog
 
 __all__ = ["PERIOD_SECONDS", "Evidence"]
 
 PERIOD_SECONDS = 900
-"""How long a period of the guards lasts; new shares begin one, too: what a period pools came at one split."""
+"""How long a period of the guards lasts. A new step begins one, too, and a version that comes or goes; a bandit's new
+shares do not: evidence would begin anew each minute (`orita.delivery.rollouts.thinning`)."""
 
 _SECOND = 1_000_000
 _PIECE_SECONDS = 60
@@ -78,7 +80,8 @@ class Evidence:
         self._held: list[Answers] = []
         self._next = self._start
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
-        self._period, self._period_began, self._stage = 0, self._start, -1
+        self._period, self._period_began = 0, self._start
+        self._split: tuple[int, frozenset[str]] | None = None
         self._fields, self._stream = checks.columns, (names or EventNames()).stream
         self._columns = columns = tuple(dict.fromkeys(self._fields.values()))
         self._outcomes = OutcomesSince(home, log, columns, rollout.started_at, names) if columns else None
@@ -184,9 +187,10 @@ class Evidence:
         return answers.take(np.flatnonzero(number_R == stage.number)), len(behind)
 
     def _keep_period(self, stage: Stage, first: int) -> None:
-        if stage.number != self._stage or first - self._period_began >= PERIOD_SECONDS * _SECOND:
-            self._period += self._stage >= 0
-            self._stage, self._period_began = stage.number, first
+        split = stage.step, frozenset(version for version, share in stage.shares.items() if share > 0)
+        if split != self._split or first - self._period_began >= PERIOD_SECONDS * _SECOND:
+            self._period += self._split is not None
+            self._split, self._period_began = split, first
 
     def _by_version(self, variant_R: npt.NDArray[np.int64]) -> dict[str, int]:
         counts = np.bincount(variant_R, minlength=len(self._versions))
@@ -203,6 +207,7 @@ class Evidence:
                     answers.latency_ms_R[of_U],
                     answers.score_R[of_U],
                     self._features(answers, of_U[answers.list_R[of_U] >= 0]),
+                    chance_of_users(answers.hash_R[of_U]),
                 )
         return found
 

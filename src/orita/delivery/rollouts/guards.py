@@ -38,9 +38,16 @@ Counts = npt.NDArray[np.int64]
 
 
 class Guard(Protocol):
-    """What is looked at period by period, for one challenger."""
+    """What is looked at period by period, for one challenger.
+
+    Attributes:
+        version: the challenger.
+        pools: whether it compares what came in the period as a whole, so that both versions' users must come from the
+            same times (`orita.delivery.rollouts.thinning`).
+    """
 
     version: str
+    pools: bool
 
     def begin(self, period: int, *, beside: bool) -> None:
         """Begin a period; *beside*: somebody has the champion at the same time."""
@@ -64,6 +71,8 @@ class ErrorGuard:
         version: the challenger.
         level: over all looks and periods.
     """
+
+    pools = False
 
     def __init__(self, check: ErrorCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
@@ -156,6 +165,8 @@ class LatencyGuard:
         level: over all looks and periods.
         name: of the check in findings.
     """
+
+    pools = True
 
     def __init__(self, check: LatencyCheck, version: str, level: float, name: str = "latency") -> None:
         self._check, self.version, self._level, self._name = check, version, level, name

@@ -74,12 +74,14 @@ class GuardCounts:
         latency_ms_U: of the request inside the server.
         score_U: of the item that was ranked first, NaN where there is none.
         features: of some of the users; None: of none.
+        chance_U: a hash of the user in [0, 1); None: shares stand still, of which no part is ever kept.
     """
 
     failed_U: npt.NDArray[np.bool_]
     latency_ms_U: Floats
     score_U: Floats
     features: FirstItems | None = None
+    chance_U: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

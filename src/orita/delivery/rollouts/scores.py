@@ -33,6 +33,8 @@ class ScoreGuard:
         level: over all looks and periods.
     """
 
+    pools = True
+
     def __init__(self, check: ScoreCheck, version: str, level: float) -> None:
         self._check, self.version, self._level = check, version, level
         self._proven: str | None = None
