@@ -69,7 +69,7 @@ def test_the_other_strategies_are_not_asked() -> None:
     switched = Trial(RolloutPlan(strategy="blue_green", versions=("b",), checks=checks))
     switched.seconds(20, users=100)
     switched.moved(1, b=100, a=0)
-    assert switched.seconds(30, users=20).verdict == "advance"
+    assert switched.seconds(30, users=60).verdict == "advance"
 
 
 def look(share: float, at: float = 60.0, stage: int = 0, **users: GuardCounts) -> Look:
