@@ -54,6 +54,22 @@ def asked(client: AsgiClient, path: str, body: Any, **headers: str) -> tuple[int
     return answer.status, answer.json() if answer.body else None, dict(answer.headers)
 
 
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        (f"{ALL}/a%0Ab", {"key", "errorCode", "errorDetails"}),
+        ("/api/v1/models/a%0Ab/c", {"status", "code", "data", "message", "timestamp", "request_id"}),
+        ("/v2/a%0Ab", {"error"}),
+    ],
+)
+def test_a_line_s_end_in_a_path_is_refused_in_the_form_of_its_face(
+    client: AsgiClient, path: str, form: set[str]
+) -> None:
+    """A path may hold any character; what is unknown has the documented error."""
+    status, document, _ = asked(client, path, {})
+    assert (status, set(document)) == (404, form)
+
+
 def test_one_flag(client: AsgiClient) -> None:
     """Value, variant, reason and rule, as the protocol writes them."""
     status, document, headers = asked(

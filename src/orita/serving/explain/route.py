@@ -20,6 +20,7 @@ from orita.core.home import Home
 from orita.core.ids import uuid7
 from orita.serving.config import ServingConfig
 from orita.serving.features.jobs import BoundedWork
+from orita.serving.http.any_text import ANY
 from orita.serving.http.decoding import check_request_id, given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
@@ -67,7 +68,7 @@ class ExplainRoutes:
         self._reading = BoundedWork(2, 16, "predictions_busy")
         self._explaining = BoundedWork(1, 4, "predictions_busy")
         self._envelopes = Envelopes(clock)
-        one = f"{PREFIX}/{{request_id:path}}"  # a caller's own id may hold a slash
+        one = f"{PREFIX}/{{request_id:{ANY}}}"  # a caller's own id may hold a slash
         self.routes = [
             Route(f"{one}/explanation", partial(self._answered, self._explained), methods=["GET"]),
             Route(one, partial(self._answered, self._logged), methods=["GET"]),

@@ -19,6 +19,7 @@ from orita.core.ids import uuid7
 from orita.delivery.flags.flag_set import FlagSet
 from orita.delivery.flags.ofrep import OfrepAnswer, evaluate_flag, evaluate_flags
 from orita.serving.flags.messages import GeneralFailure
+from orita.serving.http.any_text import ANY
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import given_request_id
 from orita.serving.http.failure import failure
@@ -47,7 +48,7 @@ class FlagRoutes:
         self._flags, self._max_body = flags, min(max_body, MOST_BYTES)
         self.routes = [
             Route(PREFIX, partial(self._answered, self._all), methods=["POST"]),
-            Route(f"{PREFIX}/{{key:path}}", partial(self._answered, self._one), methods=["POST"]),
+            Route(f"{PREFIX}/{{key:{ANY}}}", partial(self._answered, self._one), methods=["POST"]),
         ]
 
     async def _answered(self, work: Callable[[Request, Any], OfrepAnswer], request: Request) -> Response:

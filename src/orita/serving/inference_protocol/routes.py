@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from orita.core.ids import uuid7
 from orita.core.version import VERSION
+from orita.serving.http.any_text import ANY
 from orita.serving.http.body import read_body
 from orita.serving.http.refusal import Refused
 from orita.serving.inference_protocol.answering import (
@@ -80,7 +81,7 @@ class InferenceRoutes:
         named = [Route(f"{path}/infer", _Infer(self), methods=["POST"]) for path in (model, one)]
         named += [Route(path, self._get(name, answer), methods=["GET"]) for name, path, answer in gets]
         unknown = _Unknown(self, named)
-        self.routes = [*named, Route("/v2", unknown), Route("/v2/{rest:path}", unknown)]
+        self.routes = [*named, Route("/v2", unknown), Route(f"/v2/{{rest:{ANY}}}", unknown)]
 
     def _get(
         self, name: str, answer: Callable[[Request], Awaitable[tuple[msgspec.Struct, int]]]

@@ -14,6 +14,7 @@ from orita.core.clock import Clock
 from orita.core.ids import uuid7
 from orita.serving.access.gate import caller_of
 from orita.serving.config import ServingConfig
+from orita.serving.http.any_text import ANY
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import BodyDecoder, given_request_id
 from orita.serving.http.envelope import Envelopes
@@ -66,7 +67,7 @@ class ModelRoutes:
         ]
         other = partial(self._answered, partial(self._other, named))
         methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "QUERY"]
-        return [*named, *(Route(path, other, methods=methods) for path in (PREFIX, f"{PREFIX}/{{rest:path}}"))]
+        return [*named, *(Route(path, other, methods=methods) for path in (PREFIX, f"{PREFIX}/{{rest:{ANY}}}"))]
 
     async def _answered(self, work: Work, request: Request) -> Response:
         """Return what *work* answers, or the refusal in its documented form."""

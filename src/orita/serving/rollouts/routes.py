@@ -19,6 +19,7 @@ from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.rollouts import Rollouts
 from orita.serving.access.gate import caller_of
 from orita.serving.config import ServingConfig
+from orita.serving.http.any_text import ANY
 from orita.serving.http.body import read_body
 from orita.serving.http.decoding import BodyDecoder, given_request_id
 from orita.serving.http.envelope import Envelopes
@@ -79,7 +80,7 @@ class RolloutRoutes:
             named.append(Route(f"{one}/{name}", work, methods=["POST"]))
         other = partial(self._answered, partial(self._other, named))
         methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "QUERY"]
-        return [*named, *(Route(path, other, methods=methods) for path in (PREFIX, f"{PREFIX}/{{rest:path}}"))]
+        return [*named, *(Route(path, other, methods=methods) for path in (PREFIX, f"{PREFIX}/{{rest:{ANY}}}"))]
 
     async def _answered(self, work: Work, request: Request) -> Response:
         """Return what *work* answers, or the refusal in its documented form."""

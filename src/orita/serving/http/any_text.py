@@ -1,0 +1,17 @@
+"""The rest of a path, whatever it is: Starlette's ``path`` knows no end of line, which a caller may write as %0A."""
+
+from __future__ import annotations
+
+from starlette.convertors import PathConvertor, register_url_convertor
+
+__all__ = ["ANY"]
+
+ANY = "any"
+"""As in ``f"/flags/{{key:{ANY}}}"``."""
+
+
+class _AnyText(PathConvertor):
+    regex = "(?s:.*)"
+
+
+register_url_convertor(ANY, _AnyText())
