@@ -7,7 +7,7 @@ before, whatever its clock says (Kleppmann, "How to do distributed locking", 201
 
 When a lease is over is told by one clock: that of the database server, or of the one machine that has the file. So
 clocks of several machines may differ as they like: none takes a lease early, and none waits longer for that of one
-that died.
+that died, unless that one clock is set back.
 """
 
 from __future__ import annotations

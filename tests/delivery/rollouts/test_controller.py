@@ -464,6 +464,13 @@ def test_two_at_once_decide_once(scene: Callable[..., Scene]) -> None:
     assert made.state == "rolled_back"
 
 
+def test_shares_of_a_bandit_stand_still_while_somebody_has_to_look(scene: Callable[..., Scene]) -> None:
+    """Scores of another kind: the version keeps its share, whatever its clicks, until it is acknowledged."""
+    made = scene(Behaviour(click=0.6, score=9.0), strategy="bandit", versions=("b",), shares=(20,), steps=CANARY_STEPS)
+    done = made.seconds(24, made.controller(reweigh_seconds=20))
+    assert set(done) == {"judged"}
+
+
 def test_shares_of_a_bandit_follow(scene: Callable[..., Scene]) -> None:
     """What is better gets more, once the time between two changes is over; with the evidence it rests on."""
     made = scene(Behaviour(click=0.6), strategy="bandit", versions=("b", "c"), shares=(20, 20), steps=CANARY_STEPS)

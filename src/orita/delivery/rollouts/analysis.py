@@ -39,6 +39,7 @@ from orita.delivery.rollouts.thinning import Thinning
 __all__ = ["Analysis"]
 
 _SETTLED = 60.0  # seconds after the window by which the first outcomes of a step are counted
+_LEAST_REWARDS = 100.0  # shown items of each version, as if independent, before shares follow
 _DEFAULT_LEAST = 500  # answers of a version that has no steps, before it is promoted
 
 
@@ -136,10 +137,15 @@ class Analysis:
             return finding
         return Finding(verdict="advance", why=self._good(rollout), checks=checks)
 
-    def wanted_shares(self, least_share: float) -> dict[str, float]:
-        """Return percent by version, as likely as each is to have the best metric, and *least_share* at least."""
+    def wanted_shares(self, least_share: float) -> dict[str, float] | None:
+        """Return percent by version, as likely as each is to have the best metric, and *least_share* at least.
+
+        None until each has outcomes to go by: a version of which nothing is known is as likely the best as any.
+        """
         effect = max(self._effects(), default=1.0)
         rewards = {version: self._rewards[version].rewards(effect) for version in self._rewards}
+        if min(count for count, _ in rewards.values()) < _LEAST_REWARDS:
+            return None
         known = {version: ArmRewards(count, mean) for version, (count, mean) in rewards.items()}
         return arm_shares(known, floor=least_share)
 
@@ -178,9 +184,13 @@ class Analysis:
         if self._plan.strategy == "canary" and not rollout.last_step:
             yield from (finding(*each) for each in self._margins(rollout, now))
             share = self._plan.steps[rollout.step].share
-            lacking = [told for each in self._excluding if (told := each.lacks(share))]
+            lacking = [lack for each in self._excluding if (lack := each.lacks(share)) is not None]
+            if proven := [lack.what for lack in lacking if lack.proven]:
+                ways = "'orita rollout advance' goes on all the same, 'abort' goes back"
+                yield finding("hold", f"It is proven {'; and '.join(proven)}: somebody has to look; {ways}.")
             if lacking:
-                yield finding("not_enough_traffic", f"It cannot be excluded yet {'; nor '.join(lacking)}.")
+                told = "; nor ".join(lack.what for lack in lacking)
+                yield finding("not_enough_traffic", f"It cannot be excluded yet {told}.")
 
     def _margins(self, rollout: Rollout, now: datetime) -> Iterator[tuple[str, str]]:
         """Yield what the metric lacks for the step to be left."""

@@ -296,7 +296,9 @@ class Controller:
                 rollout, found.verdict, found.why, actor=self._actor, evidence=found.evidence, lease=lease
             )
             return self._done(rollout, "judged", found)
-        if rollout.plan.strategy == "bandit" and (now - rollout.since).total_seconds() >= self._reweigh_seconds:
+        held = any(each.says == "beyond" for each in found.checks)
+        due = (now - rollout.since).total_seconds() >= self._reweigh_seconds
+        if rollout.plan.strategy == "bandit" and due and not held:
             return self._reweigh(rollout, analysis, found, lease)
         return Acted(rollout, "nothing", found)
 
@@ -312,7 +314,7 @@ class Controller:
 
     def _reweigh(self, rollout: Rollout, analysis: Analysis, found: Finding, lease: Lease) -> Acted:
         shares, wanted = rollout.shares, analysis.wanted_shares(rollout.plan.least_share)
-        if max(abs(shares[version] - share) for version, share in wanted.items()) < _LEAST_MOVE:
+        if wanted is None or max(abs(shares[version] - share) for version, share in wanted.items()) < _LEAST_MOVE:
             return Acted(rollout, "nothing", found)
         weights = {version: wanted[version] for version in rollout.plan.versions}
         why = "Shares follow how likely each version is to be the best."

@@ -153,12 +153,13 @@ class Evidence:
         answered: dict[str, int] = {}
         guards: dict[str, GuardCounts] = {}
         newcomers: dict[str, int] = {}
+        returned: dict[str, int] = {}
         if answers is not None:  # when other looks are made depends on how outcomes were read
             self._keep_period(stage, first)
             ours, behind = self._by_present_split(answers.take(np.flatnonzero(answers.variant_R >= 0)), stage, stages)
             answered = self._by_version(ours.variant_R[~ours.failed_R])
             guards = self._guards(ours)
-            newcomers = self._count(ours, stage, first + _SECOND)
+            newcomers, returned = self._count(ours, stage, first + _SECOND)
         closed: dict[str, tuple[MetricBatch, ...]] = {}
         for window in self._windows:
             closed |= window.closed(first + _SECOND)
@@ -169,6 +170,7 @@ class Evidence:
             answered=answered,
             guards=guards,
             newcomers=newcomers,
+            returned=returned,
             metric=closed.pop(_METRIC, ()),
             left_out=max((window.left_out for window in self._windows), default=0),
             guardrails=closed,
@@ -224,14 +226,15 @@ class Evidence:
         chance_U = np.array([chance_of(request) for request in answers.request_R[kept_U]])
         return FirstItems(names, first_UF, differs_UF.any(axis=0), chance_U, answers.share_R[kept_U])
 
-    def _count(self, answers: Answers, stage: Stage, end: int) -> dict[str, int]:
-        """Let the items of users who count in the step wait for outcomes; return how many users are new, by version."""
+    def _count(self, answers: Answers, stage: Stage, end: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Let the items of users who count in the step wait for outcomes; return how many are new, and not."""
         place_U, fresh_U = self._counted.first(answers.hash_R, answers.variant_R > 0, stage.step)
         if self._windows and len(place_U):
             shown = Shown.of(answers.take(place_U), fresh_U, self._top)
             for window in self._windows:
                 window.show(shown, stage.number, end)
-        return self._by_version(answers.variant_R[place_U[fresh_U]])
+        variant_U = answers.variant_R[place_U]
+        return self._by_version(variant_U[fresh_U]), self._by_version(variant_U[~fresh_U])
 
 
 def _windows(checks: Checks, columns: Sequence[str], versions: tuple[str, ...]) -> tuple[ShownItems, ...]:

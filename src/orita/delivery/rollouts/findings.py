@@ -95,12 +95,12 @@ class Levels(Struct, frozen=True, kw_only=True):
         guards = (checks.errors is not None) + bool(quantiles) + len(back)
         judged = bool(outcomes) and plan.strategy in ("canary", "segment")
         guard = checks.alpha * (1 - _OUTCOMES_PART if judged else 1.0) / max(guards, 1) / versions
-        errors = None if checks.errors is None else guard / 2 if plan.counts_users else guard
+        errors = None if checks.errors is None else guard / 2 if plan.splits_users else guard
         outcome = checks.alpha * (_OUTCOMES_PART if judged and guards else 1.0) / max(outcomes, 1) / versions
         own = checks.alpha / versions
         return cls(
             errors=errors,
-            answers=errors if plan.counts_users else None,
+            answers=errors if plan.splits_users else None,
             latency=guard / quantiles if quantiles else None,
             scores=None if checks.scores is None else guard if checks.scores in back else own,
             drift=None if checks.drift is None else guard if checks.drift in back else own,

@@ -3,16 +3,19 @@
 Legend: B bins.
 
 That no harm is proven says little where few users came: a step at 1 % of a quiet system has one of them in a period,
-and the tests of harm (`orita.delivery.rollouts.guards`) go period by period. So what is counted here adds up over
-periods, and the way up is open once gross harm is *excluded*, as it is for the metric. Limits are gross, so that few
-users are enough, and wider where fewer of them are at stake (`wide`); what is smaller is for the tests of harm, which
-take back. A user counts once a period, and again in the next: few who return for long are taken for more than they are.
+and the tests of harm (`orita.delivery.rollouts.guards`) go period by period. So what is counted here adds up over the
+periods of a step, and the step may be left once gross harm is *excluded*, as it is for the metric. Each step asks anew:
+what breaks under more users breaks after they came. Limits are gross, so that few users are enough, and wider where
+fewer of them are at stake (`wide`); what is smaller is for the tests of harm, which take back. For errors and latency a
+user counts once a period, and again in the next: few who return for long are taken for more than they are. For missing
+answers each counts once, as who gets which version is drawn once.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from orita.delivery.rollouts.checks import ErrorCheck, LatencyCheck
 from orita.delivery.rollouts.guards import LATENCY_EDGES_E, LATENCY_STRENGTH, failures, latencies
@@ -20,13 +23,13 @@ from orita.delivery.rollouts.looks import SPLIT_SETTLES, Look
 from orita.stats.sequential.quantile_sequences import quantile_sequence
 from orita.stats.sequential.rate_comparison import RateComparison
 
-__all__ = ["AnswersExcluded", "ErrorsExcluded", "Excluding", "LatencyExcluded", "wide"]
+__all__ = ["AnswersExcluded", "ErrorsExcluded", "Excluding", "Lack", "LatencyExcluded", "wide"]
 
 _FULL_SHARE = 25.0
 _FAILED = 0.02
 _SLOWER = 0.1
 """Of the champion's median: bins are 2 % wide, so that less could not be excluded by any number of users."""
-_LOST, _MOST_LOST = 0.25, 0.5
+_LOST = 0.5
 
 
 def wide(share: float) -> float:
@@ -34,8 +37,15 @@ def wide(share: float) -> float:
     return max(1.0, math.sqrt(_FULL_SHARE / share))
 
 
+class Lack(NamedTuple):
+    """What keeps a step from being left: *what* is not excluded, or is even *proven*, which no more users will mend."""
+
+    what: str
+    proven: bool
+
+
 class Excluding(Protocol):
-    """What is excluded of one challenger's harm."""
+    """What is excluded of one challenger's harm, by users of the present step."""
 
     def enter(self) -> None:
         """Begin another step."""
@@ -45,19 +55,19 @@ class Excluding(Protocol):
         """Count the users of a look."""
         ...
 
-    def lacks(self, share: float) -> str:
-        """Say what cannot be excluded yet before a step of *share* percent is left; empty: nothing."""
+    def lacks(self, share: float) -> Lack | None:
+        """Return what is not excluded before a step of *share* percent is left; None: nothing."""
         ...
 
 
 class ErrorsExcluded:
-    """Whether a challenger does not fail much more often than the champion; users of all steps count.
+    """Whether a challenger does not fail much more often than the champion.
 
     Args:
         check: as declared.
         champion, version: whose errors.
         shares: of the steps that are left, in percent.
-        level: of each exclusion, over all looks.
+        level: of each exclusion, over all looks of a step.
     """
 
     def __init__(
@@ -65,12 +75,13 @@ class ErrorsExcluded:
     ) -> None:
         self._check, self._champion, self._version, self._level = check, champion, version, level
         self._limits = sorted({self._limit(share) for share in shares})
+        self.enter()
+
+    def enter(self) -> None:
+        """Begin another step."""
         self._test = RateComparison.start(self._limits)
         self._waiting = (0, 0, 0, 0)  # users of either version and their failures that have nobody beside them yet
         self._users = self._failed = 0
-
-    def enter(self) -> None:
-        """Begin another step: those of before count as well."""
 
     def take(self, look: Look) -> None:
         """Count the users of a look; those of one version wait for some of the other."""
@@ -83,22 +94,24 @@ class ErrorsExcluded:
             self._test = self._test.updated(*self._waiting)
             self._waiting = (0, 0, 0, 0)
 
-    def lacks(self, share: float) -> str:
-        """Say what cannot be excluded yet before a step of *share* percent is left; empty: nothing."""
+    def lacks(self, share: float) -> Lack | None:
+        """Return what is not excluded before a step of *share* percent is left; None: nothing."""
         limit = self._limit(share)
-        if self._test.p_below[self._limits.index(limit)] <= self._level:
-            return ""
-        return (
+        at = self._limits.index(limit)
+        if self._test.p_below[at] <= self._level:
+            return None
+        what = (
             f"that {self._version} fails for {100 * limit:.2g} % more users than the champion: it failed for "
-            f"{self._failed:,} of {self._users:,} so far"
+            f"{self._failed:,} of {self._users:,} in this step"
         )
+        return Lack(what, bool(self._test.p_above[at] <= self._level))
 
     def _limit(self, share: float) -> float:
         return min(max(self._check.most_more, _FAILED) * wide(share), 0.99)
 
 
 class LatencyExcluded:
-    """Whether a challenger's median latency is not much above the champion's; users of the present step count.
+    """Whether a challenger's median latency is not much above the champion's.
 
     A tail takes a hundred times as many users to exclude; the tests of harm look at it.
 
@@ -123,25 +136,27 @@ class LatencyExcluded:
         self._control_B += latencies(look.guards.get(self._champion))
         self._treated_B += latencies(look.guards.get(self._version))
 
-    def lacks(self, share: float) -> str:
-        """Say what cannot be excluded yet before a step of *share* percent is left; empty: nothing."""
+    def lacks(self, share: float) -> Lack | None:
+        """Return what is not excluded before a step of *share* percent is left; None: nothing."""
         control, treated = (
             quantile_sequence(counts_B, LATENCY_EDGES_E, 0.5, strength=LATENCY_STRENGTH, level=self._level / 2)
             for counts_B in (self._control_B, self._treated_B)
         )
         limit = max(self._most_more_ms, _SLOWER * control.low) * wide(share)
         if treated.high - control.low <= limit:
-            return ""
-        return (
+            return None
+        what = (
             f"that the median latency of {self._version} is {limit:.3g} ms above the champion's: "
             f"{self._treated_B.sum():,} users of it came in this step"
         )
+        return Lack(what, treated.low - control.high > limit)
 
 
 class AnswersExcluded:
-    """Whether a challenger answers most of the users whom the dice gave it; users of the present step count.
+    """Whether a challenger answers most of the users whom the dice gave it; each user counts once in a step.
 
-    The evidence is the likelihood ratio of "no answer is missing" to "so many are", of users of both versions.
+    The evidence is the likelihood ratio of "no answer is missing" to "half of them are", of users of both versions. Of
+    those who had the champion in an earlier step, the dice give the version as many as its share has grown by.
 
     Args:
         champion, version: beside which it runs, and the challenger.
@@ -150,33 +165,39 @@ class AnswersExcluded:
 
     def __init__(self, champion: str, version: str, *, level: float) -> None:
         self._champion, self._version, self._level = champion, version, level
+        self._share = 0.0
         self.enter()
 
     def enter(self) -> None:
         """Begin another step."""
+        self._before = self._share
         self._log_e, self._answered, self._expected = 0.0, 0, 0.0
 
     def take(self, look: Look) -> None:
         """Count the users of a look."""
-        mine, other = (look.stage.shares.get(each, 0.0) for each in (self._version, self._champion))
-        if mine <= 0 or other <= 0 or look.at - look.stage.since < SPLIT_SETTLES:
+        self._share, other = (look.stage.shares.get(each, 0.0) for each in (self._version, self._champion))
+        if other <= 0 or look.at - look.stage.since < SPLIT_SETTLES:
             return
-        share, missing = mine / (mine + other), _missing(mine)
-        lost = share * (1 - missing) / (1 - share * missing)  # of both versions' users, were so many missing
-        n, beside = (failures(look.guards.get(each))[0] for each in (self._version, self._champion))
+        self._count(look.newcomers, self._share, other)
+        self._count(look.returned, self._share - self._before, other)
+
+    def _count(self, users: Mapping[str, int], mine: float, other: float) -> None:
+        """Count *users* by version, of whom the version had *mine* percent and the champion *other*."""
+        if mine <= 0:
+            return
+        share = mine / (mine + other)
+        lost = share * (1 - _LOST) / (1 - share * _LOST)  # of both versions' users, were so many missing
+        n, beside = users.get(self._version, 0), users.get(self._champion, 0)
         self._log_e += n * math.log(share / lost) + beside * math.log((1 - share) / (1 - lost))
         self._answered, self._expected = self._answered + n, self._expected + beside * mine / other
 
-    def lacks(self, share: float) -> str:
-        """Say what cannot be excluded yet before a step of *share* percent is left; empty: nothing."""
-        if self._log_e >= -math.log(self._level):
-            return ""
-        return (
-            f"that {100 * _missing(share):.3g} % of the users of {self._version} get no answer: it answered "
-            f"{self._answered:,} in this step, where {self._expected:,.0f} were to be expected beside those of the "
-            "champion"
+    def lacks(self, share: float) -> Lack | None:
+        """Return what is not excluded before a step of *share* percent is left; None: nothing."""
+        enough = -math.log(self._level)
+        if self._log_e >= enough:
+            return None
+        what = (
+            f"that half of the users of {self._version} get no answer: it answered {self._answered:,} in this step, "
+            f"where {self._expected:,.0f} were to be expected beside those of the champion"
         )
-
-
-def _missing(share: float) -> float:
-    return min(_LOST * wide(share), _MOST_LOST)
+        return Lack(what, self._log_e <= -enough)

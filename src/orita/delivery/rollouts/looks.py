@@ -157,6 +157,7 @@ class Look:
         behind: answers that were routed by a split of before, and count for nothing else.
         left_out: users of the whole rollout whom the metric or a guardrail does not count, as too many items waited
             for outcomes.
+        returned: users by version who come for the first time in this step and had the champion in an earlier one.
     """
 
     at: datetime
@@ -169,6 +170,7 @@ class Look:
     left_out: int = 0
     guardrails: Mapping[str, tuple[MetricBatch, ...]] = field(default_factory=dict)
     behind: int = 0
+    returned: Mapping[str, int] = field(default_factory=dict)
 
 
 def stages_of(history: Iterable[ControlEvent], id_: str) -> list[Stage]:

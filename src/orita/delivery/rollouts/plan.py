@@ -98,9 +98,14 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         return self.strategy != "shadow"
 
     @property
+    def splits_users(self) -> bool:
+        """Whether dice give each user a version: how many of either answer can be compared."""
+        return self.by == ("user_id",)
+
+    @property
     def counts_users(self) -> bool:
-        """Whether users are split, in shares that stand still in a period: how many each version has can be tested."""
-        return self.by == ("user_id",) and self.strategy != "bandit"
+        """Whether shares stand still besides: how many users each version has can be tested over a stage."""
+        return self.splits_users and self.strategy != "bandit"
 
     @property
     def first_weights(self) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""The rest of a path, whatever it is: Starlette's ``path`` knows no end of line, which a caller may write as %0A."""
+"""The rest of a path, whatever it is: Starlette's ``path`` knows no end of line, which a caller may write as %0A.
+
+It is made to know them, under its own name: names of routes are labels of metrics and names of spans.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 
 __all__ = ["ANY"]
 
-ANY = "any"
+ANY = "path"
 """As in ``f"/flags/{{key:{ANY}}}"``."""
 
 
