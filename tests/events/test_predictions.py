@@ -206,6 +206,30 @@ def test_a_flipped_byte_ends_the_segment(home: Home) -> None:
     assert prediction_log(home).num_rows == 4
 
 
+@pytest.mark.parametrize("at", [2, 20])
+def test_what_the_disk_changed_is_told_and_loses_nothing_else(home: Home, at: int) -> None:
+    """In the length of a frame, or in what it holds: the answers behind it are there, and the segment is kept."""
+    path = segment(home, "2024-11-15-a", [request(i, [1]) for i in range(5)])
+    content = bytearray(path.read_bytes())
+    header = read_header(path)
+    assert header is not None
+    content[header[1] + len(encode_frame(request(0, [1]))) + at] ^= 1
+    path.write_bytes(content)
+    assert prediction_log(home)["request_id"].to_pylist() == ["r0", "r2", "r3", "r4"]
+    with pytest.raises(OritaError, match=r"is damaged\), and it is kept as it is"):
+        convert_segment(home, path)
+    assert path.exists()
+
+
+def test_room_that_was_never_written_is_no_damage(home: Home) -> None:
+    """After a machine went down a file may end in zeros."""
+    path = segment(home, "2024-11-15-a", [request(0, [1])])
+    with path.open("ab") as file:
+        file.write(bytes(4096))
+    assert convert_segment(home, path) is not None
+    assert prediction_log(home)["request_id"].to_pylist() == ["r0"]
+
+
 def test_a_damaged_segment_is_kept(home: Home) -> None:
     """A segment whose header cannot be read is neither converted nor deleted, and does not stop readers."""
     damaged = segment(home, "2024-11-15-a", [request(0, [1])])

@@ -10,6 +10,7 @@ Legend: N items of one request, F features, R requests, M rows of a segment.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ __all__ = [
 
 SEGMENT_MAGIC = b"ORITAPL1"
 _FRAME = struct.Struct("<II")
+_ANSWER = re.compile(rb"\xdc\x00[\x10-\x40]")
+"""How the payload of an answer begins: an array of 16 to 64 fields, as MessagePack writes it."""
 
 MAX_ROWS = 4096
 """Most rows one request may have: the row's number is 12 bits of its prediction id."""
@@ -139,7 +142,9 @@ def encode_header(header: SegmentHeader) -> bytes:
 def read_segment(path: Path) -> Segment | None:
     """Return what segment file *path* holds up to its last whole frame; None if not even its header can be read.
 
-    A whole frame of another form, as another version of Orita may write it, is passed over: ``fault`` tells of it.
+    What is cut off at the end was never acknowledged: whoever wrote it was killed, or the machine went down. What is
+    damaged with whole frames behind it was written once, and the disk changed it. It is passed over, as is a whole
+    frame of another form, as another version of Orita may write it: ``fault`` tells of either.
 
     Raises:
         FileNotFoundError: it became Parquet meanwhile.
@@ -160,7 +165,20 @@ def read_segment(path: Path) -> Segment | None:
             fault = fault or f"what was written at byte {position} has another form: {error}"
         position = end
         payload, end = next_frame(content, position)
+        if payload is None and (behind := _frame_behind(content, position)) is not None:
+            fault = fault or f"what was written at byte {position} is damaged"
+            position = behind
+            payload, end = next_frame(content, position)
     return Segment(header, tuple(requests), position, fault)
+
+
+def _frame_behind(content: memoryview, position: int) -> int | None:
+    """Return where the first whole frame of an answer begins behind a place, None where there is none."""
+    for begun in _ANSWER.finditer(content, position):
+        at = begun.start() - _FRAME.size
+        if at > position and next_frame(content, at)[0] is not None:
+            return at
+    return None
 
 
 def decode_header(content: memoryview) -> tuple[SegmentHeader, int] | None:
@@ -183,7 +201,7 @@ def next_frame(content: memoryview, position: int) -> tuple[memoryview | None, i
         return None, position
     length, checksum = _FRAME.unpack_from(content, position)
     payload = content[start : start + length]
-    if len(payload) < length or zlib.crc32(payload) != checksum:
+    if not length or len(payload) < length or zlib.crc32(payload) != checksum:
         return None, position
     return payload, start + length
 
