@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.serving.patience import attempts
 from tests.serving.talking import BODY, Talk, request, served
 
 from orita.core.home import Home
@@ -210,6 +212,24 @@ def test_who_does_not_read_gets_no_more(port: int) -> None:
         with closing(Talk(port)) as other:
             other.send(request())
             assert other.answer()[0] == 200
+
+
+def test_who_never_reads_loses_the_connection(home: Home) -> None:
+    """One slot, and a caller that does not read what fills it: others have it after the seconds of a request."""
+    limits = _LIMITS | {"request_seconds": 1, "max_connections": 1}
+    with served(home, **limits) as (port, _), closing(Talk(port)) as deaf:
+        deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            for _ in range(10_000):
+                deaf.send(request() * 100)
+        assert any(_is_answered(port) for _ in attempts())
+
+
+def _is_answered(port: int) -> bool:
+    with closing(Talk(port)) as other:
+        other.send(request())
+        return bool(other.answer()[0] == 200)
 
 
 def test_a_stop_waits_for_the_request_under_way(home: Home) -> None:

@@ -131,7 +131,7 @@ class ServingConfig(Section):
         max_body_bytes: longest request body.
         max_header_bytes: longest request line and headers, together.
         max_connections: connections open at once; the next is told to come back.
-        request_seconds: how long a request may take to come whole.
+        request_seconds: how long a request may take to come whole, and a caller to read on what fills its connection.
         devices: what ``context.device`` may say.
         reload_seconds: seconds between two looks at the deployment.
         expose_config: whether ``GET /config`` answers; it tells internals, so keep it off a public listener.

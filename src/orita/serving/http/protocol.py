@@ -9,7 +9,8 @@ then looks like a request of ASGI.
 A wish to upgrade is left (RFC 9110, 7.8). The parser would take what follows such a head for another protocol, so the
 head is read again without the wish: what follows it is its body, and never another request.
 
-The limits: bytes of a head and of a body, seconds for both to come, and connections open at once.
+The limits: bytes of a head and of a body, seconds for both to come and for the caller to go on reading what is
+answered, and connections open at once.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class HttpLimits:
 
     Attributes:
         head_bytes: of the request line and all headers.
-        request_seconds: from the first byte of a request to its last; a new connection has as long to begin.
+        request_seconds: from the first byte of a request to its last; a new connection has as long to begin, and who
+            is answered to go on reading.
         connections: open at once; the next is told to come back.
     """
 
@@ -79,6 +81,7 @@ class ServingProtocol(HttpToolsProtocol):
         self._leaving = False
         self._between = True
         self._wishes = False
+        self._unread, self._unread_since = 0, 0.0
         self.url = b""
         self.headers = []
         self.waiting_since: float | None = None
@@ -86,7 +89,7 @@ class ServingProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or turn it away where there are too many."""
         super().connection_made(transport)
-        self.waiting_since = self.loop.time()
+        self.waiting_since = self._unread_since = self.loop.time()
         if len(self.connections) > self._limits.connections:
             self._turn_away(Refused(503, "too_many_connections", "the server has no more connections.", retry_after=1))
 
@@ -215,10 +218,25 @@ class ServingProtocol(HttpToolsProtocol):
         self._leaving = True
 
     def expire(self, now: float) -> None:
-        """Close the connection where a request takes too long to come; *now* is the loop's time."""
+        """Close the connection where a request takes too long to come, or nothing of an answer is read.
+
+        Args:
+            now: the loop's time.
+        """
         if self.waiting_since is not None and now - self.waiting_since > self._limits.request_seconds:
             seconds = self._limits.request_seconds
             self._turn_away(Refused(408, "request_timeout", f"no whole request came within {seconds:g} seconds."))
+        self._expire_unread(now)
+
+    def _expire_unread(self, now: float) -> None:
+        """End the connection where no more is answered until its caller reads, and it does not."""
+        unread = self.transport.get_write_buffer_size()
+        waits = unread > 0 and (self.flow.write_paused or self.transport.is_closing())
+        if not waits or unread < self._unread:
+            self._unread_since = now
+        self._unread = unread
+        if waits and now - self._unread_since > self._limits.request_seconds:
+            self.transport.abort()  # a close would wait for the caller
 
     def answer(self, reply: Reply, keep_alive: bool) -> None:
         """Send the answer to the quick request whose turn has come."""
