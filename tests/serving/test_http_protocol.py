@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -215,14 +216,15 @@ def test_who_does_not_read_gets_no_more(port: int) -> None:
 
 
 def test_who_never_reads_loses_the_connection(home: Home) -> None:
-    """One slot, and a caller that does not read what fills it: others have it after the seconds of a request."""
-    limits = _LIMITS | {"request_seconds": 1, "max_connections": 1}
+    """One slot, and a caller that asks whole requests and reads no answer: others have it after a request's seconds."""
+    limits = _LIMITS | {"request_seconds": 1, "max_connections": 1, "max_body_bytes": 65_536}
+    many = request(json.dumps({"user_id": 1, "item_ids": list(range(900))}).encode())
     with served(home, **limits) as (port, _), closing(Talk(port)) as deaf:
         deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.socket.settimeout(0.5)
-        with pytest.raises(TimeoutError):
-            for _ in range(10_000):
-                deaf.send(request() * 100)
+        with suppress(OSError):  # it may be over before all is sent
+            for _ in range(100):
+                deaf.send(many)
+                time.sleep(0.02)  # so that the server has it whole
         assert any(_is_answered(port) for _ in attempts())
 
 
