@@ -228,16 +228,6 @@ class ServingProtocol(HttpToolsProtocol):
             self._turn_away(Refused(408, "request_timeout", f"no whole request came within {seconds:g} seconds."))
         self._expire_unread(now)
 
-    def _expire_unread(self, now: float) -> None:
-        """End the connection where no more is answered until its caller reads, and it does not."""
-        unread = self.transport.get_write_buffer_size()
-        waits = unread > 0 and (self.flow.write_paused or self.transport.is_closing())
-        if not waits or unread < self._unread:
-            self._unread_since = now
-        self._unread = unread
-        if waits and now - self._unread_since > self._limits.request_seconds:
-            self.transport.abort()  # a close would wait for the caller
-
     def answer(self, reply: Reply, keep_alive: bool) -> None:
         """Send the answer to the quick request whose turn has come."""
         if self._closing or self.transport.is_closing():
@@ -250,6 +240,16 @@ class ServingProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         self._answered_one()
         self._close()
+
+    def _expire_unread(self, now: float) -> None:
+        """End the connection where no more is answered until its caller reads, and it does not."""
+        unread = self.transport.get_write_buffer_size()
+        waits = unread > 0 and (self.flow.write_paused or self.transport.is_closing())
+        if not waits or unread < self._unread:
+            self._unread_since = now
+        self._unread = unread
+        if waits and now - self._unread_since > self._limits.request_seconds:
+            self.transport.abort()  # a close would wait for the caller
 
     def _feed(self, data: bytes) -> None:
         """Have the parser read *data*; a head that wishes to upgrade is read again, without the wish."""
