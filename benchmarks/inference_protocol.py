@@ -217,21 +217,26 @@ async def serve(folder: Path) -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from orita.core.clock import SystemClock
+    from orita.serving.http.long_bodies import LongBodies
     from orita.serving.http.protocol import HttpLimits, ServingProtocol
     from orita.serving.inference_protocol.grpc_service import GrpcInference
     from orita.serving.inference_protocol.models import FixedModels
     from orita.serving.inference_protocol.quick import QuickPaths
     from orita.serving.inference_protocol.routes import InferenceRoutes
+    from orita.serving.resilience.parts import ResilienceConfig, build_parts
 
     models = FixedModels({"feed": load_package(folder)})
     constant = Route("/bare", lambda _: Response(b"{}", media_type="application/json"), methods=["POST"])
-    routes = InferenceRoutes(models, max_body=1024 * 1024)
+    parts = build_parts(ResilienceConfig(), SystemClock())
+    routes = InferenceRoutes(models, parts, max_body=1024 * 1024)
     app = Starlette(routes=[*routes.routes, constant])
     listener = socket.create_server(("127.0.0.1", 0))
-    port = await GrpcInference(models, LocalCallers("127.0.0.1"), max_message=1024 * 1024).start("127.0.0.1:0")
+    port = await GrpcInference(models, LocalCallers("127.0.0.1"), parts, max_message=1024 * 1024).start("127.0.0.1:0")
     print(listener.getsockname()[1], port, flush=True)
     quick = QuickPaths({}, routes, 1024, OwnPages("127.0.0.1"))
-    http: Any = partial(ServingProtocol, quick=quick, limits=HttpLimits(), turned_away=print)
+    bodies = LongBodies(64 * 1024 * 1024)
+    http: Any = partial(ServingProtocol, quick=quick, limits=HttpLimits(), bodies=bodies, turned_away=print)
     config = uvicorn.Config(app, http=http, ws="none", access_log=False, log_config=None, server_header=False)
     await uvicorn.Server(config).serve(sockets=[listener])
 

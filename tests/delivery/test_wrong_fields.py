@@ -70,4 +70,4 @@ def test_each_fault_is_a_sentence(document: Any, code: str, sentence: str) -> No
 def test_what_cannot_be_shown() -> None:
     """A document that is nested too deep to be decoded is told of without its value."""
     fault = wrong_field("Expected `int`, got `array` - at `$.first.of[3].size`", msgspec.UNSET, Tree)
-    assert fault.sentence == "first.of[3].size has the value (brackets too deep to show), expected int."
+    assert fault.sentence == "first.of[3].size has the value (too deep or too long to show), expected int."

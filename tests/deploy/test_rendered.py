@@ -20,6 +20,8 @@ from orita.deploy import RenderedFile, Site, differing, render, write
 from orita.deploy.kubernetes_policies import down_tolerance
 from orita.deploy.rendered import MARK
 from orita.project import open_project
+from orita.serving.batching.route import PATH as BATCH
+from orita.serving.jobs.requests import PREFIX as JOBS
 
 ROOT = Path(__file__).resolve().parents[2]
 _HARD = {
@@ -66,6 +68,22 @@ def test_the_same_configuration_gives_the_same_bytes(site: Site) -> None:
     assert all(MARK in file.text[:2000] for file in files)
     assert len({file.path for file in files}) == len(files)
     assert all(document for document in _documents(files).values())
+
+
+def test_nginx_bounds_jobs_and_batches_as_their_servers_do() -> None:
+    """A long job comes through, a batch may take as long as its caller may say, and what is below is public as well."""
+    deadline = {"default_ms": 1000, "most_ms": 12_000}
+    jobs = {"max_body_bytes": 5_000_000}
+    site = site_of(
+        {"jobs": jobs, "resilience": {"deadline": deadline}}, nginx={"public": ["/predict", "/api/v1"], "repeat": []}
+    )
+    conf = next(file.text for file in render("nginx", site) if file.path.endswith("nginx.conf"))
+    places = dict(re.findall(r"location = (\S+) \{([^}]*)\}", conf))
+    assert places[JOBS].split(";")[0].split() == ["client_max_body_size", "5000000"]
+    assert "proxy_read_timeout 12000ms;" in places[BATCH]
+    assert "deny all" not in places[JOBS] + places[BATCH]
+    (features,) = re.findall(r"location /api/v1/features \{([^}]*)\}", conf)
+    assert "deny all" not in features
 
 
 @pytest.mark.skipif(bool(NO_NGINX), reason=NO_NGINX)

@@ -304,3 +304,69 @@ def test_callers_do_not_fill_the_log(tmp_path: Path, capfd: pytest.CaptureFixtur
             talk.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n")
             assert 'turned_away_requests_total{code="invalid_http"} 3.0' in talk.text()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", request(BODY, "X-Much: " + "x" * 3000)])
+def test_a_refusal_comes_after_the_answers_before_it(talk: Talk, wrong: bytes) -> None:
+    """What is refused behind requests that are being answered takes no answer from them."""
+    asked = [request(BODY, f"X-Request-Id: r{n}", path="/predict?way=long") for n in range(3)]
+    talk.send(b"".join(asked) + wrong + request())
+    answers = [talk.answer() for _ in asked]
+    assert [(status, headers["x-request-id"]) for status, headers, _ in answers] == [(200, f"r{n}") for n in range(3)]
+    status, headers, _ = talk.answer()
+    assert (status, headers["connection"]) == (400 if wrong.startswith(b"nonsense") else 431, "close")
+    assert talk.over()
+
+
+def test_what_does_not_come_behind_others_is_told_after_them(port: int) -> None:
+    """A body that never ends, behind requests that were answered meanwhile, gets its 408."""
+    with closing(Talk(port)) as talk:
+        unfinished = request(path="/predict?way=long")[:-1]
+        talk.send(request(path="/predict?way=long") + unfinished)
+        assert talk.answer()[0] == 200
+        assert talk.answer()[2]["code"] == "request_timeout"
+        assert talk.over()
+
+
+def test_who_hangs_up_behind_several_requests_leaves_no_trace(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the one being answered nor those that wait behind it fill the log."""
+    with served(Home(tmp_path)) as (port, _):
+        for paths in (["/predict?way=long"], ["/api/v1/feed", "/predict"], ["/predict/batch", "/predict?way=long"]):
+            for _ in range(10):
+                with closing(Talk(port)) as talk:
+                    talk.send(b"".join(request(path=path) for path in paths) * 20)
+        with closing(Talk(port)) as talk:
+            talk.send(request())
+            assert talk.answer()[0] == 200
+    told = capfd.readouterr()
+    assert "Exception" not in told.out + told.err
+    assert "Traceback" not in told.out + told.err
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict?way=long"])
+def test_long_bodies_that_do_not_come_give_way(home: Home, path: str) -> None:
+    """The one that has been long for the longest time is told to come back; the others are answered."""
+    whole = request(BODY + b" " * (300_000 - len(BODY)), path=path)
+    features = {"features": {"max_body_bytes": 300_000}, "jobs": {"max_body_bytes": 300_000}}
+    limits = {"max_body_bytes": 300_000, "max_unfinished_bytes": 1_150_000, **features}
+    with served(home, **limits) as (port, _):
+        talks = []
+        try:
+            for _ in range(6):
+                talks.append(Talk(port))
+                talks[-1].send(whole[:200_000])
+                time.sleep(0.1)  # so that they become long in this order
+            for talk in talks[1:]:
+                talk.send(whole[200_000:])
+                assert talk.answer()[0] == 200
+            status, headers, answer = talks[0].answer()
+            assert (status, answer["code"], headers["connection"]) == (503, "too_many_bodies", "close")
+            assert headers["retry-after"] == "1"
+        finally:
+            for talk in talks:
+                talk.close()
+        with closing(Talk(port)) as after:  # what was let go is not counted any more
+            after.send(whole)
+            assert after.answer()[0] == 200

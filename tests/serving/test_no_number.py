@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orita.serving.http.decoding import BodyDecoder
 from orita.serving.http.no_number import no_number
+from orita.serving.http.refusal import Refused
+from orita.serving.predict.requests import PredictRequest
 
 
 @pytest.mark.parametrize(
@@ -25,12 +28,11 @@ from orita.serving.http.no_number import no_number
         (b'{"NaN": 1', None),
         (b"[NaN", None),
         (b"[" * 100_000 + b"NaN", None),
-        (b" " * (256 * 1024) + b"NaN", None),
         (b'{"\xff": NaN}', None),
     ],
 )
 def test_the_first_is_named(body: bytes, found: tuple[str, str] | None) -> None:
-    """Its place and name are told; of what is broken otherwise, too deep or too long nothing is."""
+    """Its place and name are told; of what is broken otherwise, or too deep, nothing is."""
     assert no_number(body) == found
     assert no_number(bytearray(body)) == found
 
@@ -51,3 +53,26 @@ def _has_no_number(value: Any) -> bool:
 def test_it_is_found_wherever_it_is(value: Any) -> None:
     """Whatever is around it, and only where it is."""
     assert (no_number(json.dumps(value).encode()) is not None) == _has_no_number(value)
+
+
+_LONG = b'{"objective": {"a": 1}, "user_id": 1, "item_ids": [' + b"1, " * 20_000
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "words"),
+    [
+        (b"NaN]}", 400, f"the body, at byte {len(_LONG)}, has the value NaN, which JSON has not"),
+        (b"-Infinity]}", 400, f"the body, at byte {len(_LONG)}, has the value -Infinity"),
+        (b"1e999]}", 400, "item_ids[20000] has a number that is beyond ±1.8e308"),
+        (b'1], "objective": {"a": 1e999}}', 400, "objective[...] has a number that is beyond ±1.8e308"),
+        (b"[]]}", 422, "item_ids[20000] has the value (too deep or too long to show), expected int | str."),
+        (b"Nan]}", 400, "not valid JSON"),
+        (b"1]", 400, "not valid JSON"),
+    ],
+)
+def test_a_long_body_is_not_gone_through_again(end: bytes, status: int, words: str) -> None:
+    """It is told where its decoder found the fault, and nothing that costs more than decoding it."""
+    with pytest.raises(Refused) as caught:
+        BodyDecoder(PredictRequest, "user_id and item_ids")(_LONG + end)
+    assert caught.value.status == status
+    assert words in caught.value.message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["LARGEST_ID", "whole_id"]
+from collections.abc import Container
+
+__all__ = ["LARGEST_ID", "spelt_as_in", "whole_id"]
 
 LARGEST_ID = (1 << 63) - 1
 """The largest id that is a number."""
@@ -16,3 +18,14 @@ def whole_id(text: str) -> int | None:
         return None
     fits = len(text) < len(_LARGEST) or (len(text) == len(_LARGEST) and text <= _LARGEST)
     return int(text) if fits else None
+
+
+def spelt_as_in(known: Container[int | str], given: int | str) -> int | str:
+    """Return the id *given* as it is among those *known*, as it is or written the other way; else as it is.
+
+    Whether a caller writes 5 or "5" says nothing about how a table has it.
+    """
+    if given in known:
+        return given
+    other = whole_id(given) if isinstance(given, str) else str(given)
+    return given if other is None or other not in known else other

@@ -58,7 +58,7 @@ def wrong_field(
 
     Args:
         message: of the `msgspec.ValidationError`.
-        document: what was to become a *kind*, decoded, untyped; UNSET: it is nested too deep for that.
+        document: what was to become a *kind*, decoded, untyped; UNSET: it is nested too deep for that, or too long.
         kind: what it was to become.
         whole: what the whole document is called.
         needed: the required fields of the whole in words; by default their names.
@@ -184,12 +184,12 @@ def _range(kind: inspect.FloatType | inspect.IntType) -> str:
 def _shown(value: Any) -> str:
     """Return *value* as JSON, shortened, to show it to its writer."""
     if value is UNSET:
-        return "(brackets too deep to show)"
+        return "(too deep or too long to show)"
     try:
         plain = isinstance(value, float) and not math.isfinite(value)
         shown = str(value) if plain else msgspec.json.encode(value).decode()
     except RecursionError:
-        return "(brackets too deep to show)"
+        return "(too deep or too long to show)"
     except (TypeError, ValueError, OverflowError):  # YAML has what JSON has not: whole numbers of 30 digits
         shown = str(value)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orita.deploy.config import DeploymentConfig
+from orita.deploy.config import DeploymentConfig, NginxConfig
 from orita.deploy.nginx_text import block, seconds
 from orita.deploy.nginx_upstream import upstream, users
 from orita.deploy.rendered import MARK, RenderedFile
@@ -28,7 +28,7 @@ __all__ = ["HEALTH_PATH", "Place", "nginx_file"]
 HEALTH_PATH = "/balancer/health"
 """Answers 200 while nginx itself does, whatever the servers do."""
 
-_FEATURES = "/api/v1/features"
+_FEATURES, _JOBS, _BATCH = "/api/v1/features", "/api/v1/jobs", "/predict/batch"
 _SMALLEST_GZIP = 1024
 _MOST_IN_MEMORY = 1024 * 1024  # of a body; longer ones go through a file in the temporary folder
 
@@ -170,19 +170,23 @@ def _patience(longest: float) -> Iterator[str]:
 
 
 def _locations(site: Site) -> Iterator[str]:
-    nginx = site.deployment.nginx
+    nginx, serving = site.deployment.nginx, site.serving
     allowed = [*(f"allow {network};" for network in nginx.internal_networks), "deny all;"]
     yield from block("location /", [*allowed, "proxy_pass http://orita;"])
-    for path in dict.fromkeys((*nginx.public, *nginx.repeat)):
+    own = {
+        _BATCH: [*_patience(max(nginx.read_seconds, serving.resilience.deadline.most_ms / 1000))],
+        _JOBS: [f"client_max_body_size {serving.jobs.max_body_bytes};"],
+    }
+    for path in dict.fromkeys((*nginx.public, *nginx.repeat, *own)):
         again = ["proxy_next_upstream error timeout invalid_header non_idempotent;"] if path in nginx.repeat else []
-        mine = [] if path in nginx.public else allowed
-        yield from block(f"location = {path}", [*mine, *again, f"proxy_pass http://orita{path};"])
+        mine = [] if _is_public(nginx, path) else allowed
+        yield from block(f"location = {path}", [*mine, *again, *own.get(path, ()), f"proxy_pass http://orita{path};"])
     for path in nginx.public:
         if path != _FEATURES:
             yield from block(f"location {path}/", [f"proxy_pass http://orita{path}/;"])
     features = [
-        *([] if _FEATURES in nginx.public else allowed),
-        f"client_max_body_size {site.serving.features.max_body_bytes};",
+        *([] if _is_public(nginx, _FEATURES) else allowed),
+        f"client_max_body_size {serving.features.max_body_bytes};",
         *_patience(nginx.feature_seconds),
         "proxy_pass http://orita;",
     ]
@@ -190,6 +194,10 @@ def _locations(site: Site) -> Iterator[str]:
     health = ["access_log off;", "default_type text/plain;", 'return 200 "ok\\n";']
     yield from block(f"location = {HEALTH_PATH}", health)
     yield ""
+
+
+def _is_public(nginx: NginxConfig, path: str) -> bool:
+    return any(path == each or path.startswith(f"{each}/") for each in nginx.public)
 
 
 _Error = tuple[str, int, str, str]

@@ -102,7 +102,7 @@ def create_app(
     service.metrics.others.append(telemetry.metrics)
     if config.telemetry.endpoint is not None:
         service.background.watch(telemetry.background)
-    predict, inference = PredictRoute(service), InferenceRoutes(models, max_body=config.max_body_bytes)
+    predict, inference = PredictRoute(service), InferenceRoutes(models, service.parts, max_body=config.max_body_bytes)
     faces = (
         mounted_predictions(service, predict),
         mounted_batches(service),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from orita.core.config import Section
 from orita.events.prediction_segment import MAX_ROWS
@@ -129,6 +129,8 @@ class ServingConfig(Section):
         port: port to listen on; 0 takes a free one.
         max_items: most items of one request.
         max_body_bytes: longest request body.
+        max_unfinished_bytes: what the long bodies (from 64 KiB) that are still coming may have together; where they
+            have more, the one that has been long for the longest time is turned away.
         max_header_bytes: longest request line and headers, together.
         max_connections: connections open at once; the next is told to come back.
         request_seconds: how long a request may take to come whole, and a caller to read on what fills its connection.
@@ -174,6 +176,7 @@ class ServingConfig(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     max_items: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    max_unfinished_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024 * 1024)] = 64 * 1024 * 1024
     max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 32 * 1024
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     request_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
@@ -205,6 +208,16 @@ class ServingConfig(Section):
     batching: BatchingConfig = BatchingConfig()
     bandits: BanditsConfig = BanditsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+
+    @model_validator(mode="after")
+    def _one_body_has_room(self) -> ServingConfig:
+        longest = max(self.max_body_bytes, self.features.max_body_bytes, self.jobs.max_body_bytes)
+        if self.max_unfinished_bytes < longest:
+            raise ValueError(
+                f"max_unfinished_bytes is {self.max_unfinished_bytes}, allowed are values from {longest} on, the "
+                "longest body"
+            )
+        return self
 
     @property
     def features_exposed(self) -> bool:

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.serving.config import ServingConfig
+from orita.serving.http.long_bodies import LongBodies
 from orita.serving.http.protocol import HttpLimits, ServingProtocol
 from orita.serving.orderly_server import OrderlyServer
 from orita.serving.workers.board import Board, Seat
@@ -110,7 +111,11 @@ def _server(
     app: Starlette, config: ServingConfig, listening: Callable[[], None], together: Together | None = None
 ) -> OrderlyServer:
     protocol = partial(
-        ServingProtocol, quick=app.state.quick, limits=_limits(config), turned_away=app.state.turned_away
+        ServingProtocol,
+        quick=app.state.quick,
+        limits=HttpLimits(config.max_header_bytes, config.request_seconds, config.max_connections),
+        bodies=LongBodies(config.max_unfinished_bytes),
+        turned_away=app.state.turned_away,
     )
     return OrderlyServer(
         uvicorn.Config(
@@ -138,10 +143,6 @@ def _run(server: OrderlyServer, listener: socket.socket) -> None:
             server.run(sockets=[listener])
         finally:
             gc.unfreeze()
-
-
-def _limits(config: ServingConfig) -> HttpLimits:
-    return HttpLimits(config.max_header_bytes, config.request_seconds, config.max_connections)
 
 
 def _address(listener: socket.socket) -> str:

@@ -39,9 +39,9 @@ PATH = "/api/v1/feed"
 def make(published: Home, features: OnlineFeatures) -> Callable[..., Starlette]:
     """Make an app whose feed has the given settings."""
 
-    def app(load: Any = None, **feed: Any) -> Starlette:
+    def app(load: Any = None, cache: dict[str, Any] | None = None, **feed: Any) -> Starlette:
         plain = {"session_items": 30, "diversity": {"method": "off"}, "exploration": {"share": 0}}
-        config = ServingConfig.model_validate({"feed": {**plain, **feed}})
+        config = ServingConfig.model_validate({"feed": {**plain, **feed}, "cache": cache or {}})
         clock = ManualClock(NOW)
         return create_app(published, "feed", features, config, clock=clock, load=load_line_package, load_retriever=load)
 
@@ -238,6 +238,26 @@ def test_the_log_and_the_metrics_have_what_was_shown(make: Callable[..., Starlet
     ]
     assert all(set(row["features"]) == {"user_topic_ctr", "item_ctr"} for row in logged)
     assert [row["position"] for row in rows if row["request_id"] == "page-2"] == [5, 6, 7]
+
+
+@pytest.mark.parametrize("key", [{"key": "values"}, {"key": "ids", "stable_seconds": 60}])
+def test_scores_are_kept_where_it_is_asked(
+    make: Callable[..., Starlette], published: Home, key: dict[str, Any]
+) -> None:
+    """A feed, or a later page, whose candidates were scored is not scored again: it says so, and so does the log."""
+    with AsgiClient(make(cache={"enabled": True, "feeds": True, **key})) as client:
+        scored = page(ready(client), limit=12)
+        again = client.post(PATH, json={"user_id": 1, "limit": 12}, headers={"x-request-id": f"kept-{key['key']}"})
+        kept = again.json()["data"]
+        assert "cached" not in scored and kept["cached"]
+        assert kept["predictions"] == scored["predictions"]
+        later = [page(client, limit=12, cursor=kept["cursor"]) for _ in range(2)]
+        assert "cached" not in later[0] and later[1]["cached"]
+        assert "cached" not in page(client, limit=12, user_id=2)
+    rows = prediction_log(published, columns=["request_id", "cached"]).to_pylist()
+    assert [row["cached"] for row in rows if row["request_id"] == f"kept-{key['key']}"] == [True] * 12
+    with AsgiClient(make(cache={"enabled": True, **key})) as client:
+        assert not any("cached" in page(ready(client), limit=12) for _ in range(2))
 
 
 def test_it_is_described_with_every_answer(client: AsgiClient) -> None:

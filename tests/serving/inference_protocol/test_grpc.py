@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.models.clicks import SCHEMA, clicks
+from tests.serving.inference_protocol.slow_source import SlowSource
+from tests.serving.own_parts import own_parts
 
 from orita.core.errors import UserError
 from orita.models.package import Package
 from orita.serving.access.callers import Caller, Callers, LocalCallers, Permission, Visitor
 from orita.serving.http.refusal import Refused
-from orita.serving.inference_protocol.models import FixedModels
+from orita.serving.inference_protocol.models import FixedModels, ModelSource
+from orita.serving.resilience.admission import Ticket
+from orita.serving.resilience.contracts import Priority
+from orita.serving.resilience.parts import Parts
 
 grpc = pytest.importorskip("grpc", reason="the extra 'grpc' is not installed")
 
@@ -26,7 +31,7 @@ from orita.serving.inference_protocol.proto import open_inference_pb2 as pb  # n
 ROWS = clicks(12)
 WIDTH = len(SCHEMA)
 
-Call = Callable[[str, Any], Any]
+Call = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +42,12 @@ def port(models: FixedModels) -> Iterator[int]:
 
 
 @contextmanager
-def running(models: FixedModels, callers: Callers) -> Iterator[int]:
+def running(models: ModelSource, callers: Callers, parts: Parts | None = None) -> Iterator[int]:
     """Run a server; give its port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = GrpcInference(models, callers, max_message=200_000)
+    server = GrpcInference(models, callers, parts or own_parts(), max_message=200_000)
     try:
         yield asyncio.run_coroutine_threadsafe(server.start("127.0.0.1:0"), loop).result(10)
         asyncio.run_coroutine_threadsafe(server.stop(1.0), loop).result(10)
@@ -64,14 +69,14 @@ def calling(port: int, metadata: tuple[tuple[str, str], ...] = ()) -> Iterator[C
     """Call methods as a client that was generated from the same specification does."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
 
-        def send(name: str, request: Any) -> Any:
+        def send(name: str, request: Any, timeout: float = 20) -> Any:
             kind = getattr(pb, name + "Response")
             method = channel.unary_unary(
                 f"/{SERVICE}/{name}",
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=kind.FromString,
             )
-            return method(request, timeout=20, metadata=metadata)
+            return method(request, timeout=timeout, metadata=metadata)
 
         yield send
 
@@ -181,7 +186,7 @@ def test_an_address_that_is_taken(port: int, models: FixedModels) -> None:
     """One sentence, as for HTTP."""
 
     async def second() -> None:
-        await GrpcInference(models, LocalCallers("127.0.0.1"), max_message=1000).start(f"127.0.0.1:{port}")
+        await GrpcInference(models, LocalCallers("127.0.0.1"), own_parts(), max_message=1000).start(f"127.0.0.1:{port}")
 
     with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port} for gRPC"):
         asyncio.run(second())
@@ -230,3 +235,38 @@ def test_every_call_but_probes_asks_who_it_is(models: FixedModels) -> None:
         assert keeper.asked == [(permission, "127.0.0.1") for permission in permissions] * 2
         with calling(port, (("authorization", "Bearer word"),)) as send:
             assert len(send("ModelInfer", asks["ModelInfer"]).outputs) == 1
+
+
+def test_a_call_has_its_turn_at_the_door(models: FixedModels) -> None:
+    """Without room it is told when to come back."""
+    parts = own_parts(most=1)
+    inside = Ticket(Priority.NORMAL, float("inf"), 0.0)
+    assert parts.turnstile.admission.arrive(inside, 0.0)
+    ask = pb.ModelInferRequest(model_name="feed", inputs=inputs())
+    with running(models, LocalCallers("127.0.0.1"), parts) as port:
+        with calling(port) as send:
+            with pytest.raises(grpc.RpcError) as refused:
+                send("ModelInfer", ask)
+            assert refused.value.code().name == "UNAVAILABLE"
+            assert int(dict(refused.value.trailing_metadata())["grpc-retry-pushback-ms"]) >= 1000
+            parts.turnstile.admission.leave(inside, 0.0, answered=False)
+            assert len(send("ModelInfer", ask).outputs) == 1
+        with calling(port, (("x-request-timeout-ms", "soon"),)) as send:
+            with pytest.raises(grpc.RpcError) as refused:
+                send("ModelInfer", ask)
+            assert refused.value.code().name == "INVALID_ARGUMENT"
+
+
+def test_a_call_waits_for_a_model_as_long_as_it_says(feed: Package) -> None:
+    """In its metadata, or as deadline of the call; by then its status says so."""
+    source = SlowSource(feed)
+    ask = pb.ModelInferRequest(model_name="feed", inputs=inputs())
+    with running(source, LocalCallers("127.0.0.1")) as port:
+        with calling(port, (("x-request-timeout-ms", "50"),)) as send, pytest.raises(grpc.RpcError) as refused:
+            send("ModelInfer", ask)
+        assert refused.value.code().name == "DEADLINE_EXCEEDED"
+        assert "is still being loaded" in refused.value.details()
+        source.may_end.set()
+        with calling(port) as send:
+            assert len(send("ModelInfer", ask).outputs) == 1
+    assert source.loads == 1

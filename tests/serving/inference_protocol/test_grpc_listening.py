@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from tests.serving.own_parts import own_parts
 
 from orita.core.errors import MissingExtra, UserError
 from orita.core.home import Home
@@ -58,7 +59,9 @@ async def listening() -> AsyncIterator[Server]:
     """Run a server without models; the caller's channel outlives it."""
     server = Server()
     async with AsyncExitStack() as after:
-        async with grpc_listening(FixedModels({}), ON, LocalCallers("127.0.0.1"), lambda: server.ready) as port:
+        async with grpc_listening(
+            FixedModels({}), ON, LocalCallers("127.0.0.1"), own_parts(), lambda: server.ready
+        ) as port:
             server.port = port or 0
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
             server.channel = await after.enter_async_context(channel)
@@ -153,12 +156,12 @@ def test_workers_share_a_port() -> None:
             port = free.getsockname()[1]
         models = FixedModels({})
         two = ServingConfig(inference_grpc_port=port, workers=2, shutdown_seconds=1)
-        async with grpc_listening(models, two, LocalCallers("127.0.0.1"), lambda: True) as first:
+        async with grpc_listening(models, two, LocalCallers("127.0.0.1"), own_parts(), lambda: True) as first:
             check_grpc(two)
-            async with grpc_listening(models, two, LocalCallers("127.0.0.1"), lambda: True) as second:
+            async with grpc_listening(models, two, LocalCallers("127.0.0.1"), own_parts(), lambda: True) as second:
                 assert first == second == port
         alone = two.model_copy(update={"workers": 1})
-        async with grpc_listening(models, alone, LocalCallers("127.0.0.1"), lambda: True):
+        async with grpc_listening(models, alone, LocalCallers("127.0.0.1"), own_parts(), lambda: True):
             with pytest.raises(UserError, match="cannot listen"):
                 check_grpc(two)
 

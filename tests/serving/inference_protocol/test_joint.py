@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.models.clicks import SCHEMA, clicks
+from tests.serving.own_parts import own_parts
 
 from orita.core.clock import ManualClock
 from orita.models.package import Package
@@ -48,7 +49,7 @@ def answers(models: FixedModels, sent: list[Sent], *, joins: int) -> tuple[list[
     """Return the answers to requests that come at once, in the order given, and how many were scored together."""
     sizes, clock = Histogram((2, 4, 8)), ManualClock()
     joint = JointInference(lambda _: joins, BatchingConfig(), sizes)
-    routes = InferenceRoutes(models, max_body=200_000)
+    routes = InferenceRoutes(models, own_parts(), max_body=200_000)
     parts = build_parts(ResilienceConfig(), clock)
     quick = AdmittedRoutes(QuickPaths({}, routes, None, OwnPages("127.0.0.1"), joint), parts, lambda _: None)
     found: list[tuple[int, Reply]] = []

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 from tests.models.clicks import SCHEMA, clicks
+from tests.serving.own_parts import own_parts
 
 from orita.core.errors import Unavailable
 from orita.models.package import Package
@@ -30,7 +31,7 @@ Both = tuple[AsgiClient, QuickPaths, InferenceRoutes]
 @pytest.fixture(scope="module")
 def both(models: FixedModels) -> Iterator[Both]:
     """The long way, the short way, and the routes that both belong to."""
-    routes = InferenceRoutes(models, max_body=200_000)
+    routes = InferenceRoutes(models, own_parts(), max_body=200_000)
     with AsgiClient(Starlette(routes=routes.routes)) as client:
         yield client, QuickPaths({}, routes, 1024, OwnPages("127.0.0.1")), routes
 
@@ -127,10 +128,10 @@ def test_models_that_are_not_at_hand(feed: Package) -> None:
                 raise Unavailable("it is away")
 
     headers = [(b"content-length", b"1")]
-    quick = QuickPaths({}, InferenceRoutes(Away({"feed": feed}), max_body=1), None, OwnPages("127.0.0.1"))
+    quick = QuickPaths({}, InferenceRoutes(Away({"feed": feed}), own_parts(), max_body=1), None, OwnPages("127.0.0.1"))
     assert quick.route(INFER, headers) is None
     assert quick.route(b"/v2/models/away/infer", headers) is None
-    fixed = InferenceQuick(InferenceRoutes(FixedModels({}), max_body=1), "feed", feed)
+    fixed = InferenceQuick(InferenceRoutes(FixedModels({}), own_parts(), max_body=1), "feed", feed)
     only = QuickPaths({b"/predict": fixed}, None, None, OwnPages("127.0.0.1"))
     assert only.route(b"/predict", []) is only.fixed[b"/predict"] is fixed
     assert only.route(INFER, headers) is None
@@ -138,7 +139,7 @@ def test_models_that_are_not_at_hand(feed: Package) -> None:
 
 def test_refusals_from_outside(feed: Package) -> None:
     """What the connection refuses has the protocol's form too, with the id that the request gave, if it is one."""
-    route = InferenceQuick(InferenceRoutes(FixedModels({}), max_body=1), "feed", feed)
+    route = InferenceQuick(InferenceRoutes(FixedModels({}), own_parts(), max_body=1), "feed", feed)
     reply = route.refuse(body_too_large(5), [(b"x-request-id", b"r1")])
     assert (reply.status, list(json.loads(reply.content))) == (413, ["error"])
     assert dict(reply.headers) == {b"connection": b"close", b"x-request-id": b"r1"}
@@ -150,7 +151,7 @@ def test_refusals_from_outside(feed: Package) -> None:
 def test_a_broken_model_is_a_500(feed: Package, capsys: pytest.CaptureFixture[str]) -> None:
     """The caller gets the protocol's form, the log the trace."""
     body = json.dumps(request_of()).encode()
-    route = InferenceQuick(InferenceRoutes(FixedModels({}), max_body=1), "feed", None)  # type: ignore[arg-type]
+    route = InferenceQuick(InferenceRoutes(FixedModels({}), own_parts(), max_body=1), "feed", None)  # type: ignore[arg-type]
     reply = route.reply([(b"x-request-id", b"r1")], body)
     assert (reply.status, list(json.loads(reply.content))) == (500, ["error"])
     assert dict(reply.headers) == {b"x-request-id": b"r1"}

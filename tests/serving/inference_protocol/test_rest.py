@@ -14,12 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from tests.models.clicks import SCHEMA, clicks
+from tests.serving.inference_protocol.slow_source import SlowSource
+from tests.serving.own_parts import own_parts
 
 from orita.core.errors import NotFound, Unavailable
 from orita.models.package import Package
 from orita.serving.inference_protocol.models import FixedModels
 from orita.serving.inference_protocol.openapi import describe_inference
 from orita.serving.inference_protocol.routes import InferenceRoutes
+from orita.serving.resilience.admission import Ticket
+from orita.serving.resilience.contracts import Priority
 from orita.testing.asgi import Answer, AsgiClient
 
 ROWS = clicks(12)
@@ -30,7 +34,7 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 @pytest.fixture(scope="module")
 def client(models: FixedModels) -> Iterator[AsgiClient]:
     """A client of the routes alone."""
-    with AsgiClient(Starlette(routes=InferenceRoutes(models, max_body=200_000).routes)) as client:
+    with AsgiClient(Starlette(routes=InferenceRoutes(models, own_parts(), max_body=200_000).routes)) as client:
         yield client
 
 
@@ -318,7 +322,7 @@ def test_no_changed_byte_is_a_failure_of_the_server(client: AsgiClient, place: i
 def test_openapi_describes_every_route(models: FixedModels) -> None:
     """Every path and method that is answered is described, and its example is answered."""
     described = describe_inference()
-    routes = InferenceRoutes(models, max_body=1000).routes
+    routes = InferenceRoutes(models, own_parts(), max_body=1000).routes
     answered = {(route.path, method.lower()) for route in routes for method in route.methods or ()}
     told = {(path, method) for path, item in described["paths"].items() for method in ("get", "post") if method in item}
     assert told == {(path, method) for path, method in answered if method != "head" and path != "/v2/"}
@@ -362,7 +366,7 @@ class Moody:
 
 def test_a_model_that_cannot_answer_now() -> None:
     """503 and when to come back; why a package is broken is for the server's log."""
-    routes = InferenceRoutes(Moody(), max_body=1000)
+    routes = InferenceRoutes(Moody(), own_parts(), max_body=1000)
     with AsgiClient(Starlette(routes=routes.routes)) as client:
         away = client.post("/v2/models/away/infer", json={"inputs": []})
         refused(away, 503, "not deployed yet")
@@ -377,6 +381,34 @@ def test_a_model_that_cannot_answer_now() -> None:
         assert client.get("/v2/health/ready").json() == {"live": True, "ready": False}
         assert client.get("/v2/health/ready").status == 503
     assert routes.requests["infer", 503] == 1
+
+
+def test_who_asks_for_a_model_that_is_loaded_waits_as_long_as_it_says(plain: Package) -> None:
+    """By then 504; the model is loaded once, whoever waits for it, and answers those who come later."""
+    source = SlowSource(plain)
+    ask = {"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, WIDTH], "data": [0.0] * WIDTH}]}
+    with AsgiClient(Starlette(routes=InferenceRoutes(source, own_parts(), max_body=10_000).routes)) as client:
+        hurried = {"x-request-timeout-ms": "50"}
+        refused(client.post("/v2/models/plain/infer", json=ask, headers=hurried), 504, "is still being loaded")
+        refused(client.get("/v2/models/plain", headers=hurried), 504, "is still being loaded")
+        ready = client.get("/v2/models/plain/ready", headers=hurried)
+        assert (ready.status, ready.json()["ready"]) == (503, False)
+        source.may_end.set()
+        assert client.post("/v2/models/plain/infer", json=ask).status == 200
+        assert source.loads == 1
+        wrong = client.post("/v2/models/plain/infer", json=ask, headers={"x-request-timeout-ms": "soon"})
+        refused(wrong, 400, "X-Request-Timeout-Ms")
+
+
+def test_inference_has_its_turn_at_the_door(models: FixedModels) -> None:
+    """Where there is no room, 503 and when to come back; the request counts as shed."""
+    parts = own_parts(most=1)
+    assert parts.turnstile.admission.arrive(Ticket(Priority.NORMAL, float("inf"), 0.0), 0.0)  # somebody is inside
+    with AsgiClient(Starlette(routes=InferenceRoutes(models, parts, max_body=10_000).routes)) as client:
+        answer = client.post("/v2/models/plain/infer", json={"inputs": []})
+    refused(answer, 503, "no room")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert parts.turnstile.admission.shed[Priority.NORMAL] == 1
 
 
 def test_many_rows_are_scored_beside_the_loop(client: AsgiClient, plain: Package) -> None:

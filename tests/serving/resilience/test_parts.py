@@ -55,6 +55,31 @@ def test_the_four_levels_answer_in_turn(tmp_path: Path) -> None:
     assert np.argsort(-fourth.value.scores_N, kind="stable").tolist() == [2, 0, 1]
 
 
+@pytest.mark.parametrize("texts", [True, False])
+@pytest.mark.parametrize("level", [Level.LAST_GOOD, Level.RULES, Level.STATIC])
+def test_an_id_is_one_however_it_is_spelt(tmp_path: Path, level: Level, texts: bool) -> None:
+    """What is known of the item 2 is found for "2", and the other way round; 02 is another item."""
+    known: list[int | str] = ["1", "2", "3"] if texts else [1, 2, 3]
+    table = tmp_path / "popularity.parquet"
+    write_popularity(table, known, np.array([1.0, 5, 3]), np.array([100.0, 100, 100]))
+    config = ResilienceConfig(popularity=table if level is Level.RULES else None, static_items=("2", 3, "1"))
+    parts = build_parts(config, ManualClock())
+    if level is Level.LAST_GOOD:
+        parts.last_good.remember("7" if texts else 7, known, np.array([0.1, 0.9, 0.4], np.float32))
+
+    def away(question: Question) -> Scored:
+        raise OSError("the store is away")
+
+    spellings: list[list[int | str]] = [[1, 2, 3, "02"], ["1", "2", "3", "02"], [1, "2", 3, "02"]]
+    for asked in spellings:
+        for user in (7, "7"):
+            answer = parts.ladder(away).answer(Asked(user, asked, {}, None))
+            assert answer.level is level
+            best_first = [asked[place] for place in np.argsort(-answer.value.scores_N, kind="stable")]
+            assert [str(item) for item in best_first][:2] == ["2", "3"]
+            assert answer.value.scores_N[3] < answer.value.scores_N[1]
+
+
 def test_defaults_are_those_of_the_contract() -> None:
     """Five failures open a breaker, a minute later it is half open; the state of each dependency can be told."""
     config = ResilienceConfig()

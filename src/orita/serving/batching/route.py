@@ -59,10 +59,11 @@ class BatchRoute:
         """Return what *body* asks, and until when: where the caller does not say, as long as its parts may take.
 
         Raises:
-            Refused: 400 or 422, the body or a header is wrong.
+            Refused: 400 or 422, the body or a header is wrong; 503, there is no room.
         """
         arrived, headers = self._clock.monotonic(), request.headers.raw
         priority, deadline = admission_headers(self._parts, headers, arrived)
+        self._parts.turnstile.check_room(priority)
         asked = await self._decode(body)
         parts = list(parts_of(asked, self._most))
         if not says_deadline(headers):

@@ -25,6 +25,7 @@ class CacheConfig(Section):
 
     Attributes:
         enabled: off unless it is said.
+        feeds: whether scores of feeds are kept as well; off unless it is said.
         store: ``memory`` (of each server process) or ``redis`` (of all replicas).
         key: ``values``: features are read for every request, and equal values have equal scores; ``ids``: neither is
             done again for a request that is asked again within *stable_seconds*.
@@ -39,6 +40,7 @@ class CacheConfig(Section):
     """
 
     enabled: bool = False
+    feeds: bool = False
     store: Literal["memory", "redis"] = "memory"
     key: Literal["values", "ids"] = "values"
     ttl_seconds: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
@@ -50,9 +52,11 @@ class CacheConfig(Section):
     timeout_ms: Annotated[float, Field(gt=0, le=1000)] = 20.0
 
     @model_validator(mode="after")
-    def _ids_need_a_time(self) -> CacheConfig:
+    def _goes_together(self) -> CacheConfig:
         if self.key == "ids" and self.stable_seconds is None:
             raise ValueError("key is 'ids', so stable_seconds must say how long features may be taken to be stable")
+        if self.feeds and not self.enabled:
+            raise ValueError("feeds is true, and there is no cache: set enabled to true, or leave feeds out")
         return self
 
     @property

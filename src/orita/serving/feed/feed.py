@@ -37,7 +37,7 @@ from orita.serving.resilience.parts import Scored
 from orita.serving.resilience.turns import Turns
 from orita.serving.tracing.recording import span
 
-__all__ = ["Feed", "FeedAnswer", "Scoring"]
+__all__ = ["Feed", "FeedAnswer", "KeptScores", "Scoring"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -56,6 +56,7 @@ class FeedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
         level: how good the scores are: 1 by the model, on features of now, as of ``POST /predict``.
         cursor: asks for the next page; null: this was the last.
         reason: why it is not of level 1, in a word; left out where it is.
+        cached: whether the scores were kept of an earlier feed; left out where they were not.
         outliers: what on the page is unlike the rows that the model was trained on; left out where nothing is.
     """
 
@@ -66,6 +67,7 @@ class FeedAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     level: int
     cursor: str | None
     reason: str | None = None
+    cached: bool = False
     outliers: Outliers | None = None
 
 
@@ -78,6 +80,14 @@ class Scoring(Protocol):
 
     def labelled(self, question: Question) -> Labelled[Scored]:
         """Return the scores of the best level that has some."""
+        ...
+
+
+class KeptScores(Protocol):
+    """The same step before which scores are kept; `orita.serving.predict.cached_predictor.CachedPredictor` is one."""
+
+    async def labelled(self, question: Question) -> tuple[Labelled[Scored], bool]:
+        """Return the scores of the best level that has some, and whether they were kept."""
         ...
 
 
@@ -95,6 +105,7 @@ class Feed:
         turns: order what is done on the event loop.
         clock: the time.
         exploring: shows first pages; None: as they are ranked.
+        kept: scores candidates where they were not scored before; None: they are scored each time.
     """
 
     def __init__(
@@ -109,8 +120,9 @@ class Feed:
         turns: Turns,
         clock: Clock,
         exploring: Exploring | None = None,
+        kept: KeptScores | None = None,
     ) -> None:
-        self._exploring = exploring
+        self._exploring, self._kept = exploring, kept
         self._items, self._retrieval, self._reranking = items, retrieval, reranking
         self._cursors, self._scoring, self._remember = cursors, scoring, remember
         self._log, self._turns, self._clock = log, turns, clock
@@ -137,7 +149,7 @@ class Feed:
             return await self._first(asked, request_id, started, priority, deadline)
         remaining = self._cursors.open(asked.user_id, asked.cursor)
         async with self._turns.first(priority, deadline, started):
-            return self._later(asked, remaining, request_id, started)
+            return await self._later(asked, remaining, request_id, started)
 
     async def _first(
         self, asked: FeedAsked, request_id: str, started: float, priority: Priority, deadline: float
@@ -151,7 +163,7 @@ class Feed:
         async with self._turns.first(priority, deadline, started):
             row_C, seen_C = self._retrieval.candidates(items, Asker(asked.user_id, asked.context, at))
         async with self._turns.next(deadline):
-            question, labelled = self._scored(asked, items.ids(row_C))
+            question, labelled, was_kept = await self._scored(asked, items.ids(row_C))
         scores_C = labelled.value.scores_N
         if labelled.value.x_NF is not None and question.objective is None:
             self._remember(question.user_id, question.item_ids, scores_C)
@@ -165,25 +177,29 @@ class Feed:
 
         explored = await self._work.run(ordered)
         left = items.ids(row_C[explored.place_K[asked.limit :]])
-        return self._page(question, labelled, explored, asked.limit, left, 1, request_id, started)
+        return self._page(question, labelled, was_kept, explored, asked.limit, left, 1, request_id, started)
 
-    def _later(self, asked: FeedAsked, remaining: Remaining, request_id: str, started: float) -> FeedAnswer:
+    async def _later(self, asked: FeedAsked, remaining: Remaining, request_id: str, started: float) -> FeedAnswer:
         item_ids, left = remaining.item_ids[: asked.limit], remaining.item_ids[asked.limit :]
-        question, labelled = self._scored(asked, item_ids)
+        question, labelled, was_kept = await self._scored(asked, item_ids)
         shown = Explored(np.arange(len(item_ids)))
-        return self._page(question, labelled, shown, len(item_ids), left, remaining.rank, request_id, started)
+        return self._page(question, labelled, was_kept, shown, len(item_ids), left, remaining.rank, request_id, started)
 
-    def _scored(self, asked: FeedAsked, item_ids: list[int | str]) -> tuple[Question, Labelled[Scored]]:
+    async def _scored(self, asked: FeedAsked, item_ids: list[int | str]) -> tuple[Question, Labelled[Scored], bool]:
+        """Return what is asked of the model, what it says, and whether that was kept."""
         wanted = Asked(asked.user_id, item_ids, asked.context, asked.at_micros, asked.objective, asked.attributes)
         question = self._scoring.question(wanted)
         if not item_ids:
-            return question, Labelled(Scored(np.zeros(0, np.float32)), Level.FULL, "model", None)
-        return question, self._scoring.labelled(question)
+            return question, Labelled(Scored(np.zeros(0, np.float32)), Level.FULL, "model", None), False
+        if self._kept is None:
+            return question, self._scoring.labelled(question), False
+        return question, *await self._kept.labelled(question)
 
     def _page(
         self,
         question: Question,
         labelled: Labelled[Scored],
+        was_kept: bool,
         explored: Explored,
         limit: int,
         left: list[int | str],
@@ -212,6 +228,7 @@ class Feed:
                 x_KF,
                 latency_ms=latency_ms,
                 level=level,
+                cached=was_kept,
                 propensities_N=explored.propensity_P,
                 placements_N=explored.placement_P,
             )
@@ -221,4 +238,4 @@ class Feed:
                 outliers = check(x_KF, float(scores_K.max()), float(scores_K.min()))
         ranked = list(map(RankedItem, item_ids, scores_K.tolist(), rank_K.tolist()))
         version = question.model.package.version
-        return FeedAnswer(user_id, ranked, version, latency_ms, level, cursor, labelled.reason, outliers)
+        return FeedAnswer(user_id, ranked, version, latency_ms, level, cursor, labelled.reason, was_kept, outliers)

@@ -111,6 +111,7 @@ def mounted_feed(
         turns,
         clock,
         Exploring(config, np.random.default_rng()),
+        service.cached if service.config.cache.feeds else None,
     )
     route = FeedRoute(feed, service)
     routes = service.metrics.api_latency.watched([Route(PATH, route.answer, methods=["POST"])])

@@ -50,6 +50,7 @@ class FeedRoute:
                 return Response(status_code=_HUNG_UP)  # nobody reads it
             arrived = self._clock.monotonic()
             priority, deadline = admission_headers(self._parts, request.headers.raw, arrived)
+            self._parts.turnstile.check_room(priority)
             with until(deadline, arrived):
                 page = await self._feed.answer(self._asked(body, request.headers.raw), request_id, arrived, priority)
         except Refused as refused:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 
 from orita.delivery.wrong_fields import wrong_field
-from orita.serving.http.no_number import no_number
+from orita.serving.http.no_number import no_number, no_number_at
 from orita.serving.http.refusal import Refused
 
 __all__ = ["BodyDecoder", "Id", "check_request_id", "given_request_id"]
@@ -22,6 +22,12 @@ Id = (
 )
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+_EXPLAINED_BYTES = 32 * 1024
+"""Of a longer body only that is told which the decoder says: what is wrong must not cost more than what is right."""
+
+_OUT_OF_RANGE = "Number out of range"
+_TOO_LARGE = "is beyond ±1.8e308: give a smaller number"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -47,14 +53,19 @@ class BodyDecoder(Generic[T]):
         try:
             return self._decode(body)
         except msgspec.ValidationError as error:
-            raise Refused(422, *self._explained(str(error), body)) from None
+            raise self._explained(error, body) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _not_json(error, body) from None
 
-    def _explained(self, error: str, body: bytes | bytearray) -> tuple[str, str]:
+    def _explained(self, error: msgspec.ValidationError, body: bytes | bytearray) -> Refused:
         """Turn msgspec's message into a stable code and a sentence that names the field."""
-        fault = wrong_field(error, _document(body), self._kind, needed=self._needed)
-        return fault.code, fault.sentence
+        is_long, message = len(body) > _EXPLAINED_BYTES, str(error)
+        if is_long and message.startswith(_OUT_OF_RANGE):
+            place = message.partition("$")[2].strip("`.") or "the body"
+            return Refused(400, "invalid_json", f"{place} has a number that {_TOO_LARGE}.")
+        document = msgspec.UNSET if is_long else _document(body)
+        fault = wrong_field(message, document, self._kind, needed=self._needed)
+        return Refused(422, fault.code, fault.sentence)
 
 
 def given_request_id(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
@@ -96,8 +107,9 @@ def _document(body: bytes | bytearray) -> Any:
 
 
 def _not_json(error: Exception, body: bytes | bytearray) -> Refused:
-    if (found := no_number(body)) is not None:
+    is_long = len(body) > _EXPLAINED_BYTES
+    if (found := no_number_at(body, str(error)) if is_long else no_number(body)) is not None:
         place, name = found
-        why = "is beyond ±1.8e308: give a smaller number" if name[-1].isdigit() else "JSON has not: give a number"
+        why = _TOO_LARGE if name[-1].isdigit() else "JSON has not: give a number"
         return Refused(400, "invalid_json", f"{place or 'the body'} has the value {name}, which {why}.")
     return Refused(400, "invalid_json", f"the body is not valid JSON: {error}.")

@@ -10,7 +10,9 @@ A wish to upgrade is left (RFC 9110, 7.8). The parser would take what follows su
 head is read again without the wish: what follows it is its body, and never another request.
 
 The limits: bytes of a head and of a body, seconds for both to come and for the caller to go on reading what is
-answered, and connections open at once.
+answered, connections open at once, and bytes of the long bodies that are still coming on all of them.
+
+What is refused on a connection is told after the answers to the requests before it.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from orita.core.ids import uuid7
+from orita.serving.http.long_bodies import LONG_BODY, LongBodies
 from orita.serving.http.quick_turn import QuickTurn
 from orita.serving.http.refusal import Refused, body_too_large
 from orita.serving.http.reply import QuickRoute, QuickRoutes, Reply, refusal_reply
@@ -36,6 +39,8 @@ _LINGER_SECONDS = 2.0
 
 _STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _FIRST_HEADERS = b"content-type: %b\r\ncontent-length: %d\r\n"
+
+_Cycle = RequestResponseCycle | QuickTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +68,31 @@ class ServingProtocol(HttpToolsProtocol):
     Args:
         quick: finds the quick routes, and may refuse a request before it is read.
         limits: what it may ask for.
+        bodies: of all connections.
         turned_away: told the code of each refusal that no route counts.
         given: what uvicorn gives its protocols.
     """
 
     def __init__(
-        self, *, quick: QuickRoutes, limits: HttpLimits, turned_away: Callable[[str], None], **given: Any
+        self,
+        *,
+        quick: QuickRoutes,
+        limits: HttpLimits,
+        bodies: LongBodies,
+        turned_away: Callable[[str], None],
+        **given: Any,
     ) -> None:
         super().__init__(**given)
         self._quick = quick
         self._turned_away = turned_away
-        self._limits = limits
+        self._limits, self._bodies = limits, bodies
         self._route: QuickRoute | None = None
         self._body = bytearray()
-        self._head_bytes = self._hosts = 0
+        self._head_bytes = self._hosts = self._body_bytes = 0
         self._closing = False
+        self._last: Reply | None = None
+        self._answering: _Cycle | None = None
+        self._coming: _Cycle | None = None
         self._leaving = False
         self._between = True
         self._wishes = False
@@ -93,9 +108,19 @@ class ServingProtocol(HttpToolsProtocol):
         if len(self.connections) > self._limits.connections:
             self._turn_away(Refused(503, "too_many_connections", "the server has no more connections.", retry_after=1))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of all that was asked on this connection: what waits for its turn is not begun."""
+        self._bodies.ended(self)
+        self.pipeline.clear()
+        self._last = None
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         """Take what came; what is left of a connection that was turned away is not read."""
-        if self._closing:
+        if self._is_deaf():
             return
         if self._between and not self._busy() and not self._leaving:
             refusal = self._quick.early(data)
@@ -116,9 +141,9 @@ class ServingProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._route = None
+        self._route = self._coming = None
         self._wishes = False
-        self._head_bytes = self._hosts = 0
+        self._head_bytes = self._hosts = self._body_bytes = 0
         if self.waiting_since is None:
             self.waiting_since = self.loop.time()
 
@@ -139,7 +164,7 @@ class ServingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way of the request."""
-        if self._closing:
+        if self._is_deaf():
             return
         if self.parser.get_method() == b"CONNECT":
             self._turn_away(Refused(400, "invalid_http", "the method CONNECT asks for a proxy, which this is not."))
@@ -158,6 +183,7 @@ class ServingProtocol(HttpToolsProtocol):
             self.url, self.expect_100_continue = url, expects
             self.headers += headers
             super().on_headers_complete()
+            self._coming = self.cycle
             if self._leaving:
                 self.cycle.keep_alive = False
             return
@@ -168,8 +194,13 @@ class ServingProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        if self._closing:
+        if self._is_deaf():
             return
+        self._body_bytes += len(body)
+        if self._body_bytes >= LONG_BODY:
+            self._bodies.grew(self, self._body_bytes)
+            if self._is_deaf():
+                return
         if self._route is None:
             super().on_body(body)
             return
@@ -183,8 +214,10 @@ class ServingProtocol(HttpToolsProtocol):
             return
         self.waiting_since = None
         self._between = True
-        route = self._route
-        if self._closing:
+        if self._body_bytes >= LONG_BODY:
+            self._bodies.ended(self)
+        route, self._coming = self._route, None
+        if self._is_deaf():
             return
         if route is None:
             super().on_message_complete()
@@ -193,7 +226,7 @@ class ServingProtocol(HttpToolsProtocol):
         turn = QuickTurn(self.answer, keep_alive=self.parser.should_keep_alive())
         route.enter(self.headers, body, turn.send, self.transport.is_closing)
         if not turn.response_complete:
-            self.cycle = turn  # type: ignore[assignment]
+            self.cycle = self._answering = turn  # type: ignore[assignment]
 
     def resume_writing(self) -> None:
         """Go on reading, too."""
@@ -228,6 +261,12 @@ class ServingProtocol(HttpToolsProtocol):
             self._turn_away(Refused(408, "request_timeout", f"no whole request came within {seconds:g} seconds."))
         self._expire_unread(now)
 
+    def give_way(self) -> None:
+        """Let go of a body that is still coming: too many are."""
+        self._bodies.ended(self)
+        message = "too many long bodies are on their way at once: send this one again, faster or shorter."
+        self._turn_away(Refused(503, "too_many_bodies", message, retry_after=1))
+
     def answer(self, reply: Reply, keep_alive: bool) -> None:
         """Send the answer to the quick request whose turn has come."""
         if self._closing or self.transport.is_closing():
@@ -238,8 +277,29 @@ class ServingProtocol(HttpToolsProtocol):
             self._answered_one()
             return
         self.pipeline.clear()
+        self._last = None
         self._answered_one()
         self._close()
+
+    def on_response_complete(self) -> None:
+        """Go on with what was asked after it; what was refused comes last."""
+        if self._last is None or self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            if self._is_deaf():
+                self.flow.pause_reading()
+            return
+        last, self._last = self._last, None
+        self._unset_keepalive_if_required()
+        self._write(last, keep_alive=False)
+        self._close()
+
+    def _is_deaf(self) -> bool:
+        """Whether nothing more is read: the connection is closed, or will be after its last answer."""
+        return self._closing or self._last is not None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _expire_unread(self, now: float) -> None:
         """End the connection where no more is answered until its caller reads, and it does not."""
@@ -258,7 +318,7 @@ class ServingProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as wish:
-                if self._closing:
+                if self._is_deaf():
                     return
                 rest, head = rest[wish.args[0] :], self._head_without_wish()
                 self.parser = httptools.HttpRequestParser(self)
@@ -289,19 +349,29 @@ class ServingProtocol(HttpToolsProtocol):
             self._turn_away(Refused(431, "headers_too_large", f"the headers have more than {most} bytes."))
 
     def _turn_away(self, refused: Refused) -> None:
-        """Answer with an error, unless an answer has begun, and end the connection."""
-        if self._closing or self.transport.is_closing():
+        """Answer with an error, after what was asked before it, and end the connection."""
+        if self._is_deaf() or self.transport.is_closing():
             return
-        if not (self._busy() and self.cycle.response_started):
-            if self._route is None:
-                self._turned_away(refused.code)
-                reply = refusal_reply(refused, uuid7())
-            else:
-                reply = self._route.refuse(refused, self.headers)
+        self._bodies.ended(self)
+        if self._route is None:
+            self._turned_away(refused.code)
+            reply = refusal_reply(refused, uuid7())
+        else:
+            reply = self._route.refuse(refused, self.headers)
+        mine, self._coming, self.waiting_since = self._coming, None, None
+        if mine is not None and mine is self._answering:
+            if not mine.response_started:
+                self._write(reply, keep_alive=False)
+            mine.disconnected = True
+            mine.message_event.set()
+        elif self._answering is not None and not self._answering.response_complete:
+            if mine is not None:
+                self.pipeline.popleft()  # the newest: it is not begun
+            self._last = reply
+            self.flow.pause_reading()
+            return
+        else:
             self._write(reply, keep_alive=False)
-        if self._busy():
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         self._close()
 
     def _write(self, reply: Reply, *, keep_alive: bool) -> None:

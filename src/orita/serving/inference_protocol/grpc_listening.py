@@ -13,6 +13,7 @@ from orita.core.extras import require
 from orita.serving.access.callers import Callers
 from orita.serving.config import ServingConfig
 from orita.serving.inference_protocol.models import ModelSource
+from orita.serving.resilience.parts import Parts
 
 __all__ = ["check_grpc", "grpc_listening"]
 
@@ -52,7 +53,7 @@ def check_grpc(config: ServingConfig) -> None:
 
 @asynccontextmanager
 async def grpc_listening(
-    source: ModelSource, config: ServingConfig, callers: Callers, ready: Callable[[], bool]
+    source: ModelSource, config: ServingConfig, callers: Callers, parts: Parts, ready: Callable[[], bool]
 ) -> AsyncIterator[int | None]:
     """Answer the protocol over gRPC within the block, where the configuration has a port for it.
 
@@ -60,6 +61,7 @@ async def grpc_listening(
         source: which models there are.
         config: where it listens, how long a message may be, and the patience of the stop.
         callers: knows who asks.
+        parts: what keeps the server up.
         ready: whether the server wants requests, for those who ask its health.
 
     Yields the port, None where there is none. When the block ends, calls under way are given as long as those of HTTP.
@@ -73,7 +75,7 @@ async def grpc_listening(
     from orita.serving.inference_protocol.grpc_service import GrpcInference
 
     shared = config.workers > 1
-    server = GrpcInference(source, callers, max_message=config.max_body_bytes, ready=ready, shared=shared)
+    server = GrpcInference(source, callers, parts, max_message=config.max_body_bytes, ready=ready, shared=shared)
     host = f"[{config.host}]" if ":" in config.host else config.host
     port = await server.start(f"{host}:{config.inference_grpc_port}")
     _log.info("inference_grpc_listening", address=f"{host}:{port}")

@@ -20,14 +20,18 @@ from orita.serving.access.callers import Callers, Visitor
 from orita.serving.access.permissions import CALLS
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
+from orita.serving.http.reply import Headers
 from orita.serving.http.trace_context import TraceContext, in_trace, trace_of
-from orita.serving.inference_protocol.asking import Asking
+from orita.serving.inference_protocol.asking import Asked, Asking
 from orita.serving.inference_protocol.grpc_health import HEALTH, GrpcHealth
 from orita.serving.inference_protocol.inference import PLATFORM, TensorMetadata, outputs_of
 from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.inference_protocol.proto import open_inference_pb2 as pb
 from orita.serving.inference_protocol.routes import SERVER_NAME
 from orita.serving.inference_protocol.tensors import Tensor, from_bytes, from_values, to_bytes
+from orita.serving.resilience.admitted import said_deadline
+from orita.serving.resilience.deadline import until
+from orita.serving.resilience.parts import Parts
 
 __all__ = ["SERVICE", "GrpcInference"]
 
@@ -43,9 +47,12 @@ _CODES = {
     404: grpc.StatusCode.NOT_FOUND,
     422: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+_MOST_MILLIS = 99_999_999  # 8 digits, as the header has them
 
-Answer = Callable[[Any], Awaitable[Any]]
+Answer = Callable[[Any, Headers], Awaitable[Any]]
+"""Answers a message with the headers of its call: what it gives as metadata, and its deadline."""
 
 
 class GrpcInference:
@@ -54,6 +61,7 @@ class GrpcInference:
     Args:
         source: which models there are.
         callers: knows who asks.
+        parts: what keeps the server up.
         max_message: the longest request, in bytes.
         ready: whether requests are wanted, for the health service; None: while the source is ready.
         shared: whether other processes of this server listen on the same port; connections are spread among them.
@@ -66,12 +74,13 @@ class GrpcInference:
         self,
         source: ModelSource,
         callers: Callers,
+        parts: Parts,
         *,
         max_message: int,
         ready: Callable[[], bool] | None = None,
         shared: bool = False,
     ) -> None:
-        self._asking, self._callers = Asking(source), callers
+        self._asking, self._callers, self._parts = Asking(source, parts), callers, parts
         self._health = GrpcHealth(ready or (lambda: source.ready), (SERVICE,))
         self._options = [("grpc.max_receive_message_length", max_message), ("grpc.so_reuseport", int(shared))]
         self._server: Any = None
@@ -123,12 +132,14 @@ class GrpcInference:
 
     def _guarded(self, name: str, answer: Answer) -> Callable[[Any, Any], Awaitable[Any]]:
         async def call(request: Any, context: Any) -> Any:
-            trace = _trace_of(context)
+            trace, arrived = _trace_of(context), self._parts.clock.monotonic()
             try:
                 with nullcontext() if trace is None else in_trace(trace):
+                    headers = _headers(context)
                     if name in CALLS:
-                        await self._callers.caller(CALLS[name], _visitor(context))
-                    found = await answer(request)
+                        await self._callers.caller(CALLS[name], Visitor(headers, _address(context)))
+                    with until(said_deadline(self._parts, headers, arrived)):
+                        found = await answer(request, headers)
             except Refused as refused:
                 failed = refused
             except Exception as error:  # the edge: the caller gets a status, the log the trace
@@ -140,23 +151,25 @@ class GrpcInference:
                 return found
             code = _CODES.get(failed.status, grpc.StatusCode.INTERNAL)
             self.requests[name, code.name] += 1
+            if failed.retry_after is not None:
+                context.set_trailing_metadata((("grpc-retry-pushback-ms", str(1000 * failed.retry_after)),))
             return await context.abort(code, failed.message)
 
         return call
 
-    async def _live(self, _: Any) -> Any:
+    async def _live(self, _: Any, __: Headers) -> Any:
         return pb.ServerLiveResponse(live=True)
 
-    async def _ready(self, _: Any) -> Any:
+    async def _ready(self, _: Any, __: Headers) -> Any:
         return pb.ServerReadyResponse(ready=self._asking.source.ready)
 
-    async def _model_ready(self, request: Any) -> Any:
+    async def _model_ready(self, request: Any, _: Headers) -> Any:
         return pb.ModelReadyResponse(ready=await self._asking.is_ready(request.name, request.version or None))
 
-    async def _server_metadata(self, _: Any) -> Any:
+    async def _server_metadata(self, _: Any, __: Headers) -> Any:
         return pb.ServerMetadataResponse(name=SERVER_NAME, version=VERSION)  # binary data is gRPC's own, no extension
 
-    async def _model_metadata(self, request: Any) -> Any:
+    async def _model_metadata(self, request: Any, _: Headers) -> Any:
         package = await self._asking.model(request.name, request.version or None)
         return pb.ModelMetadataResponse(
             name=request.name,
@@ -166,10 +179,12 @@ class GrpcInference:
             outputs=[_described(tensor) for tensor in outputs_of(package)],
         )
 
-    async def _infer(self, request: Any) -> Any:
-        package = await self._asking.model(request.model_name, request.model_version or None)
-        wanted = [output.name for output in request.outputs]
-        outputs = await self._asking.answer(package, _inputs(request), wanted)
+    async def _infer(self, request: Any, headers: Headers) -> Any:
+        def decode() -> Asked[None]:
+            return Asked(_inputs(request), [output.name for output in request.outputs], None)
+
+        name, version = request.model_name, request.model_version or None
+        package, _, outputs = await self._asking.answer(name, version, headers, decode)
         answer = pb.ModelInferResponse(model_name=request.model_name, model_version=package.version, id=request.id)
         for tensor in outputs:
             told = answer.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
@@ -180,11 +195,19 @@ class GrpcInference:
         return answer
 
 
-def _visitor(context: Any) -> Visitor:
-    """Return what is known of who calls: gRPC tells its peer as ``ipv4:127.0.0.1:51234`` or ``ipv6:[::1]:51234``."""
+def _headers(context: Any) -> Headers:
+    """Return the metadata of a call, with its deadline in the form in which it came."""
     given = [(key.encode(), _bytes(value)) for key, value in context.invocation_metadata() or ()]
+    left = context.time_remaining()
+    if left is not None:
+        given.append((b"grpc-timeout", b"%dm" % min(max(1, round(left * 1000)), _MOST_MILLIS)))
+    return given
+
+
+def _address(context: Any) -> str | None:
+    """Return where a caller is: gRPC tells its peer as ``ipv4:127.0.0.1:51234`` or ``ipv6:[::1]:51234``."""
     kind, _, address = context.peer().partition(":")
-    return Visitor(given, address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None)
+    return address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -29,9 +29,12 @@ def mounted_inference(service: Service, routes: InferenceRoutes, callers: Caller
     if not config.inference_exposed:
         return Face()
 
+    def ready() -> bool:
+        return ready_answer(service).status == "ok"
+
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with grpc_listening(routes.source, config, callers, lambda: ready_answer(service).status == "ok") as port:
+        async with grpc_listening(routes.source, config, callers, service.parts, ready) as port:
             routes.grpc_port = port
             yield
 

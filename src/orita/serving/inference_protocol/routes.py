@@ -31,9 +31,10 @@ from orita.serving.inference_protocol.answering import (
     refusal,
     request_id_of,
 )
-from orita.serving.inference_protocol.asking import Asking
+from orita.serving.inference_protocol.asking import Asked, Asking
 from orita.serving.inference_protocol.inference import PLATFORM, outputs_of
 from orita.serving.inference_protocol.messages import (
+    InferenceRequest,
     ModelMetadata,
     ModelReady,
     ServerHealth,
@@ -43,6 +44,9 @@ from orita.serving.inference_protocol.messages import (
     decoded,
 )
 from orita.serving.inference_protocol.models import ModelSource
+from orita.serving.resilience.admitted import said_deadline
+from orita.serving.resilience.deadline import until
+from orita.serving.resilience.parts import Parts
 
 __all__ = ["EXTENSIONS", "SERVER_NAME", "InferenceRoutes"]
 
@@ -55,6 +59,7 @@ class InferenceRoutes:
 
     Args:
         source: which models there are.
+        parts: what keeps the server up.
         max_body: the longest body, in bytes.
 
     Attributes:
@@ -63,9 +68,9 @@ class InferenceRoutes:
         grpc_port: where the protocol is answered over gRPC; None where it is not.
     """
 
-    def __init__(self, source: ModelSource, *, max_body: int) -> None:
-        self.source = source
-        self._asking = Asking(source)
+    def __init__(self, source: ModelSource, parts: Parts, *, max_body: int) -> None:
+        self.source, self._parts = source, parts
+        self._asking = Asking(source, parts)
         self._max_body = max_body
         self.grpc_port: int | None = None
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -88,7 +93,8 @@ class InferenceRoutes:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def get(request: Request) -> Response:
             async def told() -> Answer:
-                content, status = await answer(request)
+                with until(said_deadline(self._parts, request.headers.raw, self._parts.clock.monotonic())):
+                    content, status = await answer(request)
                 return status, msgspec.json.encode(content), []
 
             status, content, headers = await self.guarded(name, request.scope, told)
@@ -123,10 +129,14 @@ class InferenceRoutes:
         if body is None:
             return 499, b"", []  # the caller hung up; nobody reads this
         parameters = scope["path_params"]
-        package = await self._asking.model(parameters["name"], parameters.get("version"))
-        request, inputs = decoded(body, json_length(scope["headers"]))
-        outputs = await self._asking.answer(package, inputs, [output.name for output in request.outputs])
-        content, json_bytes = answered(request, parameters["name"], package.version, outputs)
+        name, version, headers = parameters["name"], parameters.get("version"), scope["headers"]
+
+        def decode() -> Asked[InferenceRequest]:
+            request, inputs = decoded(body, json_length(headers))
+            return Asked(inputs, [output.name for output in request.outputs], request)
+
+        package, asked, outputs = await self._asking.answer(name, version, headers, decode)
+        content, json_bytes = answered(asked.request, name, package.version, outputs)
         if json_bytes is None:
             return 200, content, []
         return 200, content, [(b"content-type", BINARY), (JSON_LENGTH.lower().encode(), b"%d" % json_bytes)]

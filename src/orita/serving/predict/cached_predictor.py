@@ -45,12 +45,17 @@ class CachedPredictor:
     ) -> PredictAnswer:
         """Return the answer to what was *asked*; see `Predictor.answer` and `Predictor.question`."""
         question = self._predictor.question(asked, preview)
-        await self._follow(self._predictor.champion)
-        known = await self._known(question)
-        if known is None:
-            return self._predictor.finished(question, self._predictor.labelled(question), request_id, started)
-        labelled, hit = known
+        labelled, hit = await self.labelled(question)
         return self._predictor.finished(question, labelled, request_id, started, cached=hit)
+
+    async def labelled(self, question: Question) -> tuple[Labelled[Scored], bool]:
+        """Return the scores of the best level that has some, and whether they were kept.
+
+        Raises:
+            Refused: as `Predictor.labelled` does.
+        """
+        await self._follow(self._predictor.champion)
+        return await self._known(question) or (self._predictor.labelled(question), False)
 
     async def _known(self, question: Question) -> tuple[Labelled[Scored], bool] | None:
         """Return the scores and whether they were kept, None where the cache is not asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,7 +110,8 @@ class RequestDecoder:
         if item_ids.number_N is None:  # 5 and "5" are one item in tables of integer ids
             same = [str(item) for item in item_ids]
         if len(set(same)) != count:
-            twice = next(item for item in same if same.count(item) > 1)
+            times = Counter(same)
+            twice = next(item for item in same if times[item] > 1)
             message = f"item_ids has the item {twice!r} more than once: name each item once."
             raise Refused(422, "duplicate_items", message)
 

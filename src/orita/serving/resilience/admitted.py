@@ -9,16 +9,25 @@ The route finds its deadline and its arrival by `current_deadline` and `current_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from orita.serving.http.refusal import Refused
 from orita.serving.http.reply import Headers, QuickRoute, QuickRoutes, Reply
 from orita.serving.resilience.contracts import Priority
-from orita.serving.resilience.deadline import until
+from orita.serving.resilience.deadline import current_deadline, until
 from orita.serving.resilience.early import EarlyRefusal
 from orita.serving.resilience.parts import Parts
 
-__all__ = ["AdmittedRoute", "AdmittedRoutes", "admission_headers", "in_time", "said_deadline", "says_deadline"]
+__all__ = [
+    "AdmittedRoute",
+    "AdmittedRoutes",
+    "admission_headers",
+    "in_time",
+    "in_turn",
+    "said_deadline",
+    "says_deadline",
+]
 
 _TIMEOUT, _GRPC, _PRIORITY = b"x-request-timeout-ms", b"grpc-timeout", b"x-request-priority"
 _READ = frozenset((_TIMEOUT, _GRPC, _PRIORITY))
@@ -55,6 +64,24 @@ def said_deadline(parts: Parts, headers: Headers, arrived: float) -> float:
     """
     said = {name: value for name, value in headers if name in (_TIMEOUT, _GRPC)}
     return parts.deadlines.read(said.get(_TIMEOUT), said.get(_GRPC), arrived) if said else float("inf")
+
+
+@asynccontextmanager
+async def in_turn(parts: Parts, headers: Headers, arrived: float) -> AsyncIterator[None]:
+    """Let it be the turn of a request that came at *arrived*, with the deadline and the priority that its headers say.
+
+    Raises:
+        Refused: 422, a header says something else; 503, there is no room; 504, its deadline is past.
+    """
+    priority, deadline = admission_headers(parts, headers, arrived)
+    ticket = await parts.turnstile.enter(priority, min(deadline, current_deadline()), arrived)
+    answered = False
+    try:
+        with until(deadline, arrived):
+            yield
+        answered = True
+    finally:
+        parts.turnstile.leave(ticket, answered=answered)
 
 
 class AdmittedRoute:

@@ -13,7 +13,7 @@ Legend: N items, of the table or of one request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from orita.core.errors import UserError
 from orita.core.files import atomic_file
+from orita.core.whole_ids import spelt_as_in, whole_id
 from orita.features.online.item_pieces import Ids
 
 __all__ = ["PopularityTable", "StaticList", "write_popularity"]
@@ -114,9 +115,9 @@ class PopularityTable:
     def scores(self, item_ids: Sequence[Id]) -> Floats:
         """Return ``scores_N``; an unknown item has the click rate of all items together."""
         if not len(self._number_N):
-            score, prior = self._text.get, self._prior
-            return np.array([score(item, prior) for item in item_ids], np.float32)
-        asked_N = np.array([item if isinstance(item, int) else _NO_NUMBER for item in item_ids], np.int64)
+            return _looked_up(self._text, item_ids, self._prior)
+        numbers = (item if isinstance(item, int) else whole_id(item) for item in item_ids)
+        asked_N = np.array([_NO_NUMBER if number is None else number for number in numbers], np.int64)
         at_N = np.minimum(self._number_N.searchsorted(asked_N), len(self._number_N) - 1)
         known_N = self._number_N[at_N] == asked_N
         return np.where(known_N, self._score_N[at_N], np.float32(self._prior))
@@ -126,12 +127,15 @@ class StaticList:
     """Puts the items of a list first, in its order, and leaves the others in the order asked."""
 
     def __init__(self, item_ids: Sequence[Id]) -> None:
-        self._scores = {item: 1 - place / (len(item_ids) + 1) for place, item in enumerate(item_ids)}
+        self._scores: dict[Id, float] = {item: 1 - place / (len(item_ids) + 1) for place, item in enumerate(item_ids)}
 
     def scores(self, item_ids: Sequence[Id]) -> Floats:
         """Return ``scores_N``: from 1 downwards for the items of the list, 0 for others."""
-        score = self._scores.get
-        return np.array([score(item, 0.0) for item in item_ids], np.float32)
+        return _looked_up(self._scores, item_ids, 0.0)
+
+
+def _looked_up(scores: Mapping[Id, float], item_ids: Sequence[Id], otherwise: float) -> Floats:
+    return np.array([scores.get(spelt_as_in(scores, item), otherwise) for item in item_ids], np.float32)
 
 
 def _smoothed(clicks_N: Counts, shown_N: Counts) -> tuple[Floats, float]:

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from orita.core.clock import Clock
 from orita.core.config import Section
+from orita.core.whole_ids import spelt_as_in
 from orita.features.id_list import numbers_of
 
 __all__ = ["LastGood", "LastGoodConfig", "Recalled"]
@@ -113,14 +114,14 @@ class LastGood:
         """Return scores for *item_ids*, those of unknown items 0; None where fewer than *least_share* are known."""
         now, seconds = self._monotonic(), self._config.seconds
         self._turn(now)
-        last = self._users.get(user_id)
+        last = self._users.get(spelt_as_in(self._users, user_id))
         own, own_at = ({}, now) if last is None or now - last.at > seconds else (last.scores(), last.at)
         old = self._old if now - self._old_from <= seconds else {}
         age, missing, found = 0.0, 0, []
         for item in item_ids:
             for known, since in ((own, own_at), (self._young, self._young_from), (old, self._old_from)):
-                if item in known:
-                    found.append(known[item])
+                if (spelt := spelt_as_in(known, item)) in known:
+                    found.append(known[spelt])
                     age = max(age, now - since)
                     break
             else:

@@ -1,8 +1,9 @@
 """Turns at the door for an answer that takes several of them, and waits for something in between.
 
 A feed holds the event loop for some milliseconds, twice, where a prediction does once for a fraction of one. So each
-part has a turn of its own, in which nothing is awaited: predictions go between, and at the door all wait in one line,
-by priority. The door learns from how long a feed waited, not from its work: that would look like a server grown slow.
+part has a turn of its own, in which nothing is awaited but a cache: predictions go between, and at the door all wait in
+one line, by priority. The door learns from how long a feed waited, not from its work: that would look like a server
+grown slow.
 
     turns = Turns(parts.turnstile, clock)
     async with turns.first(priority, deadline, arrived):         # raises Refused: 503 there is no room, 504 too late

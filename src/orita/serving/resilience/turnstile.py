@@ -32,7 +32,7 @@ from typing import NamedTuple
 from orita.core.clock import Clock
 from orita.serving.batching.contracts import Joint, Waiting
 from orita.serving.http.refusal import Refused
-from orita.serving.resilience.admission import Admission, Ticket
+from orita.serving.resilience.admission import Admission, Ticket, overloaded
 from orita.serving.resilience.contracts import Priority
 
 __all__ = ["Company", "Turnstile"]
@@ -80,6 +80,16 @@ class Turnstile:
             self._answer(ticket, answer)
         else:
             ticket.turn = _Call(self, ticket, answer, refuse, is_gone, company)
+
+    def check_room(self, priority: Priority) -> None:
+        """Do nothing where `enter` would let a request in or wait: before its body is decoded, say.
+
+        Raises:
+            Refused: 503 with ``Retry-After``, there is no room; the request counts as shed.
+        """
+        seconds = self.admission.turn_away(priority, self._monotonic())
+        if seconds is not None:
+            raise overloaded(seconds)
 
     async def enter(self, priority: Priority, deadline: float, arrived: float) -> Ticket:
         """Wait for the turn of a request; whoever gets a ticket gives it back by `leave`. Arguments are those of `go`.

@@ -143,7 +143,7 @@ class Models:
         if self._predictor.answers_now(model_id):
             async with self._predictor.turn(headers, started):
                 return self._predictor.answer(asked, request_id, started)
-        loaded = await self._predictor.loaded(await self.get(model_id))
+        loaded = await self._predictor.loaded(await self.get(model_id), headers, started)
         async with self._predictor.turn(headers, started):
             return self._predictor.answer_by(loaded, asked, request_id, started)
 

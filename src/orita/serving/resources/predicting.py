@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from orita.core.errors import UserError
 from orita.serving.http.refusal import Refused
@@ -13,7 +12,7 @@ from orita.serving.inference_protocol.models import ModelSource
 from orita.serving.predict.predictor import LoadedModel, PredictAnswer, Predictor
 from orita.serving.predict.requests import Asked
 from orita.serving.protocols import FeatureReader, FeatureSource, LogStream, ScoringPackage
-from orita.serving.resilience.admitted import admission_headers
+from orita.serving.resilience.admitted import in_turn, said_deadline
 from orita.serving.resilience.deadline import until
 from orita.serving.resources.known import KnownModel
 from orita.serving.service import Service
@@ -37,7 +36,7 @@ class ModelPredictor:
         self._service = service
         self._system = system
         self._features = features
-        self._asking = Asking(source)
+        self._asking = Asking(source, service.parts)
         self._readers: dict[str, FeatureReader] = {}
 
     def answers_now(self, model_id: str) -> bool:
@@ -45,23 +44,9 @@ class ModelPredictor:
         champion = self._service.follower.champion
         return champion is not None and champion.package.metadata.model_id == model_id
 
-    @asynccontextmanager
-    async def turn(self, headers: Headers, arrived: float) -> AsyncIterator[None]:
-        """Let it be the turn of a request, with the deadline and the priority that its *headers* say.
-
-        Raises:
-            Refused: 422, a header says something else; 503, there is no room; 504, its deadline is past.
-        """
-        parts = self._service.parts
-        priority, deadline = admission_headers(parts, headers, arrived)
-        ticket = await parts.turnstile.enter(priority, deadline, arrived)
-        answered = False
-        try:
-            with until(deadline, arrived):
-                yield
-            answered = True
-        finally:
-            parts.turnstile.leave(ticket, answered=answered)
+    def turn(self, headers: Headers, arrived: float) -> AbstractAsyncContextManager[None]:
+        """Let it be the turn of a request; see `in_turn`."""
+        return in_turn(self._service.parts, headers, arrived)
 
     def answer(self, asked: Asked, request_id: str, started: float) -> PredictAnswer:
         """Return what the deployed model answers, with all that stands in for it; no rollout has a say.
@@ -72,12 +57,12 @@ class ModelPredictor:
         predictor = self._service.predictor
         return predictor.answer_to(predictor.question_to_champion(asked), request_id, started)
 
-    async def loaded(self, model: KnownModel) -> LoadedModel:
-        """Return *model*, loaded if need be, as what answers a request.
+    async def loaded(self, model: KnownModel, headers: Headers, arrived: float) -> LoadedModel:
+        """Return *model*, loaded if need be, as what answers a request with *headers* that came at *arrived*.
 
         Raises:
-            Refused: 404 or 503, it cannot be loaded; 409, its package is not here, or it reads features that are not
-                known any more; 410, it is retired.
+            Refused: 404 or 503, it cannot be loaded; 504, not by the deadline that the headers say; 409, its package is
+                not here, or it reads features that are not known any more; 410, it is retired.
         """
         if model.stage == "retired":
             message = f"model {model.version} is retired: put it to the stage 'available' first."
@@ -85,7 +70,8 @@ class ModelPredictor:
         if model.stage == "candidate":
             message = f"model {model.version} was never promoted, so its package is not published: deploy it."
             raise Refused(409, "model_not_published", message)
-        package = await self._asking.model(self._system, model.version)
+        with until(said_deadline(self._service.parts, headers, arrived)):
+            package = await self._asking.model(self._system, model.version)
         return LoadedModel(
             package,
             self._reader(package),
