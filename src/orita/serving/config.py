@@ -13,6 +13,7 @@ from orita.serving.access.loopback import is_loopback
 from orita.serving.bandits.config import BanditsConfig
 from orita.serving.batching.config import BatchingConfig
 from orita.serving.cache.config import CacheConfig
+from orita.serving.features.unknown_ids import UnknownIdsConfig
 from orita.serving.feed.config import FeedConfig
 from orita.serving.jobs.config import JobsConfig
 from orita.serving.otlp.config import TelemetryConfig
@@ -147,6 +148,7 @@ class ServingConfig(Section):
         compress_bytes: answers of this length and more are compressed for callers that can read them so; null: none.
         objective_bounds: which heads of a model a request may weigh, and between which weights; none: no head.
         outliers: when a request counts as unlike what the model was trained on.
+        unknown_ids: what becomes of users and items of which the features know nothing.
         expose_models: whether ``/api/v1/models`` answers, which tells of models and their figures; null: only where
             *host* is a loopback address. Models are changed only where it is one.
         expose_graphql: whether ``/graphql`` answers, likewise, with the part ``graphql``; null: only where *host* is a
@@ -192,6 +194,7 @@ class ServingConfig(Section):
     compress_bytes: Annotated[int, Field(ge=0)] | None = 1024
     objective_bounds: dict[str, WeightBounds] = {}
     outliers: OutliersConfig = OutliersConfig()
+    unknown_ids: UnknownIdsConfig = UnknownIdsConfig()
     features: FeatureRoutesConfig = FeatureRoutesConfig()
     jobs: JobsConfig = JobsConfig()
     feed: FeedConfig = FeedConfig()

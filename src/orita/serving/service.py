@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from orita.control.deployments import Deployments
 from orita.core.clock import Clock, to_micros
+from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.delivery.rollouts.rollouts import Rollouts
 from orita.serving.background.parts import BackgroundParts
@@ -25,6 +26,7 @@ from orita.serving.cache.config import open_cache
 from orita.serving.cache.invalidating import InvalidatingFeatureService, id_columns
 from orita.serving.cache.predictions import PredictionCache
 from orita.serving.config import ServingConfig
+from orita.serving.features.unknown_ids import by_policy
 from orita.serving.http.reply import QuickRoutes
 from orita.serving.log.prediction_log import PredictionLog
 from orita.serving.models.challengers import ChallengerFollower
@@ -162,7 +164,8 @@ class Service:
         """Read features past the guard; without a champion there is nothing to ask, and nobody waits for it."""
         champion = self.follower.champion
         if champion is not None:
-            unguarded(champion.features).matrix(0, [0], {}, to_micros(self.clock.now()))
+            with suppress(UserError):  # an answer: nobody has the ids 0
+                unguarded(champion.features).matrix(0, [0], {}, to_micros(self.clock.now()))
 
 
 def build_service(
@@ -193,7 +196,8 @@ def build_service(
     rates = features if isinstance(features, RateSource) else None
     parts = build_parts(resilience, clock, rates, slots=config.cache.answers_at_once)
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
-    source: FeatureSource = FaultyFeatures(features, faults) if faults else features
+    known = by_policy(features, config.unknown_ids)
+    source: FeatureSource = FaultyFeatures(known, faults) if faults else known
     challengers = ChallengerFollower(system, Rollouts(home.control, home.tenant, clock))
     follower = ChampionFollower(
         system,

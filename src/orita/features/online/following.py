@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from orita.features.generations.generation import Generation, NotPublished
 from orita.features.generations.generations import Generations
 from orita.features.online.item_rates import ItemRates, read_item_rates
-from orita.features.online.reader import OnlineReader
+from orita.features.online.reader import OnlineReader, Whom, empty_rows
 from orita.features.online.rows import RequestRows
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 from orita.features.state.id_kinds import learned_kinds
 from orita.features.stores.store import OnlineStore
 
-__all__ = ["OnlineFeatures"]
+__all__ = ["OnlineFeatures", "RefusingFeatures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +126,36 @@ class OnlineFeatures:
             UserError: it declares another one under its name.
         """
         return OnlineReader(self, schema)
+
+    def refusing(self, whom: Collection[Whom]) -> RefusingFeatures:
+        """Return these features for requests whose ids must be known; see `OnlineReader`.
+
+        Raises:
+            UserError: nothing is kept by which that can be told.
+        """
+        return RefusingFeatures(self, whom)
+
+
+class RefusingFeatures:
+    """`OnlineFeatures` whose readers refuse the ids of which nothing is known.
+
+    Args:
+        features: what is read, and refreshed.
+        whom: whose ids must be known.
+
+    Raises:
+        UserError: nothing is kept by which that can be told.
+    """
+
+    def __init__(self, features: OnlineFeatures, whom: Collection[Whom]) -> None:
+        for each in whom:
+            empty_rows(features.plan, each)
+        self._features, self._whom = features, whom
+
+    def reader(self, schema: FeatureSchema) -> OnlineReader:
+        """Return a reader; see `OnlineFeatures.reader`."""
+        return OnlineReader(self._features, schema, self._whom)
+
+    def refresh(self) -> bool:
+        """Take up what was published since; see `OnlineFeatures.refresh`."""
+        return self._features.refresh()

@@ -8,8 +8,8 @@ Legend: N items of the request, F features, W numbers of a row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,18 @@ from orita.features.online.values import Request, online_reads
 from orita.features.plan import Plan
 from orita.features.schema import FeatureSchema
 from orita.features.state.asof import kind_of, rows_as_of
-from orita.features.state.layout import WATERMARK
+from orita.features.state.layout import WATERMARK, empty_row
 
-__all__ = ["OnlineReader", "Published"]
+__all__ = ["OnlineReader", "Published", "UnknownIds", "Whom", "empty_rows"]
 
 Floats = npt.NDArray[np.float64]
+Whom = Literal["user", "item"]
+
+_SHOWN = 3
+
+
+class UnknownIds(UserError):
+    """A request names users or items of which the state knows nothing, and they are to be refused."""
 
 
 class Published(Protocol):
@@ -50,9 +57,14 @@ class OnlineReader:
     Args:
         features: what it reads.
         schema: the columns.
+        refuse: of whom an id that the state does not know, by an event or an attribute, is refused; of others it has
+            the features of one without events.
+
+    Raises:
+        UserError: a column is not known, or who is to be refused is kept by nothing.
     """
 
-    def __init__(self, features: Published, schema: FeatureSchema) -> None:
+    def __init__(self, features: Published, schema: FeatureSchema, refuse: Collection[Whom] = ()) -> None:
         self.schema = schema
         self._features = features
         self._plan = plan = features.plan
@@ -68,6 +80,7 @@ class OnlineReader:
         self._kinds = [kind_of(plan, read.record) for read in plan.reads]
         self._dated = [(position, read.entities) for position, read in enumerate(plan.reads) if read.entities]
         self._ages = any(kind.expires for kind in self._kinds)
+        self._refused = [(whom, empty_rows(plan, whom)) for whom in sorted(refuse)]
 
     def matrix(
         self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int
@@ -82,7 +95,8 @@ class OnlineReader:
             at: the time of the request, microseconds since the Unix epoch; later than every event seen of its keys.
 
         Raises:
-            UserError: *at* is not after the latest event of the user, of an item, of a pair, or of another entity.
+            UserError: *at* is not after the latest event of the user, of an item, of a pair, or of another entity; as
+                `UnknownIds`, the user or an item is not known and to be refused.
         """
         return self._filled(user_id, item_ids, context, at, np.dtype(np.float32))
 
@@ -103,6 +117,8 @@ class OnlineReader:
     def _states(self, user_id: Id, item_ids: Sequence[Id], context: Mapping[str, object], at: int) -> list[Floats]:
         rows = self._features.current()
         keys, states = rows.read(user_id, item_ids, context)
+        for whom, empties in self._refused:
+            _check_known(whom, [user_id] if whom == "user" else item_ids, states, empties)
         if self._ages:
             states = rows_as_of(self._plan, rows.store.get_many, self._kinds, keys, states, at)
         self._refuse_the_past(states, at)
@@ -123,3 +139,40 @@ class OnlineReader:
                 f"{'-'.join(entity.name for entity in entities)} ({from_micros(latest).isoformat()}): "
                 "send a later timestamp, or none for the present."
             )
+
+
+def empty_rows(plan: Plan, whom: Whom) -> dict[int, npt.NDArray[np.int64]]:
+    """Return the rows, as bits, of who is not known, by the position of each read that is of *whom* alone.
+
+    Raises:
+        UserError: there is no such read.
+    """
+    entity = plan.system.user if whom == "user" else plan.system.item
+    found = {
+        position: empty_row(read.record).view(np.int64)
+        for position, read in enumerate(plan.reads)
+        if read.entities == (entity,)
+    }
+    if not found:
+        raise UserError(
+            f"nothing is kept of one {whom} alone, so whether it is known cannot be told: declare a feature of the "
+            f"{whom}, or do not refuse unknown {whom}s."
+        )
+    return found
+
+
+def _check_known(
+    whom: Whom, ids: Sequence[Id], states: Sequence[Floats], empties: Mapping[int, npt.NDArray[np.int64]]
+) -> None:
+    unknown_N = np.ones(len(ids), np.bool_)
+    for position, empty_W in empties.items():
+        unknown_N &= (states[position].view(np.int64) == empty_W).all(axis=1)
+    if not unknown_N.any():
+        return
+    unknown = [ids[place] for place in np.flatnonzero(unknown_N).tolist()]
+    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    field = "user_id" if whom == "user" else "item_ids"
+    raise UnknownIds(
+        f"{field} has {', '.join(map(repr, unknown[:_SHOWN]))}{more}, of which nothing is known: allowed are {whom}s "
+        "with an event or an attribute."
+    )

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from orita.control.deployments import Deployments
 from orita.core.home import Home
+from orita.serving.features.unknown_ids import by_policy
 from orita.serving.feed.cursor import Cursors
 from orita.serving.feed.cursor_key import read_key
 from orita.serving.feed.exploring import Exploring
@@ -77,7 +78,8 @@ def mounted_feed(
     )
     background.watch(follower.background)
     background.expect(follower)
-    faulty = FaultyFeatures(features, service.faults) if service.faults else features
+    known = by_policy(features, service.config.unknown_ids)
+    faulty = FaultyFeatures(known, service.faults) if service.faults else known
     seconds = service.config.resilience.store_ms / 1000
     reads = FeedReads(GuardedFeatures(faulty, service.parts.store), declared, signals, seconds, clock)
     found = DeployedRetriever(

@@ -17,8 +17,8 @@ from orita.core.clock import Clock
 from orita.core.errors import OritaError, UserError
 from orita.core.patience import patience
 from orita.features.system import System
+from orita.serving.features.unknown_ids import refused_by_features
 from orita.serving.feed.signals import Signals
-from orita.serving.http.refusal import Refused
 from orita.serving.protocols import FeatureReader, FeatureSource
 from orita.serving.resilience.deadline import current_deadline
 
@@ -66,7 +66,7 @@ class FeedReads:
         """Return ``seen_C``: which of *item_ids* the user has seen.
 
         Raises:
-            Refused: 422, the time of the request is before what the store knows.
+            Refused: 422, the time of the request is before what the store knows, or its user is to be refused.
         """
         x_CF = self._read(self._seen, asker, item_ids)
         return np.zeros(len(item_ids), np.bool_) if x_CF is None else np.asarray(x_CF[:, 0] > 0)
@@ -89,6 +89,6 @@ class FeedReads:
             with patience(min(self._seconds, (current_deadline() - self._monotonic()) / 2)):
                 return reader.matrix(asker.user_id, item_ids, asker.context, asker.at)
         except UserError as error:
-            raise Refused(422, "invalid_value", str(error)) from None
+            raise refused_by_features(error) from None
         except OritaError:  # the model is asked next; it answers on a lower level, or tells the log why it cannot
             return None

@@ -16,6 +16,7 @@ import structlog
 from orita.core.clock import Clock, to_micros
 from orita.core.errors import Unavailable, UserError
 from orita.core.patience import patience
+from orita.serving.features.unknown_ids import refused_by_features
 from orita.serving.http.failure import log_failure
 from orita.serving.http.refusal import Refused, no_model
 from orita.serving.http.reply import Headers
@@ -224,7 +225,7 @@ class Predictor:
             with patience(min(left, self._store_seconds)):
                 x_NF = reader.matrix(asked.user_id, asked.item_ids, asked.context, question.as_of_micros)
         except UserError as error:
-            raise Refused(422, "invalid_value", str(error)) from None
+            raise refused_by_features(error) from None
         return x_NF.astype(np.float32, copy=False)
 
     def _full(self, question: Question) -> Scored:

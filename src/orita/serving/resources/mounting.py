@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orita.core.home import Home
 from orita.serving.access.callers import Callers
+from orita.serving.features.unknown_ids import by_policy
 from orita.serving.graphql.asker import GraphqlParts
 from orita.serving.graphql.openapi import describe_graphql
 from orita.serving.graphql.route import GraphqlRoute
@@ -48,7 +49,9 @@ def mounted_models(
     """
     config, clock = service.config, service.clock
     catalogue = ModelCatalogue(home, system, clock, registry)
-    models = Models(catalogue, ModelPredictor(service, system, features, source), registry, clock)
+    models = Models(
+        catalogue, ModelPredictor(service, system, by_policy(features, config.unknown_ids), source), registry, clock
+    )
     parts = GraphqlParts(models, callers, RequestDecoder(config), service.metrics)
     routes, graphql = ModelRoutes(models, config, clock, service.metrics), GraphqlRoute(parts, config, clock)
     described = [describe_models] if config.models_exposed else []
