@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
+from orita.control.database import ControlDatabase
 from orita.control.events import (
     Conflict,
     ControlEvent,
@@ -27,9 +29,11 @@ from orita.control.events import (
     read_states,
 )
 from orita.control.leases import Lease
+from orita.core.clock import Clock
 from orita.core.errors import NotFound, OritaError, UserError, closest
+from orita.core.home import DEFAULT_TENANT
 
-__all__ = ["RESTORED", "Aggregates", "Change", "Decisions", "Held", "Kind", "deciding"]
+__all__ = ["RESTORED", "Aggregates", "Change", "Decisions", "Held", "Keeper", "Kind", "deciding"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -278,3 +282,25 @@ class Aggregates(Generic[S]):
         events = self.history(name)
         state = self.kind.folded(events)
         return None if state is None else Held(name, events[-1].version, state)
+
+
+class Keeper(Generic[S]):
+    """What one tenant keeps of one kind; a subclass names the kind, and says what may be done with it.
+
+    Args:
+        where: the SQLite file, PostgreSQL URL or open database of control state.
+        tenant: whose.
+        clock: the time.
+
+    Attributes:
+        kind: of what is kept.
+        log: where its events are.
+    """
+
+    kind: Kind[S]
+
+    def __init__(
+        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
+    ) -> None:
+        self.log = ControlLog(where, tenant, clock)
+        self._of = Aggregates(self.log, self.kind)

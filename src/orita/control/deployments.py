@@ -13,17 +13,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from orita.control.aggregates import Aggregates, Change, Decisions, Kind
-from orita.control.database import ControlDatabase
-from orita.control.events import Conflict, ControlEvent, ControlLog
-from orita.core.clock import Clock
+from orita.control.aggregates import Change, Decisions, Keeper, Kind
+from orita.control.events import Conflict, ControlEvent
 from orita.core.errors import NotFound, UserError, closest
-from orita.core.home import DEFAULT_TENANT
 
 __all__ = [
     "DEPLOYMENT",
@@ -90,19 +86,10 @@ def _evolve(state: DeploymentState | None, event: ControlEvent, body: Any) -> De
 DEPLOYMENT = Kind("deployment", DeploymentState, ("deployed",), _evolve, goes_back="orita models promote VERSION")
 
 
-class Deployments:
-    """The deployments of one tenant's systems.
+class Deployments(Keeper[DeploymentState]):
+    """The deployments of one tenant's systems; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self._of = Aggregates(ControlLog(where, tenant, clock), DEPLOYMENT)
+    kind = DEPLOYMENT
 
     def deploy(
         self, system: str, version: str, *, actor: str, reason: str, expected_sequence: int | None = None

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from orita.control.aggregates import Aggregates, Change, Kind
-from orita.control.database import ControlDatabase
-from orita.control.events import ControlEvent, ControlLog
-from orita.core.clock import Clock, from_micros, to_micros
-from orita.core.home import DEFAULT_TENANT
+from orita.control.aggregates import Change, Keeper, Kind
+from orita.control.events import ControlEvent
+from orita.core.clock import from_micros, to_micros
 
 __all__ = ["MODELS", "UNTOLD", "ModelRecord", "ModelRecords", "ModelsState"]
 
@@ -64,19 +61,10 @@ def _evolve(state: ModelsState | None, event: ControlEvent, body: Any) -> Models
 MODELS = Kind("models", ModelsState, ("told",), _evolve)
 
 
-class ModelRecords:
-    """What is said of the models of one tenant's systems.
+class ModelRecords(Keeper[ModelsState]):
+    """What is said of the models of one tenant's systems; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self._of = Aggregates(ControlLog(where, tenant, clock), MODELS)
+    kind = MODELS
 
     def of(self, system: str) -> dict[str, ModelRecord]:
         """Return what is said of the versions of *system*; a version that nobody spoke of is not there."""

@@ -6,17 +6,13 @@ What a bandit has learnt is not here: that follows from the choices and rewards 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from orita.control.aggregates import Aggregates, Change, Decisions, Held, Kind, deciding
-from orita.control.database import ControlDatabase
-from orita.control.events import ControlEvent, ControlLog
-from orita.core.clock import Clock
+from orita.control.aggregates import Change, Decisions, Held, Keeper, Kind, deciding
+from orita.control.events import ControlEvent
 from orita.core.errors import NotFound, closest
-from orita.core.home import DEFAULT_TENANT
 from orita.delivery.bandits.declarations import BanditDeclaration, BanditFile, check_bandit
 
 __all__ = ["BANDIT", "Bandits"]
@@ -29,20 +25,10 @@ def _after(state: BanditDeclaration | None, event: ControlEvent, body: Any) -> B
 BANDIT = Kind("bandit", BanditDeclaration, ("declared", "removed"), _after)
 
 
-class Bandits:
-    """The bandits of one tenant, as they are declared.
+class Bandits(Keeper[BanditDeclaration]):
+    """The bandits of one tenant, as they are declared; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time of changes.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self.log = ControlLog(where, tenant, clock)
-        self._bandits = Aggregates(self.log, BANDIT)
+    kind = BANDIT
 
     def get(self, key: str) -> Held[BanditDeclaration]:
         """Return a bandit.
@@ -50,11 +36,11 @@ class Bandits:
         Raises:
             NotFound: there is none of that key.
         """
-        return self._bandits.known(key)
+        return self._of.known(key)
 
     def all(self) -> dict[str, Held[BanditDeclaration]]:
         """Return the bandits by key."""
-        return self._bandits.all()
+        return self._of.all()
 
     def followed(self) -> tuple[int, dict[str, BanditDeclaration]]:
         """Return the position of control state, and the bandits as they are at it."""
@@ -64,7 +50,7 @@ class Bandits:
 
     def history(self, key: str) -> list[ControlEvent]:
         """Return what was decided of a bandit, the first first."""
-        return self._bandits.history(key)
+        return self._of.history(key)
 
     def declare(
         self, file: BanditFile, *, actor: str, reason: str, expected: int | None = None, whole: bool = False

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 
-from orita.control.aggregates import Aggregates, Change, Decisions, Held, deciding
-from orita.control.database import ControlDatabase
-from orita.control.events import ControlEvent, ControlLog
-from orita.core.clock import Clock
+from orita.control.aggregates import Change, Decisions, Held, Keeper, deciding
+from orita.control.events import ControlEvent
 from orita.core.errors import NotFound, UserError, closest
-from orita.core.home import DEFAULT_TENANT
 from orita.delivery.assignment.experiments import Experiment
 from orita.delivery.assignment.layers import Layer
 from orita.delivery.experiments.changes import check_change
@@ -26,20 +22,10 @@ from orita.delivery.experiments.life import EXPERIMENT, KeptExperiment, Started,
 __all__ = ["Experiments"]
 
 
-class Experiments:
-    """The experiments of one tenant.
+class Experiments(Keeper[KeptExperiment]):
+    """The experiments of one tenant; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time of changes.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self.log = ControlLog(where, tenant, clock)
-        self._kept = Aggregates(self.log, EXPERIMENT)
+    kind = EXPERIMENT
 
     def get(self, key: str) -> Held[KeptExperiment]:
         """Return an experiment.
@@ -47,15 +33,15 @@ class Experiments:
         Raises:
             NotFound: there is none of that key.
         """
-        return self._kept.known(key)
+        return self._of.known(key)
 
     def all(self) -> dict[str, Held[KeptExperiment]]:
         """Return the experiments by key."""
-        return self._kept.all()
+        return self._of.all()
 
     def history(self, key: str) -> list[ControlEvent]:
         """Return what was decided of an experiment, the first first."""
-        return self._kept.history(key)
+        return self._of.history(key)
 
     def layer(self, name: str) -> Layer:
         """Return a layer as the running experiments have taken it."""

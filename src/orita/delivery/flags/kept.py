@@ -7,17 +7,13 @@ is refused, and nothing of it is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from orita.control.aggregates import Aggregates, Change, Decisions, Held, Kind, deciding
-from orita.control.database import ControlDatabase
-from orita.control.events import ControlEvent, ControlLog
-from orita.core.clock import Clock
+from orita.control.aggregates import Change, Decisions, Held, Keeper, Kind, deciding
+from orita.control.events import ControlEvent
 from orita.core.errors import NotFound, closest
-from orita.core.home import DEFAULT_TENANT
 from orita.delivery.assignment.conditions import Condition
 from orita.delivery.flags.declarations import Flag, FlagFile
 from orita.delivery.flags.flag_set import FlagSet
@@ -63,20 +59,10 @@ def check_flags(decisions: Decisions) -> None:
     FlagSet.of(flags.values(), {name: segment.condition for name, segment in segments.items()})
 
 
-class Flags:
-    """The flags of one tenant.
+class Flags(Keeper[Flag]):
+    """The flags of one tenant; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time, of changes and of schedules.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self.log = ControlLog(where, tenant, clock)
-        self._flags = Aggregates(self.log, FLAG)
+    kind = FLAG
 
     def get(self, key: str) -> Held[Flag]:
         """Return a flag.
@@ -84,11 +70,11 @@ class Flags:
         Raises:
             NotFound: there is none of that key.
         """
-        return self._flags.known(key)
+        return self._of.known(key)
 
     def all(self) -> dict[str, Held[Flag]]:
         """Return the flags by key."""
-        return self._flags.all()
+        return self._of.all()
 
     def file(self) -> FlagFile:
         """Return all flags and segments, as a file has them."""
@@ -112,7 +98,7 @@ class Flags:
 
     def history(self, key: str) -> list[ControlEvent]:
         """Return what was decided of a flag, the first first."""
-        return self._flags.history(key)
+        return self._of.history(key)
 
     def declare(
         self, file: FlagFile, *, actor: str, reason: str, expected: int | None = None, whole: bool = False

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from orita.control.aggregates import Aggregates, Change, Decisions, deciding
-from orita.control.database import ControlDatabase
+from orita.control.aggregates import Change, Decisions, Keeper, deciding
 from orita.control.deployments import champion_within, deploy_within
-from orita.control.events import Conflict, ControlEvent, ControlLog
+from orita.control.events import Conflict, ControlEvent
 from orita.control.leases import Lease
-from orita.core.clock import Clock
 from orita.core.errors import NotFound, UserError
-from orita.core.home import DEFAULT_TENANT
 from orita.core.ids import uuid7
 from orita.delivery.assignment.experiments import Experiment
 from orita.delivery.assignment.split import Split
@@ -41,20 +37,10 @@ from orita.delivery.rollouts.rollout import (
 __all__ = ["Rollouts", "experiment_of", "lease_name"]
 
 
-class Rollouts:
-    """The rollouts of one tenant's systems.
+class Rollouts(Keeper[SystemRollouts]):
+    """The rollouts of one tenant's systems; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self.log = ControlLog(where, tenant, clock)
-        self._of = Aggregates(self.log, ROLLOUT)
+    kind = ROLLOUT
 
     def current(self, system: str) -> SystemRollouts:
         """Return the rollouts of *system* as they are now."""

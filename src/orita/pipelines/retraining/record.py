@@ -13,19 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orita.control.aggregates import Aggregates, Change, Kind
-from orita.control.database import ControlDatabase
-from orita.control.events import ControlEvent, ControlLog
-from orita.core.clock import Clock
+from orita.control.aggregates import Change, Keeper, Kind
+from orita.control.events import ControlEvent
 from orita.core.errors import NotFound, UserError
-from orita.core.home import DEFAULT_TENANT
 
 __all__ = ["RETRAINING", "Decision", "Outcome", "RetrainingRecord", "RetrainingState", "Stopped"]
 
@@ -228,19 +224,10 @@ RETRAINING = Kind(
 )
 
 
-class RetrainingRecord:
-    """The decisions of one tenant's systems.
+class RetrainingRecord(Keeper[RetrainingState]):
+    """The decisions of one tenant's systems; opened as every `Keeper` is."""
 
-    Args:
-        where: the SQLite file, PostgreSQL URL or open database of control state.
-        tenant: whose.
-        clock: the time.
-    """
-
-    def __init__(
-        self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
-    ) -> None:
-        self._of = Aggregates(ControlLog(where, tenant, clock), RETRAINING)
+    kind = RETRAINING
 
     def state(self, system: str) -> RetrainingState:
         """Return how retraining of *system* stands."""
