@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,12 @@ def main() -> None:
 
 def trained(folder: Path, type_: str) -> Package:
     """Train a model, and return it as a package."""
+    trained_ranker(folder, type_)
+    return load_package(folder)
+
+
+def trained_ranker(folder: Path, type_: str) -> Any:
+    """Train a model, write its package into *folder*, and return it."""
     random = np.random.default_rng(0)
     x_NF = random.random((ROWS, FEATURES), np.float32)
     logit_N = 3 * (x_NF[:, 0] + x_NF[:, 5] - 1) + np.sin(6 * x_NF[:, 3]) + 8 * (x_NF[:, 1] - 0.5) * (x_NF[:, 2] - 0.5)
@@ -74,7 +81,7 @@ def trained(folder: Path, type_: str) -> Package:
     ranker.fit(rows.take(slice(0, 25_000)), rows.take(slice(25_000, 29_000)), FitContext(SILENT))
     card = ModelMetadata("bench", "v1.0.0", "2024-11-15T00:00:00Z", "", type_, {}, SCHEMA.version)
     write_package(folder, ranker, card, SCHEMA, rows.take(slice(29_000, None)))
-    return load_package(folder)
+    return ranker
 
 
 def models_alone(package: Package) -> dict[str, float]:
