@@ -218,8 +218,9 @@ async def serve(folder: Path) -> None:
     from starlette.routing import Route
 
     from orita.core.clock import SystemClock
-    from orita.serving.http.long_bodies import LongBodies
-    from orita.serving.http.protocol import HttpLimits, ServingProtocol
+    from orita.serving.http.limits import HttpLimits
+    from orita.serving.http.protocol import ServingProtocol
+    from orita.serving.http.unfinished_bodies import UnfinishedBodies
     from orita.serving.inference_protocol.grpc_service import GrpcInference
     from orita.serving.inference_protocol.models import FixedModels
     from orita.serving.inference_protocol.quick import QuickPaths
@@ -235,7 +236,7 @@ async def serve(folder: Path) -> None:
     port = await GrpcInference(models, LocalCallers("127.0.0.1"), parts, max_message=1024 * 1024).start("127.0.0.1:0")
     print(listener.getsockname()[1], port, flush=True)
     quick = QuickPaths({}, routes, 1024, OwnPages("127.0.0.1"))
-    bodies = LongBodies(64 * 1024 * 1024)
+    bodies = UnfinishedBodies(64 * 1024 * 1024)
     http: Any = partial(ServingProtocol, quick=quick, limits=HttpLimits(), bodies=bodies, turned_away=print)
     config = uvicorn.Config(app, http=http, ws="none", access_log=False, log_config=None, server_header=False)
     await uvicorn.Server(config).serve(sockets=[listener])

@@ -345,6 +345,67 @@ def test_who_hangs_up_behind_several_requests_leaves_no_trace(
     assert "Traceback" not in told.out + told.err
 
 
+def test_who_closes_its_side_gets_what_it_asked_before(talk: Talk) -> None:
+    """A socket that is half closed behind several requests; what is not whole is forgotten."""
+    asked = [request(BODY, f"X-Request-Id: r{n}", path="/predict?way=long") for n in range(3)]
+    talk.send(b"".join(asked) + asked[0][:-5])
+    talk.socket.shutdown(socket.SHUT_WR)
+    answers = [talk.answer() for _ in asked]
+    assert [(status, headers["x-request-id"]) for status, headers, _ in answers] == [(200, f"r{n}") for n in range(3)]
+    assert talk.over()
+
+
+_SLOW_JOBS = {"faults": [{"part": "jobs", "kind": "latency", "milliseconds": 2500}]}
+
+
+def test_a_request_behind_a_slow_one_is_not_timed_meanwhile(home: Home) -> None:
+    """The server does not read it then; its seconds begin when it may come."""
+    slow = b"GET /api/v1/jobs/0190 HTTP/1.1\r\nHost: localhost\r\nX-Request-Timeout-Ms: 20000\r\n\r\n"
+    with served(home, **_LIMITS, **_SLOW_JOBS) as (port, _), closing(Talk(port)) as talk:
+        whole = request(path="/predict?way=long")
+        talk.send(slow + whole[:-1])
+        time.sleep(0.1)
+        talk.send(whole[-1:])
+        assert talk.answer()[0] in (404, 503, 504)
+        assert talk.answer()[0] == 200
+
+
+def test_what_is_not_answered_at_the_end_is_told_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Requests that the stop cuts off have the documented error, and the log no traces of them."""
+    settings = {"shutdown_seconds": 1, "faults": [{"part": "jobs", "kind": "latency", "milliseconds": 4000}]}
+    slow = b"GET /api/v1/jobs/0190 HTTP/1.1\r\nHost: localhost\r\nX-Request-Timeout-Ms: 20000\r\n\r\n"
+    with (
+        served(Home(tmp_path), **settings) as (port, process),
+        closing(Talk(port)) as talk,
+        closing(Talk(port)) as half,
+    ):
+        talk.send(slow)
+        half.send(request(path="/predict?way=long")[:-1])
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        for each in (talk, half):
+            status, headers, answer = each.answer()
+            assert (status, answer["code"], headers["connection"]) == (503, "stopping", "close")
+        process.wait(20)
+    told = capfd.readouterr()
+    assert "Traceback" not in told.out + told.err
+
+
+def test_a_body_that_nobody_keeps_counts_for_nothing(home: Home) -> None:
+    """A long one to a path that is not there pushes out nobody."""
+    features = {"features": {"max_body_bytes": 300_000}, "jobs": {"max_body_bytes": 300_000}}
+    limits = {"max_body_bytes": 300_000, "max_unfinished_bytes": 400_000, **features}
+    with served(home, **limits) as (port, _), closing(Talk(port)) as talk, closing(Talk(port)) as nowhere:
+        nowhere.send(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n" + b" " * 1000)
+        assert nowhere.answer()[0] == 404
+        whole = request(BODY + b" " * (200_000 - len(BODY)))
+        talk.send(whole[:150_000])
+        nowhere.send(b" " * 2_000_000)
+        time.sleep(0.2)
+        talk.send(whole[150_000:])
+        assert talk.answer()[0] == 200
+
+
 @pytest.mark.parametrize("path", ["/predict", "/predict?way=long"])
 def test_long_bodies_that_do_not_come_give_way(home: Home, path: str) -> None:
     """The one that has been long for the longest time is told to come back; the others are answered."""

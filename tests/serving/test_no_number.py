@@ -66,6 +66,8 @@ _LONG = b'{"objective": {"a": 1}, "user_id": 1, "item_ids": [' + b"1, " * 20_000
         (b"1e999]}", 400, "item_ids[20000] has a number that is beyond ±1.8e308"),
         (b'1], "objective": {"a": 1e999}}', 400, "objective[...] has a number that is beyond ±1.8e308"),
         (b"[]]}", 422, "item_ids[20000] has the value (too deep or too long to show), expected int | str."),
+        (b"9" * 5000 + b"]}", 400, "item_ids[20000] has a number that is beyond"),
+        (b'1], "' + b"x" * 100_000 + b'": 1}', 422, "has the unknown field 'xxxxxxx"),
         (b"Nan]}", 400, "not valid JSON"),
         (b"1]", 400, "not valid JSON"),
     ],
@@ -76,3 +78,4 @@ def test_a_long_body_is_not_gone_through_again(end: bytes, status: int, words: s
         BodyDecoder(PredictRequest, "user_id and item_ids")(_LONG + end)
     assert caught.value.status == status
     assert words in caught.value.message
+    assert len(caught.value.message) < 400

@@ -85,13 +85,46 @@ def test_users_are_refused_by_name(make: Callable[..., Starlette]) -> None:
             if client.post("/api/v1/feed", json={"user_id": KNOWN}).status == 200:
                 break
         nobody = {"user_id": NOBODY, "item_ids": [1, 999]}
-        allowed = "allowed are users with an event or an attribute."
+        allowed = "allowed are users with an event, or an attribute that a feature reads."
         refused = (422, f"user_id has {NOBODY}, of which nothing is known: {allowed}")
         assert told(client, {**ASKED, "item_ids": [1, 999]}) == (200, "")
         assert told(client, nobody) == refused
         assert told(client, {"user_id": NOBODY}, "/api/v1/feed") == refused
         results = client.post("/predict/batch", json={"requests": [ASKED, nobody]}).json()["results"]
         assert [result.get("error", {}).get("code") for result in results] == [None, "unknown_ids"]
+
+
+def test_what_the_feed_found_is_not_refused(tmp_path: Path) -> None:
+    """Items that a page is made of may be gone when they are scored: nobody gave them."""
+    home = Home(tmp_path)
+    published_feed(home)
+    publish_line_package(home, "feed", "v1.0.0", ("user_topic_ctr", "item_ctr"))
+    Deployments(home.control_db).deploy("feed", "v1.0.0", actor="test", reason="test")
+    config = ServingConfig.model_validate({"unknown_ids": {"users": "refuse", "items": "refuse"}})
+    with closing(features_of(home)) as features:
+        app = create_app(home, "feed", features, config, clock=ManualClock(NOW), load=load_line_package)
+        with AsgiClient(app) as client:
+            for _ in attempts():
+                first = client.post("/api/v1/feed", json={"user_id": KNOWN, "limit": 5})
+                if first.status == 200:
+                    break
+            published_feed(home, items=20)
+            features.refresh()
+            cursor = first.json()["data"]["cursor"]
+            assert told(client, {"user_id": KNOWN, "limit": 40, "cursor": cursor}, "/api/v1/feed") == (200, "")
+            assert told(client, {"user_id": KNOWN, "limit": 40}, "/api/v1/feed") == (200, "")
+            assert told(client, {"user_id": KNOWN, "item_ids": [30]})[0] == 422
+
+
+def test_jobs_have_it_as_their_error(make: Callable[..., Starlette]) -> None:
+    """What is answered later is refused later."""
+    with AsgiClient(make(items="refuse")) as client:
+        url = client.post("/api/v1/jobs", json={**ASKED, "item_ids": [999]}).headers["location"]
+        for _ in attempts():
+            job = client.get(url).json()["data"]
+            if job["state"] not in ("queued", "running"):
+                break
+        assert "unknown_ids" in str(job)
 
 
 def test_while_the_store_is_away_nobody_knows(make: Callable[..., Starlette], monkeypatch: pytest.MonkeyPatch) -> None:

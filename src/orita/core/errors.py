@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 __all__ = ["MissingExtra", "NotFound", "OritaError", "Unavailable", "UserError", "closest", "nearest"]
 
+_LONGEST_NAME = 256
+
 
 class OritaError(Exception):
     """Root of every error that Orita raises on purpose; the command line prints it and exits with *exit_code*."""
@@ -49,5 +51,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that *name* was likely meant to be, None where none is near."""
+    """Return the known name that *name* was likely meant to be, None where none is near, or it is no name at all."""
+    if len(name) > _LONGEST_NAME:  # comparing takes the time of all pairs of letters
+        return None
     return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)

@@ -71,7 +71,7 @@ def wrong_field(
     value, types = _at(document, kind, place)
     if unknown := _UNKNOWN.fullmatch(what):
         hint = closest(unknown[1], _names(types))
-        return WrongField("unknown_field", place, f"has the unknown field {unknown[1]!r}. {hint}", whole)
+        return WrongField("unknown_field", place, f"has the unknown field {_short(repr(unknown[1]))}. {hint}", whole)
     if missing := _MISSING.fullmatch(what):
         absent = f"{place}.{missing[1]}" if place else missing[1]
         wanted = needed if needed and not place else _required(types, missing[1])
@@ -192,4 +192,8 @@ def _shown(value: Any) -> str:
         return "(too deep or too long to show)"
     except (TypeError, ValueError, OverflowError):  # YAML has what JSON has not: whole numbers of 30 digits
         shown = str(value)
+    return _short(shown)
+
+
+def _short(shown: str) -> str:
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -130,8 +130,8 @@ class ServingConfig(Section):
         port: port to listen on; 0 takes a free one.
         max_items: most items of one request.
         max_body_bytes: longest request body.
-        max_unfinished_bytes: what the long bodies (from 64 KiB) that are still coming may have together; where they
-            have more, the one that has been long for the longest time is turned away.
+        max_unfinished_bytes: what the bodies that are still coming may have together; where they have more, the one
+            that has been coming for the longest time is turned away.
         max_header_bytes: longest request line and headers, together.
         max_connections: connections open at once; the next is told to come back.
         request_seconds: how long a request may take to come whole, and a caller to read on what fills its connection.

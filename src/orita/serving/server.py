@@ -22,8 +22,9 @@ from starlette.applications import Starlette
 from orita.core.clock import Clock, SystemClock
 from orita.core.errors import UserError
 from orita.serving.config import ServingConfig
-from orita.serving.http.long_bodies import LongBodies
-from orita.serving.http.protocol import HttpLimits, ServingProtocol
+from orita.serving.http.limits import HttpLimits
+from orita.serving.http.protocol import ServingProtocol
+from orita.serving.http.unfinished_bodies import UnfinishedBodies
 from orita.serving.orderly_server import OrderlyServer
 from orita.serving.workers.board import Board, Seat
 from orita.serving.workers.supervisor import Patience, Supervisor
@@ -114,7 +115,7 @@ def _server(
         ServingProtocol,
         quick=app.state.quick,
         limits=HttpLimits(config.max_header_bytes, config.request_seconds, config.max_connections),
-        bodies=LongBodies(config.max_unfinished_bytes),
+        bodies=UnfinishedBodies(config.max_unfinished_bytes),
         turned_away=app.state.turned_away,
     )
     return OrderlyServer(

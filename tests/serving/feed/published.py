@@ -53,9 +53,9 @@ def feed_system(*, plain: bool = False) -> System:
     return feed
 
 
-def _events(texts: bool) -> list[dict[str, Any]]:
+def _events(texts: bool, items: int) -> list[dict[str, Any]]:
     """Return events: item i was shown 40 − i times, clicked each other time; user 1 clicked on news, not on food."""
-    shown = [(99, item) for item in range(ITEMS) for _ in range(ITEMS - item)]
+    shown = [(99, item) for item in range(items) for _ in range(ITEMS - item)]
     shown += [(1, item) for item in (1, 5, 6, 10, 14)]
     return [
         {
@@ -71,7 +71,7 @@ def _events(texts: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _items(texts: bool) -> list[dict[str, Any]]:
+def _items(texts: bool, items: int) -> list[dict[str, Any]]:
     """Return attributes: an item is a day younger than the one before; 38 has no topic, 39 no time."""
     return [
         {
@@ -80,16 +80,16 @@ def _items(texts: bool) -> list[dict[str, Any]]:
             "topic": None if item == 38 else TOPICS[item % 4],
             "tags": ["old"] * (item < 20) + ["round"] * (item % 2 == 0),
         }
-        for item in range(ITEMS)
+        for item in range(items)
     ]
 
 
-def published_feed(home: Home, *, texts: bool = False, declared: System | None = None) -> None:
-    """Publish the online state; ids are numbers, or *texts*."""
+def published_feed(home: Home, *, texts: bool = False, declared: System | None = None, items: int = ITEMS) -> None:
+    """Publish the online state of the first *items*; ids are numbers, or *texts*."""
     plan = plan_of(declared or feed_system())
     with duckdb.connect() as connection:
-        connection.register("interactions", pa.Table.from_pylist(_events(texts)))
-        connection.register("items", pa.Table.from_pylist(_items(texts)))
+        connection.register("interactions", pa.Table.from_pylist(_events(texts, items)))
+        connection.register("items", pa.Table.from_pylist(_items(texts, items)))
         relations = {"interactions": "interactions", "items": "items"}
         publish(plan, connection, relations, FolderGenerations(home.online / "feed"), tables={})
 

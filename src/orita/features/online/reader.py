@@ -8,7 +8,9 @@ Legend: N items of the request, F features, W numbers of a row.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -26,16 +28,28 @@ from orita.features.schema import FeatureSchema
 from orita.features.state.asof import kind_of, rows_as_of
 from orita.features.state.layout import WATERMARK, empty_row
 
-__all__ = ["OnlineReader", "Published", "UnknownIds", "Whom", "empty_rows"]
+__all__ = ["OnlineReader", "Published", "UnknownIds", "Whom", "empty_rows", "found_by_itself"]
 
 Floats = npt.NDArray[np.float64]
 Whom = Literal["user", "item"]
 
 _SHOWN = 3
 
+_found: ContextVar[frozenset[Whom]] = ContextVar("orita_found_ids", default=frozenset())
+
 
 class UnknownIds(UserError):
     """A request names users or items of which the state knows nothing, and they are to be refused."""
+
+
+@contextmanager
+def found_by_itself(whom: Whom) -> Iterator[None]:
+    """Let no id of *whom* be refused within the block: nobody gave them, they were found, and may be gone meanwhile."""
+    token = _found.set(_found.get() | {whom})
+    try:
+        yield
+    finally:
+        _found.reset(token)
 
 
 class Published(Protocol):
@@ -57,8 +71,8 @@ class OnlineReader:
     Args:
         features: what it reads.
         schema: the columns.
-        refuse: of whom an id that the state does not know, by an event or an attribute, is refused; of others it has
-            the features of one without events.
+        refuse: of whom an id that the state does not know, by an event or an attribute that a feature reads, is
+            refused; of others it has the features of one without events.
 
     Raises:
         UserError: a column is not known, or who is to be refused is kept by nothing.
@@ -118,7 +132,8 @@ class OnlineReader:
         rows = self._features.current()
         keys, states = rows.read(user_id, item_ids, context)
         for whom, empties in self._refused:
-            _check_known(whom, [user_id] if whom == "user" else item_ids, states, empties)
+            if whom not in _found.get():
+                _check_known(whom, [user_id] if whom == "user" else item_ids, states, empties)
         if self._ages:
             states = rows_as_of(self._plan, rows.store.get_many, self._kinds, keys, states, at)
         self._refuse_the_past(states, at)
@@ -174,5 +189,5 @@ def _check_known(
     field = "user_id" if whom == "user" else "item_ids"
     raise UnknownIds(
         f"{field} has {', '.join(map(repr, unknown[:_SHOWN]))}{more}, of which nothing is known: allowed are {whom}s "
-        "with an event or an attribute."
+        "with an event, or an attribute that a feature reads."
     )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.core.clock import Clock, to_micros
+from orita.features.online.reader import found_by_itself
 from orita.serving.features.jobs import BoundedWork
 from orita.serving.feed.cursor import Cursors, Remaining
 from orita.serving.feed.exploring import Explored, Exploring
@@ -191,9 +192,10 @@ class Feed:
         question = self._scoring.question(wanted)
         if not item_ids:
             return question, Labelled(Scored(np.zeros(0, np.float32)), Level.FULL, "model", None), False
-        if self._kept is None:
-            return question, self._scoring.labelled(question), False
-        return question, *await self._kept.labelled(question)
+        with found_by_itself("item"):
+            if self._kept is None:
+                return question, self._scoring.labelled(question), False
+            return question, *await self._kept.labelled(question)
 
     def _page(
         self,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from orita.core.clock import Clock
 from orita.core.errors import OritaError, UserError
 from orita.core.patience import patience
+from orita.features.online.reader import found_by_itself
 from orita.features.system import System
 from orita.serving.features.unknown_ids import refused_by_features
 from orita.serving.feed.signals import Signals
@@ -86,7 +87,7 @@ class FeedReads:
         if reader is None or not len(item_ids):
             return None
         try:
-            with patience(min(self._seconds, (current_deadline() - self._monotonic()) / 2)):
+            with patience(min(self._seconds, (current_deadline() - self._monotonic()) / 2)), found_by_itself("item"):
                 return reader.matrix(asker.user_id, item_ids, asker.context, asker.at)
         except UserError as error:
             raise refused_by_features(error) from None

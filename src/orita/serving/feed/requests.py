@@ -76,7 +76,7 @@ class FeedDecoder:
         context = request.context or _NO_CONTEXT
         if context.device is not None and context.device not in self._devices:
             allowed = ", ".join(self._devices)
-            message = f"context.device has the value {context.device!r}, allowed are {allowed}."
+            message = f"context.device has the value {context.device[:80]!r}, allowed are {allowed}."
             raise Refused(422, "invalid_value", message)
         known: dict[str, object] = {} if context.device is None else {"device": context.device}
         at = checked_time(context.timestamp, "context.timestamp")

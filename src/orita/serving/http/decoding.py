@@ -26,7 +26,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _EXPLAINED_BYTES = 32 * 1024
 """Of a longer body only that is told which the decoder says: what is wrong must not cost more than what is right."""
 
-_OUT_OF_RANGE = "Number out of range"
+_OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 _TOO_LARGE = "is beyond ±1.8e308: give a smaller number"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")

@@ -10,7 +10,7 @@ A wish to upgrade is left (RFC 9110, 7.8). The parser would take what follows su
 head is read again without the wish: what follows it is its body, and never another request.
 
 The limits: bytes of a head and of a body, seconds for both to come and for the caller to go on reading what is
-answered, connections open at once, and bytes of the long bodies that are still coming on all of them.
+answered, connections open at once, and bytes of the bodies that are still coming on all of them.
 
 What is refused on a connection is told after the answers to the requests before it.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,12 +27,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from orita.core.ids import uuid7
-from orita.serving.http.long_bodies import LONG_BODY, LongBodies
+from orita.serving.http.ending import answered_at_the_end
+from orita.serving.http.limits import HttpLimits
 from orita.serving.http.quick_turn import QuickTurn
 from orita.serving.http.refusal import Refused, body_too_large
 from orita.serving.http.reply import QuickRoute, QuickRoutes, Reply, refusal_reply
+from orita.serving.http.unfinished_bodies import UnfinishedBodies
 
-__all__ = ["HttpLimits", "ServingProtocol"]
+__all__ = ["ServingProtocol"]
 
 _HEAD_ROOM = 4  # bytes of a header beside its name and value
 _LINGER_SECONDS = 2.0
@@ -41,22 +43,6 @@ _STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.enc
 _FIRST_HEADERS = b"content-type: %b\r\ncontent-length: %d\r\n"
 
 _Cycle = RequestResponseCycle | QuickTurn
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """What a connection may ask for.
-
-    Attributes:
-        head_bytes: of the request line and all headers.
-        request_seconds: from the first byte of a request to its last; a new connection has as long to begin, and who
-            is answered to go on reading.
-        connections: open at once; the next is told to come back.
-    """
-
-    head_bytes: int = 32 * 1024
-    request_seconds: float = 30.0
-    connections: int = 10_000
 
 
 class ServingProtocol(HttpToolsProtocol):
@@ -78,7 +64,7 @@ class ServingProtocol(HttpToolsProtocol):
         *,
         quick: QuickRoutes,
         limits: HttpLimits,
-        bodies: LongBodies,
+        bodies: UnfinishedBodies,
         turned_away: Callable[[str], None],
         **given: Any,
     ) -> None:
@@ -90,6 +76,7 @@ class ServingProtocol(HttpToolsProtocol):
         self._body = bytearray()
         self._head_bytes = self._hosts = self._body_bytes = 0
         self._closing = False
+        self._counted = self._at_end = False
         self._last: Reply | None = None
         self._answering: _Cycle | None = None
         self._coming: _Cycle | None = None
@@ -134,6 +121,8 @@ class ServingProtocol(HttpToolsProtocol):
             self._feed(data)
         except httptools.HttpParserError:  # told to the caller and counted; the log is not for callers to fill
             self.send_400_response("Invalid HTTP request received.")
+        if self._body_bytes and not self._between:
+            self._count_unfinished()
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made when it turns out to go the way of ASGI."""
@@ -197,10 +186,6 @@ class ServingProtocol(HttpToolsProtocol):
         if self._is_deaf():
             return
         self._body_bytes += len(body)
-        if self._body_bytes >= LONG_BODY:
-            self._bodies.grew(self, self._body_bytes)
-            if self._is_deaf():
-                return
         if self._route is None:
             super().on_body(body)
             return
@@ -214,7 +199,8 @@ class ServingProtocol(HttpToolsProtocol):
             return
         self.waiting_since = None
         self._between = True
-        if self._body_bytes >= LONG_BODY:
+        if self._counted:
+            self._counted = False
             self._bodies.ended(self)
         route, self._coming = self._route, None
         if self._is_deaf():
@@ -256,6 +242,8 @@ class ServingProtocol(HttpToolsProtocol):
         Args:
             now: the loop's time.
         """
+        if self.waiting_since is not None and self._waits_behind():
+            self.waiting_since = now  # reading is paused: it cannot come
         if self.waiting_since is not None and now - self.waiting_since > self._limits.request_seconds:
             seconds = self._limits.request_seconds
             self._turn_away(Refused(408, "request_timeout", f"no whole request came within {seconds:g} seconds."))
@@ -264,7 +252,7 @@ class ServingProtocol(HttpToolsProtocol):
     def give_way(self) -> None:
         """Let go of a body that is still coming: too many are."""
         self._bodies.ended(self)
-        message = "too many long bodies are on their way at once: send this one again, faster or shorter."
+        message = "too many bodies are on their way at once: send this one again, faster or shorter."
         self._turn_away(Refused(503, "too_many_bodies", message, retry_after=1))
 
     def answer(self, reply: Reply, keep_alive: bool) -> None:
@@ -283,6 +271,8 @@ class ServingProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with what was asked after it; what was refused comes last."""
+        if self._at_end and not self.pipeline and self._last is None:
+            self.transport.close()
         if self._last is None or self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             if self._is_deaf():
@@ -297,9 +287,31 @@ class ServingProtocol(HttpToolsProtocol):
         """Whether nothing more is read: the connection is closed, or will be after its last answer."""
         return self._closing or self._last is not None
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer what was asked before the caller closed its side, then close; what is not whole is forgotten."""
+        if self._is_deaf() or not self._busy() or (self._coming is not None and self._coming is self._answering):
+            return False
+        if self._coming is not None:
+            self.pipeline.popleft()
+        self._at_end, self.waiting_since = True, None
+        return True
+
+    def _waits_behind(self) -> bool:
+        """Return whether what is coming comes behind a request that is being answered."""
+        answering = self._answering
+        return answering is not None and answering is not self._coming and not answering.response_complete
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(answered_at_the_end, cycle, app))
+
+    def _count_unfinished(self) -> None:
+        """Count the body that is still coming, unless nobody keeps it."""
+        if self._is_deaf() or (self._coming is not None and self._coming.response_complete):
+            self._bodies.ended(self)
+        else:
+            self._counted = True
+            self._bodies.grew(self, self._body_bytes)
 
     def _expire_unread(self, now: float) -> None:
         """End the connection where no more is answered until its caller reads, and it does not."""
@@ -353,18 +365,19 @@ class ServingProtocol(HttpToolsProtocol):
         if self._is_deaf() or self.transport.is_closing():
             return
         self._bodies.ended(self)
+        self._body = bytearray()
         if self._route is None:
             self._turned_away(refused.code)
             reply = refusal_reply(refused, uuid7())
         else:
             reply = self._route.refuse(refused, self.headers)
-        mine, self._coming, self.waiting_since = self._coming, None, None
+        mine, self.waiting_since = self._coming, None
         if mine is not None and mine is self._answering:
             if not mine.response_started:
                 self._write(reply, keep_alive=False)
             mine.disconnected = True
             mine.message_event.set()
-        elif self._answering is not None and not self._answering.response_complete:
+        elif self._waits_behind():
             if mine is not None:
                 self.pipeline.popleft()  # the newest: it is not begun
             self._last = reply

@@ -7,6 +7,10 @@ import msgspec
 __all__ = ["ErrorAnswer", "Refused", "body_too_large", "encode_error", "internal_error", "no_model"]
 
 
+_LONGEST = 2000
+"""Characters of a sentence: what a caller sent is not sent back whole."""
+
+
 class Refused(Exception):
     """A request that gets no answer but an error.
 
@@ -18,6 +22,7 @@ class Refused(Exception):
     """
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+        message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
         super().__init__(message)
         self.status = status
         self.code = code

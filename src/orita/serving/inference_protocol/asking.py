@@ -48,8 +48,8 @@ class Asking:
 
     def __init__(self, source: ModelSource, parts: Parts) -> None:
         self.source, self._parts, self._monotonic = source, parts, parts.clock.monotonic
-        self._loading = BoundedWork(1, 64)
-        self._scoring = BoundedWork(2, 64)
+        self._loading = BoundedWork(1, 64, "models_busy")
+        self._scoring = BoundedWork(2, 64, "models_busy")
         self._loads: dict[tuple[str, str | None], asyncio.Task[Package]] = {}
 
     async def model(self, name: str, version: str | None) -> Package:
@@ -91,7 +91,10 @@ class Asking:
                 check_deadline(deadline, self._monotonic())  # it may have waited in line
                 return infer(package, asked.inputs, asked.wanted)
 
-            return package, asked, await self._scoring.run(scored) if outputs is None else outputs
+            if outputs is None:
+                outputs = await self._scoring.run(scored)
+            check_deadline(deadline, self._monotonic())
+            return package, asked, outputs
 
     async def _loaded(self, name: str, version: str | None) -> Package:
         key = name, version
@@ -141,8 +144,18 @@ class Asking:
         return True
 
     async def inputs(self, package: Package) -> list[TensorMetadata]:
-        """Return the inputs of a model."""
-        return await self._scoring.run(partial(inputs_of, package))
+        """Return the inputs of a model.
+
+        Raises:
+            Refused: 503, as much is under way as may be; 504, `current_deadline` is past.
+        """
+        deadline = current_deadline()
+
+        def told() -> list[TensorMetadata]:
+            check_deadline(deadline, self._monotonic())
+            return inputs_of(package)
+
+        return await self._scoring.run(told)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ module needs the extra ``grpc``; `orita.core.extras.require` it before importing
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -142,6 +143,9 @@ class GrpcInference:
                         found = await answer(request, headers)
             except Refused as refused:
                 failed = refused
+            except asyncio.CancelledError:  # the caller hung up, or the server stops
+                self.requests[name, "CANCELLED"] += 1
+                raise
             except Exception as error:  # the edge: the caller gets a status, the log the trace
                 failed = failure("inference_failed", error, method=name)
             else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from orita.serving.documents.openapi import REQUEST_ID, TEMPLATE, reference, response
+from orita.serving.documents.openapi import DEADLINE, PRIORITY, REQUEST_ID, TEMPLATE, reference, response
 from orita.serving.inference_protocol.answering import JSON_LENGTH
 from orita.serving.inference_protocol.messages import (
     InferenceError,
@@ -35,7 +35,8 @@ _WRONG = {400: "The request is wrong; the sentence says where."}
 _NOT_THERE = _WRONG | {404: "There is no such model or version."}
 _AWAY = _NOT_THERE | {
     500: "The request could not be answered.",
-    503: "The model cannot answer now, or as much is under way as may be; see Retry-After.",
+    503: "The model cannot answer now, there is no room, or as much is under way as may be; see Retry-After.",
+    504: "The deadline is past, or the model is still being loaded.",
 }
 _LONG = {413: "The body is too long."}
 _BOTH = ("name", "version")
@@ -79,7 +80,7 @@ def _get(
     described: dict[str, Any] = {
         "summary": summary,
         "operationId": f"inference_{name}",
-        "parameters": [REQUEST_ID],
+        "parameters": [REQUEST_ID, DEADLINE],
         "responses": _responses(answer, errors),
     }
     if not_ready is not None:
@@ -99,7 +100,7 @@ def _infer(of: str) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": "Score tensors.",
         "operationId": f"inference_{of}_infer",
-        "parameters": [REQUEST_ID, length],
+        "parameters": [REQUEST_ID, DEADLINE, PRIORITY, length],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": reference(InferenceRequest), "example": _EXAMPLE}},

@@ -57,11 +57,12 @@ class QuickPaths(QuickRoutes):
     ) -> None:
         self.fixed, self._pages, self._joint, self._tracer = fixed, pages, joint, tracer
         self._routes, self._least = routes, least
+        self._longest = 0 if routes is None else min(QUICK_BYTES, routes.max_body)
 
     def route(self, path: bytes, headers: Headers) -> QuickRoute | None:
         """Return the route of a POST request that may be answered within the call, None where none may."""
         found = self.fixed.get(path)
-        if found is not None or self._routes is None or not path.startswith(_PREFIX) or not _is_short(headers):
+        if found is not None or self._routes is None or not path.startswith(_PREFIX) or not self._is_short(headers):
             return found
         named = _named(path)
         if named is None:
@@ -73,6 +74,13 @@ class QuickPaths(QuickRoutes):
         return (
             None if package is None else self._edge(path, InferenceQuick(self._routes, named[0], package, self._joint))
         )
+
+    def _is_short(self, headers: Headers) -> bool:
+        """Return whether a body is short, and says so beforehand."""
+        for name, value in headers:
+            if name == b"content-length":
+                return len(value) < 10 and int(value) <= self._longest
+        return False
 
     def _edge(self, path: bytes, route: QuickRoute) -> EdgeRoute:
         return EdgeRoute(route, self._least, self._pages, path.decode(), self._tracer, _PATTERN)
@@ -130,14 +138,6 @@ class InferenceQuick(QuickRoute):
     def _replied(self, status: int, content: bytes, more: list[tuple[bytes, bytes]], request_id: str) -> Reply:
         self._routes.requests["infer", status] += 1
         return Reply(status, [*more, (b"x-request-id", request_id.encode())], content)
-
-
-def _is_short(headers: Headers) -> bool:
-    """Return whether a body is short, and says so beforehand."""
-    for name, value in headers:
-        if name == b"content-length":
-            return len(value) < 10 and int(value) <= QUICK_BYTES
-    return False
 
 
 @lru_cache(maxsize=256)

@@ -64,6 +64,7 @@ class InferenceRoutes:
 
     Attributes:
         source: which models there are.
+        max_body: the longest body, in bytes.
         requests: how often which route was answered with which HTTP status.
         grpc_port: where the protocol is answered over gRPC; None where it is not.
     """
@@ -71,7 +72,7 @@ class InferenceRoutes:
     def __init__(self, source: ModelSource, parts: Parts, *, max_body: int) -> None:
         self.source, self._parts = source, parts
         self._asking = Asking(source, parts)
-        self._max_body = max_body
+        self.max_body = max_body
         self.grpc_port: int | None = None
         self.requests: Counter[tuple[str, int]] = Counter()
         model, one = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
@@ -125,7 +126,7 @@ class InferenceRoutes:
         Raises:
             Refused: there is none.
         """
-        body = await read_body(receive, scope["headers"], self._max_body)
+        body = await read_body(receive, scope["headers"], self.max_body)
         if body is None:
             return 499, b"", []  # the caller hung up; nobody reads this
         parameters = scope["path_params"]

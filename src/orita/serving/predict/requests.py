@@ -121,7 +121,7 @@ class RequestDecoder:
             return {}
         if device not in self._devices:
             allowed = ", ".join(self._devices)
-            raise Refused(422, "invalid_value", f"context.device has the value {device!r}, allowed are {allowed}.")
+            raise Refused(422, "invalid_value", f"context.device has the value {device[:80]!r}, allowed are {allowed}.")
         return {"device": device}
 
 

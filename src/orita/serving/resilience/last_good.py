@@ -100,6 +100,7 @@ class LastGood:
     def remember(self, user_id: Id, item_ids: Sequence[Id], scores_N: Floats) -> None:
         """Take an answer of the full model; neither *item_ids* nor *scores_N* may be changed afterwards."""
         now = self._monotonic()
+        user_id = spelt_as_in(self._users, user_id)
         before = self._users.pop(user_id, None)
         self._users[user_id] = _Last(now, numbers_of(item_ids), item_ids, scores_N)
         self.rows += len(scores_N) - (len(before.scores_N) if before is not None else 0)

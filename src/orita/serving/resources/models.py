@@ -143,9 +143,10 @@ class Models:
         if self._predictor.answers_now(model_id):
             async with self._predictor.turn(headers, started):
                 return self._predictor.answer(asked, request_id, started)
-        loaded = await self._predictor.loaded(await self.get(model_id), headers, started)
-        async with self._predictor.turn(headers, started):
-            return self._predictor.answer_by(loaded, asked, request_id, started)
+        with self._predictor.until_said(headers, started):
+            loaded = await self._predictor.loaded(await self.get(model_id))
+            async with self._predictor.turn(headers, self._clock.monotonic()):
+                return self._predictor.answer_by(loaded, asked, request_id, started)
 
     def _move(self, model: KnownModel, stage: str, caller: Caller, request_id: str) -> None:
         if stage == "production":

@@ -44,6 +44,14 @@ class ModelPredictor:
         champion = self._service.follower.champion
         return champion is not None and champion.package.metadata.model_id == model_id
 
+    def until_said(self, headers: Headers, arrived: float) -> until:
+        """Return a block that lasts until the deadline that *headers* say; without an end where they say none.
+
+        Raises:
+            Refused: 422, they say something else.
+        """
+        return until(said_deadline(self._service.parts, headers, arrived))
+
     def turn(self, headers: Headers, arrived: float) -> AbstractAsyncContextManager[None]:
         """Let it be the turn of a request; see `in_turn`."""
         return in_turn(self._service.parts, headers, arrived)
@@ -57,11 +65,11 @@ class ModelPredictor:
         predictor = self._service.predictor
         return predictor.answer_to(predictor.question_to_champion(asked), request_id, started)
 
-    async def loaded(self, model: KnownModel, headers: Headers, arrived: float) -> LoadedModel:
-        """Return *model*, loaded if need be, as what answers a request with *headers* that came at *arrived*.
+    async def loaded(self, model: KnownModel) -> LoadedModel:
+        """Return *model*, loaded if need be, as what answers a request.
 
         Raises:
-            Refused: 404 or 503, it cannot be loaded; 504, not by the deadline that the headers say; 409, its package is
+            Refused: 404 or 503, it cannot be loaded; 504, not before `current_deadline`; 409, its package is
                 not here, or it reads features that are not known any more; 410, it is retired.
         """
         if model.stage == "retired":
@@ -70,8 +78,7 @@ class ModelPredictor:
         if model.stage == "candidate":
             message = f"model {model.version} was never promoted, so its package is not published: deploy it."
             raise Refused(409, "model_not_published", message)
-        with until(said_deadline(self._service.parts, headers, arrived)):
-            package = await self._asking.model(self._system, model.version)
+        package = await self._asking.model(self._system, model.version)
         return LoadedModel(
             package,
             self._reader(package),

@@ -1,29 +1,26 @@
-"""Long bodies that are still coming, on all connections of a server together.
+"""Bodies that are still coming, on all connections of a server together.
 
-A connection may send a long body slowly, and a server has room for thousands of connections. Where their unfinished
-bodies are more than is allowed, the one that has been long for the longest time gives way: whoever sends at a usual
-speed is done by then.
+A connection may send its body slowly, and a server has room for thousands of connections. Where their unfinished
+bodies are more than is allowed, the one that has been coming for the longest time gives way: whoever sends at a usual
+speed is done by then. A body that comes in one piece is not counted.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["LONG_BODY", "LongBodies", "Sender"]
-
-LONG_BODY = 64 * 1024
-"""Bytes from which a body counts: about what the kernel keeps of a connection anyhow."""
+__all__ = ["Sender", "UnfinishedBodies"]
 
 
 class Sender(Protocol):
     """A connection on which a body comes."""
 
     def give_way(self) -> None:
-        """Let go of the body; `LongBodies.ended` is told."""
+        """Let go of the body; `UnfinishedBodies.ended` is told."""
         ...
 
 
-class LongBodies:
+class UnfinishedBodies:
     """Counts them; called by the thread of one event loop.
 
     Args:
@@ -39,7 +36,7 @@ class LongBodies:
         self.held = 0
 
     def grew(self, sender: Sender, length: int) -> None:
-        """Count a body that is not whole yet and has *length* bytes so far, at least `LONG_BODY`.
+        """Count a body that is not whole yet and has *length* bytes so far.
 
         Args:
             sender: on which it comes.
