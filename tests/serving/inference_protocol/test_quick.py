@@ -131,6 +131,10 @@ def test_models_that_are_not_at_hand(feed: Package) -> None:
     quick = QuickPaths({}, InferenceRoutes(Away({"feed": feed}), own_parts(), max_body=1), None, OwnPages("127.0.0.1"))
     assert quick.route(INFER, headers) is None
     assert quick.route(b"/v2/models/away/infer", headers) is None
+    narrow = InferenceRoutes(FixedModels({"feed": feed}), own_parts(), max_body=1000)
+    bounded = QuickPaths({}, narrow, None, OwnPages("127.0.0.1"))
+    assert bounded.route(INFER, [(b"content-length", b"1000")]) is not None
+    assert bounded.route(INFER, [(b"content-length", b"1001")]) is None
     fixed = InferenceQuick(InferenceRoutes(FixedModels({}), own_parts(), max_body=1), "feed", feed)
     only = QuickPaths({b"/predict": fixed}, None, None, OwnPages("127.0.0.1"))
     assert only.route(b"/predict", []) is only.fixed[b"/predict"] is fixed

@@ -80,6 +80,18 @@ def test_an_id_is_one_however_it_is_spelt(tmp_path: Path, level: Level, texts: b
             assert answer.value.scores_N[3] < answer.value.scores_N[1]
 
 
+def test_a_user_is_remembered_once_however_it_is_spelt() -> None:
+    """The last answer counts, and takes the place of the one before."""
+    last_good = build_parts(ResilienceConfig(), ManualClock()).last_good
+    last_good.remember("7", [1, 2], np.array([0.1, 0.2], np.float32))
+    last_good.remember(7, [1, 2], np.array([0.9, 0.8], np.float32))
+    assert last_good.rows == 2
+    for user in (7, "7"):
+        recalled = last_good.recall(user, [1, 2])
+        assert recalled is not None
+        assert recalled.scores_N.tolist() == pytest.approx([0.9, 0.8])
+
+
 def test_defaults_are_those_of_the_contract() -> None:
     """Five failures open a breaker, a minute later it is half open; the state of each dependency can be told."""
     config = ResilienceConfig()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.serving import models_at_hand
 from tests.serving.models_at_hand import StandInRegistry, model_app, model_id, publish_model, write_card
 from tests.serving.patience import attempts
 
@@ -17,6 +19,7 @@ from orita.core.errors import Unavailable, UserError
 from orita.core.home import Home
 from orita.events.predictions import prediction_log
 from orita.testing.asgi import Answer, AsgiClient
+from orita.testing.serving import LinePackage, load_line_package
 
 PREFIX = "/api/v1/models"
 HERE = {"host": "localhost:8080"}
@@ -153,6 +156,24 @@ def test_deadline_and_priority_of_a_prediction(client: AsgiClient, version: str)
     refused(wrong, 422, "invalid_value", "X-Request-Priority")
     answer = client.post(path, json=REQUEST, headers={"x-request-priority": "low"})
     assert (answer.status, answer.json()["data"]["level"]) == (200, 1)
+
+
+def test_a_model_that_takes_long_to_load(home: Home, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says no deadline gets its answer, and who says one is told when it is past."""
+
+    def slow(folder: Path) -> LinePackage:
+        if folder.name == "v1.9.0":
+            clock.advance(timedelta(seconds=5))
+        return load_line_package(folder)
+
+    publish_model(home, "v1.9.0")
+    publish_model(home, "v1.10.0", deploy=True)
+    monkeypatch.setattr(models_at_hand, "load_line_package", slow)
+    path = f"{PREFIX}/{model_id('v1.9.0')}/predict"
+    with AsgiClient(model_app(home, clock, None)) as opened:
+        refused(opened.post(path, json=REQUEST, headers={"x-request-timeout-ms": "4000"}), 504, "deadline_exceeded")
+    with AsgiClient(model_app(home, clock, None)) as opened:
+        assert opened.post(path, json=REQUEST).status == 200
 
 
 def test_what_predict_refuses(client: AsgiClient) -> None:
