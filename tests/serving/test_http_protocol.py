@@ -345,16 +345,6 @@ def test_who_hangs_up_behind_several_requests_leaves_no_trace(
     assert "Traceback" not in told.out + told.err
 
 
-def test_who_closes_its_side_gets_what_it_asked_before(talk: Talk) -> None:
-    """A socket that is half closed behind several requests; what is not whole is forgotten."""
-    asked = [request(BODY, f"X-Request-Id: r{n}", path="/predict?way=long") for n in range(3)]
-    talk.send(b"".join(asked) + asked[0][:-5])
-    talk.socket.shutdown(socket.SHUT_WR)
-    answers = [talk.answer() for _ in asked]
-    assert [(status, headers["x-request-id"]) for status, headers, _ in answers] == [(200, f"r{n}") for n in range(3)]
-    assert talk.over()
-
-
 _SLOW_JOBS = {"faults": [{"part": "jobs", "kind": "latency", "milliseconds": 2500}]}
 
 

@@ -12,7 +12,8 @@ head is read again without the wish: what follows it is its body, and never anot
 The limits: bytes of a head and of a body, seconds for both to come and for the caller to go on reading what is
 answered, connections open at once, and bytes of the bodies that are still coming on all of them.
 
-What is refused on a connection is told after the answers to the requests before it.
+What is refused on a connection is told after the answers to the requests before it. A caller that closes its side has
+gone, as for uvicorn: nobody can tell it from one that hung up, and what nobody waits for is not begun.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class ServingProtocol(HttpToolsProtocol):
         self._body = bytearray()
         self._head_bytes = self._hosts = self._body_bytes = 0
         self._closing = False
-        self._counted = self._at_end = False
+        self._counted = False
         self._last: Reply | None = None
         self._answering: _Cycle | None = None
         self._coming: _Cycle | None = None
@@ -271,8 +272,6 @@ class ServingProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with what was asked after it; what was refused comes last."""
-        if self._at_end and not self.pipeline and self._last is None:
-            self.transport.close()
         if self._last is None or self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             if self._is_deaf():
@@ -286,15 +285,6 @@ class ServingProtocol(HttpToolsProtocol):
     def _is_deaf(self) -> bool:
         """Whether nothing more is read: the connection is closed, or will be after its last answer."""
         return self._closing or self._last is not None
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer what was asked before the caller closed its side, then close; what is not whole is forgotten."""
-        if self._is_deaf() or not self._busy() or (self._coming is not None and self._coming is self._answering):
-            return False
-        if self._coming is not None:
-            self.pipeline.popleft()
-        self._at_end, self.waiting_since = True, None
-        return True
 
     def _waits_behind(self) -> bool:
         """Return whether what is coming comes behind a request that is being answered."""
