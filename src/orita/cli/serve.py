@@ -22,6 +22,9 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Answer POST /predict with the champion until stopped; a new champion is taken up without a restart."""
+    from orita.serving.heap import share_one_heap
+
+    share_one_heap()
     from orita.cli.served_project import served_project
     from orita.control.deployments import Deployments
     from orita.serving.server import serve as serve_app
