@@ -154,6 +154,7 @@ def test_arrays_are_sent_as_numbers(opened: Opened) -> None:
         ("http://user:secret@x", {}, "leave the rest out"),
         ("http://x?a=1", {}, "leave the rest out"),
         ("http://x", {"timeout": 0}, "timeout has the value 0"),
+        ("http://x", {"timeout": "a"}, "timeout has the value 'a'"),
         ("http://x", {"timeout": float("nan")}, "timeout has the value nan"),
         ("http://x", {"retries": -1}, "retries has the value -1, allowed are 0 to 10"),
         ("http://x", {"connections": 0}, "connections has the value 0"),

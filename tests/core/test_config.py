@@ -130,6 +130,17 @@ def test_an_override_needs_a_value() -> None:
         load(Root, overrides=["epochs"], environment={})
 
 
+@pytest.mark.parametrize("held", ["[1, 2]", "hello", "5"])
+def test_an_override_below_what_has_no_keys_loses_nothing_unseen(tmp_path: Path, held: str) -> None:
+    """The file is wrong, whatever is set beside it; a heading without a value is not."""
+    file = write(tmp_path, f"training: {held}")
+    for overrides, environment in ((["training.threshold=0.2"], {}), ([], {"ORITA_TRAINING__THRESHOLD": "0.2"})):
+        with pytest.raises(UserError, match=r"^'training' in .*\.yaml has the value .*, expected keys and values"):
+            load(Root, file, overrides=overrides, environment=environment)
+    file = write(tmp_path, "training:")
+    assert load(Root, file, overrides=["training.threshold=0.2"], environment={}).value.training.threshold == 0.2
+
+
 def test_an_override_replaces_a_whole_branch_of_origins(tmp_path: Path) -> None:
     """What an override replaces no longer claims to come from the file."""
     file = write(tmp_path, "training: {names: [a, b]}\n")

@@ -53,14 +53,19 @@ class Tree(msgspec.Struct, forbid_unknown_fields=True):
         (
             {"parts": {"a": {"is": "leaf", "size": "x" * 99}}},
             "invalid_value",
-            'parts[...].size has the value {"a":{"is":"leaf","size":"' + "x" * 54 + "…, expected int.",
+            'parts.a.size has the value "' + "x" * 79 + "…, expected int.",
+        ),
+        (
+            {"parts": {"a": {"is": "leaf", "size": 1}, "b c": {"is": "twig", "of": [{"is": "leaf", "size": 0}]}}},
+            "invalid_value",
+            'parts["b c"].of[0].size has the value 0, expected int >= 1 and <= 9.',
         ),
         ({"parts": {1: None}}, "invalid_value", "parts has a name that is no text: put it in quotes."),
         ({"first": 10**30}, "invalid_value", f"first has the value {10**30}, expected object | null."),
     ],
 )
 def test_each_fault_is_a_sentence(document: Any, code: str, sentence: str) -> None:
-    """With the place, the value and what the type allows there; under the key of a mapping, with the mapping."""
+    """With the place, the value and what the type allows there; under a key of a mapping, with the key."""
     with pytest.raises(msgspec.ValidationError) as told:
         msgspec.convert(document, Tree)
     fault = wrong_field(str(told.value), document, Tree, whole="the tree")

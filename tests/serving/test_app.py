@@ -241,14 +241,27 @@ def test_unknown_places_and_methods(client: AsgiClient) -> None:
 
 
 def test_head_and_slashes(client: AsgiClient) -> None:
-    """HEAD is answered where GET is; a path with a slash too many leads to the one without."""
+    """HEAD is answered where GET is; a path with a slash too many is another one, and under /api/v1 in the envelope."""
     for path in ("/health", "/health/live", "/health/ready", "/metrics", "/config", "/openapi.json", "/docs"):
         head, whole = client.send("HEAD", path, [b""]), client.get(path)
         assert head.status == whole.status == 200
         assert head.headers["content-type"] == whole.headers["content-type"]
         assert "x-request-id" in head.headers
     beside = client.get("/health/")
-    assert (beside.status, beside.headers["location"]) == (307, "http://127.0.0.1/health")
+    assert (beside.status, beside.json()["code"]) == (404, "not_found")
+    assert beside.json()["message"] == "GET /health/: there is no such path; /docs lists them."
+
+
+def test_what_no_route_takes(client: AsgiClient) -> None:
+    """It says what is allowed; under /api/v1 in the envelope, elsewhere as every error there."""
+    missing, wrong = client.get("/api/v1/nothing"), client.send("PUT", "/api/v1/jobs", [b""])
+    for answer, status, code in ((missing, 404, "not_found"), (wrong, 405, "method_not_allowed")):
+        assert (answer.status, answer.json()["code"], answer.json()["data"]) == (status, code, None)
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    assert wrong.headers["allow"] == "POST"
+    assert wrong.json()["message"] == "PUT /api/v1/jobs: the method is not allowed, use POST."
+    plain = client.send("DELETE", "/predict", [b""])
+    assert (plain.status, plain.json()["code"], "data" in plain.json()) == (405, "method_not_allowed", False)
 
 
 def test_without_a_model(make_app: Callable[..., Starlette]) -> None:

@@ -158,6 +158,11 @@ def test_the_lastrequest(talk: Talk, headers: tuple[str, ...], version: str) -> 
         ),
         (b"GET /health HTTP/1.1\r\n\r\n", 400, "invalid_http"),
         (request(BODY, "Host: localhost"), 400, "invalid_http"),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "unsupported_encoding",
+        ),
         (request(BODY, "HOST: other"), 400, "invalid_http"),
         (request(b"{" * 4096), 400, "invalid_json"),
         (request(BODY, "X-Request-Id: no good"), 422, "invalid_request_id"),
@@ -169,7 +174,7 @@ def test_what_is_too_much_is_refused(talk: Talk, request_: bytes, status: int, c
     got, headers, answer = talk.answer()
     assert (got, answer["code"], answer["status"]) == (status, code, "error")
     assert answer["request_id"] == headers["x-request-id"]
-    assert (headers.get("connection") == "close") == (status in (400, 413, 431) and code != "invalid_json")
+    assert (headers.get("connection") == "close") == (status in (400, 413, 431, 501) and code != "invalid_json")
 
 
 def test_the_slow_are_not_waited_for(port: int) -> None:

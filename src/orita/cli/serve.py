@@ -17,8 +17,10 @@ from orita.cli.opening import project_of
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that answer; one that dies is started again.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that answer; one that dies is started again.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer POST /predict with the champion until stopped; a new champion is taken up without a restart."""
@@ -43,7 +45,7 @@ def serve(
             sys.stdout.flush()
         else:
             deployed = Deployments(project.home.control, project.home.tenant).current(project.system.name)
-            waiting = "" if deployed else "   [yellow]no champion yet: requests get 503[/]"
+            waiting = "" if deployed else f"   [yellow]no champion yet in {project.home.root}: requests get 503[/]"
             settings.screen.console.print(
                 f"{project.system.name} answers at [bold]{address}[/]   docs {address}/docs   stop with Ctrl-C{waiting}"
             )

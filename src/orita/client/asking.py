@@ -162,7 +162,7 @@ class Asker:
 
 
 def _check_timeout(seconds: float) -> None:
-    if not 0 < seconds <= 86_400:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 86_400:
         raise UserError(f"timeout has the value {seconds!r}, allowed are seconds above 0, up to a day.")
 
 

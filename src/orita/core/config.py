@@ -8,7 +8,7 @@ file, environment (``ORITA_<SECTION>__<KEY>``, ``ORITA_<KEY>`` for a key outside
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -86,7 +86,7 @@ def load(
     if file is not None and file.exists():
         _merge(tree, read_yaml(file), str(file), origins)
     for key, value, origin in _assignments(section, overrides, os.environ if environment is None else environment):
-        _assign(tree, key, value)
+        _assign(tree, key, value, lambda above: _origin(above, origins) or str(file))
         for told in [name for name in origins if name == key or name.startswith(f"{key}.")]:
             del origins[told]
         _merge({}, _nested(key, value), origin, origins)
@@ -199,12 +199,18 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any], origin: str, origins: d
             origins[path] = origin
 
 
-def _assign(tree: dict[str, Any], key: str, value: object) -> None:
+def _assign(tree: dict[str, Any], key: str, value: object, origin_of: Callable[[str], str]) -> None:
+    """Set a key of *tree*; what an earlier origin set above it must have keys, or be null."""
     *branches, leaf = key.split(".")
-    for branch in branches:
+    for depth, branch in enumerate(branches, 1):
         child = tree.get(branch)
-        if not isinstance(child, dict):
+        if child is None:
             child = tree[branch] = {}
+        if not isinstance(child, dict):
+            above = ".".join(branches[:depth])
+            raise UserError(
+                f"{above!r} in {origin_of(above)} has the value {child!r}, expected keys and values: {key!r} is one."
+            )
         tree = child
     tree[leaf] = value
 

@@ -25,8 +25,11 @@ _SHOWN = 80
 _MOST_CHOICES = 4
 _MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<place>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_FIELD = re.compile(r"\w+")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _STEP = re.compile(r"(\w+)|\[(\d+)\]|(\[\.\.\.\])")
+_Step = str | int | None
+"""The name of a field, the number of an item, or a key of a mapping that msgspec does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,13 @@ def wrong_field(
     """
     match = _MESSAGE.match(message)
     assert match is not None
-    what, place = match["what"], match["place"] or ""
+    what, told = match["what"], match["place"] or ""
+    steps = [name or (int(index) if index else None) for name, index, _ in _STEP.findall(told)]
+    steps = _with_keys(message, document, kind, [*steps, None] if match["key"] else steps)
     if match["key"]:
-        return WrongField("invalid_value", place, "has a name that is no text: put it in quotes.", whole)
-    value, types = _at(document, kind, place)
+        return WrongField("invalid_value", _place(steps[:-1]), _wrong_name(steps[-1], what), whole)
+    place = _place(steps)
+    value, types = _at(document, kind, steps)
     if unknown := _UNKNOWN.fullmatch(what):
         hint = closest(unknown[1], _names(types))
         return WrongField("unknown_field", place, f"has the unknown field {_short(repr(unknown[1]))}. {hint}", whole)
@@ -86,21 +92,80 @@ def _type_of(kind: type[msgspec.Struct]) -> inspect.Type:
     return inspect.type_info(kind)
 
 
-def _at(document: Any, kind: type[msgspec.Struct], place: str) -> tuple[Any, list[inspect.Type]]:
-    """Return the value at *place*, and the types that are allowed there.
+def _with_keys(message: str, document: Any, kind: type[msgspec.Struct], steps: Sequence[_Step]) -> list[_Step]:
+    """Return *steps* with the keys of mappings that msgspec leaves out: those that alone are refused as well."""
+    found = list(steps)
+    for at, step in enumerate(steps):
+        if step is None:
+            mapping = _value_at(document, found[:at])
+            keys = mapping if isinstance(mapping, dict) else ()
+            found[at] = next((key for key in keys if _refused(message, document, kind, found[:at], key)), None)
+    return found
 
-    Under a name that msgspec does not tell, a key of a mapping, it is the mapping.
+
+def _refused(message: str, document: Any, kind: type[msgspec.Struct], steps: Sequence[_Step], key: Any) -> bool:
+    """Return whether *document* is refused for the same reason where the mapping at *steps* has *key* alone."""
+
+    def pruned(value: Any, rest: Sequence[_Step]) -> Any:
+        if not rest:
+            return {key: value[key]}
+        copy = value.copy()
+        copy[rest[0]] = pruned(value[rest[0]], rest[1:])
+        return copy
+
+    try:
+        msgspec.convert(pruned(document, steps), kind)
+    except msgspec.ValidationError as error:
+        return str(error) == message
+    return False
+
+
+def _value_at(document: Any, steps: Sequence[_Step]) -> Any:
+    value = document
+    for step in steps:
+        if not isinstance(value, dict | list) or step is None:
+            return UNSET
+        value = value[step]  # type: ignore[index]
+    return value
+
+
+def _place(steps: Sequence[_Step]) -> str:
+    """Return where a field is, as `WrongField.place` has it."""
+    place = ""
+    for step in steps:
+        if isinstance(step, int):
+            place += f"[{step}]"
+        elif step is None:
+            place += "[...]"
+        elif _FIELD.fullmatch(step):
+            place += f".{step}" if place else step
+        else:
+            place += f"[{_shown(step)}]"
+    return place
+
+
+def _wrong_name(name: _Step, what: str) -> str:
+    """Return what is wrong with a key of a mapping."""
+    if isinstance(name, str):
+        return f"has the name {_shown(name)}, expected {_expected(what, (), name)}"
+    return "has a name that is no text: put it in quotes."
+
+
+def _at(document: Any, kind: type[msgspec.Struct], steps: Sequence[_Step]) -> tuple[Any, list[inspect.Type]]:
+    """Return the value at *steps*, and the types that are allowed there.
+
+    Under a key of a mapping that is not known it is the mapping.
     """
     value, types = document, list(_parts(_type_of(kind)))
-    for name, index, hidden in _STEP.findall(place):
-        if hidden:
+    for step in steps:
+        if step is None:
             return value, []
-        if name:
-            types = list(_field_types(types, name, value))
-            value = value[name] if isinstance(value, dict) else UNSET
+        if isinstance(step, str):
+            types = list(_field_types(types, step, value))
+            value = value[step] if isinstance(value, dict) else UNSET
         else:
-            types = list(_item_types(types, int(index)))
-            value = value[int(index)] if isinstance(value, list) else UNSET
+            types = list(_item_types(types, step))
+            value = value[step] if isinstance(value, list) else UNSET
     tagged: list[inspect.Type] = [
         each for each in types if isinstance(each, inspect.StructType) and _is_tagged(each, value)
     ]

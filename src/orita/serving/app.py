@@ -27,7 +27,7 @@ from orita.serving.feed.follower import RetrieverLoader
 from orita.serving.feed.mounting import mounted_feed
 from orita.serving.flags.mounting import mounted_flags
 from orita.serving.http.edge import EdgeRoute, edges
-from orita.serving.http.error_answers import EXCEPTION_HANDLERS
+from orita.serving.http.error_answers import exception_handlers
 from orita.serving.http.turned_away import TurnedAway
 from orita.serving.inference_protocol.joint import JointInference
 from orita.serving.inference_protocol.mounting import mounted_inference
@@ -134,9 +134,10 @@ def create_app(
     app = Starlette(
         routes=[*(route for face in faces for route in face.routes), *DocumentRoutes(told).routes],
         middleware=[*edges(least, telemetry.tracer), Middleware(Gate, who, pages, turned_away, service.clock)],
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers=exception_handlers(service.clock),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect would be a second form of "there is no such path"
     app.state.service, app.state.inference = service, inference
     app.state.faces, app.state.document = faces, told
     app.state.turned_away = turned_away.count

@@ -182,7 +182,7 @@ class ServingConfig(Section):
     max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 32 * 1024
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     request_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
-    devices: tuple[str, ...] = ("mobile", "desktop", "tablet")
+    devices: Annotated[tuple[str, ...], Field(min_length=1)] = ("mobile", "desktop", "tablet")
     reload_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
     expose_config: bool = False
     expose_features: bool | None = None

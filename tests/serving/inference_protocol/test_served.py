@@ -69,4 +69,7 @@ def test_it_is_exposed_on_demand(tmp_path: Path, settings: dict[str, object], st
     """Where the listener is public, the protocol answers only if it is asked for; its description says the same."""
     with served(Home(tmp_path), **settings) as client:
         assert client.get("/v2").status == status
+        asked = client.get("/v2/health/live")
+        assert asked.status == status
+        assert ("serving.expose_inference" in asked.json().get("error", "")) == (status == 404)
         assert ("/v2" in client.get("/openapi.json").json()["paths"]) == (status == 200)

@@ -1,8 +1,11 @@
-"""Answers of the slow routes in their documented form, and what becomes of a request that no route takes."""
+"""Answers of the slow routes in their documented form, and what becomes of a request that no route takes.
+
+Under ``/api/v1`` that form is the envelope.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -11,12 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from orita.core.clock import Clock
 from orita.core.ids import uuid7
 from orita.serving.http.decoding import given_request_id
+from orita.serving.http.envelope import Envelopes
 from orita.serving.http.refusal import Refused, encode_error, internal_error
 
-__all__ = ["EXCEPTION_HANDLERS", "error_answer", "json_answer", "request_id_of"]
+__all__ = ["error_answer", "exception_handlers", "json_answer", "request_id_of"]
 
+_ENVELOPED = "/api/v1"
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
@@ -44,19 +50,30 @@ def request_id_of(request: Request) -> str:
         return uuid7()
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """Answer what Starlette refuses: a path or a method that no route has."""
-    assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}."
-    answer = error_answer(request, Refused(error.status_code, _CODES.get(error.status_code, "http_error"), message))
-    answer.headers.update(error.headers or {})
-    if error.status_code == 405:
-        answer.headers["allow"] = ", ".join(_allowed(request))
-    return answer
+def exception_handlers(clock: Clock) -> dict[Any, Callable[[Request, Exception], Awaitable[Response]]]:
+    """Return, for Starlette, what answers where no route did: a path or a method that none has, and what broke."""
+    envelopes = Envelopes(clock)
 
+    def answered(request: Request, refused: Refused) -> Response:
+        if request.url.path.startswith(_ENVELOPED):
+            return envelopes.refused(refused, request_id_of(request))
+        return error_answer(request, refused)
 
-async def _failed(request: Request, _: Exception) -> Response:
-    return error_answer(request, internal_error())
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status, allowed = error.status_code, ", ".join(_allowed(request))
+        why = {404: "there is no such path; /docs lists them", 405: f"the method is not allowed, use {allowed}"}
+        message = f"{request.method} {request.url.path}: {why.get(status, error.detail)}."
+        answer = answered(request, Refused(status, _CODES.get(status, "http_error"), message))
+        answer.headers.update(error.headers or {})
+        if status == 405:
+            answer.headers["allow"] = allowed
+        return answer
+
+    async def failed(request: Request, _: Exception) -> Response:
+        return answered(request, internal_error())
+
+    return {HTTPException: refused, Exception: failed}
 
 
 def _allowed(request: Request) -> list[str]:
@@ -64,7 +81,3 @@ def _allowed(request: Request) -> list[str]:
     every, path = request.app.router.routes, request.url.path
     routes = [route for route in every if isinstance(route, Route) and route.path_regex.match(path)]
     return sorted({method for route in routes for method in route.methods or ()})
-
-
-EXCEPTION_HANDLERS: Mapping[Any, Any] = {HTTPException: _refused, Exception: _failed}
-"""For Starlette: errors that no route answered."""

@@ -15,8 +15,16 @@ _NAMED = re.compile(rb"-?(?:NaN|Infinity)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
+_LONGEST_INT = 4300
+"""Digits of the longest whole number that Python reads (``sys.int_info.default_max_str_digits``)."""
+
+
 class _NoNumber(NamedTuple):
     name: str
+
+
+def _whole(written: str) -> int | _NoNumber:
+    return int(written) if len(written) <= _LONGEST_INT else _NoNumber(written[:80])
 
 
 def _double(written: str) -> float | _NoNumber:
@@ -31,7 +39,7 @@ def no_number(body: bytes | bytearray) -> tuple[str, str] | None:
     if not _SUSPECT.search(body):
         return None
     try:
-        document: Any = json.loads(body, parse_constant=_NoNumber, parse_float=_double)
+        document: Any = json.loads(body, parse_constant=_NoNumber, parse_float=_double, parse_int=_whole)
     except (ValueError, RecursionError):
         return None
     if isinstance(document, _NoNumber):

@@ -84,6 +84,7 @@ class ServingProtocol(HttpToolsProtocol):
         self._leaving = False
         self._between = True
         self._wishes = False
+        self._coding = b""
         self._unread, self._unread_since = 0, 0.0
         self.url = b""
         self.headers = []
@@ -133,6 +134,7 @@ class ServingProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._route = self._coming = None
         self._wishes = False
+        self._coding = b""
         self._head_bytes = self._hosts = self._body_bytes = 0
         if self.waiting_since is None:
             self.waiting_since = self.loop.time()
@@ -150,6 +152,8 @@ class ServingProtocol(HttpToolsProtocol):
             self._hosts += 1
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            self._coding = value
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -161,6 +165,10 @@ class ServingProtocol(HttpToolsProtocol):
             return
         if self.parser.should_upgrade():
             self._wishes = True
+            return
+        if self._coding:
+            message = f"the body comes as {self._coding[:40]!a}: send it plain or chunked (RFC 9112, 6.1)."
+            self._turn_away(Refused(501, "unsupported_encoding", message))
             return
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             message = f"the request has {self._hosts or 'no'} headers Host: give one (RFC 9112, 3.2)."

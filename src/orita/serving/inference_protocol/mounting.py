@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 from orita.serving.access.callers import Callers
+from orita.serving.http.error_answers import request_id_of
 from orita.serving.http.face import Face
+from orita.serving.http.refusal import Refused
+from orita.serving.inference_protocol.answering import JSON, refusal
 from orita.serving.inference_protocol.grpc_listening import check_grpc, grpc_listening
 from orita.serving.inference_protocol.openapi import describe_inference
 from orita.serving.inference_protocol.routes import InferenceRoutes
@@ -16,8 +23,19 @@ from orita.serving.status import ready_answer
 __all__ = ["mounted_inference"]
 
 
+_HIDDEN = (
+    "/v2 is off on this server, since it tells the names of features and answers anybody: set serving.expose_inference "
+    "to true where only those can ask who may."
+)
+
+
+async def _hidden(request: Request) -> Response:
+    status, content, _ = refusal(Refused(404, "inference_hidden", _HIDDEN))
+    return Response(content, status, {"x-request-id": request_id_of(request)}, media_type=JSON.decode())
+
+
 def mounted_inference(service: Service, routes: InferenceRoutes, callers: Callers) -> Face:
-    """Return the face of *routes*, not started yet; an empty one where the protocol is off.
+    """Return the face of *routes*, not started yet; one that says so where the protocol is off.
 
     While it runs, ``routes.grpc_port`` says where gRPC answers.
 
@@ -27,7 +45,7 @@ def mounted_inference(service: Service, routes: InferenceRoutes, callers: Caller
     config = service.config
     check_grpc(config)
     if not config.inference_exposed:
-        return Face()
+        return Face([Route(path, _hidden, methods=["GET", "POST"]) for path in ("/v2", "/v2/{rest:path}")])
 
     def ready() -> bool:
         return ready_answer(service).status == "ok"

@@ -97,7 +97,7 @@ class ModelsInMemory:
         """
         found = _folders(self._packages / name) if name in {self._system, *_folders(self._packages)} else None
         if found is None:
-            raise NotFound(f"model {name!r} is not here. {closest(name, [self._system, *_folders(self._packages)])}")
+            raise NotFound(f"model {name!r} is not here. {closest(name, {self._system, *_folders(self._packages)})}")
         champion = self._follower.champion
         deployed = [champion.package.version] if champion is not None and name == self._system else []
         return sorted({*found, *deployed}, key=_order)

@@ -27,7 +27,7 @@ class MetricsAnswer(msgspec.Struct, frozen=True):
     """The JSON answer of ``GET /metrics``.
 
     Attributes:
-        requests_total: requests to ``POST /predict`` since the start, however they ended.
+        requests_total: requests to ``POST /predict`` and ``POST /api/v1/feed`` since the start, however they ended.
         requests_per_second: over the last 60 seconds, or since the start if that is later.
         latency_p50_ms: of the last 8,192 answers; null before the first.
         latency_p99_ms: likewise.
