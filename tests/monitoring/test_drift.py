@@ -69,8 +69,9 @@ def test_candidates_of_a_request_are_not_taken_for_evidence(reference: Reference
         (2, lambda x, rng: np.where(rng.random(len(x)) < 0.2, np.nan, x), "missing"),
         (2, lambda x, rng: np.full(len(x), np.nan), "missing"),
         (4, lambda x, rng: (rng.random(len(x)) < 0.8).astype(float), "categories"),
+        (4, lambda x, rng: np.full(len(x), np.nan), "missing"),
     ],
-    ids=["shift", "spread", "some missing", "all missing", "category mix"],
+    ids=["shift", "spread", "some missing", "all missing", "category mix", "flags all missing"],
 )
 def test_change_is_found_where_it_is(reference: Reference, column: int, change: object, test: str) -> None:
     """A shift, a wider spread, missing values and another mix alarm in the changed feature, and in no other."""

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Method = Literal["calibrated", "ks_test", "psi"]
+_ATTRIBUTE = r"^\w+\.\w+$"
 _FIXED_THRESHOLDS: dict[Method, float] = {"ks_test": 0.1, "psi": 0.2}
 
 
@@ -72,6 +73,8 @@ class DriftDetectionConfig(Section):
             the first half of the window is compared with the second.
         reference_windows: at most so many windows (sliding) or weeks (seasonal).
         segments: features whose values split the requests; each other feature is tested within each value too.
+        texts: attributes whose words are compared, such as ``item.title``; of the system's user and item.
+        embeddings: by a name, the columns that make a vector: attributes (``item.style_*``), or features.
         confirmations: an alarm needs drift in so many consecutive reports; 1: at once.
         min_requests: fewer requests than this on either side are not judged by a fixed threshold either.
         max_requests: at most this many requests, drawn at random, are compared; the cost of a report is
@@ -89,6 +92,8 @@ class DriftDetectionConfig(Section):
     reference: Literal["training", "served", "sliding", "seasonal"] = "served"
     reference_windows: int = Field(default=8, ge=1, le=104)
     segments: tuple[str, ...] = ()
+    texts: tuple[Annotated[str, Field(pattern=_ATTRIBUTE)], ...] = ()
+    embeddings: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     confirmations: int = Field(default=1, ge=1, le=30)
     min_requests: int = Field(default=30, ge=1)
     max_requests: int = Field(default=20_000, ge=100)
@@ -96,6 +101,12 @@ class DriftDetectionConfig(Section):
     growing_features: tuple[str, ...] = ("item_age_days",)
     importance: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _contents_have_no_threshold(self) -> DriftDetectionConfig:
+        if (self.texts or self.embeddings) and self.feature_drift.method != "calibrated":
+            raise ValueError("texts and embeddings need feature_drift.method calibrated: they have no fixed threshold")
+        return self
 
 
 class PerformanceConfig(Section):

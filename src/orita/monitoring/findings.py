@@ -9,9 +9,10 @@ from orita.features.schema import Side
 from orita.monitoring.config import Method
 from orita.monitoring.histogram import Histogram
 
-__all__ = ["ByNature", "DriftFinding", "DriftReport"]
+__all__ = ["ByNature", "DriftFinding", "DriftReport", "FindingTest"]
 
 ByNature = Literal["", "grows", "calendar"]
+FindingTest = Literal["ks", "psi", "categories", "missing", "words", "vectors", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class DriftFinding:
     Attributes:
         name: the feature, or ``score``; with ``where`` and the segment if only its requests were compared.
         side: whose feature it is; ``prediction`` for scores.
-        test: what decided: ``ks``, ``psi``, ``categories``, ``missing``, or ``none`` where nothing could be
-            judged.
+        test: what decided: ``ks``, ``psi``, ``categories``, ``missing``, ``words`` (of texts), ``vectors`` (of
+            embeddings), or ``none`` where nothing could be judged.
         judged: there were enough requests to judge.
         statistic: distance (share of rows that moved, 0 … 1) or PSI (≥ 0); None where not judged.
         threshold: the statistic must exceed it to be drift; for method ``calibrated`` the smallest effect
@@ -37,10 +38,11 @@ class DriftFinding:
         design_effect: ≥ 1; repeated users or items make the samples worth this many times fewer rows.
         reference_rows, recent_rows: rows compared, missing values included.
         sentence: the finding in words.
-        histogram: both samples.
+        histogram: both samples; of texts how many words they have, of embeddings the direction of most variance.
         change: calibrated only: what changed most remarkably: ``location``, ``scale``, ``skew``, ``kurtosis``, ``ks``
             or ``shape`` (anything else of the distribution), ``spike`` (one value), ``extremes``, ``missing``,
-            ``categories`` (the mix), ``new`` (or vanished categories), ``share``; empty if nothing did.
+            ``categories`` (the mix), ``new`` (or vanished categories or words), ``vectors``, ``share``; empty if
+            nothing did.
         pages: the chance of such a finding in any feature of an unchanged report is at most *level*: family-wise,
             where ``drifted`` controls the share of false findings.
         impact: effect × importance of the feature, 0 … 1; None for fixed thresholds.
@@ -48,7 +50,7 @@ class DriftFinding:
 
     name: str
     side: Side | Literal["prediction"]
-    test: Literal["ks", "psi", "categories", "missing", "none"]
+    test: FindingTest
     judged: bool
     statistic: float | None
     threshold: float
@@ -106,7 +108,7 @@ class DriftReport:
         false_alarm_rate: share of such reports that alarm when nothing changed; None for fixed thresholds.
         reference_requests, recent_requests: requests compared.
         reference_source: where the reference came from.
-        findings: one for each feature, in schema order.
+        findings: one for each feature, in schema order, then for segments, texts and embeddings.
         note: what the reader must know before believing it: how rows were drawn, or why nothing was judged.
         together: what was found of several features at once.
         visible_shift: a shift of a feature's mean by this many standard deviations would have been found in nine of ten

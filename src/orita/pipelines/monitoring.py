@@ -31,6 +31,7 @@ from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
 from orita.pipelines.answers import answers_to
 from orita.pipelines.compared import compared, reference_spans
+from orita.pipelines.drift_contents import drift_contents
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.occurrences import drift_detected
 from orita.pipelines.references import reference_path
@@ -97,8 +98,10 @@ def load_recent_predictions(workspace: Workspace, results: Mapping[str, Result])
 
 
 def compute_feature_drift(workspace: Workspace, results: Mapping[str, Result]) -> Result:
-    """Compare each feature as served with the reference."""
-    report = feature_drift(*compared(workspace, results), workspace.monitoring.drift_detection)
+    """Compare each feature as served with the reference, and the texts and embeddings that are declared."""
+    reference, recent = compared(workspace, results)
+    contents = drift_contents(workspace, results, reference, recent)
+    report = feature_drift(reference, recent, workspace.monitoring.drift_detection, contents)
     return _plain(_DRIFT, report)
 
 

@@ -10,6 +10,7 @@ User and context features repeat for all candidates of a request: every request 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,7 +22,7 @@ from orita.monitoring.drift.evidence import Evidence, Series, evidence_for
 from orita.monitoring.drift.segments import segment_series
 from orita.monitoring.drift.together import Together, tests_together
 from orita.monitoring.drift.wording import drift_note, drift_sentence
-from orita.monitoring.findings import ByNature, DriftFinding, DriftReport
+from orita.monitoring.findings import ByNature, DriftFinding, DriftReport, FindingTest
 from orita.monitoring.histogram import histogram
 from orita.monitoring.reference import Reference
 from orita.monitoring.sample import RequestSample
@@ -34,8 +35,15 @@ __all__ = ["feature_drift", "prediction_drift"]
 _FEATURES_SHARE = 0.8
 
 
-def feature_drift(reference: Reference, recent: RequestSample, config: DriftDetectionConfig) -> DriftReport:
+def feature_drift(
+    reference: Reference, recent: RequestSample, config: DriftDetectionConfig, contents: Sequence[Series] = ()
+) -> DriftReport:
     """Compare each feature of *recent* requests, and all of them together, with the *reference*.
+
+    Args:
+        reference, recent: the samples.
+        config: how.
+        contents: texts and embeddings of the same requests (`content_series`); they share the level of the report.
 
     Raises:
         UserError: the two samples do not have the same features, or a segment is no feature.
@@ -60,6 +68,7 @@ def feature_drift(reference: Reference, recent: RequestSample, config: DriftDete
         for f, column in enumerate(expected.schema.columns)
     ]
     series += list(segment_series(series, config.segments, min_requests=config.min_requests))
+    series += contents
     return _report("features", series, reference, recent, config)
 
 
@@ -75,7 +84,7 @@ def prediction_drift(reference: Reference, recent: RequestSample, config: DriftD
 class _Verdict:
     """The decision about one series, before it is put into words."""
 
-    test: Literal["ks", "psi", "categories", "missing", "none"]
+    test: FindingTest
     judged: bool
     statistic: float | None
     drifted: bool
@@ -150,7 +159,7 @@ def _told_once(series: list[Series], verdicts: list[_Verdict]) -> list[_Verdict]
 def _calibrated(
     series: list[Series], together: tuple[Together, ...], rule: DriftTest, level: float, config: DriftDetectionConfig
 ) -> tuple[list[_Verdict], tuple[Together, ...]]:
-    found = [evidence_for(one, seed=config.seed) for one in series]
+    found = [None if one.between_weeks else evidence_for(one, seed=config.seed) for one in series]
     tested = [s for s, evidence in enumerate(found) if evidence is not None]
     evidence = [one for one in found if one is not None]
     decision = decide(
@@ -160,7 +169,8 @@ def _calibrated(
         min_effect=rule.min_effect,
         importance_K=np.array([config.importance.get(series[s].name, 1.0) for s in tested] + [0.0] * len(together)),
     )
-    verdicts = [_Verdict("none", True, 0.0, False, False, 1.0) for _ in series]
+    same = _Verdict("none", True, 0.0, False, False, 1.0)
+    verdicts = [_NOT_JUDGED if one.between_weeks else same for one in series]
     tests = len(evidence) + len(together)
     for k, s in enumerate(tested):
         verdicts[s] = _verdict(

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.monitoring.config import DriftTest, Method
+from orita.monitoring.drift.contents import Texts
 from orita.monitoring.drift.evidence import Series
-from orita.monitoring.findings import ByNature
+from orita.monitoring.findings import ByNature, FindingTest
+from orita.stats.drift.text import changed_word
 
 __all__ = ["drift_note", "drift_sentence"]
 
@@ -34,7 +36,7 @@ _CHANGES = {
 
 def drift_sentence(
     series: Series,
-    test: Literal["ks", "psi", "categories", "missing", "none"],
+    test: FindingTest,
     statistic: float | None,
     *,
     rule: DriftTest,
@@ -44,6 +46,8 @@ def drift_sentence(
     change: str = "",
 ) -> str:
     """Return one finding in words: what moved, from where to where, and how sure that is."""
+    if statistic is None and series.between_weeks:
+        return f"{series.label} was not judged: with the weeks of a season, only single numbers are compared."
     if statistic is None:
         return f"{series.label} was not judged: too few requests have a value."
     if test == "none":
@@ -55,7 +59,7 @@ def drift_sentence(
     else:
         amount = f"{_percent(statistic)} of requests moved, limit {_percent(rule.limit)}"
     what = f"; most of all {_CHANGES[change]}" if drifted and change in _CHANGES else ""
-    return f"{series.label} {verb}: {_from_to(series, test)} ({amount}{sure}{what}).{_NATURE[nature]}"
+    return f"{series.label} {verb}: {_from_to(series, test, statistic)} ({amount}{sure}{what}).{_NATURE[nature]}"
 
 
 def drift_note(
@@ -85,11 +89,16 @@ def drift_note(
     return f"{rows} If nothing changed, {_percent(level)} of such reports about {about} alarm by chance.{seen}"
 
 
-def _from_to(series: Series, test: str) -> str:
+def _from_to(series: Series, test: FindingTest, statistic: float) -> str:
     reference_N, recent_M = series.reference_N, series.recent_M
     missing = np.isnan(reference_N).mean(), np.isnan(recent_M).mean()
     if test == "missing" or np.isnan(reference_N).all() or np.isnan(recent_M).all():
         return f"missing in {_percent(missing[0])} of requests before and {_percent(missing[1])} now"
+    if isinstance(series.content, Texts):
+        word, before, now = changed_word(series.content.reference, series.content.recent)
+        return f"the word {word!r} in {_percent(before)} of texts before and {_percent(now)} now"
+    if test == "vectors":
+        return f"a classifier places {_percent(statistic)} more of the vectors right than a guess"
     if test == "categories" or series.kind in {"flag", "category"}:
         return _category_from_to(reference_N, recent_M)
     return f"median {np.nanmedian(reference_N):.4g} before and {np.nanmedian(recent_M):.4g} now"

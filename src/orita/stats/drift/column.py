@@ -80,6 +80,8 @@ def column_test(cells: Cells, *, repeats: Repeats | None = None, draws: int = 20
     else:
         best, result = _of_clusters(observed, current_C, weights_K, repeats, cells.design_effect, draws, seed)
     change = observed.names[best] if p_K[best] < 1 else None
+    if change and not (cells.reference_C.any() and cells.current_C.any()):
+        change = "missing"  # whatever else it looks like: there are no values to compare
     return ColumnTest(
         result.p_value,
         change,
@@ -163,6 +165,4 @@ def _effect(cells: Cells, change: Change | None) -> float:
     if not cells.ordered:
         return float(np.nan_to_num(total_variation(cells.reference_C, cells.current_C)))
     first, second = (np.cumsum(c) / max(c.sum(), 1) for c in (cells.reference_C, cells.current_C))
-    if not cells.reference_C.sum() or not cells.current_C.sum():
-        return 1.0
     return float(np.abs(first - second).max(initial=0.0))
