@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from orita.core.errors import NotFound, UserError, closest
 from orita.events.lake import Lake, Snapshot
+from orita.events.lake.arrivals import rows_of
 from orita.features.declarations import Entity
 from orita.monitoring.drift.content_series import text_series, vector_series
 from orita.monitoring.drift.evidence import Series
@@ -145,7 +145,7 @@ def _as_of(lake: Lake, table: str, at: datetime) -> Snapshot:
 
 def _stored(snapshot: Snapshot, key: str, columns: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], list[pa.Array]]:
     there = [name for name in columns if name in snapshot.schema.names]
-    rows = ds.dataset(list(snapshot.files), schema=snapshot.schema, format="parquet").to_table([key, *there])
+    rows = rows_of(snapshot, columns=[key, *there])
     values = {name: rows[name].combine_chunks() for name in there}
     return hashed_ids(rows[key]), [values.get(name, pa.nulls(len(rows), pa.string())) for name in columns]
 

@@ -108,15 +108,19 @@ def _source(workspace: Workspace, artifacts: Mapping[str, Artifact]) -> Result:
 def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result:
     """Judge every row; good rows are committed to the lake once, bad ones go to quarantine with their reason.
 
-    Rows that came are held against ``quality.yaml`` too, where the project has one: what it finds is told.
+    What came since the last run is held against ``quality.yaml`` too, where the project has one: what it finds is told.
     """
     if results.get("generate_data", {}).get("folder", "") is None:
-        return {"skipped": "the events in the lake were judged when they came in"}
+        return {"skipped": "the events in the lake were judged when they came in", **_quality(workspace)}
     step = carry_out(Ingester(), workspace, artifacts_of(results))
     report = read_report(step.outputs["ingested"].path(workspace.home))
     told = _known_already(report, step.seconds) if step.status == "cached" else report
-    quality = declared_quality(workspace, told["tables"])
-    return {**told, **({"quality": quality} if quality else {}), "steps": [step.to_dict()]}
+    return {**told, **_quality(workspace), "steps": [step.to_dict()]}
+
+
+def _quality(workspace: Workspace) -> Result:
+    found = declared_quality(workspace)
+    return {"quality": found} if found else {}
 
 
 def _known_already(report: Mapping[str, Any], seconds: float) -> Result:
