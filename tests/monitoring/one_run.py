@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from orita.core.clock import Clock, SystemClock, from_micros
 from orita.core.home import Home
 from orita.monitoring.alerting.book import AlertBook
-from orita.monitoring.alerts import assess
+from orita.monitoring.alerts import TableQuality, assess
 from orita.monitoring.config import DriftDetectionConfig, MonitoringConfig
 from orita.monitoring.dispatch import dispatch, signals_of
 from orita.monitoring.drift import feature_drift, prediction_drift
@@ -57,6 +57,7 @@ def watch(
     config: MonitoringConfig,
     test_auc: Mapping[str, float],
     last_training: datetime | None,
+    quality: tuple[TableQuality, ...] = (),
     clock: Clock | None = None,
 ) -> Watched:
     """Look at what was served in a window, write the report, tell who must know.
@@ -70,6 +71,7 @@ def watch(
         config: `monitoring_config.yaml`.
         test_auc: by model version.
         last_training: when the champion was trained; None: never.
+        quality: of the data, by table.
         clock: tells the time.
     """
     clock = clock or SystemClock()
@@ -78,12 +80,12 @@ def watch(
     drift = tuple(report for report in (features, scores) if report is not None)
     performance = online_performance(predictions, feedback, config.performance_monitoring, test_auc=test_auc)
     _, evidence = report_paths(home.reports, system, at)
-    assessment = assess(system, drift, performance, evidence=evidence, at=at)
+    assessment = assess(system, drift, performance, quality=quality, evidence=evidence, at=at)
     decision = decide(drift, performance, config.retraining_triggers, last_training=last_training, now=at)
     start, end = _window(predictions)
     version = reference.model_version if reference else None
     report = MonitoringReport(
-        system, version, at, start, end, features, scores, performance, assessment.firing, decision
+        system, version, at, start, end, features, scores, performance, assessment.firing, decision, None, quality
     )
     # Written before anyone is told, so that the evidence an alert links to exists.
     write_report(report, home.reports)

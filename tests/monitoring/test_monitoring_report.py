@@ -17,6 +17,7 @@ from tests.monitoring.watched_system import answered, draw, logged
 from orita.core.clock import ManualClock
 from orita.core.home import Home
 from orita.monitoring.alerting.book import AlertBook
+from orita.monitoring.alerts import TableQuality
 from orita.monitoring.config import MonitoringConfig
 from orita.monitoring.histogram import histogram
 from orita.monitoring.plots import histogram_svg, line_svg
@@ -48,7 +49,14 @@ class _Balanced(HTMLParser):
         assert self.open.pop() == tag
 
 
-def _watch(home: Home, reference: Reference | None, *, shift: float = 0.0, requests: int = 400) -> Watched:
+def _watch(
+    home: Home,
+    reference: Reference | None,
+    *,
+    shift: float = 0.0,
+    requests: int = 400,
+    quality: tuple[TableQuality, ...] = (),
+) -> Watched:
     rows = draw(np.random.default_rng(1), requests, per_request=10)
     rows["x_NF"][:, 0] += shift
     predictions = logged(rows)
@@ -61,6 +69,7 @@ def _watch(home: Home, reference: Reference | None, *, shift: float = 0.0, reque
         config=MonitoringConfig.model_validate({"performance_monitoring": {"resamples": 100}}),
         test_auc={"v1.0.0": 0.6},
         last_training=_AT - timedelta(days=3),
+        quality=quality,
         clock=ManualClock(_AT),
     )
 
@@ -99,6 +108,28 @@ def test_a_drifted_day_alarms_decides_and_shows(tmp_path: Path, reference: Refer
     seen = _checked(watched.html_path.read_text())
     # The drifted feature, the scores, CTR by day and AUC by day.
     assert seen.seen.count("svg") == 4
+
+
+def test_data_that_are_not_as_expected_alarm_and_are_shown(tmp_path: Path, reference: Reference) -> None:
+    """A table is one alert with its own page, whatever failed; warnings are shown and alarm nobody."""
+    failed = tuple(f"column 'c{place}' was dropped: <restore> it." for place in range(5))
+    quality = (
+        TableQuality("interactions", _AT, 1200, failed, page="page.html"),
+        TableQuality("items", _AT, 3, (), ("column 'x' was added (int64): declare it, or leave it out.",)),
+    )
+    watched = _watch(Home(tmp_path), reference, quality=quality)
+    (alert,) = watched.report.alerts
+    assert (alert.key, alert.severity, alert.value) == (("DATA_QUALITY", "feed/interactions"), "warning", 5)
+    assert (alert.evidence, alert.runbook) == ("page.html", "docs/runbook.md#data-quality")
+    assert alert.summary.endswith("column 'c2' was dropped: <restore> it. And 2 expectations more.")
+    assert json.loads(watched.json_path.read_text())["quality"][0]["errors"] == list(failed)
+    html = watched.html_path.read_text()
+    _checked(html)
+    for text in ("1,200 new rows", "c4&#x27; was dropped: &lt;restore&gt; it.", "x&#x27; was added"):
+        assert text in html
+    recovered = _watch(Home(tmp_path), reference, quality=(TableQuality("interactions", _AT, 9, ()),))
+    assert recovered.report.told is not None
+    assert [alert["subject"] for alert in recovered.report.told.recovered] == ["feed/interactions"]
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path, reference: Reference) -> None:

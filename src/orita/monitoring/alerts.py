@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,11 @@ from orita.monitoring.alerting.rules import runbook_of
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport
 
-__all__ = ["Alert", "Assessment", "Severity", "assess"]
+__all__ = ["Alert", "Assessment", "Severity", "TableQuality", "assess"]
 
 Severity = Literal["info", "warning", "critical"]
+
+_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,33 @@ class Assessment:
     quiet: tuple[Alert, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TableQuality:
+    """What was found when new rows of a table were last held against what is declared and inferred of it.
+
+    Attributes:
+        table: its name.
+        at: when, aware.
+        rows: how many were new.
+        errors: a sentence for each expectation of severity ``error`` that failed, the surest first.
+        warnings: likewise, of severity ``warning``; they raise no alert.
+        page: where all of it is shown; None: nothing was found.
+    """
+
+    table: str
+    at: datetime
+    rows: int
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    page: str | None = None
+
+
 def assess(
     system: str,
     drift: tuple[DriftReport, ...],
     performance: PerformanceReport | None,
     *,
+    quality: Iterable[TableQuality] = (),
     evidence: Path | str,
     at: datetime,
 ) -> Assessment:
@@ -83,12 +107,14 @@ def assess(
         system: the system watched, such as ``feed``.
         drift: reports about features and predictions.
         performance: None where nothing was measured.
+        quality: of each table that is watched.
         evidence: where the report is, or will be.
         at: when, aware.
     """
     looked_at = [
         *(item for report in drift for item in _drift_checks(system, report)),
         *(_performance_checks(system, performance) if performance else ()),
+        *(_quality_check(system, table) for table in quality),
     ]
     alerts = [(check.fires, _alert(check, str(evidence), at)) for check in looked_at]
     firing = sorted((a for fires, a in alerts if fires), key=lambda alert: (alert.severity != "critical", alert.key))
@@ -106,12 +132,14 @@ class _Check:
     summary: str
     value: float | None
     threshold: float | None
+    evidence: str | None = None
 
 
 def _alert(check: _Check, evidence: str, at: datetime) -> Alert:
     name, subject = check.key
     runbook = runbook_of(name)
-    return Alert(name, subject, check.severity, check.summary, check.value, check.threshold, evidence, runbook, at)
+    shown = check.evidence or evidence
+    return Alert(name, subject, check.severity, check.summary, check.value, check.threshold, shown, runbook, at)
 
 
 def _drift_checks(system: str, report: DriftReport) -> Iterator[_Check]:
@@ -135,3 +163,15 @@ def _performance_checks(system: str, performance: PerformanceReport) -> Iterator
         fires = latency.state == "exceeded"
         key = "HIGH_LATENCY", system
         yield _Check(key, fires, "critical", latency.sentence, latency.p99_ms, latency.limit_ms)
+
+
+def _quality_check(system: str, found: TableQuality) -> _Check:
+    """Return one check a table: what breaks a source breaks many columns, and is one trouble."""
+    told = " ".join(found.errors[:_TOLD])
+    more = f" And {len(found.errors) - _TOLD} expectations more." if len(found.errors) > _TOLD else ""
+    failed = (
+        f"{len(found.errors)} expectation{'' if len(found.errors) == 1 else 's'} of {found.table} failed: {told}{more}"
+    )
+    summary = failed if found.errors else f"{found.table} is as expected."
+    key, count = ("DATA_QUALITY", f"{system}/{found.table}"), float(len(found.errors))
+    return _Check(key, bool(found.errors), "warning", summary, count, 0.0, found.page)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from orita.monitoring.alerts import TableQuality
 from orita.monitoring.findings import DriftFinding, DriftReport
 from orita.monitoring.html_style import STYLE
 from orita.monitoring.performance import PerformanceReport
@@ -35,6 +37,7 @@ def render_html(report: MonitoringReport) -> str:
         _decision(report),
         *(_drift(drift) for drift in report.drift),
         _performance(report.performance),
+        _quality(report.quality),
     ]
     if not report.drift:
         sections.insert(4, "<section><h2>Drift</h2><p>Not looked at: there is no reference yet.</p></section>")
@@ -129,6 +132,16 @@ def _together(report: DriftReport) -> str:
         for one in report.together
     )
     return f'<ul class="plain">{items}</ul>' if items else ""
+
+
+def _quality(tables: Sequence[TableQuality]) -> str:
+    rows = "".join(
+        f"<li>{_badge('bad', 'failed') if table.errors else _badge('good', 'as expected')} {escape(table.table)}, "
+        f"{table.rows:,} new rows on {table.at:%Y-%m-%d %H:%M} UTC"
+        f"{''.join(f'<p>{escape(sentence)}</p>' for sentence in (*table.errors, *table.warnings))}</li>"
+        for table in tables
+    )
+    return f'<section><h2>Data</h2><ul class="plain">{rows}</ul></section>' if rows else ""
 
 
 def _finding_table(report: DriftReport) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orita.core.files import atomic_file
-from orita.monitoring.alerts import Alert
+from orita.monitoring.alerts import Alert, TableQuality
 from orita.monitoring.dispatch import DispatchReport
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.html import render_html
@@ -35,6 +35,7 @@ class MonitoringReport:
         alerts: what fires.
         decision: whether to retrain.
         told: who was told what; None before anyone was.
+        quality: of the data, by table, as its last check found it.
     """
 
     system: str
@@ -48,6 +49,7 @@ class MonitoringReport:
     alerts: tuple[Alert, ...]
     decision: TriggerDecision
     told: DispatchReport | None = None
+    quality: tuple[TableQuality, ...] = ()
 
     @property
     def drift(self) -> tuple[DriftReport, ...]:

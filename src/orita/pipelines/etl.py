@@ -37,6 +37,7 @@ from orita.pipelines.components.transform import Transform, sound_training_set, 
 from orita.pipelines.components.world import WorldGenerator, generated_folder, world_name
 from orita.pipelines.declared_quality import declared_quality
 from orita.pipelines.graph import Graph, Result, Task
+from orita.pipelines.quality_record import read_record
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["etl_graph", "generated_folder", "holds_real_data", "publish_online", "record_features"]
@@ -119,7 +120,13 @@ def validate_data(workspace: Workspace, results: Mapping[str, Result]) -> Result
 
 
 def _quality(workspace: Workspace) -> Result:
+    """Hold what came against what is declared of it, and tell who is to know: after every run, whatever was told."""
     found = declared_quality(workspace)
+    if read_record(workspace):
+        # Here, as it brings SciPy, for which a run without declarations need not wait.
+        from orita.pipelines.quality_alerts import tell_quality
+
+        tell_quality(workspace)
     return {"quality": found} if found else {}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,23 +17,23 @@ from orita.core.errors import UserError
 from orita.events.predictions import prediction_log
 from orita.models.package import load_package
 from orita.models.package.load import scores_label
-from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerts import Assessment, assess
-from orita.monitoring.dispatch import dispatch, signals_of
+from orita.monitoring.dispatch import signals_of
 from orita.monitoring.drift import feature_drift, prediction_drift
 from orita.monitoring.drift.confirmation import confirm
 from orita.monitoring.findings import DriftReport
 from orita.monitoring.performance import PerformanceReport, online_performance
 from orita.monitoring.reference import Reference
 from orita.monitoring.report import MonitoringReport, report_paths, write_report
-from orita.monitoring.sinks import configured_sinks
 from orita.monitoring.triggers import decide
 from orita.pipelines.answers import answers_to
 from orita.pipelines.compared import compared, reference_spans
 from orita.pipelines.drift_contents import drift_contents
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.occurrences import drift_detected
+from orita.pipelines.quality_alerts import latest_quality
 from orita.pipelines.references import reference_path
+from orita.pipelines.telling import tell
 from orita.pipelines.workspace import Workspace
 from orita.registry.catalogue import ModelVersion
 
@@ -136,15 +135,7 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
     folder, alerting = _folder(workspace), workspace.monitoring.alerting
     # Written before anyone is told, so that the evidence an alert links to exists.
     write_report(report, folder)
-    with closing(AlertBook(alerting.book(workspace.home.reports))) as book:
-        sent = dispatch(
-            signals_of(assessment, alerting.rules),
-            configured_sinks(alerting),
-            book=book,
-            clock=workspace.clock,
-            cooldown=timedelta(hours=alerting.cooldown_hours),
-            group_by=alerting.group_by,
-        )
+    sent = tell(workspace, signals_of(assessment, alerting.rules))
     write_report(replace(report, told=sent), folder)
     watched, asking = _follow_up(workspace)
     return {
@@ -155,7 +146,7 @@ def generate_alerts(workspace: Workspace, results: Mapping[str, Result]) -> Resu
         "retrain": report.decision.retrain or bool(asking),
         "reasons": [*report.decision.reasons, *asking],
         "held": list(report.decision.held),
-        "book": str(book.path),
+        "book": str(alerting.book(workspace.home.reports)),
         **({"promotion": watched} if watched else {}),
     }
 
@@ -181,7 +172,8 @@ def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Monito
     performance = _PERFORMANCE.validate_python(results["evaluate_online_performance"])
     system, window = workspace.system.name, results["load_recent_predictions"]
     _, evidence = report_paths(_folder(workspace), system, at)
-    assessment = assess(system, (features, scores), performance, evidence=evidence, at=at)
+    quality = latest_quality(workspace)
+    assessment = assess(system, (features, scores), performance, quality=quality, evidence=evidence, at=at)
     trained = datetime.fromisoformat(load_package(_champion(workspace).package).metadata.training_date)
     decision = decide(
         (features, scores),
@@ -201,6 +193,7 @@ def _judged(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Monito
         performance=performance,
         alerts=assessment.firing,
         decision=decision,
+        quality=tuple(quality),
     )
     return report, assessment, evidence
 

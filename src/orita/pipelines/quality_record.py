@@ -21,15 +21,21 @@ class TableRecord:
     Attributes:
         since: the version whose rows were checked before; None: none were.
         version: the version up to which rows were checked.
-        declared: digest of the declaration that they were held against.
+        declared: digest of the declaration and the envelope that they were held against; "": none is declared any more.
+        after: the end of the last slice of time that was held against the envelope before, ISO 8601; None: none was.
+        until: the end of the last one that was held against it, or is part of its history.
         checked: what was found (`orita.monitoring.expectations.findings.Checked.to_dict`).
+        page: of what was found, an HTML file; None where nothing was.
         token: of the task that checked (`orita.pipelines.attempt.Attempt`); None: it was no task.
     """
 
     since: int | None
     version: int
     declared: str
+    after: str | None
+    until: str | None
     checked: Mapping[str, Any]
+    page: str | None = None
     token: str | None = None
 
 

@@ -101,7 +101,8 @@ def test_data_quality(tmp_path: Path, failed: bool, state: str) -> None:
     """What the last ingest brought and was not as declared asks, until a training began after it."""
     workspace = surroundings(tmp_path, triggers={**OFF, "data_quality": True})
     assert found(workspace, served(1, 1))["data_quality"].state == "unknown"
-    quality = {"interactions": {"failed": failed, "quarantined": 3}}
+    findings = [{"sentence": "column 'price' was dropped: restore it.", "severity": "error"}]
+    quality = {"interactions": {"failed": failed, "quarantined": 3, "findings": findings if failed else []}}
     run_graph(
         Graph("etl_and_feature_engineering", None, (Task("validate_data", lambda w, r: {"quality": quality}),)),
         workspace,
@@ -109,6 +110,7 @@ def test_data_quality(tmp_path: Path, failed: bool, state: str) -> None:
     condition = found(workspace, served(1, 1))["data_quality"]
     assert condition.state == state
     assert condition.evidence["tables"] == {"interactions": 3}
+    assert ("interactions: column 'price' was dropped" in condition.sentence) == failed
     later = replace(workspace, clock=ManualClock(NOW + timedelta(hours=1)))
     assert found(later, served(1, 1), decided(later))["data_quality"].state in ("answered", "not")
 

@@ -29,7 +29,7 @@ BURN = "ERROR_BUDGET_BURN"
 """What alerts of an SLO are called for which no rule is declared."""
 
 _DRIFT = frozenset({"FEATURE_DRIFT", "PREDICTION_DRIFT"})
-REPORTED = _DRIFT | {"PERFORMANCE_DEGRADATION"}
+REPORTED = _DRIFT | {"PERFORMANCE_DEGRADATION", "DATA_QUALITY"}
 """Alerts of a monitoring report: a rule that is called so changes them."""
 
 

@@ -23,7 +23,7 @@ from orita.monitoring.expectations.schema_changes import schema_changes, swapped
 from orita.monitoring.expectations.table_signals import measured
 from orita.monitoring.expectations.words import envelope_sentence
 
-__all__ = ["check", "compared", "no_keys"]
+__all__ = ["against_envelope", "check", "compared", "no_keys"]
 
 _TOLD_EACH = 3
 
@@ -67,9 +67,8 @@ def check(
     tests = 0
     if envelope is not None:
         told = {finding.column for finding in findings if finding.what == "schema"}
-        found, tests = _envelope(frame, table, at, envelope)
-        findings += swapped_columns(frame, table, envelope.outlook, {finding.column for finding in found})
-        findings += [finding for finding in found if finding.column not in told]
+        found, tests = against_envelope(frame, table, envelope, at)
+        findings += [finding for finding in found if finding.what == "schema" or finding.column not in told]
     findings.sort(key=lambda finding: (finding.severity != "error", finding.what == "envelope", finding.p_value or 0.0))
     bad_N = np.zeros(frame.rows, dtype=np.bool_)
     for each in broken:
@@ -83,6 +82,19 @@ def compared(rows: pa.Table | Frame, envelope: Envelope, at: datetime) -> Tested
     """Hold the figures of a batch against what history expects; *at* as in `check`."""
     frame = rows if isinstance(rows, Frame) else Frame.of(rows)
     return against_history(envelope, measured(frame, envelope.outlook, end=to_micros(at)), at)
+
+
+def against_envelope(
+    rows: pa.Table | Frame, table: TableExpectation, envelope: Envelope, at: datetime
+) -> tuple[list[Finding], int]:
+    """Hold a batch against history alone: a finding for each column that left the envelope, and for columns swapped.
+
+    Returns:
+        The findings, and how many figures were tested; *at* as in `check`.
+    """
+    frame = rows if isinstance(rows, Frame) else Frame.of(rows)
+    found, tests = _left_envelope(frame, table, at, envelope)
+    return [*swapped_columns(frame, table, envelope.outlook, {each.column for each in found}), *found], tests
 
 
 def _rows_finding(broken: Broken, frame: Frame) -> Finding:
@@ -153,7 +165,9 @@ def _times(frame: Frame, table: TableExpectation, at: datetime) -> Iterator[Find
         yield Finding(name, "in_order", sentence, severity, falls)
 
 
-def _envelope(frame: Frame, table: TableExpectation, at: datetime, envelope: Envelope) -> tuple[list[Finding], int]:
+def _left_envelope(
+    frame: Frame, table: TableExpectation, at: datetime, envelope: Envelope
+) -> tuple[list[Finding], int]:
     """Return a finding for each column that leaves the envelope, and how many figures were tested."""
     result = compared(frame, envelope, at)
     tests = int(np.count_nonzero(~np.isnan(result.figures_K)))

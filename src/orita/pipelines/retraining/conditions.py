@@ -180,7 +180,7 @@ def _data_to(workspace: Workspace, package: Package | None) -> str:
 
 
 def _data_quality(workspace: Workspace, last: Decision | None) -> Condition:
-    """Tell whether the latest ingest brought rows that are no such as declared."""
+    """Tell whether the latest ingest brought rows that are no such as is declared, or as history has them."""
     with closing(open_journal(workspace.home, workspace.system.name, workspace.clock)) as journal:
         found = journal.latest_with(_ETL, ["validate_data"])
         run = journal.run(found[0]) if found else None
@@ -188,13 +188,13 @@ def _data_quality(workspace: Workspace, last: Decision | None) -> Condition:
         return Condition("data_quality", "unknown", "data_quality: no ingest was judged yet.")
     run_id, results = found
     tables = results["validate_data"].get("quality", {})
-    bad = {name: told["quarantined"] for name, told in tables.items() if told["failed"]}
+    bad = {name: told["findings"][0]["sentence"] for name, told in tables.items() if told["failed"]}
     evidence = {"run": run_id, "tables": {name: told["quarantined"] for name, told in tables.items()}}
     if not bad:
         return Condition("data_quality", "not", f"data_quality: run {run_id} found nothing wrong.", evidence)
-    told = ", ".join(f"{name} ({rows:,} rows)" for name, rows in bad.items())
+    told = " ".join(f"{name}: {sentence}" for name, sentence in bad.items())
     answered = last is not None and run.began <= to_micros(last.at)
-    sentence = f"data_quality: run {run_id} brought what is not as declared: {told}."
+    sentence = f"data_quality: run {run_id} brought what is not as expected. {told}"
     return Condition("data_quality", "answered" if answered else "holds", sentence, evidence)
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import closing
-from datetime import timedelta
 from typing import Literal
 
 import structlog
 
-from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerting.rules import runbook_of
 from orita.monitoring.alerting.states import Signal
 from orita.monitoring.alerts import Alert
-from orita.monitoring.dispatch import dispatch
-from orita.monitoring.sinks import configured_sinks
+from orita.pipelines.telling import tell
 from orita.pipelines.workspace import Workspace
 
 __all__ = ["ROLLED_BACK", "STOPPED", "tell_over", "tell_rolled_back", "tell_stopped"]
@@ -30,19 +25,19 @@ def tell_stopped(workspace: Workspace, why: str) -> None:
     """Say that no model is trained any more until somebody resumes it."""
     system = workspace.system.name
     _log.error("retraining_stopped", alert=True, system=system, why=why)
-    _tell(workspace, [_signal(workspace, STOPPED, f"Retraining of {system} stopped: {why}.", "critical")])
+    tell(workspace, [_signal(workspace, STOPPED, f"Retraining of {system} stopped: {why}.", "critical")])
 
 
 def tell_rolled_back(workspace: Workspace, version: str, why: str) -> None:
     """Say that a promoted version was taken back."""
     system = workspace.system.name
     _log.error("promotion_rolled_back", alert=True, system=system, version=version, why=why)
-    _tell(workspace, [_signal(workspace, ROLLED_BACK, f"{version} of {system} was taken back: {why}.", "warning")])
+    tell(workspace, [_signal(workspace, ROLLED_BACK, f"{version} of {system} was taken back: {why}.", "warning")])
 
 
 def tell_over(workspace: Workspace, *names: str) -> None:
     """Say that alerts are over; of those that never fired nobody hears."""
-    _tell(workspace, [_signal(workspace, name, "It is over.", "warning", active=False) for name in names])
+    tell(workspace, [_signal(workspace, name, "It is over.", "warning", active=False) for name in names])
 
 
 def _signal(
@@ -51,16 +46,3 @@ def _signal(
     at = workspace.clock.now()
     subject = workspace.system.name
     return Signal(Alert(name, subject, severity, summary, None, None, _SHOWN_BY, runbook_of(name), at), active)
-
-
-def _tell(workspace: Workspace, signals: Iterable[Signal]) -> None:
-    alerting = workspace.monitoring.alerting
-    with closing(AlertBook(alerting.book(workspace.home.reports))) as book:
-        dispatch(
-            signals,
-            configured_sinks(alerting),
-            book=book,
-            clock=workspace.clock,
-            cooldown=timedelta(hours=alerting.cooldown_hours),
-            group_by=alerting.group_by,
-        )
