@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import socketserver
 import ssl
@@ -23,9 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from tests.monitoring.mailbox import Mailbox, running_mailbox, smtp_of
 
 from orita.core.errors import OritaError, UserError
-from orita.monitoring.config import AlertingConfig, SmtpConfig
+from orita.monitoring.config import AlertingConfig
 from orita.monitoring.sinks import EmailSink, LogSink, Notice, SlackSink, WebhookSink, configured_sinks
 
 _SINCE = datetime(2024, 11, 13, 4, tzinfo=UTC)
@@ -145,78 +145,16 @@ def test_only_the_web_is_posted_to() -> None:
         WebhookSink("file:///etc/passwd").send([_FIRING])
 
 
-class _Mailbox(socketserver.ThreadingTCPServer):
-    """A mail server that keeps what it takes, and refuses what it is told to."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _MailConversation)
-        self.mails: list[bytes] = []
-        self.recipients: list[str] = []
-        self.refused = False
-        self.context: ssl.SSLContext | None = None
-        self.said: list[str] = []
-
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing: a caller who does not trust it hangs up."""
-
-
-class _MailConversation(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        box = self.server
-        assert isinstance(box, _Mailbox)
-        self._say("220 ready")
-        while line := self.rfile.readline().decode().strip():
-            verb = line[:4].upper()
-            box.said.append(line)
-            if verb == "EHLO" and box.context:
-                self._say("250-here\r\n250-STARTTLS\r\n250 AUTH PLAIN")
-            elif verb == "STAR" and box.context:
-                self._say("220 go on")
-                secured = box.context.wrap_socket(self.connection, server_side=True)
-                self.rfile, self.wfile = secured.makefile("rb"), secured.makefile("wb")
-                secured.close()  # what was made of it keeps it open
-            elif verb == "AUTH":
-                known = base64.b64decode(line.split()[2]) == b"\0me\0pass word"
-                self._say("235 welcome" if known else "535 no")
-            elif verb == "RCPT" and box.refused:
-                self._say("550 no such user")
-            elif verb == "DATA":
-                self._say("354 go on")
-                box.mails.append(b"".join(iter(self.rfile.readline, b".\r\n")))
-                self._say("250 taken")
-            elif verb == "QUIT":
-                self._say("221 bye")
-                return
-            else:
-                if verb == "RCPT":
-                    box.recipients.append(line)
-                self._say("250 ok")
-
-    def _say(self, text: str) -> None:
-        self.wfile.write(f"{text}\r\n".encode())
-        self.wfile.flush()
-
-
 @pytest.fixture
-def mailbox() -> Iterator[_Mailbox]:
+def mailbox() -> Iterator[Mailbox]:
     """A running mail server."""
-    with _Mailbox() as box:
-        thread = threading.Thread(target=box.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running_mailbox() as box:
         yield box
-        box.shutdown()
-        thread.join()
 
 
-def _smtp(box: _Mailbox, **more: Any) -> SmtpConfig:
-    return SmtpConfig(host="127.0.0.1", port=box.server_address[1], sender="orita@example.org", **more)
-
-
-def test_mail_arrives_whole(mailbox: _Mailbox) -> None:
+def test_mail_arrives_whole(mailbox: Mailbox) -> None:
     """One mail goes to all recipients, with what fires, the evidence and the runbook, dashes and all."""
-    EmailSink(("a@example.org", "b@example.org"), _smtp(mailbox)).send([_FIRING, _OVER])
+    EmailSink(("a@example.org", "b@example.org"), smtp_of(mailbox)).send([_FIRING, _OVER])
     (raw,) = mailbox.mails
     mail = message_from_bytes(raw, policy=policy.default)
     # Folding a long header may add white space, which readers of mail take away.
@@ -228,29 +166,29 @@ def test_mail_arrives_whole(mailbox: _Mailbox) -> None:
     assert len(mailbox.recipients) == 2
 
 
-def test_a_subject_cannot_write_headers(mailbox: _Mailbox) -> None:
+def test_a_subject_cannot_write_headers(mailbox: Mailbox) -> None:
     """A line break in a name stays inside the subject."""
     notice = Notice("firing", _ALERT | {"subject": "feed\r\nBcc: thief@example.org"}, _SINCE)
-    EmailSink(("a@example.org",), _smtp(mailbox)).send([notice])
+    EmailSink(("a@example.org",), smtp_of(mailbox)).send([notice])
     assert message_from_bytes(mailbox.mails[0])["Bcc"] is None
     assert len(mailbox.recipients) == 1
 
 
-def test_a_refusing_mail_server_is_an_error(mailbox: _Mailbox) -> None:
+def test_a_refusing_mail_server_is_an_error(mailbox: Mailbox) -> None:
     """A refused recipient is an error that dispatch can report."""
     mailbox.refused = True
     with pytest.raises(OSError, match="no such user"):
-        EmailSink(("a@example.org",), _smtp(mailbox)).send([_FIRING])
+        EmailSink(("a@example.org",), smtp_of(mailbox)).send([_FIRING])
 
 
-def test_a_missing_password_is_named(mailbox: _Mailbox) -> None:
+def test_a_missing_password_is_named(mailbox: Mailbox) -> None:
     """A user name without a password names the variable to set."""
     with pytest.raises(UserError, match="ORITA_SMTP_PASSWORD is not"):
-        EmailSink(("a@example.org",), _smtp(mailbox, username="me"), environment={}).send([_FIRING])
+        EmailSink(("a@example.org",), smtp_of(mailbox, username="me"), environment={}).send([_FIRING])
 
 
 @pytest.fixture
-def trusted(mailbox: _Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def trusted(mailbox: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the mail server speak TLS, with a certificate that this process trusts."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
@@ -266,9 +204,9 @@ def trusted(mailbox: _Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("trusted")
-def test_mail_is_secured_before_anybody_signs_in(mailbox: _Mailbox) -> None:
+def test_mail_is_secured_before_anybody_signs_in(mailbox: Mailbox) -> None:
     """STARTTLS, then the password, then the mail; its Message-ID is the message's key."""
-    smtp = _smtp(mailbox, security="starttls", username="me")
+    smtp = smtp_of(mailbox, security="starttls", username="me")
     EmailSink(("a@example.org",), smtp, {"ORITA_SMTP_PASSWORD": "pass word"}).send([_FIRING], "k3y")
     verbs = [line.split()[0].upper() for line in mailbox.said]
     assert verbs[:5] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL"]
@@ -278,11 +216,11 @@ def test_mail_is_secured_before_anybody_signs_in(mailbox: _Mailbox) -> None:
 
 
 def test_a_certificate_that_is_not_trusted_ends_it(
-    mailbox: _Mailbox, trusted: None, monkeypatch: pytest.MonkeyPatch
+    mailbox: Mailbox, trusted: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No password and no mail go to a server that cannot prove who it is."""
     monkeypatch.delenv("SSL_CERT_FILE")
-    smtp = _smtp(mailbox, security="starttls", username="me")
+    smtp = smtp_of(mailbox, security="starttls", username="me")
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
         EmailSink(("a@example.org",), smtp, {"ORITA_SMTP_PASSWORD": "pass word"}).send([_FIRING])
     assert mailbox.mails == [] and not any(line.startswith("AUTH") for line in mailbox.said)

@@ -29,6 +29,7 @@ _KINDS: dict[str, type[Rule]] = {
     "budget": BudgetRule,
     "drift": ReportRule,
     "quality": ReportRule,
+    "pipeline": ReportRule,
 }
 
 SHIPPED: Mapping[str, Mapping[str, Any]] = {

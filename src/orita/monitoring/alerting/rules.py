@@ -28,9 +28,15 @@ __all__ = [
 BURN = "ERROR_BUDGET_BURN"
 """What alerts of an SLO are called for which no rule is declared."""
 
-_DRIFT = frozenset({"FEATURE_DRIFT", "PREDICTION_DRIFT"})
-REPORTED = _DRIFT | {"PERFORMANCE_DEGRADATION", "DATA_QUALITY"}
-"""Alerts of a monitoring report: a rule that is called so changes them."""
+_KIND_OF = {
+    "FEATURE_DRIFT": "drift",
+    "PREDICTION_DRIFT": "drift",
+    "PERFORMANCE_DEGRADATION": "quality",
+    "DATA_QUALITY": "quality",
+    "PIPELINE_FAILED": "pipeline",
+}
+REPORTED = frozenset(_KIND_OF)
+"""Alerts of monitoring reports and of runs: a rule that is called so changes them."""
 
 
 class _Rule(Section):
@@ -146,21 +152,21 @@ class BudgetRule(_Rule):
 
 
 class ReportRule(_Rule):
-    """What a report of monitoring found: ``drift`` or ``quality``.
+    """What a report of monitoring found (``drift``, ``quality``), or how a run of a pipeline ended (``pipeline``).
 
     Attributes:
-        of: names of alerts of the report that count; empty: those of the kind.
+        of: names of their alerts that count; empty: those of the kind.
         only: subjects that count, such as ``feed/price``, or their part after the slash; empty: all.
     """
 
-    kind: Literal["drift", "quality"]
+    kind: Literal["drift", "quality", "pipeline"]
     entry: ClassVar[str] = ""
     of: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
     def takes(self, name: str, subject: str) -> bool:
         """Tell whether the alert *name* of a report about *subject* counts."""
-        named = name in self.of if self.of else (name in _DRIFT) == (self.kind == "drift")
+        named = name in self.of if self.of else _KIND_OF.get(name, "quality") == self.kind
         return named and (not self.only or subject in self.only or subject.partition("/")[2] in self.only)
 
 

@@ -1,4 +1,4 @@
-"""Handing events on: to a file beside the history, and to functions of the project.
+"""Handing events on: to the alerts of failed runs, to a file beside the history, to functions of the project.
 
 Events are noted in the transaction that makes them true (an outbox), and handed on afterwards, at least once: who is
 killed between a call and its note calls again with the same event id. What was noted is not handed over again. A
@@ -20,6 +20,7 @@ import structlog
 
 from orita.core.errors import UserError
 from orita.pipelines.graph.events import CloudEvent
+from orita.pipelines.graph.failed_runs import LISTENED_TO, take_event
 from orita.pipelines.graph.failures import sentence_of
 from orita.pipelines.graph.journal import Journal
 from orita.pipelines.graph.places import held
@@ -63,14 +64,15 @@ def events_file(workspace: Workspace) -> Path:
 
 
 def listeners_of(workspace: Workspace) -> tuple[Listener, ...]:
-    """Return those whom the configuration names."""
+    """Return the alerts of failed runs, and those whom the configuration names."""
     path = events_file(workspace)
+    alerts = Listener("alerts", lambda event: take_event(workspace, event), LISTENED_TO)
     file = [Listener("file", lambda event: _append(path, event))] if workspace.runs.events else []
     handlers = [
         Listener(each.call, _Handler(workspace.folder or Path(), each.call), each.types, each.attempts)
         for each in workspace.runs.handlers
     ]
-    return (*file, *handlers)
+    return (alerts, *file, *handlers)
 
 
 def deliver(workspace: Workspace, journal: Journal, listeners: tuple[Listener, ...] | None = None) -> int:

@@ -70,7 +70,8 @@ def run_task(
         _refuse_too_early(graph, task, begun)
         conductor = Conductor(graph, workspace, options, log, begun, begun.row.fingerprint, only=(task,))
         if task not in begun.done:
-            with _delivered(workspace, log), _ended(graph, workspace, log, begun, conductor):
+            ended = _ended(graph, workspace, log, begun, conductor, led_elsewhere=True)
+            with _delivered(workspace, log), ended:
                 conductor.conduct()
         return next(each for each in _told(conductor).tasks if each.name == task)
 
@@ -97,14 +98,23 @@ def _delivered(workspace: Workspace, journal: Journal) -> Iterator[None]:
 
 
 @contextmanager
-def _ended(graph: Graph, workspace: Workspace, journal: Journal, begun: Begun, conductor: Conductor) -> Iterator[None]:
+def _ended(
+    graph: Graph,
+    workspace: Workspace,
+    journal: Journal,
+    begun: Begun,
+    conductor: Conductor,
+    *,
+    led_elsewhere: bool = False,
+) -> Iterator[None]:
     """Note how the run ended, whatever it was that ended it."""
     run_id = begun.row.run_id
 
     def told(type_: str, **more: object) -> list[CloudEvent]:
         seconds = conductor.report().seconds
         data = {"run": run_id, "graph": graph.id, "cause": begun.row.cause, "parent": begun.row.parent}
-        return [happened(workspace, graph.id, run_id, type_, {**data, "seconds": seconds, **more})]
+        elsewhere = {"led_elsewhere": True} if led_elsewhere else {}
+        return [happened(workspace, graph.id, run_id, type_, {**data, "seconds": seconds, **more, **elsewhere})]
 
     try:
         yield
