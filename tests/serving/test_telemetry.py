@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import structlog
 from pydantic import ValidationError
+from tests.serving.jobs.receiver import receiver
+from tests.serving.jobs.test_routes import ended
 from tests.serving.models_at_hand import FEATURES, publish_model
 from tests.serving.otlp_collector import Collector, attributes
 
@@ -38,9 +40,14 @@ def collector() -> Iterator[Collector]:
 
 
 @contextmanager
-def _served(home: Home, collector: Collector, **telemetry: Any) -> Iterator[AsgiClient]:
+def _served(
+    home: Home, collector: Collector, jobs: dict[str, object] | None = None, **telemetry: Any
+) -> Iterator[AsgiClient]:
     publish_model(home, "v1.2.0", deploy=True)
-    settings = {"telemetry": {"endpoint": collector.address, "metrics_seconds": 0.2, "logs": False} | telemetry}
+    settings = {
+        "telemetry": {"endpoint": collector.address, "metrics_seconds": 0.2, "logs": False} | telemetry,
+        "jobs": {"poll_seconds": 0.01} | (jobs or {}),
+    }
     config = ServingConfig.model_validate(settings)
     app = create_app(home, "feed", HashedFeatures(FEATURES), config, clock=SystemClock(), load=load_line_package)
     with AsgiClient(app) as client:
@@ -76,6 +83,49 @@ def test_a_request_is_a_tree_of_spans(home: Home, collector: Collector, encoding
     (resource,) = {m.resource_spans[0].resource.SerializeToString() for m in collector.taken["/v1/traces"]}
     told = attributes(collector.taken["/v1/traces"][0].resource_spans[0].resource)
     assert resource and told["service.name"] == "orita-feed" and told["service.instance.id"]
+
+
+def test_a_trace_goes_on_through_a_job_and_its_callback(
+    home: Home, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker does later is part of the request that handed the job in, and who is called gets the trace."""
+    monkeypatch.setenv("ORITA_CALLBACK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    with receiver() as told:
+        hosts = {"hosts": [f"127.0.0.1:{told.port}"], "networks": ["127.0.0.0/8"]}
+        with _served(home, collector, jobs={"callbacks": hosts}, trace_share=0) as client:
+            parent = {"traceparent": f"00-{_TRACE}-{_PARENT}-01", "tracestate": "vendor=x"}
+            body = {"requests": [_ONE, _ONE], "callback_url": f"http://127.0.0.1:{told.port}/"}
+            assert client.post("/api/v1/jobs", json=body, headers=parent).status == 202
+            (call,) = told.wait(1)
+            collector.wait(lambda: any(each.name == "job callback" for each in collector.spans()))
+    (submit,) = (each for each in collector.spans() if each.name == "POST /api/v1/jobs")
+    (job,) = (each for each in collector.spans() if each.name == "job answer")
+    (callback,) = (each for each in collector.spans() if each.name == "job callback")
+    assert {each.trace_id.hex() for each in (submit, job, callback)} == {_TRACE}
+    assert submit.parent_span_id.hex() == _PARENT
+    assert job.parent_span_id == callback.parent_span_id == submit.span_id
+    assert (submit.kind, job.kind, callback.kind) == (2, 5, 3)
+    assert attributes(job)["job.outcome"] == "succeeded"
+    inferences = [each for each in collector.spans() if each.name == "model_inference"]
+    assert [each.parent_span_id for each in inferences] == [job.span_id] * 2
+    assert call.headers["traceparent"] == f"00-{_TRACE}-{callback.span_id.hex()}-01"
+    assert call.headers["tracestate"] == "vendor=x"
+
+
+def test_a_job_is_recorded_where_its_request_was(home: Home, collector: Collector) -> None:
+    """Neither a job whose caller does not record, nor one of no trace; of one that failed its span says so."""
+    with _served(home, collector, trace_share=0) as client:
+        early = {**_ONE, "context": {"timestamp": "1999-01-01T00:00:00Z"}}
+        for parent in ({"traceparent": f"00-{_TRACE}-{_PARENT}-00"}, {}):
+            job = client.post("/api/v1/jobs", json=_ONE, headers=parent).json()["data"]["job"]
+            assert ended(client, job)["state"] == "succeeded"
+        sampled = {"traceparent": f"00-{'a' * 32}-{_PARENT}-01"}
+        job = client.post("/api/v1/jobs", json=early, headers=sampled).json()["data"]["job"]
+        assert ended(client, job)["state"] == "failed"
+        collector.wait(lambda: any(each.name == "job answer" for each in collector.spans()))
+    assert {each.trace_id.hex() for each in collector.spans()} == {"a" * 32}
+    (failed,) = (each for each in collector.spans() if each.name == "job answer")
+    assert (failed.status.code, failed.status.message) == (2, "the job failed")
 
 
 def test_the_caller_decides_and_else_the_share(home: Home, collector: Collector) -> None:
@@ -170,6 +220,18 @@ def test_steps_are_parts_of_steps() -> None:
     outer, inner, second = recording.spans[1:]
     assert (outer.parent_id, inner.parent_id, second.parent_id) == ("b" * 16, outer.span_id, "b" * 16)
     assert (inner.error, outer.error, inner.attributes) == ("ValueError: odd", None, {"x": 1})
+
+
+def test_a_recording_is_bounded() -> None:
+    """Of a job of thousands of requests the first steps are kept; a step that is not kept is no part of one that is."""
+    recording = Recording("a" * 32, Span("job", "b" * 16, "", 1))
+    with recorded(recording):
+        for _ in range(1000):
+            with span("outer"), span("inner"):
+                pass
+    assert len(recording.spans) == 512
+    known = {each.span_id for each in recording.spans}
+    assert all(each.parent_id in known for each in recording.spans[1:])
 
 
 def test_a_share_is_recorded() -> None:

@@ -110,7 +110,7 @@ def create_app(
         mounted_inference(service, inference, who),
         mounted_explanations(home, system, service, explain),
         mounted_feed(home, system, service, features, load_retriever),
-        mounted_jobs(home, system, service),
+        mounted_jobs(home, system, service, telemetry.tracer),
         mounted_flags(home, service),
         mounted_bandits(home, service, bandit_log),
         mounted_models(home, system, service, features, models, who, registry=registry),

@@ -50,8 +50,8 @@ def check_job_queue(make: Make, wait: Wait, *, slower: float = 1.0) -> None:
         queue.close()
 
 
-def _new(key: str | None = None, url: str | None = None, requests: bytes = _REQUESTS) -> NewJob:
-    return NewJob(uuid7(), requests, 1, requests[:32], key, url)
+def _new(key: str | None = None, url: str | None = None, requests: bytes = _REQUESTS, trace: str = "") -> NewJob:
+    return NewJob(uuid7(), requests, 1, requests[:32], key, url, trace)
 
 
 def _taken(queue: JobQueue, stage: Stage = "answer") -> Lease:
@@ -98,6 +98,21 @@ def _a_job_goes_its_way(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
     assert queue.find(new.id) == ended, "a job that ended has changed"
     assert queue.find(uuid7()) is None, "a job that never was is found"
     assert queue.cancel(uuid7()) is None, "a job that never was is cancelled"
+
+
+def _a_job_keeps_its_trace(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 vendor=a b"
+    queue.submit(_new(url="https://hooks.example.org/", trace=trace))
+    lease = _taken(queue)
+    assert lease.trace == trace, "the worker of a job is not told its trace"
+    assert queue.finish(lease, "succeeded", b"[]")
+    call = _taken(queue, "callback")
+    assert call.trace == trace, "who calls back is not told the trace of the job"
+    assert queue.settle(call, "delivered")
+    queue.submit(_new())
+    untraced = _taken(queue)
+    assert untraced.trace == "", "a job without a trace has one"
+    assert queue.finish(untraced, "failed", b"{}")
 
 
 def _first_come_first_served(queue: JobQueue, reopen: Reopen, wait: Wait) -> None:
@@ -309,6 +324,7 @@ def _many_workers_end_each_job_once(queue: JobQueue, reopen: Reopen, wait: Wait)
 _CHECKS = (
     _ended_jobs_give_way,
     _a_job_goes_its_way,
+    _a_job_keeps_its_trace,
     _first_come_first_served,
     _a_lost_lease_is_lent_again,
     _a_late_end_counts_while_nobody_took_over,

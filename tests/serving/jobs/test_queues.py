@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.features.stores.redis_process import RedisProcess
 
 from orita.core.clock import ManualClock
@@ -69,7 +72,15 @@ class _Keyless(EmbeddedQueue):
 
     def submit(self, new: NewJob, /) -> Job:
         """Take in each job."""
-        return super().submit(NewJob(new.id, new.requests, new.count, new.digest, None, new.callback_url))
+        return super().submit(replace(new, key=None))
+
+
+class _Traceless(EmbeddedQueue):
+    """Keeps no traces."""
+
+    def submit(self, new: NewJob, /) -> Job:
+        """Take in a job, and not where it came from."""
+        return super().submit(replace(new, trace=""))
 
 
 class _Boundless(EmbeddedQueue):
@@ -86,7 +97,7 @@ class _Stubborn(EmbeddedQueue):
         connection.execute("UPDATE jobs SET due = due + 1000000, leased = 0 WHERE id = ?", (job,))
 
 
-@pytest.mark.parametrize("broken", [_Unfenced, _Generous, _Keyless, _Boundless, _Stubborn])
+@pytest.mark.parametrize("broken", [_Unfenced, _Generous, _Keyless, _Traceless, _Boundless, _Stubborn])
 def test_the_check_catches_queues_that_do_not(broken: type[EmbeddedQueue], tmp_path: Path) -> None:
     """A queue that breaks a promise fails the check."""
     clock = ManualClock()
@@ -109,6 +120,30 @@ def test_looking_makes_no_file(tmp_path: Path) -> None:
     assert queue.size() == QueueSize(0, 0, 0, 0, 0.0)
     queue.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_before_there_were_traces_is_used(tmp_path: Path) -> None:
+    """What waits in it is done, and jobs that come now keep their trace."""
+    path, clock = tmp_path / "feed.db", ManualClock()
+    before = EmbeddedQueue(path, BOUNDS, clock)
+    old = before.submit(new_job()).id
+    before.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE traces")
+        connection.commit()
+    clock.advance(timedelta(seconds=1))
+    queue = EmbeddedQueue(path, BOUNDS, clock)
+    new = queue.submit(new_job(trace="00-a-b-01")).id
+    first, second = queue.take("answer"), queue.take("answer")
+    assert first is not None
+    assert second is not None
+    assert [(lease.job, lease.trace) for lease in (first, second)] == [(old, ""), (new, "00-a-b-01")]
+    assert queue.finish(second, "succeeded", b"[]")
+    clock.advance(timedelta(seconds=BOUNDS.keep_seconds))
+    assert queue.forget() == 1
+    queue.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM traces").fetchone() == (0,)
 
 
 def test_a_file_that_cannot_be_is_told_of(tmp_path: Path) -> None:

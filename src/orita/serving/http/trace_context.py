@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from structlog.contextvars import bound_contextvars
 
-__all__ = ["TraceContext", "current_trace", "in_trace", "trace_of"]
+__all__ = ["TraceContext", "current_trace", "in_trace", "trace_later", "trace_of"]
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _NO_TRACE, _NO_SPAN = b"0" * 32, b"0" * 16
@@ -58,6 +58,11 @@ class TraceContext(NamedTuple):
         state = [(b"tracestate", self.state.encode("ascii"))] if self.state else []
         return [(b"traceparent", self._written()), *state]
 
+    @property
+    def kept(self) -> str:
+        """Text by which `trace_later` goes on with the trace once this request is answered."""
+        return f"{self._written().decode()} {self.state}".rstrip()
+
     def _written(self) -> bytes:
         return f"00-{self.trace_id}-{self.span_id}-{_SAMPLED if self.sampled else 0:02x}".encode("ascii")
 
@@ -85,6 +90,16 @@ def trace_of(parents: Sequence[bytes], states: Sequence[bytes]) -> TraceContext 
         return TraceContext(secrets.token_hex(16), "", span_id, sampled=False)
     sampled = bool(int(match[4], 16) & _SAMPLED)
     return TraceContext(match[2].decode(), match[3].decode(), span_id, sampled, _checked_state(states))
+
+
+def trace_later(kept: str) -> TraceContext | None:
+    """Return the place of work that a request left to be done, as a part of its span; None where it was in no trace.
+
+    Args:
+        kept: `TraceContext.kept` of the request; empty: it was in none.
+    """
+    parent, _, state = kept.encode().partition(b" ")
+    return trace_of([parent] if parent else [], [state] if state else [])
 
 
 @contextmanager

@@ -14,12 +14,15 @@ from orita.core.clock import Clock, from_micros
 from orita.core.errors import Unavailable
 from orita.core.webhooks import signed_headers
 from orita.serving.http.refusal import Refused
+from orita.serving.http.trace_context import current_trace
 from orita.serving.jobs.config import CallbackConfig
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.destinations import Destination, Destinations
 from orita.serving.jobs.queue import Job, JobQueue, Lease
 from orita.serving.jobs.requests import JobAnswer, job_answer
 from orita.serving.jobs.threads import QueueThreads
+from orita.serving.jobs.traces import job_traced
+from orita.serving.tracing.tracer import Tracer
 
 __all__ = ["Callbacks", "JobEnded", "Posting"]
 
@@ -66,6 +69,7 @@ class Callbacks:
         poll_seconds: between two looks for what another process left.
         clock: the time.
         counts: where calls are counted.
+        tracer: records calls for requests that were recorded; None: none is.
     """
 
     def __init__(
@@ -79,8 +83,9 @@ class Callbacks:
         poll_seconds: float,
         clock: Clock,
         counts: JobCounts,
+        tracer: Tracer | None = None,
     ) -> None:
-        self._queue, self._threads = queue, threads
+        self._queue, self._threads, self._tracer = queue, threads, tracer
         self._destinations, self._sender, self._secrets = destinations, sender, secrets
         self._config, self._poll_seconds, self._clock, self._counts = config, poll_seconds, clock, counts
         self._wake = asyncio.Event()
@@ -140,7 +145,10 @@ class Callbacks:
             job = await self._threads.run(self._queue.find, lease.job)
             assert job is not None
             assert job.callback_url is not None
-            outcome, why = await self._outcome(job, job.callback_url)
+            with job_traced(lease, self._tracer) as traced:
+                outcome, why = await self._outcome(job, job.callback_url)
+                if traced is not None and outcome != "delivered":
+                    traced.error = why
             if outcome is None and lease.attempt < self._config.attempts:
                 pause = min(
                     self._config.backoff_seconds * 2.0 ** (lease.attempt - 1), self._config.most_backoff_seconds
@@ -168,6 +176,8 @@ class Callbacks:
         ended = from_micros(job.ended_micros or 0)
         body = msgspec.json.encode(JobEnded(f"job.{job.state}", ended, job_answer(job)))
         headers = signed_headers(self._secrets, job.id, int(self._clock.now().timestamp()), body)
+        if (trace := current_trace()) is not None:
+            headers |= {name.decode(): value.decode() for name, value in trace.onward}
         try:
             status = await self._sender.post(to, headers, body)
         except Exception as error:  # whatever it is, it is no answer

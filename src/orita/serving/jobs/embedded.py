@@ -40,7 +40,7 @@ class EmbeddedQueue:
     """
 
     def __init__(self, path: Path, bounds: QueueBounds, clock: Clock) -> None:
-        self._file = SqliteFile(path, TABLES, last="jobs_out", what="the queue of jobs", busy_seconds=_BUSY_SECONDS)
+        self._file = SqliteFile(path, TABLES, last="traces", what="the queue of jobs", busy_seconds=_BUSY_SECONDS)
         self._bounds = bounds
         self._clock = clock
 
@@ -61,6 +61,8 @@ class EmbeddedQueue:
                 (new.id, now, new.count, new.key, new.digest, new.callback_url, now, size),
             )
             connection.execute("INSERT INTO contents (id, requests) VALUES (?, ?)", (new.id, new.requests))
+            if new.trace:
+                connection.execute("INSERT INTO traces (id, trace) VALUES (?, ?)", (new.id, new.trace))
             return Job(new.id, "queued", new.count, 0, now, None, b"", None, new.callback_url)
 
         return self._file.write(take_in)
@@ -175,7 +177,8 @@ class EmbeddedQueue:
         requests = b""
         if stage == "answer":
             (requests,) = connection.execute("SELECT requests FROM contents WHERE id = ?", (job,)).fetchone()
-        return Lease(job, stage, token, attempt, requests)
+        trace = connection.execute("SELECT trace FROM traces WHERE id = ?", (job,)).fetchone()
+        return Lease(job, stage, token, attempt, requests, trace[0] if trace else "")
 
     def _give_up(self, connection: sqlite3.Connection, job: str, stage: Stage) -> None:
         if stage == "answer":

@@ -1,4 +1,4 @@
-"""The tables of the embedded queue; triggers count what they hold, in the transaction that changes it."""
+"""The tables of the embedded queue; triggers count what its jobs hold, in the transaction that changes it."""
 
 from __future__ import annotations
 
@@ -61,5 +61,12 @@ TABLES = (
             ended = ended - {_ENDED.format("OLD")},
             bytes = bytes - OLD.size;
     END
+    """,
+    # After the rest, since files of before have the rest.
+    """
+    CREATE TABLE IF NOT EXISTS traces (
+        id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        trace TEXT NOT NULL
+    )
     """,
 )

@@ -34,6 +34,7 @@ from orita.serving.predict.objective_bounds import asked_objective
 from orita.serving.predict.requests import Asked, RequestDecoder
 from orita.serving.resilience.guarded_threads import GuardedThreads
 from orita.serving.service import Service
+from orita.serving.tracing.tracer import Tracer
 
 __all__ = ["mounted_jobs"]
 
@@ -72,8 +73,10 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def mounted_jobs(home: Home, system: str, service: Service) -> Face:
+def mounted_jobs(home: Home, system: str, service: Service, tracer: Tracer | None = None) -> Face:
     """Return the jobs of *service*, not started yet; none where ``serving.jobs.enabled`` is false.
+
+    What is done for requests that *tracer* recorded is recorded by it too.
 
     Raises:
         MissingExtra: what the queue or the callbacks need is not installed.
@@ -105,7 +108,7 @@ def mounted_jobs(home: Home, system: str, service: Service) -> Face:
     if not config.work:
         routes = JobRoutes(queue, asking, requests, config.max_body_bytes, lambda: None, clock, parts, counts)
         return Face(latency.watched(routes.routes), described, partial(_running, queue, watched, service.background))
-    callbacks = _callbacks(config, queue, threads, destinations, clock, counts)
+    callbacks = _callbacks(config, queue, threads, destinations, clock, counts, tracer)
     worker = JobWorker(
         queue,
         threads,
@@ -116,6 +119,7 @@ def mounted_jobs(home: Home, system: str, service: Service) -> Face:
         config,
         clock,
         counts,
+        tracer,
     )
     routes = JobRoutes(queue, asking, requests, config.max_body_bytes, worker.wake, clock, parts, counts)
     parts_by_name: dict[str, JobWorker | Callbacks] = {"what does jobs": worker, "what makes callbacks": callbacks}
@@ -143,16 +147,17 @@ def _callbacks(
     destinations: Destinations,
     clock: Clock,
     counts: JobCounts,
+    tracer: Tracer | None,
 ) -> Callbacks:
     calls, poll_seconds = config.callbacks, config.poll_seconds
     if not calls.hosts:
-        return Callbacks(queue, threads, destinations, None, (), calls, poll_seconds, clock, counts)
+        return Callbacks(queue, threads, destinations, None, (), calls, poll_seconds, clock, counts, tracer)
     secrets = _secrets(calls)
     require("httpcore2", extra="client")
     from orita.serving.jobs.sending import Sender  # it imports what the extra brings
 
     sender = Sender(destinations, calls.timeout_seconds, calls.at_once)
-    return Callbacks(queue, threads, destinations, sender, secrets, calls, poll_seconds, clock, counts)
+    return Callbacks(queue, threads, destinations, sender, secrets, calls, poll_seconds, clock, counts, tracer)
 
 
 def _secrets(config: CallbackConfig) -> tuple[bytes, ...]:

@@ -70,6 +70,8 @@ class NewJob(msgspec.Struct, frozen=True):
         digest: of the body; a key may be used again for the same body only.
         key: the caller's idempotency key.
         callback_url: who is told of the end.
+        trace: the place of the request that handed it in (`orita.serving.http.trace_context.TraceContext.kept`); empty
+            where it was in no trace.
     """
 
     id: str
@@ -78,6 +80,7 @@ class NewJob(msgspec.Struct, frozen=True):
     digest: bytes
     key: str | None = None
     callback_url: str | None = None
+    trace: str = ""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -115,6 +118,7 @@ class Lease(msgspec.Struct, frozen=True):
         token: rises each time the job is lent.
         attempt: of this stage, from 1.
         requests: what is asked, a JSON array; empty in the stage ``callback``.
+        trace: as of `NewJob`.
     """
 
     job: str
@@ -122,6 +126,7 @@ class Lease(msgspec.Struct, frozen=True):
     token: int
     attempt: int
     requests: bytes
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class RedisQueue:
         """Take in *new*; see the protocol."""
         most = (self._bounds.most_open, self._bounds.most_bytes)
         given = (new.id, new.requests, new.count, new.digest, new.key or "", new.callback_url or "")
-        outcome, found = self._asked("submit", *given, *most)
+        outcome, found = self._asked("submit", *given, *most, new.trace)
         if outcome == b"reused":
             raise KeyReused(
                 f"the header Idempotency-Key has the value {new.key!r}, which names job {found.decode()}, and that has "
@@ -67,8 +67,8 @@ class RedisQueue:
         taken = self._asked("take", stage, self._lease_micros, self._bounds.leases(stage), LOST)
         if taken is None:
             return None
-        job, token, attempt, requests = taken
-        return Lease(job.decode(), stage, token, attempt, requests)
+        job, token, attempt, requests, trace = taken
+        return Lease(job.decode(), stage, token, attempt, requests, trace.decode())
 
     def renew(self, lease: Lease, /) -> bool:
         """Lengthen *lease*; see the protocol."""

@@ -83,7 +83,7 @@ local function counter(stage) return stage == 'answer' and 'attempts' or 'calls'
 
 if command == 'submit' then
   local id, requests, count, digest, key, url = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-  local most_open, most_bytes = tonumber(ARGV[8]), tonumber(ARGV[9])
+  local most_open, most_bytes, trace = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
   if key ~= '' then
     local known = redis.call('GET', base .. 'key:' .. key)
     if known then
@@ -106,6 +106,7 @@ if command == 'submit' then
     redis.call('SET', base .. 'key:' .. key, id)
   end
   if url ~= '' then set(id, 'callback_url', url) end
+  if trace ~= '' then set(id, 'trace', trace) end
   redis.call('SET', base .. 'requests:' .. id, requests)
   resize(id, size)
   redis.call('ZADD', base .. 'wait:answer', text(now), id)
@@ -145,7 +146,8 @@ if command == 'take' then
         local token = redis.call('HINCRBY', base .. 'job:' .. id, 'token', 1)
         local attempt = redis.call('HINCRBY', base .. 'job:' .. id, counter(stage), 1)
         if stage == 'answer' then set(id, 'state', 'running') end
-        return {id, token, attempt, stage == 'answer' and redis.call('GET', base .. 'requests:' .. id) or ''}
+        local requests = stage == 'answer' and redis.call('GET', base .. 'requests:' .. id) or ''
+        return {id, token, attempt, requests, get(id, 'trace') or ''}
       end
       if stage == 'answer' then finish(id, 'failed', lost) else settle(id, 'failed') end
     end

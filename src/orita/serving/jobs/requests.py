@@ -93,13 +93,14 @@ class JobRequests:
         self._check_url = check_url
         self._whole = BodyDecoder(_Whole, "user_id and item_ids, or requests")
 
-    def job(self, body: bytes | bytearray, job: str, key: str | None) -> NewJob:
+    def job(self, body: bytes | bytearray, job: str, key: str | None, trace: str = "") -> NewJob:
         """Return the job that *body* asks for.
 
         Args:
             body: of the request.
             job: the id to give it.
             key: the header ``Idempotency-Key``, None where it is absent.
+            trace: as of `NewJob`.
 
         Raises:
             Refused: it is not JSON, or a field is missing, unknown or has a wrong value.
@@ -118,7 +119,8 @@ class JobRequests:
             except Refused as refused:
                 raise refused if whole.requests is None else numbered(refused, number) from None
         joined = b"[" + b",".join(requests) + b"]"
-        return NewJob(job, joined, len(requests), hashlib.sha256(body).digest(), key, whole.callback_url)
+        digest = hashlib.sha256(body).digest()
+        return NewJob(job, joined, len(requests), digest, key, whole.callback_url, trace)
 
     def _requests(self, body: bytes | bytearray, several: list[msgspec.Raw] | None) -> list[msgspec.Raw]:
         fields = _fields(body)

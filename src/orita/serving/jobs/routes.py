@@ -18,6 +18,7 @@ from orita.serving.http.decoding import given_request_id
 from orita.serving.http.envelope import Envelopes
 from orita.serving.http.failure import failure
 from orita.serving.http.refusal import Refused
+from orita.serving.http.trace_context import current_trace
 from orita.serving.jobs.counts import JobCounts
 from orita.serving.jobs.queue import Job, JobQueue, KeyReused, NewJob, QueueFull
 from orita.serving.jobs.requests import PREFIX, JobRequests, job_answer
@@ -87,7 +88,9 @@ class JobRoutes:
             if body is None:
                 return Response(status_code=499)
             key, new = request.headers.get("idempotency-key"), uuid7(self._clock)
-            job = await self._asked(request, lambda: self._taken_in(self._requests.job(body, new, key)))
+            trace = current_trace()
+            kept = trace.kept if trace is not None else ""
+            job = await self._asked(request, lambda: self._taken_in(self._requests.job(body, new, key, kept)))
             if isinstance(job, QueueFull):
                 raise job
             if job.id == new:  # else the key named one that was here already

@@ -25,13 +25,16 @@ from orita.serving.jobs.patient import NotYet
 from orita.serving.jobs.queue import JobError, JobQueue, Lease
 from orita.serving.jobs.requests import JobResult, numbered, split_requests
 from orita.serving.jobs.threads import QueueThreads
+from orita.serving.jobs.traces import job_traced
 from orita.serving.predict.predictor import PredictAnswer
 from orita.serving.predict.requests import Asked
+from orita.serving.tracing.tracer import Tracer
 
 __all__ = ["JobWorker"]
 
 _log = structlog.stdlib.get_logger("orita.serving")
 _FORGET_SECONDS = 60.0
+_Outcome = Literal["succeeded", "failed", "put_off", "given_back", "lost"]
 
 
 class Answering(Protocol):
@@ -63,6 +66,7 @@ class JobWorker:
         config: how often and how fast.
         clock: the time.
         counts: where jobs are counted.
+        tracer: records what is done for requests that were recorded; None: nothing is.
     """
 
     def __init__(
@@ -76,8 +80,9 @@ class JobWorker:
         config: JobsConfig,
         clock: Clock,
         counts: JobCounts,
+        tracer: Tracer | None = None,
     ) -> None:
-        self._queue, self._threads = queue, threads
+        self._queue, self._threads, self._tracer = queue, threads, tracer
         self._predictor, self._decode, self._ready = predictor, decode, ready
         self._ended = ended
         self._config, self._clock, self._counts = config, clock, counts
@@ -117,19 +122,29 @@ class JobWorker:
             await self._sleep(self._config.poll_seconds)
 
     async def _work(self, lease: Lease) -> None:
+        with job_traced(lease, self._tracer) as traced:
+            outcome = await self._outcome(lease)
+            if traced is not None:
+                traced.attributes["job.outcome"] = outcome
+                traced.error = "the job failed" if outcome == "failed" else None
+        if outcome == "given_back":
+            raise _Stopping
+
+    async def _outcome(self, lease: Lease) -> _Outcome:
+        """Do a job; return what became of it."""
         try:
             results = await self._answers(lease)
         except _Lost:
             self._lost(lease)
+            return "lost"
         except _Stopping:
             await self._threads.run(lambda: self._queue.give_back(lease, 0.0, counted=False))
-            raise
+            return "given_back"
         except NotYet:
-            await self._put_off(lease)
+            return await self._put_off(lease)
         except Refused as refused:
-            await self._failed(lease, refused)
-        else:
-            await self._finish(lease, "succeeded", results)
+            return await self._failed(lease, refused)
+        return await self._finish(lease, "succeeded", results)
 
     async def _answers(self, lease: Lease) -> bytes:
         """Return the results of a job, a JSON array."""
@@ -160,22 +175,25 @@ class JobWorker:
             raise numbered(failure("job_failed", error, request_id=request_id), number) from None
         return self._encode(JobResult(request_id, answer))
 
-    async def _failed(self, lease: Lease, refused: Refused) -> None:
+    async def _failed(self, lease: Lease, refused: Refused) -> _Outcome:
         """Let a job fail that nothing will help, or that had its attempts; another is put off."""
         if refused.status < 500 or lease.attempt >= self._config.attempts:
             error = self._encode(JobError(refused.code, refused.message))
-            await self._finish(lease, "failed", error)
-        else:
-            await self._put_off(lease)
+            return await self._finish(lease, "failed", error)
+        return await self._put_off(lease)
 
-    async def _put_off(self, lease: Lease) -> None:
+    async def _put_off(self, lease: Lease) -> _Outcome:
         pause = min(self._config.backoff_seconds * 2.0 ** (lease.attempt - 1), self._config.most_backoff_seconds)
-        if await self._write(lease, lambda: self._queue.give_back(lease, pause)):
-            self._counts.put_off += 1
+        if not await self._write(lease, lambda: self._queue.give_back(lease, pause)):
+            return "lost"
+        self._counts.put_off += 1
+        return "put_off"
 
-    async def _finish(self, lease: Lease, state: Literal["succeeded", "failed"], content: bytes) -> None:
-        if await self._write(lease, lambda: self._queue.finish(lease, state, content)):
-            self._counts.ended(lease.job, state)
+    async def _finish(self, lease: Lease, state: Literal["succeeded", "failed"], content: bytes) -> _Outcome:
+        if not await self._write(lease, lambda: self._queue.finish(lease, state, content)):
+            return "lost"
+        self._counts.ended(lease.job, state)
+        return state
 
     async def _write(self, lease: Lease, write: Callable[[], bool]) -> bool:
         """Write how a job ended, again and again for as long as its lease lasts: the work need not be done twice.

@@ -22,7 +22,7 @@ LogLine = Mapping[str, object]
 """A line of the log: its fields, and ``at_ns``, nanoseconds of Unix time."""
 
 _SCOPE = {"name": "orita", "version": __version__}
-_SERVER, _INTERNAL = 2, 1  # SpanKind
+_KINDS = {"internal": 1, "server": 2, "client": 3, "consumer": 5}  # SpanKind
 _ERROR = 2  # StatusCode
 _CUMULATIVE = 2  # AggregationTemporality
 _SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
@@ -61,7 +61,7 @@ def _span(recording: Recording, told: Span) -> Message:
         "traceId": recording.trace_id,
         "spanId": told.span_id,
         "name": told.name,
-        "kind": _SERVER if told is recording.request else _INTERNAL,
+        "kind": _KINDS[told.kind],
         "startTimeUnixNano": str(told.started_ns),
         "endTimeUnixNano": str(max(told.ended_ns, told.started_ns)),
         "attributes": _attributes(told.attributes),

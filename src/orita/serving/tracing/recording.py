@@ -14,10 +14,15 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Literal
 
-__all__ = ["Recording", "Span", "current_recording", "recorded", "span"]
+__all__ = ["Kind", "Recording", "Span", "Value", "current_recording", "recorded", "span"]
 
 Value = str | int | float | bool
+Kind = Literal["internal", "server", "client", "consumer"]
+"""Of a span, as OpenTelemetry has them: a step, an answer to a request, a request to others, work that was left."""
+
+_MOST_SPANS = 512
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Span:
         ended_ns: likewise; 0 while it goes on.
         attributes: what else is known of it.
         error: why it failed; None: it did not.
+        kind: what it is to others.
     """
 
     name: str
@@ -41,10 +47,11 @@ class Span:
     ended_ns: int = 0
     attributes: dict[str, Value] = field(default_factory=dict)
     error: str | None = None
+    kind: Kind = "internal"
 
 
 class Recording:
-    """The spans of one request, the request's own first.
+    """The spans of one request, the request's own first; steps beyond 512 are not kept.
 
     Args:
         trace_id: 32 hexadecimal digits.
@@ -52,7 +59,7 @@ class Recording:
 
     Attributes:
         trace_id: as given.
-        spans: all that began.
+        spans: those that began.
     """
 
     __slots__ = ("_open", "spans", "trace_id")
@@ -70,7 +77,8 @@ class Recording:
     def begin(self, name: str, attributes: dict[str, Value]) -> Span:
         """Begin a step within the one that is under way."""
         begun = Span(name, secrets.token_hex(8), self._open[-1].span_id, time.time_ns(), 0, attributes)
-        self.spans.append(begun)
+        if len(self.spans) < _MOST_SPANS:
+            self.spans.append(begun)
         self._open.append(begun)
         return begun
 

@@ -1,4 +1,7 @@
-"""Which requests are recorded: those whose caller records them, and a share of those that nobody decided on."""
+"""Which requests are recorded: those whose caller records them, and a share of those that nobody decided on.
+
+Work that a request left to be done is recorded where the request was.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from random import Random
 
 from orita.serving.http.trace_context import TraceContext, in_trace
 from orita.serving.resilience.deadline import current_arrival
-from orita.serving.tracing.recording import Recording, Span, recorded
+from orita.serving.tracing.recording import Kind, Recording, Span, Value, recorded
 
 __all__ = ["Tracer"]
 
@@ -69,8 +72,8 @@ class Tracer:
         """
         arrived, now = current_arrival(), time.time_ns()
         started = now if arrived is None else now - round(max(self._monotonic() - arrived, 0.0) * 1e9)
-        attributes: dict[str, str | int | float | bool] = {"http.request.method": method, "http.route": path}
-        request = Span(f"{method} {path}", trace.span_id, trace.parent_id, started, 0, attributes)
+        attributes: dict[str, Value] = {"http.request.method": method, "http.route": path}
+        request = Span(f"{method} {path}", trace.span_id, trace.parent_id, started, 0, attributes, kind="server")
         recording = Recording(trace.trace_id, request)
         try:
             with in_trace(trace), recorded(recording):
@@ -80,4 +83,24 @@ class Tracer:
             status = request.attributes.setdefault("http.response.status_code", _FAILED)
             if int(status) >= _FAILED:
                 request.error = f"status {status}"
+            self._take(recording)
+
+    @contextmanager
+    def going_on(self, trace: TraceContext, name: str, kind: Kind, attributes: dict[str, Value]) -> Iterator[Span]:
+        """Record what is done within the block for a request that was answered before.
+
+        Args:
+            trace: its place, see `orita.serving.http.trace_context.trace_later`.
+            name, kind, attributes: of its span.
+        """
+        work = Span(name, trace.span_id, trace.parent_id, time.time_ns(), 0, attributes, kind=kind)
+        recording = Recording(trace.trace_id, work)
+        try:
+            with in_trace(trace), recorded(recording):
+                yield work
+        except BaseException as error:
+            work.error = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            work.ended_ns = time.time_ns()
             self._take(recording)
