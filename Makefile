@@ -1,10 +1,11 @@
-# make demo | test | test-slow | bench B=name | airflow | docs | lock      Needs Python 3.11 to 3.13 and nothing else.
+# make demo | test | test-slow | bench B=name [ARGS="…"] | airflow | docs | lock      Needs Python 3.11 to 3.13 and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?=
 B ?= loop
+ARGS ?=
 AIRFLOW_VENV := .venv-airflow
 AIRFLOW_READY := $(AIRFLOW_VENV)/.ready
 AIRFLOW_HOME ?= $(CURDIR)/.orita-airflow
@@ -47,7 +48,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.$(B) $(if $(DATA),"$(DATA)")
+	$(BIN)/python -m benchmarks.$(B) $(if $(DATA),"$(DATA)") $(ARGS)
 
 # Airflow on this machine, with SQLite and the DAGs of this repository, until Ctrl-C: docs/airflow.md.
 airflow: $(READY) $(AIRFLOW_READY)

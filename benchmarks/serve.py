@@ -39,7 +39,7 @@ from benchmarks.http_load import Measured, closed_loop, connected, cpu_seconds, 
 
 ORITA, BARE, FASTAPI, BENTOML = "orita", "bare_asgi", "fastapi_pydantic", "bentoml"
 _PACED_TURN_SECONDS = 30.0
-_WORLD = {
+WORLD = {
     "data_generation.num_users": 10_000,
     "data_generation.num_items": 50_000,
     "data_generation.num_interactions": 300_000,
@@ -58,7 +58,7 @@ class Server:
 
 def make_home(home: Path) -> None:
     """Generate a feed, publish its features, train and promote."""
-    options = [f"--set={key}={value}" for key, value in _WORLD.items()]
+    options = [f"--set={key}={value}" for key, value in WORLD.items()]
     options.append("--set=beside=[]")  # the flagship's own type, not whichever is best after so short a training
     subprocess.run([sys.executable, "-m", "orita", "--home", str(home), "--quiet", *options, "run", "all"], check=True)
 
@@ -74,7 +74,7 @@ def export_for_peers(home: Path, folder: Path, seed: int = 0) -> str:
     package = project.load_package(project.home.packages / project.system.name / deployed.version)
     rng = np.random.default_rng(seed)
     x_NF = project.examples("val").select(*package.schema.names).x_NF
-    np.save(folder / "features.npy", x_NF[rng.integers(0, len(x_NF), 1 + max(_WORLD.values()))[:50_000]])
+    np.save(folder / "features.npy", x_NF[rng.integers(0, len(x_NF), 1 + max(WORLD.values()))[:50_000]])
     (folder / "model.onnx").write_bytes((package.folder / "model.onnx").read_bytes())
     for name in ("users", "items"):
         if (package.folder / f"{name}.parquet").exists():

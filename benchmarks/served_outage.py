@@ -1,9 +1,10 @@
 """What do callers of a real server notice of a store that stops, freezes, or is slow by 200 ms, for 30 seconds?
 
-`orita serve` with its online state in a Redis of our own, as it is configured by default; `POST /predict` every 10 ms,
-with a deadline of 250 ms. Redis is killed and started again, stopped by SIGSTOP, or reached through a proxy that holds
-back each answer. Told are the slowest answer, the levels, what else was answered, and the seconds from the end of the
-outage to the first of twenty answers in a row that are of level 1 again.
+`orita serve` with its online state of 50,000 items in a Redis of our own, as it is configured by default; every 10 ms,
+whether others were answered or not, a `POST /predict` of 100 items with a deadline of 250 ms. Redis is killed and
+started again, stopped by SIGSTOP, or reached through a proxy that holds back each answer. Told are the slowest answer
+as its caller waits for it, how many came later than their deadline, the levels, what was refused, and the seconds from
+the end of the outage to the first of twenty answers in a row that are of level 1 again.
 
     python -m benchmarks.served_outage      # last line: one JSON object
 """
@@ -23,18 +24,12 @@ from pathlib import Path
 
 from benchmarks.outage import DEADLINE, EACH, Drill, Step
 from benchmarks.outage import Server as Redis
-from benchmarks.serve import Server, started
+from benchmarks.serve import WORLD, Server, made_requests, started
 
-from orita.serving.resilience.ladder import Level
-
-BEFORE, AFTER = 3.0, 10.0
+BEFORE, AFTER = 15.0, 10.0
 SLOW_SECONDS = 0.2
-_WORLD = {
-    "data_generation.num_users": 1_000,
-    "data_generation.num_items": 2_000,
-    "data_generation.num_interactions": 30_000,
-    "training.epochs": 1,
-}
+REFUSED = 5
+"""Stands for a level where there was no answer."""
 
 
 class Proxy:
@@ -74,35 +69,62 @@ class Proxy:
             writer.close()
 
 
-async def asked(server: Server, steps: list[Step], seconds: float) -> tuple[Drill, Counter[str]]:
-    """Ask for so many seconds, and take each of *steps* at its second; return the answers, and what was none."""
-    host, port = server.address.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    drill, others, due = Drill(), Counter[str](), list(steps)
-    begun = time.perf_counter()
-    number = 0
-    while (at := time.perf_counter() - begun) < seconds:
-        while due and due[0][0] <= at:
-            await asyncio.to_thread(due.pop(0)[1])
-        number += 1
-        body = json.dumps({"user_id": number % 50, "item_ids": list(range(100))}).encode()
-        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Timeout-Ms: {DEADLINE * 1000:.0f}\r\n"
+class Callers:
+    """Connections to a server; who asks takes one that nobody waits at, or a new one."""
+
+    def __init__(self, address: str, begun: float) -> None:
+        self._host, _, self._port = address.partition(":")
+        self._begun = begun
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.drill, self.refused = Drill(), Counter[str]()
+
+    async def ask(self, request: bytes) -> None:
+        """Ask, and note what became of it."""
         sent = time.perf_counter()
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        reader, writer = await self._connection()
+        writer.write(request)
         told = await reader.readuntil(b"\r\n\r\n")
         length = int(told.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         answer = json.loads(await reader.readexactly(length))
-        drill.took.append(time.perf_counter() - sent)
-        drill.asked.append(sent - begun)
-        drill.levels.append(Level(answer.get("level", Level.STATIC)))
+        self._free.append((reader, writer))
+        self.drill.asked.append(sent - self._begun)
+        self.drill.took.append(time.perf_counter() - sent)
+        self.drill.levels.append(answer.get("level", REFUSED))
         if not told.startswith(b"HTTP/1.1 200"):
-            others[answer["code"]] += 1
-        await asyncio.sleep(EACH)
-    writer.close()
-    return drill, others
+            self.refused[answer["code"]] += 1
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._free:
+            reader, writer = self._free.pop()
+            if not reader.at_eof():  # a server ends those that were idle for seconds
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self._host, int(self._port))
+
+    def close(self) -> None:
+        """Hang up."""
+        for _, writer in self._free:
+            writer.close()
 
 
-async def rehearsed(redis: Redis, home: Path, outage: str, seconds: float) -> tuple[Drill, Counter[str]]:
+async def asked(server: Server, steps: list[Step], seconds: float) -> Callers:
+    """Ask for so many seconds, and take each of *steps* at its second; return what became of it."""
+    deadline = f"\r\nX-Request-Timeout-Ms: {DEADLINE * 1000:.0f}\r\n\r\n".encode()
+    requests = [each.replace(b"\r\n\r\n", deadline, 1) for each in made_requests(100)]
+    begun, due = time.perf_counter(), list(steps)
+    callers, number = Callers(server.address, begun), 0
+    async with asyncio.TaskGroup() as group:
+        while (at := time.perf_counter() - begun) < seconds:
+            while due and due[0][0] <= at:
+                await asyncio.to_thread(due.pop(0)[1])
+            group.create_task(callers.ask(requests[number % len(requests)]))
+            number += 1
+            await asyncio.sleep(max(0.0, begun + number * EACH - time.perf_counter()))
+    callers.close()
+    return callers
+
+
+async def rehearsed(redis: Redis, home: Path, outage: str, seconds: float) -> Callers:
     """Return what became of the requests around an outage."""
     proxy = Proxy(int(redis.config.url.rpartition(":")[2].partition("/")[0]))
     url = f"redis://127.0.0.1:{await proxy.serve()}/0" if outage == "slow" else redis.config.url
@@ -139,19 +161,26 @@ def main() -> None:
         redis = Redis(program, Path(folder), durable=True)
         home = Path(folder) / "home"
         try:
-            world = [f"--set={key}={value}" for key, value in _WORLD.items()]
+            world = [f"--set={key}={value}" for key, value in WORLD.items()]
+            world.append("--set=beside=[]")
             command = [sys.executable, "-m", "orita", *options_of(home, redis.config.url), *world, "run", "all"]
             subprocess.run(command, check=True)
             for outage in ("stopped", "frozen", "slow"):
-                drill, others = asyncio.run(rehearsed(redis, home, outage, seconds))
-                recovery, levels = drill.recovery(BEFORE + seconds), Counter(level.value for level in drill.levels)
-                slowest = max(drill.took) * 1000
-                print(f"{outage}: slowest {slowest:.0f} ms, level 1 again after {recovery} s, by level {dict(levels)}")
+                callers = asyncio.run(rehearsed(redis, home, outage, seconds))
+                drill = callers.drill
+                recovery, levels = drill.recovery(BEFORE + seconds), Counter(drill.levels)
+                slowest, late = max(drill.took) * 1000, sum(took > DEADLINE for took in drill.took)
+                print(
+                    f"{outage}: {len(drill.took):,} requests, slowest {slowest:.0f} ms, {late} late, level 1 again "
+                    f"after {recovery} s, by level {dict(levels)}, refused {dict(callers.refused)}"
+                )
                 figures[outage] = {
+                    "requests": len(drill.took),
+                    "late": late,
                     "slowest_ms": round(slowest, 1),
                     "recovery_s": recovery and round(recovery, 2),
-                    "levels": {str(level): count for level, count in sorted(levels.items())},
-                    "not_answered": dict(others),
+                    "levels": {str(level): count for level, count in sorted(levels.items()) if level != REFUSED},
+                    "refused": dict(callers.refused),
                 }
         finally:
             redis.kill()

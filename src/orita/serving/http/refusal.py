@@ -53,7 +53,12 @@ def encode_error(code: str, message: str, request_id: str) -> bytes:
 
 def no_model() -> Refused:
     """Return the refusal of a server that has no model."""
-    return Refused(503, "no_model", "no model is deployed and loaded yet: promote one, or wait.", retry_after=1)
+    return Refused(
+        503,
+        "no_model",
+        "no model is deployed and loaded yet: promote one, or wait; GET /health says more.",
+        retry_after=1,
+    )
 
 
 def body_too_large(most: int) -> Refused:

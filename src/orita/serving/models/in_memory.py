@@ -114,7 +114,7 @@ class ModelsInMemory:
             if champion is not None and version in (None, champion.package.version):
                 return cast("Package", champion.package)
             if version is None:
-                raise Unavailable("no model is deployed and loaded yet: promote one, or wait.")
+                raise Unavailable("no model is deployed and loaded yet: promote one, or wait; GET /health says more.")
         if version is None:
             raise NotFound(f"{name!r} is not the system of this server: ask for one of {self._known(name)} by version.")
         held = self._held.get((name, version))

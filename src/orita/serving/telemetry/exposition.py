@@ -69,7 +69,9 @@ class _Counters:
 
     def collect(self) -> Iterator[Metric]:
         metrics = self._service.metrics
-        requests = CounterMetricFamily("requests", "Requests to POST /predict and POST /api/v1/feed.", labels=["status"])
+        requests = CounterMetricFamily(
+            "requests", "Requests to POST /predict and POST /api/v1/feed.", labels=["status"]
+        )
         for status, count in sorted(metrics.statuses.items()):
             requests.add_metric([str(status)], count)
         yield requests
