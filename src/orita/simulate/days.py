@@ -9,7 +9,7 @@ Legend: P pages, L items of a page, C candidates, S sessions of an hour, N rows,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Days:
         days: how many.
         candidates: items that a page is chosen from.
         seed: fixes all that is drawn.
+        passed: told the end of every hour, once its events were taken; microseconds since the Unix epoch.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Days:
         days: int,
         candidates: int,
         seed: int,
+        passed: Callable[[int], None] = lambda until: None,
     ) -> None:
         self._life, self._policies, self._rates, self._befalling = life, policies, rates, befalling
         self._feedback, self._start, self._days, self._candidates, self._seed = feedback, start, days, candidates, seed
+        self._passed = passed
         self.tally = Tally(days, len(life.panel))
         self._hour_shown: list[Impressions] = []
         self._hour_reactions: list[Reactions] = []
@@ -84,6 +87,7 @@ class Days:
                 self._befalling.dawn(day, self._life)
                 for hour in range(24):
                     self._hour(day, hour)
+                    self._passed(self._start + (24 * day + hour + 1) * HOUR)
                 staying = int((~self._life.loyalty.left_U).sum())
                 clicks, shown = (self.tally.counts[name][day].sum() for name in ("clicks", "shown"))
                 bar.describe(f"{staying:,} users stay, {clicks / max(shown, 1):.1%} clicked")

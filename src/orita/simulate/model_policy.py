@@ -2,7 +2,8 @@
 
 Each page is a question to `orita.serving.predict.predictor.Predictor`, as a request is: its features are read from the
 online state, its scores are the package's, and its order is the answer's. The scores of the pages of a round are made
-in one run, as the server does it for requests that wait together. No request comes too late here, and none is logged.
+in one run, as the server does it for requests that wait together. No request comes too late here, and only where
+somebody gives a log are answers logged.
 
 Legend: P pages, C candidates, N rows, F features.
 """
@@ -17,12 +18,13 @@ import numpy as np
 from orita.core.clock import Clock
 from orita.events.prediction_segment import ScoredRequest
 from orita.events.world import DEVICES
+from orita.events.world.timestrings import fixed_strings, uuid7_bytes
 from orita.features.id_list import IdList
 from orita.serving.batching.measuring import joint_scores_of
 from orita.serving.predict.predictor import Predictor
 from orita.serving.predict.question import LoadedModel, Question
 from orita.serving.predict.requests import Asked
-from orita.serving.protocols import FeatureSource, LogStream, ScoringPackage
+from orita.serving.protocols import FeatureSource, LogStream, PredictionSink, ScoringPackage
 from orita.simulate.life import Pages
 from orita.simulate.policies import Ranked
 
@@ -51,14 +53,25 @@ class ModelPolicy:
         package: the model.
         features: the online state.
         clock: the simulated time.
+        log: takes every answer, as of the time of its page, under a name of its own by which feedback joins it; None:
+            answers are not logged.
     """
 
-    def __init__(self, name: str, system: str, package: ScoringPackage, features: FeatureSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        system: str,
+        package: ScoringPackage,
+        features: FeatureSource,
+        clock: Clock,
+        *,
+        log: PredictionSink | None = None,
+    ) -> None:
         self.name = name
         stream = LogStream(system, package.version, tuple(package.schema.names))
         model = LoadedModel(package, features.reader(package.schema), stream, 0, clock.now())
-        self._package, self._clock = package, clock
-        self._predictor = Predictor(lambda: model, _NoLog(), clock)
+        self._package, self._clock, self._logs = package, clock, log is not None
+        self._predictor = Predictor(lambda: model, log or _NoLog(), clock)
 
     def rank(self, rng: np.random.Generator, pages: Pages, /) -> Ranked:
         """Return the candidates as the answers rank them."""
@@ -66,15 +79,18 @@ class ModelPolicy:
         for start in range(0, len(questions), _AT_ONCE):
             self._score(questions[start : start + _AT_ONCE])
         items_PC = np.empty_like(pages.candidates_PC)
+        names = fixed_strings(uuid7_bytes(rng, pages.time_P)).to_pylist() if self._logs else None
         for page, question in enumerate(questions):
-            answer = self._predictor.answer_to(question, _UNNAMED, self._clock.monotonic())
+            name = names[page] if names else _UNNAMED
+            answer = self._predictor.answer_to(question, name, self._clock.monotonic())
             items_PC[page] = [item.item_id for item in answer.predictions]
-        return Ranked(items_PC)
+        return Ranked(items_PC, names)
 
     def _asked(self, pages: Pages, page: int) -> Question:
         context: dict[str, object] = {"device": DEVICES[pages.devices_P[page]]}
         items = IdList(pages.candidates_PC[page].tolist())
         question = self._predictor.question(Asked(int(pages.users_P[page]), items, context, int(pages.time_P[page])))
+        question.at_micros = int(pages.time_P[page])
         question.x_NF = self._predictor.features(question)
         return question
 
