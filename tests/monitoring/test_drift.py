@@ -12,7 +12,7 @@ from orita.features.schema import FeatureColumn, FeatureSchema
 from orita.monitoring.config import DriftDetectionConfig, DriftTest
 from orita.monitoring.drift import feature_drift, prediction_drift
 from orita.monitoring.reference import Reference
-from orita.monitoring.sample import sample_rows
+from orita.monitoring.sample import RequestSample, sample_rows
 from orita.stats.psi import psi
 from orita.stats.two_sample import ks_statistic
 
@@ -48,6 +48,33 @@ def test_the_level_is_used() -> None:
         alarms += bool(feature_drift(reference, recent, config).drifted)
     # Holm at 0.4 over five independent tests: 34 % expected.
     assert binom.ppf(1e-4, 100, 0.30) <= alarms <= binom.ppf(1 - 1e-4, 100, 0.4)
+
+
+def test_values_that_a_category_shares_are_evidence_of_its_members() -> None:
+    """Click rates of 16 topics, each of which wanders for itself, alarm at the rate asked for, and taken for those of
+    hundreds of items far above it; a rise of all topics is found."""
+    schema = FeatureSchema((FeatureColumn("topic_ctr", "item"), FeatureColumn("item_topic", "item", "category", 16)))
+    items_I = np.random.default_rng(5).integers(0, 16, 400)
+
+    def drawn(rng: np.random.Generator, ctr_T: np.ndarray) -> RequestSample:
+        items_N = rng.integers(0, 400, 600)
+        topic_N = items_I[items_N]
+        x_NF = np.column_stack([ctr_T[topic_N] + 0.001 * rng.normal(size=600), topic_N]).astype(np.float32)
+        return sample_rows(schema, x_NF, np.zeros(600), users_N=np.arange(600), items_N=items_N)
+
+    def alarms(rng: np.random.Generator, rise: float, shared: dict[str, str]) -> bool:
+        before_T = rng.beta(20, 80, 16)
+        now_T = before_T + rise + 0.02 * rng.normal(size=16)
+        reference = Reference(drawn(rng, before_T), "v1.0.0", "before", START)
+        return bool(feature_drift(reference, drawn(rng, now_T), _EVERY_EFFECT, shared=shared).alarming)
+
+    by_topic, rounds = {"topic_ctr": "item_topic"}, 25
+    wandering, by_item = (
+        sum(alarms(np.random.default_rng(seed), 0.0, shared) for seed in range(rounds)) for shared in (by_topic, {})
+    )
+    assert wandering <= binom.ppf(1 - 1e-4, rounds, 0.015)
+    assert by_item > rounds / 2
+    assert alarms(np.random.default_rng(0), 0.1, by_topic)
 
 
 def test_candidates_of_a_request_are_not_taken_for_evidence(reference: Reference) -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
+from systems.feed.implementation.data_models import feed
 
-from orita.pipelines.compared import reference_spans
+from orita.features.schema import FeatureSchema
+from orita.pipelines.compared import reference_spans, shared_features
 
 _END = datetime(2024, 11, 15, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -58,3 +60,11 @@ def test_without_earlier_requests_the_window_is_halved() -> None:
 def test_the_training_reference_needs_no_traffic() -> None:
     """The test split is compared with the whole window."""
     assert _spans("training", 1) == ("training", [], _END - _DAY)
+
+
+def test_features_by_topic_are_shared_by_the_topic() -> None:
+    """Only what groups events by the topic alone is; a feature of user and topic is the user's."""
+    schema = feed.schema()
+    assert shared_features(feed, schema) == {"topic_ctr": "item_topic", "topic_ctr_lately": "item_topic"}
+    without = FeatureSchema(tuple(column for column in schema.columns if column.name != "item_topic"))
+    assert shared_features(feed, without) == {}

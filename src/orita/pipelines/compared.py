@@ -14,7 +14,10 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 from orita.events.predictions import prediction_log
+from orita.features.declarations import Attribute
+from orita.features.declaring.parts import shared_by
 from orita.features.schema import FeatureSchema
+from orita.features.system import System
 from orita.monitoring.config import DriftDetectionConfig
 from orita.monitoring.reference import Reference
 from orita.monitoring.sample import RequestSample, sample_predictions
@@ -23,7 +26,7 @@ from orita.pipelines.references import reference_path
 from orita.pipelines.workspace import Workspace
 from orita.stats.drift.slices import LEAST_SLICES
 
-__all__ = ["compared", "reference_spans"]
+__all__ = ["compared", "reference_spans", "shared_features"]
 
 _COLUMNS = ("request_id", "user_id", "item_id", "score", "features", "timestamp")
 _WEEK = timedelta(days=7)
@@ -99,6 +102,18 @@ def compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Refer
     made_at = workspace.clock.now()
     reference = Reference.of_slices(samples, model_version=version, source=source, made_at=made_at)
     return reference, recent
+
+
+def shared_features(system: System, schema: FeatureSchema) -> dict[str, str]:
+    """Return, by feature, the category among the features whose members share its value.
+
+    A feature that events are grouped for by an attribute that is no feature itself is not among them: nothing that was
+    logged says which rows share it.
+    """
+    kept = {name: expression for name, expression in system.kept.items() if name in schema.names}
+    categories = {expression: name for name, expression in kept.items() if isinstance(expression, Attribute)}
+    shared = {name: shared_by(expression) for name, expression in kept.items()}
+    return {name: categories[by] for name, by in shared.items() if by is not None and by in categories}
 
 
 def _at(text: str) -> datetime:

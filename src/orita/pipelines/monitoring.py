@@ -27,7 +27,7 @@ from orita.monitoring.reference import Reference
 from orita.monitoring.report import MonitoringReport, report_paths, write_report
 from orita.monitoring.triggers import decide
 from orita.pipelines.answers import answers_to
-from orita.pipelines.compared import compared, reference_spans
+from orita.pipelines.compared import compared, reference_spans, shared_features
 from orita.pipelines.drift_contents import drift_contents
 from orita.pipelines.graph import Graph, Result, Task
 from orita.pipelines.occurrences import drift_detected
@@ -100,7 +100,8 @@ def compute_feature_drift(workspace: Workspace, results: Mapping[str, Result]) -
     """Compare each feature as served with the reference, and the texts and embeddings that are declared."""
     reference, recent = compared(workspace, results)
     contents = drift_contents(workspace, results, reference, recent)
-    report = feature_drift(reference, recent, workspace.monitoring.drift_detection, contents)
+    shared = shared_features(workspace.system, recent.schema)
+    report = feature_drift(reference, recent, workspace.monitoring.drift_detection, contents, shared=shared)
     return _plain(_DRIFT, report)
 
 

@@ -16,7 +16,7 @@ from orita.features.declarations import (
     Residual,
 )
 
-__all__ = ["aggregates_in", "attributes_in", "context_in", "entities_in"]
+__all__ = ["aggregates_in", "attributes_in", "context_in", "entities_in", "shared_by"]
 
 
 def aggregates_in(expression: Expression) -> tuple[Aggregate, ...]:
@@ -75,3 +75,13 @@ def entities_in(expression: Expression) -> tuple[Entity, ...]:
     for aggregate in aggregates_in(expression):
         found.extend(aggregate.looked_up)
     return tuple(dict.fromkeys(found))
+
+
+def shared_by(expression: Expression) -> Attribute | None:
+    """Return the attribute by which alone *expression* groups events: whatever has one value of it has one value of
+    the feature; None: it says something of each id, or reads an attribute of many values."""
+    keys = {aggregate.keys for aggregate in aggregates_in(expression)}
+    attributes = attributes_in(expression)
+    if len(attributes) != 1 or keys != {attributes} or attributes[0].many:
+        return None
+    return attributes[0]

@@ -10,13 +10,16 @@ User and context features repeat for all candidates of a request: every request 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from orita.core.errors import UserError
+from orita.features.schema import FeatureColumn
 from orita.monitoring.config import DriftDetectionConfig, DriftTest
 from orita.monitoring.drift.evidence import Evidence, Series, evidence_for
 from orita.monitoring.drift.segments import segment_series
@@ -36,7 +39,12 @@ _FEATURES_SHARE = 0.8
 
 
 def feature_drift(
-    reference: Reference, recent: RequestSample, config: DriftDetectionConfig, contents: Sequence[Series] = ()
+    reference: Reference,
+    recent: RequestSample,
+    config: DriftDetectionConfig,
+    contents: Sequence[Series] = (),
+    *,
+    shared: Mapping[str, str] = MappingProxyType({}),
 ) -> DriftReport:
     """Compare each feature of *recent* requests, and all of them together, with the *reference*.
 
@@ -44,6 +52,8 @@ def feature_drift(
         reference, recent: the samples.
         config: how.
         contents: texts and embeddings of the same requests (`content_series`); they share the level of the report.
+        shared: by feature, the category whose members share its value, such as the topic of a click rate by topic:
+            its evidence is so many topics, however many items there are.
 
     Raises:
         UserError: the two samples do not have the same features, or a segment is no feature.
@@ -61,8 +71,8 @@ def feature_drift(
             column.kind,
             expected.x_RF[:, f],
             recent.x_RF[:, f],
-            expected.items_R if column.side == "item" else expected.users_R,
-            recent.items_R if column.side == "item" else recent.users_R,
+            _clusters(expected, column, shared),
+            _clusters(recent, column, shared),
             reference.slices_R,
         )
         for f, column in enumerate(expected.schema.columns)
@@ -70,6 +80,15 @@ def feature_drift(
     series += list(segment_series(series, config.segments, min_requests=config.min_requests))
     series += contents
     return _report("features", series, reference, recent, config)
+
+
+def _clusters(sample: RequestSample, column: FeatureColumn, shared: Mapping[str, str]) -> npt.NDArray[np.int64]:
+    """Return what each row repeats: a member of the category that shares the value, else the item, else the user."""
+    category = shared.get(column.name)
+    if category is not None:
+        codes_R = sample.x_RF[:, sample.schema.index(category)]
+        return np.where(np.isnan(codes_R), -1, codes_R).astype(np.int64)
+    return sample.items_R if column.side == "item" else sample.users_R
 
 
 def prediction_drift(reference: Reference, recent: RequestSample, config: DriftDetectionConfig) -> DriftReport:

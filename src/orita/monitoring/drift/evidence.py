@@ -40,7 +40,7 @@ class Series:
     Attributes:
         name, side, kind: as in the schema; side ``prediction`` and kind ``number`` for scores.
         reference_N, recent_M: values, NaN where missing.
-        reference_clusters_N, recent_clusters_M: the user or the item that each row belongs to.
+        reference_clusters_N, recent_clusters_M: the user, the item or the category that each row belongs to.
         slices_N: slice of each reference row, 0, 1, …; None: the reference is one sample.
         segment: which requests these are, such as ``device_mobile = 1``; empty: all.
         content: texts or vectors that are compared in place of the values, which only show them.
