@@ -47,6 +47,19 @@ def test_the_reference_lies_before_the_window(kind: str, days: int, name: str, s
     assert recent == _END - _DAY
 
 
+@pytest.mark.parametrize(("window", "recent"), [(timedelta(hours=24, microseconds=1), 6), (timedelta(hours=15), 15)])
+def test_a_reference_of_some_hours_is_held_against_the_same_hours(window: timedelta, recent: int) -> None:
+    """After 30 hours the first six are compared with the last six, not with a whole day; a window that is no whole day
+    has no such hours."""
+    times = [_END - timedelta(minutes=10 * i) for i in range(1, 6 * 30 + 1)]
+    stamps = pa.chunked_array([pa.array(times, pa.timestamp("us", tz="UTC"))])
+    chosen = reference_spans("served", stamps, _END - window, _END, windows=8, min_requests=30)
+    assert chosen["name"] == "first"
+    assert (
+        timedelta() <= _END - datetime.fromisoformat(chosen["recent"]) - timedelta(hours=recent) < timedelta(seconds=1)
+    )
+
+
 def test_without_earlier_requests_the_window_is_halved() -> None:
     """On the first day, or after fewer requests than can be judged, its first half is the reference of the second."""
     for days, per_day in ((1, 40), (2, 20)):

@@ -29,7 +29,7 @@ from orita.stats.drift.slices import LEAST_SLICES
 __all__ = ["compared", "reference_spans", "shared_features"]
 
 _COLUMNS = ("request_id", "user_id", "item_id", "score", "features", "timestamp")
-_WEEK = timedelta(days=7)
+_DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 _SPANS = TypeAdapter(list[tuple[datetime, datetime]])
 _SOURCES: dict[str, str] = {
     "first": "the version's first requests",
@@ -53,6 +53,9 @@ def reference_spans(
 ) -> Result:
     """Return which times make the reference, where recent requests begin, and what to call it.
 
+    Where the first requests before the window do not cover as many hours as it does, of a window of whole days only the
+    same hours are recent: a night held against a day differs by nature.
+
     Args:
         kind: as configured.
         stamps: time of every row that the version answered, up to *end*.
@@ -70,7 +73,10 @@ def reference_spans(
             return _told("seasonal", found, start)
     before = (max(first, start - windows * length), start) if kind == "sliding" else (first, min(first + length, start))
     if before[0] < before[1] and _requests(stamps, *before) >= min_requests:
-        return _told("sliding" if kind == "sliding" else "first", [before], start)
+        # The window ends a microsecond after its last request.
+        days = timedelta(days=length // _DAY)
+        recent = max(start, before[0] + days) if length - days < timedelta(seconds=1) else start
+        return _told("sliding" if kind == "sliding" else "first", [before], recent)
     inside = stamps.filter(pc.and_(pc.greater_equal(stamps, start), pc.less(stamps, end)))
     middle = inside.sort()[len(inside) // 2].as_py()
     return _told("half", [(start, middle)], middle)
