@@ -1,9 +1,10 @@
 """Thirty simulated days that nobody looks after: three drifts, one outage. Does the loop keep the model good?
 
-``make bench B=month``; the last line is one JSON object. A small world is generated and a first model trained; then
-users live with what the champion serves, what it answers and what they do is logged, and the pipelines run when the
-scheduler of ``orita schedule`` says, by the simulated clock: ETL and a training at 02:00, monitoring at 04:00,
-retraining on Sundays and when monitoring asks. Alerts are looked at every hour. Nothing is done by hand between days.
+``make bench B=month``; the last line is one JSON object. A small world is generated and a first model trained, which
+serves for two weeks; on the eve of the first day ``orita run all`` trains on what users did with it. From then on they
+live with what the champion serves, what it answers and what they do is logged, and the pipelines run when the scheduler
+of ``orita schedule`` says, by the simulated clock: ETL and a training at 02:00, monitoring at 04:00, retraining on
+Sundays and when monitoring asks. Alerts are looked at every hour. Nothing is done by hand between days.
 
 At noon of every day the champion is held against an oracle: a model of the same type and settings, trained on pages of
 that very noon that nobody else sees, of other users and other items than those on which both are judged. What is judged
@@ -11,9 +12,8 @@ is the world's own click probability, so that no luck of clicks is in it: ``auc`
 ``ctr`` is the mean probability of the five items on top. *Within* is a quality of at least 99 % of the oracle's;
 ``best`` is the order by the truth itself.
 
-A promotion is false where the version before would have had the higher AUC at the next noon. An alarm is false where
-the world did not change since what it is held against: for drift the version's first requests, for performance the
-version's test rows, for the outage the hours before.
+A promotion is false where the version before would have had the higher AUC at the next noon; which alarms are false
+says `benchmarks.month_found`.
 
     python -m benchmarks.month [--seeds 10] [--days 30] [--scenario FILE] [--html PAGE] [--set training.epochs=2]
 """
@@ -25,108 +25,29 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.month_life import Course, Fired, live
+from benchmarks.month_found import SILENCE, Month, judged
+from benchmarks.month_life import live
 from benchmarks.month_noon import Noon, Noons
 from benchmarks.month_page import write_month_page
 
-from orita.features.training_sets.training_set import open_training_set
-from orita.project import Project, open_project
+from orita.project import open_project
 from orita.simulate.scenario import Scenario, read_scenario
 
 SCENARIO = Path(__file__).with_name("month.yaml")
-_DRIFT = ("FEATURE_DRIFT", "PREDICTION_DRIFT")
-_SILENCE = "LOW_THROUGHPUT"
 _CONFIG = (
     "beside=[]",
     "model.type=lightgbm",
     # Small trees, no page for each training, and one thread: a month has sixty trainings or more.
     *(f"model.lightgbm.{setting}" for setting in ("max_trees=80", "num_leaves=15", "threads=1")),
     "evaluation.report=false",
-    # Nobody was answered for two hours: from the prediction log, as no server is there whose metrics could be read.
-    f"alerting.rules.{_SILENCE}={{measure: {{source: log, metric: requests, stat: increase, over: 2h}}, below: 1, "
+    # Nobody was answered for four hours: from the prediction log, as no server is there whose metrics could be read.
+    f"alerting.rules.{SILENCE}={{measure: {{source: log, metric: requests, stat: increase, over: 4h}}, below: 1, "
     "severity: critical}",
-    f"retraining_triggers.hold_while=[{_SILENCE}]",
+    f"retraining_triggers.hold_while=[{SILENCE}]",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """An alert that began to fire, and whether there was reason."""
-
-    fired: Fired
-    true: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    """What was found with one seed.
-
-    Attributes:
-        seed, scenario: of the world and its users; what happened.
-        noons: every day's measurements.
-        course: what the machinery did.
-        alarms: with the judgement.
-        seconds: how long it took.
-    """
-
-    seed: int
-    scenario: Scenario
-    noons: Noons
-    course: Course
-    alarms: tuple[Alarm, ...]
-    seconds: float
-
-    @property
-    def drifts(self) -> list[int]:
-        """The days on which tastes moved."""
-        return [each.day for each in self.scenario.happenings if each.drift is not None]
-
-    @property
-    def outages(self) -> list[tuple[float, float]]:
-        """From which hour to which nobody was answered."""
-        found = [(24 * (each.day - 1) + each.outage.at_hour, each.outage.hours)
-                 for each in self.scenario.happenings if each.outage is not None]  # fmt: skip
-        return [(float(begin), float(begin + hours)) for begin, hours in found]
-
-    def recovered(self, figure: str) -> list[int | None]:
-        """Return, for each drift, the days until *figure* was within 1 % of the oracle's and stayed so the day after;
-        None: not before the next drift, or the end."""
-        days = [noon.day for noon in self.noons]
-        within = {noon.day: noon.within(figure) for noon in self.noons}
-        found: list[int | None] = []
-        for drift, end in zip(self.drifts, [*self.drifts[1:], days[-1] + 1], strict=True):
-            stays = (day for day in range(drift, end) if within[day] and within.get(day + 1 if day + 1 < end else day))
-            day = next(stays, None)
-            found.append(None if day is None else day - drift)
-        return found
-
-    def retrained(self) -> list[float]:
-        """Return the hours at which a training for promotion was begun."""
-        return [ran.hour for ran in self.course.ran if ran.pipeline == "retraining"
-                and ran.results.get("check_trigger_conditions", {}).get("retrain")]  # fmt: skip
-
-    def figures(self) -> dict[str, Any]:
-        """Return what there is to tell, as JSON values."""
-        promotions = [noon for noon in self.noons if noon.gain is not None]
-        silences = [a.fired.hour for a in self.alarms if a.fired.name == _SILENCE]
-        return {
-            "within_auc": _share([noon.within("auc") for noon in self.noons]),
-            "within_ctr": _share([noon.within("ctr") for noon in self.noons]),
-            "recovered_auc": self.recovered("auc"),
-            "recovered_ctr": self.recovered("ctr"),
-            "promotions": len(promotions),
-            "false_promotions": sum(noon.gain < 0 for noon in promotions if noon.gain is not None),
-            "rolled_back": sum(a.fired.name == "MODEL_ROLLED_BACK" for a in self.alarms),
-            "alarms": len(self.alarms),
-            "false_alarms": sum(not alarm.true for alarm in self.alarms),
-            "outage_alarmed": all(any(b <= h <= e + 1 for h in silences) for b, e in self.outages),
-            "retrained_in_outage": sum(b <= hour < e for hour in self.retrained() for b, e in self.outages),
-        }
 
 
 def main() -> None:
@@ -152,7 +73,8 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scenario", type=Path, default=SCENARIO, help="what happens, a YAML file")
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--users", type=int, default=600, help="of the world")
-    parser.add_argument("--panel", type=int, default=250, help="users who take part in the simulated days")
+    parser.add_argument("--settling", type=int, default=14, help="days before the first")
+    parser.add_argument("--panel", type=int, default=320, help="users who take part in the simulated days")
     parser.add_argument("--items", type=int, default=1500)
     parser.add_argument("--interactions", type=int, default=40_000, help="before the simulated days")
     parser.add_argument("--candidates", type=int, default=40, help="items that a page is chosen from")
@@ -178,43 +100,15 @@ def measured(seed: int, scenario: Scenario, options: argparse.Namespace) -> Mont
         course = live(
             project,
             scenario,
+            settling=options.settling,
             days=options.days,
             users=options.panel,
             candidates=options.candidates,
             seed=seed,
             noon=noons.measure,
         )
-        alarms = _judged(project, scenario, course)
+        alarms = judged(project, scenario, course)
     return Month(seed, scenario, noons, course, alarms, time.monotonic() - began)
-
-
-def _judged(project: Project, scenario: Scenario, course: Course) -> tuple[Alarm, ...]:
-    drifts = [24.0 * (each.day - 1) for each in scenario.happenings if each.drift is not None]
-    outages = [(24.0 * (each.day - 1) + each.outage.at_hour, each.outage.hours)
-               for each in scenario.happenings if each.outage is not None]  # fmt: skip
-
-    def true(fired: Fired) -> bool:
-        if fired.name == _SILENCE:
-            return any(begin <= fired.hour <= begin + hours + 2 for begin, hours in outages)
-        if fired.name in _DRIFT:
-            since = max((d.hour for d in course.deployed if d.version == fired.version and d.hour <= fired.hour),
-                        default=0.0)  # fmt: skip
-        else:
-            since = _tested_from(project, fired.version, course)
-        return any(since < drift <= fired.hour for drift in drifts)
-
-    return tuple(Alarm(fired, true(fired)) for fired in course.fired)
-
-
-def _tested_from(project: Project, version: str, course: Course) -> float:
-    """Return the hour of the first test row of a version."""
-    name = str(project.package(version).extra["training_set"])
-    made = open_training_set(project.home.training_sets, project.system.name, name)
-    return course.hour(datetime.fromisoformat(made.splits["test"].start))
-
-
-def _share(values: Sequence[bool]) -> float:
-    return round(sum(values) / len(values), 3)
 
 
 def _worst(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -237,15 +131,15 @@ def _show(month: Month) -> None:
     for noon in month.noons:
         auc, ctr = noon.auc, noon.ctr
         gain = "" if noon.gain is None else f"  promoted, {noon.gain:+.4f} AUC"
-        print(f"  {noon.day:3}  {noon.version:9} {auc.champion:.4f} {auc.oracle:.4f} {auc.best:.4f} {auc.ratio:7.2%}    "
-              f"{ctr.champion:.4f} {ctr.oracle:.4f} {ctr.best:.4f} {ctr.ratio:7.2%}   "
+        print(f"  {noon.day:3}  {noon.version:9} {auc.champion:.4f} {auc.oracle:.4f} {auc.best:.4f} {auc.ratio:7.2%}"
+              f"    {ctr.champion:.4f} {ctr.oracle:.4f} {ctr.best:.4f} {ctr.ratio:7.2%}   "
               f"{month.course.clicked[noon.day - 1]:.4f}{gain}")  # fmt: skip
     for happening in month.scenario.happenings:
         print(f"  {happening.sentence}")
     for alarm in month.alarms:
         fired = alarm.fired
         day, hour = divmod(fired.hour, 24)
-        print(f"  day {day + 1:.0f} {hour:02.0f}:00 {'' if alarm.true else 'FALSE '}{fired.name} {fired.subject} "
+        print(f"  day {day + 1:.0f} {hour:02.0f}:00 {alarm.reason}: {fired.name} {fired.subject} "
               f"({fired.version}): {fired.sentence}")  # fmt: skip
     for ran in month.course.ran:
         if ran.pipeline == "retraining":

@@ -44,10 +44,12 @@ from orita.simulate.online_copy import OnlineCopy, SimulatedClock
 from orita.simulate.panel import choose_panel
 from orita.simulate.policies import ItemRates, Ranked
 from orita.simulate.scenario import Scenario
+from orita.simulate.tally import Tally
 
 __all__ = ["DAY", "Course", "Deployed", "Fired", "Ran", "Standing", "live"]
 
 DAY = 24 * HOUR
+_SETTLING = 1 << 32  # other draws than those of the days that count
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ class _Segments:
 class _Platform:
     """What a home runs beside its users: the champion, its features and its log; the schedule; the alerts."""
 
-    def __init__(self, project: Project, workspace: Workspace, scheduler: Scheduler, watch: Watch, course: Course) -> None:
+    def __init__(
+        self, project: Project, workspace: Workspace, scheduler: Scheduler, watch: Watch, course: Course
+    ) -> None:
         self.name = "champion"
         self._project, self._workspace, self._scheduler = project, workspace, scheduler
         self._watch, self._course = watch, course
@@ -170,17 +174,22 @@ class _Platform:
         self.copy.take(rows, until)
         self._rows.append(rows)
 
-    def passed(self, until: int) -> None:
-        """Let an hour end: look at the alerts, and carry out what is due."""
+    def settled(self, until: int) -> None:
+        """Let an hour end in which nothing is looked after."""
         clock = self._workspace.clock
         assert isinstance(clock, SimulatedClock)
         clock.move(until)
         self._log.flush()
+
+    def passed(self, until: int) -> None:
+        """Let an hour end: look at the alerts, and carry out what is due."""
+        self.settled(until)
+        clock = self._workspace.clock
         self._watch.look()
         self._note_alerts()
         due = {each.pipeline for each in self._scheduler.plan() if each.next is not None and each.next <= clock.now()}
         if due & {"etl", "retraining"}:
-            self._store()
+            self.store()
         if due:
             while self._scheduler.step() == 0.0:
                 pass
@@ -208,7 +217,7 @@ class _Platform:
             hour = self._course.hour(began)
             self._course.fired.append(Fired(each.name, each.subject, hour, each.alert["summary"], self.version))
 
-    def _store(self) -> None:
+    def store(self) -> None:
         """Bring into the lake what users did."""
         if not self._rows:
             return
@@ -243,15 +252,14 @@ class _Platform:
             self.before = self.version
             self._course.deployed.append(Deployed(package.version, self.version, self._course.hour(clock.now())))
         self.version = package.version
-        self._policy = ModelPolicy(
-            self.version, project.system.name, package, self.copy.features, clock, log=self._log
-        )
+        self._policy = ModelPolicy(self.version, project.system.name, package, self.copy.features, clock, log=self._log)
 
 
 def live(
     project: Project,
     scenario: Scenario,
     *,
+    settling: int,
     days: int,
     users: int,
     candidates: int,
@@ -263,6 +271,8 @@ def live(
     Args:
         project: with an empty home.
         scenario: what happens.
+        settling: days before the first, in which the first model serves and nothing else runs; on their eve a model is
+            trained on what users did with it.
         days, users, candidates: how long, who takes part, and of how many items a page is chosen.
         seed: fixes all that is drawn.
         noon: asked at noon of every day; it may look at everything and change nothing.
@@ -271,13 +281,23 @@ def live(
     workspace = project.workspace(clock=clock)
     run_pipeline("all", workspace)
     parts = feed_parts(project)
-    start = -(-parts.world.rhythm.end // DAY) * DAY
-    clock.move(start)
-    panel = choose_panel(parts.world, users=users, arms=("policy", "vs"), start=start, seed=seed)
+    before = -(-parts.world.rhythm.end // DAY) * DAY
+    start = before + settling * DAY
+    clock.move(before)
+    panel = choose_panel(parts.world, users=users, arms=("policy", "vs"), start=before, seed=seed)
     panel = replace(panel, arm_U=np.zeros_like(panel.arm_U))
     life, rates, course = Life(parts.world, panel, Habits()), ItemRates(*parts.counts), Course(start)
-    alive = parts.world.catalogue.alive(start)
-    popular_C = alive[np.argsort(-rates.rate_I[alive], kind="stable")]
+    alive = parts.world.catalogue.alive(before)
+
+    def passing(platform: _Platform, happens: Scenario, **more: Any) -> Tally:
+        popular_C = alive[np.argsort(-rates.rate_I[alive], kind="stable")]
+        befalling = Befalling(happens, popular_C, seed=seed)
+        return Days(life, [platform], rates, befalling, platform, candidates=candidates, **more).run()
+
+    with _platform(project, workspace, Course(before)) as platform:
+        passing(platform, Scenario(), start=before, days=settling, seed=seed + _SETTLING, passed=platform.settled)
+        platform.store()
+    run_pipeline("all", workspace)
     with _platform(project, workspace, course) as platform:
 
         def passed(until: int) -> None:
@@ -286,18 +306,7 @@ def live(
                 day = (until - start) // DAY + 1
                 noon(Standing(day, until, life, platform.copy, platform.version, platform.before))
 
-        tally = Days(
-            life,
-            [platform],
-            rates,
-            Befalling(scenario, popular_C, seed=seed),
-            platform,
-            start=start,
-            days=days,
-            candidates=candidates,
-            seed=seed,
-            passed=passed,
-        ).run()
+        tally = passing(platform, scenario, start=start, days=days, seed=seed, passed=passed)
     clicks_D, shown_D = (tally.counts[name].sum(axis=1) for name in ("clicks", "shown"))
     course.clicked = (clicks_D / np.maximum(shown_D, 1)).tolist()
     return course
@@ -311,9 +320,12 @@ def _platform(project: Project, workspace: Workspace, course: Course) -> Iterato
     def options(**given: Any) -> RunOptions:
         return RunOptions.of(workspace.runs, **given)
 
+    def carry(name: str, chosen: RunOptions) -> list[RunReport]:
+        return platforms[0].carry(name, chosen)
+
     with ExitStack() as opened:
         journal = opened.enter_context(closing(open_journal(workspace.home, workspace.system.name, workspace.clock)))
-        scheduler = Scheduler(workspace, journal, options, carry=lambda name, chosen: platforms[0].carry(name, chosen))
+        scheduler = Scheduler(workspace, journal, options, carry=carry)
         watch = Watch(project.home, project.system.name, project.monitoring.value, (), workspace.clock)
         opened.callback(watch.close)
         platforms.append(_Platform(project, workspace, scheduler, watch, course))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -149,6 +151,20 @@ def test_fixed_methods_compare_the_bare_statistic(reference: Reference) -> None:
             assert finding.statistic == pytest.approx(statistic)
             assert finding.drifted is drifted
             assert finding.p_value is None
+
+
+def test_what_comes_of_context_does_not_alarm_against_other_hours(reference: Reference) -> None:
+    """Devices differ by the hour: another mix alarms against the same hours, and not against those of another time."""
+    rows = draw(np.random.default_rng(12), 1500)
+    rows["x_NF"][:, 4] = np.random.default_rng(13).random(1500) < 0.8
+    found = {}
+    for other_hours in (False, True):
+        against = replace(reference, other_hours=other_hours)
+        findings = feature_drift(against, sample_of(rows), DriftDetectionConfig()).findings
+        found[other_hours] = {finding.name: finding for finding in findings}["device_mobile"]
+    assert found[False].alarming
+    assert found[True].drifted and not found[True].alarming
+    assert "follows the clock" in found[True].sentence
 
 
 def test_growth_and_the_clock_are_named_and_do_not_alarm(reference: Reference) -> None:

@@ -41,6 +41,7 @@ class Reference:
         label_rate: clicks ÷ rows, or None if rows came without labels.
         slices_R: slice (day, or the same hours of a week) of each row, 0, 1, …, where days differ by nature; None: one
             sample. Not saved.
+        other_hours: whether it is of other hours of the day than what is compared with it. Not saved.
     """
 
     sample: RequestSample
@@ -49,6 +50,7 @@ class Reference:
     made_at: datetime
     label_rate: float | None = None
     slices_R: npt.NDArray[np.int64] | None = None
+    other_hours: bool = False
 
     @classmethod
     def from_rows(
@@ -121,7 +123,13 @@ class Reference:
 
     @classmethod
     def of_slices(
-        cls, samples: Sequence[RequestSample], *, model_version: str, made_at: datetime, source: str
+        cls,
+        samples: Sequence[RequestSample],
+        *,
+        model_version: str,
+        made_at: datetime,
+        source: str,
+        other_hours: bool = False,
     ) -> Reference:
         """Return the reference of one or more samples; more than one are slices, whose differences are natural.
 
@@ -130,6 +138,7 @@ class Reference:
             model_version: the model that scored.
             made_at: now, aware.
             source: where the rows came from, in words.
+            other_hours: whether they are of other hours of the day than what will be compared with them.
         """
         joined = RequestSample(
             samples[0].schema,
@@ -141,7 +150,8 @@ class Reference:
             sum(sample.rows_seen for sample in samples),
         )
         slices_R = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
-        return cls(joined, model_version, source, made_at, slices_R=slices_R if len(samples) > 1 else None)
+        slices = slices_R if len(samples) > 1 else None
+        return cls(joined, model_version, source, made_at, slices_R=slices, other_hours=other_hours)
 
     def save(self, path: Path) -> None:
         """Write the reference to *path* (Parquet), wholly or not at all; ids are kept as digests only."""

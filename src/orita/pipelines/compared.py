@@ -106,7 +106,9 @@ def compared(workspace: Workspace, results: Mapping[str, Result]) -> tuple[Refer
     samples = [_sample(workspace, version, schema, config, *span, limit=limit) for span in spans]
     source = _SOURCES[chosen["name"]]
     made_at = workspace.clock.now()
-    reference = Reference.of_slices(samples, model_version=version, source=source, made_at=made_at)
+    reference = Reference.of_slices(
+        samples, model_version=version, source=source, made_at=made_at, other_hours=chosen["name"] == "half"
+    )
     return reference, recent
 
 

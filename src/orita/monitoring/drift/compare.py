@@ -150,7 +150,8 @@ def _report(
         recent_requests=len(recent),
         reference_source=reference.source,
         findings=tuple(
-            _finding(one, verdict, rule, level, config) for one, verdict in zip(series, verdicts, strict=True)
+            _finding(one, verdict, rule, level, _by_nature(one, verdict, reference, config))
+            for one, verdict in zip(series, verdicts, strict=True)
         ),
         note=drift_note(
             about,
@@ -244,18 +245,18 @@ def _fixed(series: Series, rule: DriftTest, min_rows: int) -> _Verdict:
     return _Verdict("ks", True, statistic, statistic > rule.limit, statistic > rule.limit)
 
 
-def _by_nature(series: Series, config: DriftDetectionConfig) -> ByNature:
-    if series.name in config.calendar_features:
+def _by_nature(series: Series, verdict: _Verdict, reference: Reference, config: DriftDetectionConfig) -> ByNature:
+    # A missing rate does not grow with time, nor does it follow the clock.
+    if not verdict.drifted or verdict.test == "missing":
+        return ""
+    # Who asks, and with which device, is another at night: the other half of a window is no reference of it.
+    if series.name in config.calendar_features or (reference.other_hours and series.side == "context"):
         return "calendar"
     grows = series.kind == "count" or series.name in config.growing_features
     return "grows" if grows and ks_test(series.reference_N, series.recent_M).second_is_larger else ""
 
 
-def _finding(
-    series: Series, verdict: _Verdict, rule: DriftTest, level: float | None, config: DriftDetectionConfig
-) -> DriftFinding:
-    # A missing rate does not grow with time, nor does it follow the clock.
-    nature = _by_nature(series, config) if verdict.drifted and verdict.test != "missing" else ""
+def _finding(series: Series, verdict: _Verdict, rule: DriftTest, level: float | None, nature: ByNature) -> DriftFinding:
     return DriftFinding(
         name=series.label,
         side=series.side,
