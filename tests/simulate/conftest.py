@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def live(
     users: int = 80,
     seed: int = 0,
     scenario: Scenario | None = None,
+    passed: Callable[[int], None] = lambda until: None,
     **habits: Any,
 ) -> Lived:
     """Let *users* live with two policies."""
@@ -108,5 +110,6 @@ def live(
         days=days,
         candidates=40,
         seed=seed,
+        passed=passed,
     ).run()
     return Lived(pa.concat_tables(kept.tables), tally, panel, life, start)

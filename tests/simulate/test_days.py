@@ -12,6 +12,7 @@ from tests.simulate.conftest import Lived, live
 
 from orita.events.world import Habits, World
 from orita.simulate.befalling import Befalling
+from orita.simulate.days import HOUR
 from orita.simulate.life import Life, Pages
 from orita.simulate.panel import choose_panel
 from orita.simulate.policies import ItemRates, Oracle, Policy, Popularity, Random
@@ -71,6 +72,13 @@ def test_what_was_seen_comes_behind_what_is_new() -> None:
     """As in the feed (``seen: last``), for every policy alike: the order is kept among what is new and what is not."""
     ranked_PC, seen_PC = np.array([[5, 4, 3, 2], [1, 2, 3, 4]]), np.array([[True, False, True, False], [False] * 4])
     assert first_unseen(ranked_PC, seen_PC, 3).tolist() == [[4, 2, 5], [1, 2, 3]]
+
+
+def test_the_end_of_every_hour_is_told(small_world: World) -> None:
+    """In order, none left out, those without a visitor too."""
+    ends: list[int] = []
+    lived = live(small_world, ("oracle", "random"), days=2, users=4, passed=ends.append)
+    assert ends == [lived.start + hour * HOUR for hour in range(1, 49)]
 
 
 def test_time_goes_on(ordinary: Lived) -> None:

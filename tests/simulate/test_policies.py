@@ -14,8 +14,10 @@ import numpy.typing as npt
 import pytest
 
 from orita.core.errors import UserError
+from orita.events.prediction_segment import ScoredRequest
 from orita.events.world import World
 from orita.events.world.arrays import Integers
+from orita.serving.protocols import LogStream
 from orita.simulate.feed import simulate_feed
 from orita.simulate.feed_plan import FeedParts, FeedPlan
 from orita.simulate.http_policy import HttpFeedback, HttpPolicy
@@ -88,6 +90,32 @@ def test_a_model_ranks_by_its_scores(package: Any) -> None:
     ranked = policy.rank(np.random.default_rng(0), _pages(candidates_PC))
     assert (ranked.items_PC == np.arange(7)).all()
     assert features.asked[3] == (103, {"device": "mobile"}, 4_000_000)
+
+
+def test_answers_of_a_model_are_logged_under_the_names_that_feedback_has() -> None:
+    """Each page once, at its own time, with the features it was scored by; without a log pages have no names."""
+
+    class Log:
+        def __init__(self) -> None:
+            self.kept: list[ScoredRequest] = []
+
+        def room(self, rows: int, /) -> bool:
+            return True
+
+        def append(self, stream: LogStream, request: ScoredRequest, /) -> None:
+            self.kept.append(request)
+
+    candidates_PC, log = np.tile(np.arange(7), (3, 1)), Log()
+    policy = ModelPolicy("champion", "feed", _JointPackage(), _Features(), SimulatedClock(0), log=log)  # type: ignore[arg-type]
+    ranked = policy.rank(np.random.default_rng(0), _pages(candidates_PC))
+    assert [each.request_id for each in log.kept] == ranked.request_ids
+    assert len(set(ranked.request_ids or ())) == 3
+    assert [(each.user_id, each.at_micros, each.as_of_micros) for each in log.kept] == [
+        (100 + page, 1_000_000 * (1 + page), 1_000_000 * (1 + page)) for page in range(3)
+    ]
+    assert np.frombuffer(log.kept[0].features, np.float32).tolist() == list(range(7))
+    unlogged = ModelPolicy("champion", "feed", _JointPackage(), _Features(), SimulatedClock(0))  # type: ignore[arg-type]
+    assert unlogged.rank(np.random.default_rng(0), _pages(candidates_PC)).request_ids is None
 
 
 def test_popularity_learns_rates() -> None:
