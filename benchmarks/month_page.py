@@ -90,7 +90,7 @@ def _ratio(month: Month) -> Plot:
     days = [noon.day for noon in month.noons]
     shares = [100 * noon.auc.ratio for noon in month.noons]
     low, high = min(*shares, 98.0), max(*shares, 101.0)
-    guides = [Line((day, day), (low, high), role="soft", dashed=True) for day in month.drifts]
+    guides = [Line((day - 0.5, day - 0.5), (low, high), role="soft", dashed=True) for day in month.drifts]
     limit = Line((0.5, days[-1] + 0.5), (99.0, 99.0), "99 %", role="second")
     svg = curve_plot(
         [*guides, limit, Line(days, shares, "champion", points=True)],
