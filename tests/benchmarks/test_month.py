@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,16 @@ def test_the_shipped_month_has_three_drifts_and_an_outage() -> None:
     scenario = read_scenario(str(options.scenario)).checked(days=options.days, topics=16)
     assert [each.kind for each in scenario.happenings] == ["drift", "drift", "outage", "drift"]
     assert options.days == 30
+
+
+def test_the_bench_is_that_of_the_documents() -> None:
+    """Its sizes are those that decision 0069 tells of."""
+    options = bench.parsed([])
+    text = (Path(__file__).parents[2] / "docs" / "decisions" / "0069-retraining.md").read_text()
+    told = re.search(r"a world of ([\d,]+) users, ([\d,]+) items and ([\d,]+) interactions, of whose users (\d+)", text)
+    assert told is not None
+    sizes = [int(each.replace(",", "")) for each in told.groups()]
+    assert sizes == [options.users, options.items, options.interactions, options.panel]
 
 
 @pytest.mark.slow
