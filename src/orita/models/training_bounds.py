@@ -1,18 +1,30 @@
 """Between which values the features of a model's training rows lay: what later rows are held against.
 
-A row's *tail score* says how far out its farthest feature is: its distance from the median of the training rows, in
-units of the distance at which 1 % of them lie on that side; counts are taken by their logarithm. A row whose score is
-beyond the 99.9th percentile of the training rows' scores is unlike them. As all features share that one limit, it
-comes to bounds of each, so that a row is judged by two comparisons a feature, and each feature beyond is its own
-reason. Flags and categories have the values that they had; a feature that was never missing may not be, and one that
-always was has to be.
+Each feature has bounds of its own, at the ends of its training rows and a margin beyond, so that a feature with a
+narrow tail widens nobody else's; counts are taken by their root. One level is shared: of a thousand rows one may be
+beyond, of whatever feature.
+
+Each of the S tails, two a feature, has an equal part of that level: of N training rows k may lie beyond the row that
+its bound is made of, k + 1 ≤ (N + 1) / 1000 S. A new row, if drawn as they were, is beyond that one with a chance of at
+most (k + 1) / (N + 1), whatever the distribution (order statistics). Where this leaves none, k is 1 all the same, so
+that no single broken row makes a bound, unless more than a thousandth of the training rows were beyond then.
+
+The margin is for rows that are not drawn so: ages and counts grow with time, and rows of one user are alike. It is half
+the distance of that row from the median, at most three lengths of the tail, which begins where 1 % of the rows, and 100
+at least, lie beyond: a tail that ends at a value of many rows, as a rate ends at 1, has none. It is wider where N is
+too small for the level: a tail that is exponential reaches its part of the level farther out, in distances from the
+median, by log(1000 S / N) / log N.
+
+Flags and categories have the values that they had; a feature that was never missing may not be, and one that always was
+has to be.
 
 Legend: N rows, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +37,17 @@ from orita.features.schema import FeatureSchema, Kind
 __all__ = ["TrainingBounds"]
 
 QUANTILE = 0.999
-"""The share of training rows that are like training rows."""
+"""The share of rows that are like training rows, at least."""
 
+_LEVEL = 1 - QUANTILE
+_MARGIN = 0.5
+_TAIL_LENGTHS = 6.0
+"""Of the tail's length, in margins: three lengths where the margin is half the distance from the median."""
 _TAIL = 0.01
+_LEAST_TAIL = 100
 _MOST_ROWS = 200_000
 _SEED = 0
-_MOST = np.finfo(np.float32).max
-_LOG_MOST = float(np.log1p(np.float64(_MOST)))
+_MOST = float(np.finfo(np.float32).max)
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +60,6 @@ class TrainingBounds:
         names: of the features.
         least_F, greatest_F: float32, both allowed; the least is above the greatest where it was always missing.
         missing_F: whether the feature may be missing.
-        limit: the tail score at which the bounds are.
         rows: how many rows they are of.
     """
 
@@ -52,7 +67,6 @@ class TrainingBounds:
     least_F: npt.NDArray[np.float32]
     greatest_F: npt.NDArray[np.float32]
     missing_F: npt.NDArray[np.bool_]
-    limit: float
     rows: int
 
     @classmethod
@@ -72,20 +86,9 @@ class TrainingBounds:
             x_NF = x_NF[np.sort(np.random.default_rng(_SEED).choice(len(x_NF), _MOST_ROWS, replace=False))]
         missing_F = np.asarray(np.isnan(x_NF).any(axis=0))
         x_NF = np.where(np.isfinite(x_NF), x_NF, np.float32(np.nan))
-        sides = [_Side.of(column.kind, x_NF[:, f].astype(np.float64)) for f, column in enumerate(schema.columns)]
-        scores_N = np.zeros(len(x_NF))
-        for f, side in enumerate(sides):
-            np.fmax(scores_N, side.scores(x_NF[:, f].astype(np.float64)), out=scores_N)
-        limit = float(np.quantile(scores_N, QUANTILE))
-        bounds_F2 = np.array([side.bounds(limit) for side in sides], np.float64).reshape(len(sides), 2)
-        return cls(
-            schema.names,
-            bounds_F2[:, 0].astype(np.float32),
-            bounds_F2[:, 1].astype(np.float32),
-            missing_F,
-            limit,
-            len(x_NF),
-        )
+        columns = [_Column.of(column.kind, x_NF[:, f]) for f, column in enumerate(schema.columns)]
+        bounds_F2 = _bounds(columns, x_NF)
+        return cls(schema.names, bounds_F2[:, 0].copy(), bounds_F2[:, 1].copy(), missing_F, len(x_NF))
 
     def outside(self, x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
         """Return which values are beyond their bounds, [N, F]; None where none is."""
@@ -103,7 +106,6 @@ class TrainingBounds:
         bounds = [None if always else [least, greatest] for least, greatest, always in pairs]
         return {
             "quantile": QUANTILE,
-            "limit": self.limit,
             "rows": self.rows,
             "bounds": dict(zip(self.names, bounds, strict=True)),
             "missing": [name for name, may in zip(self.names, self.missing_F.tolist(), strict=True) if may],
@@ -111,7 +113,7 @@ class TrainingBounds:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], schema: FeatureSchema) -> TrainingBounds:
-        """Return the bounds that `to_dict` described.
+        """Return the bounds that `to_dict` described; those of before, with a ``limit`` that all shared, as they are.
 
         Raises:
             UserError: they are none, or not of *schema*.
@@ -120,59 +122,79 @@ class TrainingBounds:
             given, missing = content["bounds"], set(content["missing"])
             pairs = [(np.inf, -np.inf) if given[name] is None else given[name] for name in schema.names]
             bounds_F2 = np.array(pairs, np.float32).reshape(len(schema), 2)
-            limit, rows = float(content["limit"]), int(content["rows"])
+            rows = int(content["rows"])
         except (KeyError, TypeError, ValueError) as error:
             message = f"the training bounds of the package are not of its schema ({error!r}): write it again."
             raise UserError(message) from None
         missing_F = np.array([name in missing for name in schema.names], bool)
-        return cls(schema.names, bounds_F2[:, 0].copy(), bounds_F2[:, 1].copy(), missing_F, limit, rows)
+        return cls(schema.names, bounds_F2[:, 0].copy(), bounds_F2[:, 1].copy(), missing_F, rows)
+
+
+def _bounds(columns: Sequence[_Column], x_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the least and the greatest value of each column, [F, 2], with at most a thousandth of the rows beyond."""
+    rows, tails = len(x_NF), sum(column.tails for column in columns)
+    if tails == 0:
+        return np.array([column.ends for column in columns], np.float32).reshape(len(columns), 2)
+    margin = _MARGIN + np.log(max(1.0, tails / (_LEVEL * rows))) / np.log(1 + rows)
+    beyond = max(1, int(_LEVEL * (rows + 1) / tails) - 1)
+    bounds_F2 = np.array([column.bounds(beyond, margin) for column in columns], np.float32)
+    outside_NF = (x_NF < bounds_F2[:, 0]) | (x_NF > bounds_F2[:, 1])
+    if outside_NF.any(axis=1).sum() > _LEVEL * rows:
+        bounds_F2 = np.array([column.bounds(0, margin) for column in columns], np.float32)
+    return bounds_F2
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """How far out the values of one feature are, from its median, in widths of its tails; of width 0 nothing is."""
+class _Column:
+    """The values of one feature that are known.
 
-    logarithm: bool
+    Attributes:
+        values_N: rising; of counts their roots.
+        median: of these.
+        ends: the least and the greatest value, as they are; of no values the least is above the greatest.
+        tails: on how many sides of the median there are values; flags and categories have no tails.
+        root: whether they are counts.
+    """
+
+    values_N: Floats
     median: float
-    below: float
-    above: float
-    least: float
-    greatest: float
+    ends: tuple[float, float]
+    tails: int
+    root: bool
 
     @classmethod
-    def of(cls, kind: Kind, values_N: Floats) -> _Side:
-        known_N = values_N[~np.isnan(values_N)]
+    def of(cls, kind: Kind, values_N: npt.NDArray[np.float32]) -> _Column:
+        known_N = np.sort(values_N[~np.isnan(values_N)].astype(np.float64))
         if len(known_N) == 0:
-            return cls(False, 0.0, 0.0, 0.0, np.inf, -np.inf)
-        ends = float(known_N.min()), float(known_N.max())
-        if kind in {"flag", "category"}:
-            return cls(False, 0.0, 0.0, 0.0, *ends)
-        logarithm = kind == "count" and ends[0] >= 0
-        low, median, high = np.quantile(np.log1p(known_N) if logarithm else known_N, (_TAIL, 0.5, 1 - _TAIL)).tolist()
-        return cls(logarithm, median, median - low, high - median, *ends)
+            return cls(known_N, 0.0, (np.inf, -np.inf), 0, root=False)
+        ends = float(known_N[0]), float(known_N[-1])
+        root = kind == "count" and ends[0] >= 0
+        known_N = np.sqrt(known_N) if root else known_N
+        median = float(np.median(known_N))
+        tails = 0 if kind in {"flag", "category"} else int(known_N[0] < median) + int(known_N[-1] > median)
+        return cls(known_N, median, ends, tails, root)
 
-    def scores(self, values_N: Floats) -> Floats:
-        """Return the tail score of each value, 0 of those that cannot have one."""
-        from_median_N = (np.log1p(values_N) if self.logarithm else values_N) - self.median
-        scores_N = np.zeros(len(values_N))
-        for width, on_side_N in ((self.below, from_median_N < 0), (self.above, from_median_N > 0)):
-            if width > 0:
-                scores_N[on_side_N] = np.abs(from_median_N[on_side_N]) / width
-        return scores_N
+    def bounds(self, beyond: int, margin: float) -> tuple[float, float]:
+        """Return the least and the greatest value, finite.
 
-    def bounds(self, limit: float) -> tuple[float, float]:
-        """Return the values whose tail score is *limit*; of a tail without width the last value that was there.
-
-        They are rounded outwards, by what was lost in adding and then to the next float32, so that a row at the limit
-        is within them; they are finite.
+        Args:
+            beyond: how many rows may lie beyond either, if they are no more than 1 % of those known.
+            margin: in distances of what lies farthest otherwise from the median, 0.5 and more.
         """
-        ends = [self.least, self.greatest]
-        for side, (width, outwards) in enumerate(((self.below, -1), (self.above, 1))):
-            if width > 0:
-                lost = 4 * float(np.finfo(np.float64).eps) * (abs(self.median) + limit * width)
-                end = self.median + outwards * (limit * width + lost)
-                end = max(0.0, float(np.expm1(min(end, _LOG_MOST)))) if self.logarithm else end
-                # Towards the greatest finite value: where a tail reaches further, any finite value is within.
-                rounded = np.nextafter(np.clip(np.float64(end), -_MOST, _MOST).astype(np.float32), outwards * _MOST)
-                ends[side] = 0.0 if self.logarithm and end == 0 else float(rounded)
-        return ends[0], ends[1]
+        if self.tails == 0:
+            return self.ends
+        at = min(beyond, len(self.values_N) // 100)
+        least = -_end(-self.values_N, -self.median, at, margin)
+        greatest = _end(self.values_N[::-1], self.median, at, margin)
+        if self.root:
+            least, greatest = max(0.0, least) ** 2, greatest**2
+        # 0.0 makes 0 of -0. The row that a bound is made of stays within when that is rounded: it is a float32.
+        return max(least, -_MOST) + 0.0, min(greatest, _MOST)
+
+
+def _end(values_N: Floats, median: float, at: int, margin: float) -> float:
+    """Return where the upper tail of *values_N*, in falling order, ends."""
+    tail = min(max(_LEAST_TAIL, math.ceil(_TAIL * len(values_N))), len(values_N) - 1)
+    last = float(values_N[at])
+    length = last - max(float(values_N[tail]), median)
+    return last + margin * min(last - median, _TAIL_LENGTHS * length)

@@ -63,7 +63,7 @@ class Trainer:
         type_: which, one of `orita.models.config.MODEL_TYPES` or of the system's own.
     """
 
-    version = 1
+    version = 2  # bounds of training rows for each feature by itself
     inputs: Mapping[str, str] = {"examples": "TrainingSet"}
 
     def __init__(self, type_: str) -> None:
