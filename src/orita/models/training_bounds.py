@@ -1,8 +1,7 @@
 """Between which values the features of a model's training rows lay: what later rows are held against.
 
 Each feature has bounds of its own, at the ends of its training rows and a margin beyond, so that a feature with a
-narrow tail widens nobody else's; counts are taken by their root. One level is shared: of a thousand rows one may be
-beyond, of whatever feature.
+narrow tail widens nobody else's. One level is shared: of a thousand rows one may be beyond, of whatever feature.
 
 Each of the S tails, two a feature, has an equal part of that level: of N training rows k may lie beyond the row that
 its bound is made of, k + 1 ≤ (N + 1) / 1000 S. A new row, if drawn as they were, is beyond that one with a chance of at
@@ -10,10 +9,11 @@ most (k + 1) / (N + 1), whatever the distribution (order statistics). Where this
 that no single broken row makes a bound, unless more than a thousandth of the training rows were beyond then.
 
 The margin is for rows that are not drawn so: ages and counts grow with time, and rows of one user are alike. It is half
-the distance of that row from the median, at most three lengths of the tail, which begins where 1 % of the rows, and 100
-at least, lie beyond: a tail that ends at a value of many rows, as a rate ends at 1, has none. It is wider where N is
-too small for the level: a tail that is exponential reaches its part of the level farther out, in distances from the
-median, by log(1000 S / N) / log N.
+the distance of that row from the median. Counts are taken by their logarithm, as users differ by factors, and grow by
+ten at most. Of other features the margin is at most three lengths of the tail, which begins where 1 % of the rows, and
+100 at least, lie beyond: a tail that ends at a value of many rows, as a rate ends at 1, has none. It is wider where N
+is too small for the level: a tail that is exponential reaches its part farther out, in distances from the median, by
+log(1000 S / N) / log N.
 
 Flags and categories have the values that they had; a feature that was never missing may not be, and one that always was
 has to be.
@@ -41,13 +41,15 @@ QUANTILE = 0.999
 
 _LEVEL = 1 - QUANTILE
 _MARGIN = 0.5
-_TAIL_LENGTHS = 6.0
-"""Of the tail's length, in margins: three lengths where the margin is half the distance from the median."""
+_TAIL_LENGTHS = 3 / _MARGIN
+_MOST_GROWTH = math.log(10) / _MARGIN
+"""Of what margins are a part: of the length of the tail, and of the logarithm of a count."""
 _TAIL = 0.01
 _LEAST_TAIL = 100
 _MOST_ROWS = 200_000
 _SEED = 0
 _MOST = float(np.finfo(np.float32).max)
+_LOG_MOST = math.log1p(_MOST)
 
 Floats = npt.NDArray[np.float64]
 
@@ -149,30 +151,30 @@ class _Column:
     """The values of one feature that are known.
 
     Attributes:
-        values_N: rising; of counts their roots.
+        values_N: rising; of counts the logarithms of 1 more.
         median: of these.
         ends: the least and the greatest value, as they are; of no values the least is above the greatest.
         tails: on how many sides of the median there are values; flags and categories have no tails.
-        root: whether they are counts.
+        logarithm: whether they are counts, of which none is negative.
     """
 
     values_N: Floats
     median: float
     ends: tuple[float, float]
     tails: int
-    root: bool
+    logarithm: bool
 
     @classmethod
     def of(cls, kind: Kind, values_N: npt.NDArray[np.float32]) -> _Column:
         known_N = np.sort(values_N[~np.isnan(values_N)].astype(np.float64))
         if len(known_N) == 0:
-            return cls(known_N, 0.0, (np.inf, -np.inf), 0, root=False)
+            return cls(known_N, 0.0, (np.inf, -np.inf), 0, logarithm=False)
         ends = float(known_N[0]), float(known_N[-1])
-        root = kind == "count" and ends[0] >= 0
-        known_N = np.sqrt(known_N) if root else known_N
+        logarithm = kind == "count" and ends[0] >= 0
+        known_N = np.log1p(known_N) if logarithm else known_N
         median = float(np.median(known_N))
         tails = 0 if kind in {"flag", "category"} else int(known_N[0] < median) + int(known_N[-1] > median)
-        return cls(known_N, median, ends, tails, root)
+        return cls(known_N, median, ends, tails, logarithm)
 
     def bounds(self, beyond: int, margin: float) -> tuple[float, float]:
         """Return the least and the greatest value, finite.
@@ -185,16 +187,17 @@ class _Column:
             return self.ends
         at = min(beyond, len(self.values_N) // 100)
         least = -_end(-self.values_N, -self.median, at, margin)
-        greatest = _end(self.values_N[::-1], self.median, at, margin)
-        if self.root:
-            least, greatest = max(0.0, least) ** 2, greatest**2
+        greatest = _end(self.values_N[::-1], self.median, at, margin, most=_MOST_GROWTH if self.logarithm else None)
+        if self.logarithm:
+            least, greatest = (math.expm1(min(max(0.0, end), _LOG_MOST)) for end in (least, greatest))
         # 0.0 makes 0 of -0. The row that a bound is made of stays within when that is rounded: it is a float32.
         return max(least, -_MOST) + 0.0, min(greatest, _MOST)
 
 
-def _end(values_N: Floats, median: float, at: int, margin: float) -> float:
-    """Return where the upper tail of *values_N*, in falling order, ends."""
-    tail = min(max(_LEAST_TAIL, math.ceil(_TAIL * len(values_N))), len(values_N) - 1)
+def _end(values_N: Floats, median: float, at: int, margin: float, *, most: float | None = None) -> float:
+    """Return where the upper tail of *values_N*, in falling order, ends: at the row *at* and a margin."""
     last = float(values_N[at])
-    length = last - max(float(values_N[tail]), median)
-    return last + margin * min(last - median, _TAIL_LENGTHS * length)
+    if most is None:
+        tail = min(max(_LEAST_TAIL, math.ceil(_TAIL * len(values_N))), len(values_N) - 1)
+        most = _TAIL_LENGTHS * (last - max(float(values_N[tail]), median))
+    return last + margin * min(last - median, most)
