@@ -6,7 +6,7 @@ of half of the users (five draws) against the training rows of the other half. R
 training rows, in distances from the least to the greatest of them, of the feature where that is most; counts, which
 are bounded by a factor, apart. Probes are values that cannot be, each put into 1,000 test rows.
 
-    python -m benchmarks.outliers [--seeds 931 932 933] [--interactions 300000]     # last line: one JSON object
+    python -m benchmarks.outliers [--seeds 931 … 936] [--interactions 300000]     # last line: one JSON object
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options; without any they are those of the figures in the documentation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[931, 932, 933], help="of the worlds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[931, 932, 933, 934, 935, 936], help="of the worlds")
     parser.add_argument("--interactions", type=int, default=300_000, help="a hundred a user, twenty an item")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     return parser.parse_args(arguments)

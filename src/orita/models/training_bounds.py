@@ -181,7 +181,7 @@ class _Column:
 
         Args:
             beyond: how many rows may lie beyond either, if they are no more than 1 % of those known.
-            margin: in distances of what lies farthest otherwise from the median, 0.5 and more.
+            margin: in distances of the row that makes a bound from the median, 0.5 and more.
         """
         if self.tails == 0:
             return self.ends
@@ -195,7 +195,12 @@ class _Column:
 
 
 def _end(values_N: Floats, median: float, at: int, margin: float, *, most: float | None = None) -> float:
-    """Return where the upper tail of *values_N*, in falling order, ends: at the row *at* and a margin."""
+    """Return where the upper tail of *values_N*, in falling order, ends: at row *at*, and a margin beyond.
+
+    Args:
+        margin: in distances of that row from the median.
+        most: no more of that distance counts than this; by default than some lengths of the tail.
+    """
     last = float(values_N[at])
     if most is None:
         tail = min(max(_LEAST_TAIL, math.ceil(_TAIL * len(values_N))), len(values_N) - 1)
