@@ -83,6 +83,7 @@ def test_every_function_over_every_window_is_that_of_history(session: SparkSessi
     assert differing(found.toArrow(), history_features(plan, tables, rows, schema, "known"), "no") == []
 
 
+@pytest.mark.slow
 def test_roles_and_sources_of_text_ids_are_those_of_history(session: SparkSession) -> None:
     """Payments: two roles of one entity, a key of two columns, a second source that names its keys otherwise."""
     plan, tables = roles_plan(), transfer_tables()

@@ -187,7 +187,10 @@ def test_a_push_into_a_full_log_takes_nothing_by_halves(disk: Disk) -> None:
     assert Lake(Home(disk.home)).snapshot("interactions").rows == BEFORE + MORE
 
 
-@pytest.mark.parametrize("options", [["--no-lake"], []], ids=["state", "state and lake"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(["--no-lake"], id="state", marks=pytest.mark.slow), pytest.param([], id="state and lake")],
+)
 def test_a_stream_on_a_full_disk_goes_on_when_space_returns(disk: Disk, options: list[str]) -> None:
     """Requests are answered as before meanwhile; afterwards the same command counts every event once, lake included."""
     told(disk.folder, "features", "push", "more.jsonl")
