@@ -96,7 +96,8 @@ def test_from_a_file_to_a_verdict(on_files: Path) -> None:
     run_orita(on_files, "experiments", "remove", "colours")
     events = orita_json(on_files, "control", "log", "--kind", "experiment")["events"]
     assert [event["type"] for event in events] == ["declared", "started", "stopped", "removed"]
-    assert [event["reason"] for event in events] == ["spring", "", "it sells", ""]
+    here = "on the command line"
+    assert [event["reason"] for event in events] == ["spring", f"started {here}", "it sells", f"removed {here}"]
 
 
 def test_shown_as_it_was_declared(on_files: Path) -> None:

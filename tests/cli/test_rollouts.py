@@ -211,6 +211,9 @@ def test_a_plan_from_a_file(tmp_path: Path) -> None:
         (tmp_path / "plan.yaml").write_text(wrong)
         with pytest.raises(UserError, match=sentence):
             options(file=tmp_path / "plan.yaml").plan()
+    (tmp_path / "plan.yaml").write_text("strategy: ab\nversions: [v2]\nchecks: {metric: click}\n")
+    with pytest.raises(UserError, match=r"checks\.metric of the plan is 'click', no mapping"):
+        options(file=tmp_path / "plan.yaml", most_loss="2%").plan()
 
 
 def test_who_acts_is_told(begun: Path) -> None:

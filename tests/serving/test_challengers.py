@@ -156,6 +156,7 @@ def test_overrides_by_user_device_and_header(served: AsgiClient, rollouts: Rollo
     assert [asked(served, 8, device=device) for device in ("tablet", "mobile")] == ["v1.1.0", "v1.0.0"]
     assert asked(served, 8, {"x-orita-variant": "next"}) == "v1.1.0"
     assert asked(served, 8, {"x-orita-variant": "other"}) == "v1.0.0"
+    assert asked(served, 8, attributes={"header.X-Orita-Variant": "next"}) == "v1.0.0"  # a body is no header
     rollouts_of = [(row[1], row[2] is None) for row in logged(served, home)]
     assert rollouts_of == [
         ("v1.1.0", True),
@@ -163,6 +164,7 @@ def test_overrides_by_user_device_and_header(served: AsgiClient, rollouts: Rollo
         ("v1.1.0", True),
         ("v1.0.0", False),
         ("v1.1.0", True),
+        ("v1.0.0", False),
         ("v1.0.0", False),
     ]
 

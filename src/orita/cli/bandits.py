@@ -45,7 +45,7 @@ ExpectedOption = Annotated[
 def declare_command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="YAML, or JSON by its ending; - reads YAML from standard input.")],
-    reason: ReasonOption = "",
+    reason: ReasonOption = "declared on the command line",
     expected: ExpectedOption = None,
     whole: Annotated[bool, typer.Option("--whole", help="Remove bandits that the file has not.")] = False,
     as_json: JsonOption = False,
@@ -184,7 +184,7 @@ def choices_command(
 def remove_command(
     context: typer.Context,
     key: KeyArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = "removed on the command line",
     expected: ExpectedOption = None,
     as_json: JsonOption = False,
 ) -> None:

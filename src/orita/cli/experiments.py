@@ -40,7 +40,10 @@ ReasonOption = Annotated[str, typer.Option(help="Why; it is kept with the change
 
 @experiments_app.command("declare")
 def declare_command(
-    context: typer.Context, file: FileArgument, reason: ReasonOption = "", as_json: JsonOption = False
+    context: typer.Context,
+    file: FileArgument,
+    reason: ReasonOption = "declared on the command line",
+    as_json: JsonOption = False,
 ) -> None:
     """Keep the experiments of a file: all of them or none; those that are so already stay as they are.
 
@@ -117,7 +120,7 @@ def start_command(
         str | None,
         typer.Option(help="When it began, if it runs elsewhere and began before; by default now. ISO 8601, in UTC."),
     ] = None,
-    reason: ReasonOption = "",
+    reason: ReasonOption = "started on the command line",
     as_json: JsonOption = False,
 ) -> None:
     """Start an experiment: exposures count from then on, and its share of a layer is its own."""
@@ -151,7 +154,10 @@ def stop_command(
 
 @experiments_app.command("remove")
 def remove_command(
-    context: typer.Context, name: NameArgument, reason: ReasonOption = "", as_json: JsonOption = False
+    context: typer.Context,
+    name: NameArgument,
+    reason: ReasonOption = "removed on the command line",
+    as_json: JsonOption = False,
 ) -> None:
     """Remove an experiment that does not run; its history stays."""
     from orita.project.project import actor

@@ -80,7 +80,7 @@ def show_command(context: typer.Context, key: KeyArgument, as_json: JsonOption =
 def set_command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="YAML, or JSON by its ending; - reads YAML from standard input.")],
-    reason: ReasonOption = "",
+    reason: ReasonOption = "declared on the command line",
     expected: ExpectedOption = None,
     whole: Annotated[bool, typer.Option("--whole", help="Remove flags and segments that the file has not.")] = False,
     as_json: JsonOption = False,
@@ -108,7 +108,7 @@ def set_command(
 def on_command(
     context: typer.Context,
     key: KeyArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = "enabled on the command line",
     expected: ExpectedOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -120,7 +120,7 @@ def on_command(
 def off_command(
     context: typer.Context,
     key: KeyArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = "disabled on the command line",
     expected: ExpectedOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -132,7 +132,7 @@ def off_command(
 def remove_command(
     context: typer.Context,
     key: KeyArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = "removed on the command line",
     expected: ExpectedOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -146,7 +146,10 @@ class PlanOptions:
         if not isinstance(declared, dict):
             raise UserError("checks of the plan are no mapping: write alpha, errors, latency, metric and others there.")
         if metric:
-            changed["metric"] = {**(declared.get("metric") or {}), **metric}
+            held = declared.get("metric") or {}
+            if not isinstance(held, dict):
+                raise UserError(f"checks.metric of the plan is {held!r}, no mapping: write the keys of a metric there.")
+            changed["metric"] = {**held, **metric}
         return {"checks": {**declared, **changed}}
 
 

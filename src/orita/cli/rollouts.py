@@ -93,7 +93,7 @@ def deploy_command(
     file: Annotated[
         Path | None, typer.Option(help="A plan as YAML or JSON; what is given beside it counts instead.")
     ] = None,
-    reason: ReasonOption = "",
+    reason: ReasonOption = "deployed on the command line",
     as_json: JsonOption = False,
 ) -> None:
     """Deploy a version: to everybody at once, or by a strategy that tries it on some users first.
@@ -111,10 +111,10 @@ def deploy_command(
     if options.at_once:
         from orita.cli.learn import promote_model
 
-        promote_model(context, options.versions[0], reason or "deployed on the command line", as_json)
+        promote_model(context, options.versions[0], reason, as_json)
         return
     plan, project = options.plan(), project_of(context)
-    rollout = _begun(context, project, plan, reason or "deployed on the command line")
+    rollout = _begun(context, project, plan, reason)
     _show(project, rollout, as_json=as_json)
     if not as_json:
         typer.echo("\nNext: orita rollout status")
