@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ErrorAnswer", "Refused", "body_too_large", "encode_error", "internal_error", "no_model"]
+__all__ = ["NO_MODEL", "ErrorAnswer", "Refused", "body_too_large", "encode_error", "internal_error", "no_model"]
 
+
+NO_MODEL = "no model is deployed and loaded yet: promote one, or wait; GET /health says more."
+"""What a server says that has no model, whichever way it is asked."""
 
 _LONGEST = 2000
 """Characters of a sentence: what a caller sent is not sent back whole."""
@@ -53,12 +56,7 @@ def encode_error(code: str, message: str, request_id: str) -> bytes:
 
 def no_model() -> Refused:
     """Return the refusal of a server that has no model."""
-    return Refused(
-        503,
-        "no_model",
-        "no model is deployed and loaded yet: promote one, or wait; GET /health says more.",
-        retry_after=1,
-    )
+    return Refused(503, "no_model", NO_MODEL, retry_after=1)
 
 
 def body_too_large(most: int) -> Refused:

@@ -98,10 +98,10 @@ class Challengers:
         deployed = champion.package.version
         if self.router.rollout.champion != deployed:
             return Chosen(champion)  # somebody deployed another version: the rollout is over
-        said: dict[str, object] = {**(asked.attributes or {})}
+        attributes: dict[str, object] = dict(asked.attributes or ())
         for header in self.router.headers.values():
-            said.pop(header, None)  # a body cannot say what a header says: whoever stands before may have stripped it
-        attributes = {**said, **asked.context, **(extra or {}), "user_id": asked.user_id}
+            attributes.pop(header, None)  # a body cannot say what a header says: a proxy may have stripped it
+        attributes |= {**asked.context, **(extra or {}), "user_id": asked.user_id}
         route = self.router.route(attributes)
         self.requests[route.version] = self.requests.get(route.version, 0) + 1
         rollout, split = (route.rollout, route.split_micros) if self.complete else (None, None)

@@ -19,6 +19,7 @@ from orita.core.clock import Clock
 from orita.core.errors import NotFound, Unavailable, closest
 from orita.models.package import Package
 from orita.serving.config import ModelsConfig
+from orita.serving.http.refusal import NO_MODEL
 from orita.serving.models.champion import ChampionFollower
 from orita.serving.models.verified import load_beside_requests
 from orita.serving.protocols import PackageLoader
@@ -114,7 +115,7 @@ class ModelsInMemory:
             if champion is not None and version in (None, champion.package.version):
                 return cast("Package", champion.package)
             if version is None:
-                raise Unavailable("no model is deployed and loaded yet: promote one, or wait; GET /health says more.")
+                raise Unavailable(NO_MODEL)
         if version is None:
             raise NotFound(f"{name!r} is not the system of this server: ask for one of {self._known(name)} by version.")
         held = self._held.get((name, version))
