@@ -54,6 +54,7 @@ def _process() -> dict[str, Any]:
         "current folder": folder,
         "sys.argv": tuple(sys.argv),
         "signal handlers": tuple(signal.getsignal(number) for number in _SIGNALS),
+        "priority": os.getpriority(os.PRIO_PROCESS, 0),
         "switch interval": sys.getswitchinterval(),
         "garbage collector": gc.isenabled(),
         "locale": locale.setlocale(locale.LC_ALL),
@@ -61,6 +62,8 @@ def _process() -> dict[str, Any]:
         "socket timeout": socket.getdefaulttimeout(),
         "logging": (logging.root.level, logging.root.manager.disable, tuple(map(type, logging.root.handlers))),
     }
+    if hasattr(os, "sched_getscheduler"):
+        found["scheduling class"] = os.sched_getscheduler(0)
     torch: Any = sys.modules.get("torch")
     mlflow: Any = sys.modules.get("mlflow")
     if hasattr(torch, "set_num_threads"):
