@@ -88,11 +88,12 @@ def test_choices_that_close_early_are_told_of(tmp_path: Path) -> None:
     log.append(STREAM, batch_of([*made, rewards(made[0], [1.0]), rewards(made[4], [1.0])]), key=KEY)
     assert "3 choices were closed before their time" in run_orita(tmp_path, "bandits", "show", "title")
     assert orita_json(tmp_path, "bandits", "show", "title")["state"]["closed_early"] == 3
+    assert orita_json(tmp_path, "bandits", "show", "title")["state"]["held"] == 1
     file = str(tmp_path / "choices.parquet")
-    assert orita_json(tmp_path, "bandits", "choices", "title", file)["rewarded"] == 4
-    assert pq.read_table(file)["reward"].to_pylist() == [0, 0, 0, None, 1]
+    assert orita_json(tmp_path, "bandits", "choices", "title", file)["rewarded"] == 3
+    assert pq.read_table(file)["reward"].to_pylist() == [0, 0, 0, None, None]
     orita_json(tmp_path, "bandits", "choices", "title", file, "--unrewarded", "0.5")
-    assert pq.read_table(file)["reward"].to_pylist() == [0.5, 0.5, 0.5, None, 1]
+    assert pq.read_table(file)["reward"].to_pylist() == [0.5, 0.5, 0.5, None, None]
     assert orita_json(tmp_path, "bandits", "choices", "title", file, "--since", "1970-01-02")["rows"] == 0
     assert orita_json(tmp_path, "bandits", "choices", "title", file, "--until", "1970-01-02")["rows"] == 5
 

@@ -113,7 +113,7 @@ def show_command(
     if as_json:
         declared = msgspec.to_builtins(held.state)
         state = {"arms": arms, "waiting": len(ledger.open), "ignored": ledger.ignored, "records": learner.next}
-        state |= {"closed_early": ledger.choices.early}
+        state |= {"held": ledger.choices.held, "closed_early": ledger.choices.early}
         print_json({"version": held.version, "bandit": declared, "state": state})
         return
     rows = [
@@ -128,7 +128,10 @@ def show_command(
     ]
     table(f"{key}, version {held.version}", ["arm", "picked", "rewards", "mean", "probability now"], rows)
     ignored = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(ledger.ignored.items()))
-    figures({"choices that wait for rewards": f"{len(ledger.open):,}", "rewards that did not count": ignored or "none"})
+    waiting: dict[str, object] = {"choices that wait for rewards": f"{len(ledger.open):,}"}
+    if held.state.unrewarded is not None:
+        waiting["rewards that count when those close"] = f"{ledger.choices.held:,}"
+    figures(waiting | {"rewards that did not count": ignored or "none"})
     if ledger.choices.early:
         typer.echo(
             f"Attention: {ledger.choices.early:,} choices were closed before their time, as more than most_open "

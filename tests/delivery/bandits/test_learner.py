@@ -328,6 +328,8 @@ def test_a_snapshot_that_an_extreme_context_spoilt_is_not_taken(logged: Logged) 
     clean = [choice(declared, "abc"[number % 3], context=[1.0, number % 2]) for number in range(300)]
     told = [rewards(each, [float(each.arms == ["a"])]) for each in clean]
     logged.append([record for pair in zip(clean, told, strict=True) for record in pair])
+    logged.clock.advance(timedelta(days=1, seconds=1))
+    logged.append([choice(declared, "a", context=[1.0, 0.0])])
     served = logged.learner().served
     assert served is not None
     assert served["layout"].chances(np.array([1.0, 0.0]))["a"] > 0.99

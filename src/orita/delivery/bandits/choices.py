@@ -4,7 +4,8 @@
     evaluate(table.filter(pc.is_valid(table["reward"])), target=…, slate="decision", unit="unit")
 
 A reward is in it as the bandit counts it, by the same code (`orita.delivery.bandits.open_choices`): the first of its
-arm while its choice is open, and what the declaration says of arms without one once it is closed.
+arm while its choice is open. Where the declaration says what silence earned, no arm of a choice has a reward before the
+choice is closed, and all have one then: to drop rows without a reward leaves out the latest choices, never the worse.
 
 Rows are held as Arrow's columns, some hundred bytes each; of the choices that are open alone there are Python objects.
 """
@@ -110,17 +111,17 @@ class _Joined:
             if record.bandit != self._declaration.key:
                 continue
             for open_choices in self._open.values():
-                self._count(open_choices.close(appended_at), record.at)
+                self._count(open_choices.close(appended_at))
             if isinstance(record, Choice):
                 if self._asked(record.at):
                     self._add(record)
                     chosen.append(record)
                 own = self._open.setdefault(record.learning, OpenChoices(self._declaration))
-                self._count(own.take(appended_at, record), record.at)
+                self._count(own.take(appended_at, record))
             else:
                 for open_choices in self._open.values():
                     if record.decision in open_choices.open:
-                        self._count(open_choices.take(appended_at, record), record.at)
+                        self._count(open_choices.take(appended_at, record))
         self._pieces.append(_rows(chosen))
         waiting = [decision for each in self._open.values() for decision in each.open]
         self._first = {decision: self._first[decision] for decision in waiting if decision in self._first}
@@ -142,12 +143,12 @@ class _Joined:
         self._rewards.extend([np.nan] * len(choice.arms))
         self._rewarded_at.extend([_NEVER] * len(choice.arms))
 
-    def _count(self, counted: Iterable[Counted], at: int) -> None:
+    def _count(self, counted: Iterable[Counted]) -> None:
         for each in counted:
             first = self._first.get(each.decision)
             if first is not None:
                 self._rewards[first + each.position] = each.reward
-                self._rewarded_at[first + each.position] = at if each.told else _NEVER
+                self._rewarded_at[first + each.position] = _NEVER if each.at is None else each.at
 
 
 def _rows(choices: list[Choice]) -> pa.RecordBatch:

@@ -73,7 +73,7 @@ class Ledger:
 
     @property
     def open(self) -> dict[str, OpenChoice]:
-        """Choices that lack a reward which may still come, by decision id, the oldest first."""
+        """Choices whose rewards may still come, by decision id, the oldest first."""
         return self.choices.open
 
     @property

@@ -17,7 +17,7 @@ from orita.delivery.bandits.ledger import LedgerState
 
 __all__ = ["Snapshot", "read_snapshot", "snapshot_file", "write_snapshot"]
 
-_FORMAT = 2
+_FORMAT = 3
 _CRC = 4
 
 
