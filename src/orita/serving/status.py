@@ -27,8 +27,9 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     """The answer of ``GET /health``.
 
     Attributes:
-        status: ``ok``; ``degraded`` if another version answers than the deployed, the latest answer was below level 1,
-            answers cannot be logged, or the feed has no items; ``no_model`` (with 503).
+        status: ``ok``; ``degraded`` if another version answers than the deployed, features were not read since the
+            start, the latest answer was below level 1, answers cannot be logged, or the feed has no items; ``no_model``
+            (with 503).
         model_version: which version answers, null without one.
         model_loaded_at: since when.
         uptime_seconds: since the server started.
@@ -52,8 +53,8 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
     """The answer of ``GET /health/live`` (should this process go on?) and ``/health/ready`` (should it get requests?).
 
     Attributes:
-        status: ``ok``, or with 503 why not: ``stopped_working``; ``stopping``, ``no_model``, ``log_full`` or
-            ``starting``.
+        status: ``ok``, or with 503 why not: ``stopped_working``; ``stopping``, ``no_model``, ``no_features``,
+            ``log_full`` or ``starting``.
         detail: a sentence, null where all is well.
     """
 
@@ -87,7 +88,8 @@ def health_answer(service: Service) -> HealthAnswer:
     """Return how the server is."""
     champion, failure = service.follower.champion, service.follower.failure
     level, log = _level(service), service.log.trouble
-    troubles = [sentence for sentence in (failure, log) if sentence is not None] + service.background.lacking
+    told = (failure, service.follower.unread, log)
+    troubles = [sentence for sentence in told if sentence is not None] + service.background.lacking
     well = not troubles and (level is None or level is Level.FULL)
     status = "no_model" if champion is None else "ok" if well else "degraded"
     return HealthAnswer(
@@ -116,6 +118,8 @@ def ready_answer(service: Service) -> ProbeAnswer:
         return ProbeAnswer("stopping", "the server finishes the requests under way and stops.")
     if service.follower.champion is None:
         return ProbeAnswer("no_model", service.follower.failure or "no model is deployed and loaded yet.")
+    if service.follower.unread is not None:
+        return ProbeAnswer("no_features", service.follower.unread)
     if service.log.trouble is not None and not service.log.drops:
         return ProbeAnswer("log_full", service.log.trouble)
     if awaited := service.background.awaited:

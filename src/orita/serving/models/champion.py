@@ -3,7 +3,8 @@
 A thread looks at control state. When the deployment changed it loads the package, verifies it, checks its
 sample, asks the features for a reader, and only then puts the new champion in the place of the old one: one
 assignment, so a request sees either. Whatever goes wrong leaves the old one answering, is told once, and is
-tried again.
+tried again. A server that starts while its features are away has a champion all the same, whose requests are answered
+by the levels below the model until the features were read for the first time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 
 from orita.control.deployments import Deployment, Deployments
@@ -38,6 +41,17 @@ _NEWS_SECONDS = 0.1
 
 _RETRY_LOOKS, _AWAY_LOOKS = 10, 2
 """Looks at the deployment between two attempts to load a version that failed; where something it needs is away."""
+
+
+class _UnreadFeatures:
+    """The reader of features that could not be read since the server started."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def matrix(self, *_: object) -> npt.NDArray[np.float32]:
+        """Raise `Unavailable`: so a lower level answers."""
+        raise Unavailable(self.why)
 
 
 class _Overtaken(BaseException):
@@ -90,6 +104,12 @@ class ChampionFollower:
         self._leisure = Leisure(self.background.stopping, lambda: self.champion is None)
         self.champion: LoadedModel | None = None
         self.failure: str | None = None
+
+    @property
+    def unread(self) -> str | None:
+        """Why features were never read since the server started; None where they were, or there is no champion."""
+        features = None if self.champion is None else self.champion.features
+        return features.why if isinstance(features, _UnreadFeatures) else None
 
     @property
     def refused_seconds(self) -> float:
@@ -153,7 +173,8 @@ class ChampionFollower:
         return self._seconds
 
     def _refresh_features(self) -> None:
-        if self.champion is None:
+        champion = self.champion
+        if champion is None:
             return  # loading a champion refreshes first, and says so if that fails
         try:
             self._features.refresh()
@@ -161,6 +182,8 @@ class ChampionFollower:
             self._told.tell("features_not_refreshed", error)
         else:
             self._told.over("features_not_refreshed")
+            if self.unread is not None:
+                self.champion = replace(champion, features=self._features.reader(champion.package.schema))
 
     def _due(self, deployed: Deployment) -> bool:
         if deployed.sequence != self._tried:
@@ -208,15 +231,27 @@ class ChampionFollower:
         return self._loaded(version, 0, self._apart())
 
     def _loaded(self, version: str, sequence: int, source: FeatureSource) -> LoadedModel:
-        self._features.refresh()
+        unread = self._first_read()
         self._leisure.begin()
         with checkpoints(self._pause):
             package = load_verified(self._load, self._packages / self._system / version, version)
             features = source.reader(package.schema)
+            features = features if unread is None else _UnreadFeatures(unread)
             stream = LogStream(self._system, package.version, package.schema.names)
             outliers, joins = self._outliers(package), self._joins(package)
         self._check_deployed()
         return LoadedModel(package, features, stream, sequence, self._clock.now(), outliers, joins)
+
+    def _first_read(self) -> str | None:
+        """Take up the features; return why they are away, where nothing answers yet and something is to."""
+        try:
+            self._features.refresh()
+        except Unavailable as error:
+            if self.champion is not None:
+                raise
+            self._told.tell("features_not_refreshed", error)
+            return str(error)
+        return None
 
     def _pause(self) -> None:
         """Let requests go first; while a version is loaded for long, another one may be deployed.
