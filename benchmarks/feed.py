@@ -5,7 +5,7 @@ rate, and latency runs from the moment a request was due. ``next_p50_ms`` and ``
 which a cursor asks for.
 
     python -m benchmarks.feed                        # makes a feed of 50,000 items and trains for it, then measures
-    python -m benchmarks.feed --home .orita          # after make demo: the home of a project with a champion
+    python -m benchmarks.feed --home .orita          # after make demo: a home with a champion; it is copied first
     python -m benchmarks.feed --home .orita --set serving.feed.diversity.method=dpp
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import uvloop
 from benchmarks.http_load import Measured, connected, open_loop
-from benchmarks.serve import Server, make_home, started
+from benchmarks.serve import Server, own_home, started
 
 from orita.core.config import load
 from orita.project.project import OritaConfig
@@ -89,12 +89,9 @@ def main() -> None:
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        home = options.home or folder / "home"
-        if not options.home:
-            make_home(home)
+        home = own_home(options.home, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         settings = [f"--set={setting}" for setting in options.settings]
-        command = [sys.executable, "-m", "orita", "--home", str(home.absolute()), *settings, "serve"]
+        command = [sys.executable, "-m", "orita", "--home", str(home), *settings, "serve"]
         server = stack.enter_context(started("feed", [*command, "--port", "0", "--json"], pin=options.pin))
         first, second = made_requests(server)
         everything = os.sched_getaffinity(0)

@@ -5,7 +5,7 @@ each answer must have a documented status, headers and body, every error the doc
 may hang. Cases are drawn by a seed, in rounds, until there are enough of them. Needs the part ``dev``.
 
     python -m benchmarks.fuzz                            # makes a home, then asks 20,000 times
-    python -m benchmarks.fuzz --home .orita --cases 2000 # a home with a champion; models may be retired in it
+    python -m benchmarks.fuzz --home .orita --cases 2000 # a home with a champion; it is copied first
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serve import make_home, started
+from benchmarks.serve import own_home, started
 
 __all__ = ["Fuzzed", "fuzz"]
 
@@ -123,10 +123,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = options.home or Path(folder) / "home"
-        if not options.home:
-            make_home(home)
-        command = [sys.executable, "-m", "orita", "--home", str(home.absolute()), "serve", "--port", "0", "--json"]
+        home = own_home(options.home, Path(folder))
+        command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
         with started("orita", command, pin=False) as server:
             found = fuzz(f"http://{server.address}", cases=options.cases, each=options.each, seed=options.seed)
             memory = memory_mib(server.pid)

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
 import statistics
 import sys
@@ -24,7 +23,7 @@ import time
 from pathlib import Path
 
 import uvloop
-from benchmarks.serve import ORITA, made_requests, make_home, started
+from benchmarks.serve import ORITA, made_requests, own_home, started
 from benchmarks.steady import RetryingCaller, SteadyLoad, deployed_package, health
 
 from orita.core.home import Home
@@ -70,8 +69,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        shutil.copytree(options.home, home) if options.home else make_home(home)
+        home = own_home(options.home, Path(folder))
         deployed_package(home)
         before = len(prediction_log(Home(home), columns=["prediction_id"]))
         command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]

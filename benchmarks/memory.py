@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import statistics
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from pathlib import Path
 
 import uvloop
 from benchmarks.http_load import Caller, connected
-from benchmarks.serve import ORITA, made_requests, make_home, started
+from benchmarks.serve import ORITA, made_requests, own_home, started
 from benchmarks.start import own_mib
 
 _LOOKS = 100
@@ -74,8 +73,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        shutil.copytree(options.home, home) if options.home else make_home(home)
+        home = own_home(options.home, Path(folder))
         command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
         with started(ORITA, command, pin=False) as server:
             looks, statuses = uvloop.run(watched(server.address, server.pid, options))

@@ -13,7 +13,7 @@ moment it was due (open loop) or sent (closed loop). Both are the worse of the t
 maximum itself. Every other answer must be a 429 or a 503 with ``Retry-After``; anything else is counted as *failed*.
 
     python -m benchmarks.overload                 # makes a feed of 300,000 events and trains for it, then measures
-    python -m benchmarks.overload --home .orita   # after make demo: the home of a project with a champion
+    python -m benchmarks.overload --home .orita   # after make demo: a home with a champion; it is copied first
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import cast
 import numpy as np
 import uvloop
 from benchmarks.http_load import cpu_seconds
-from benchmarks.serve import Server, made_requests, make_home, started
+from benchmarks.serve import Server, made_requests, own_home, started
 
 from orita.testing.open_loop import ideal_goodput
 
@@ -307,10 +307,8 @@ def main() -> None:
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
     with ExitStack() as stack:
-        home = options.home or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "home"
-        if not options.home:
-            make_home(home)
-        command = [sys.executable, "-m", "orita", "--home", str(home.absolute()), "serve", "--port", "0", "--json"]
+        home = own_home(options.home, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
         server = stack.enter_context(started("orita", command, pin=options.pin))
         if options.pin:
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

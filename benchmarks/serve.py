@@ -13,7 +13,7 @@ not. The bare application is asked at the same rate, half a minute in turn with 
 its tail is in ours too.
 
     python -m benchmarks.serve                       # makes a feed of 300,000 events and trains for it, then measures
-    python -m benchmarks.serve --home .orita         # after make demo: the home of a project with a champion
+    python -m benchmarks.serve --home .orita         # after make demo: a home with a champion; it is copied first
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import statistics
 import subprocess
@@ -54,6 +55,20 @@ class Server:
     name: str
     address: str
     pid: int
+
+
+def own_home(given: Path | None, folder: Path) -> Path:
+    """Return a home in *folder* that is the caller's to write into: a copy of the one *given*, or a new one.
+
+    The copy has no predictions: what is measured is not to depend on them, and theirs are not to be mixed with ours.
+    """
+    home = folder.absolute() / "home"
+    if given is None:
+        make_home(home)
+        return home
+    log = given.absolute() / "predictions"
+    shutil.copytree(given.absolute(), home, ignore=lambda where, names: {log.name} if Path(where) == log.parent else ())
+    return home
 
 
 def make_home(home: Path) -> None:
@@ -197,12 +212,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, ExitStack() as own, ExitStack() as peers:
         folder = Path(made)
-        home = options.home or folder / "home"
-        if not options.home:
-            make_home(home)
+        home = own_home(options.home, folder)
         print(f"model {export_for_peers(home, folder)}; {options.candidates} items a request; {options.turns} turns")
         commands = {
-            ORITA: [sys.executable, "-m", "orita", "--home", str(home.absolute()), "serve", "--port", "0", "--json"],
+            ORITA: [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"],
             BARE: [sys.executable, "-m", "benchmarks.peers.bare_asgi", str(folder)],
             FASTAPI: [sys.executable, "-m", "benchmarks.peers.fastapi_pydantic", str(folder)],
         }

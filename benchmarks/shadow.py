@@ -21,7 +21,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 import uvloop
 from benchmarks.http_load import Measured, connected, cpu_seconds, open_loop
-from benchmarks.serve import ORITA, Server, made_requests, make_home, started
+from benchmarks.serve import ORITA, Server, made_requests, own_home, started
 from benchmarks.steady import deployed_package
 from benchmarks.swap import publish_copy
 
@@ -214,8 +213,7 @@ def main() -> None:
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        shutil.copytree(options.home, home) if options.home else make_home(home)
+        home = own_home(options.home, Path(folder))
         publish_copy(deployed_package(home), _CANDIDATE)
         command = [sys.executable, "-m", "orita", "--home", str(home), "serve", "--port", "0", "--json"]
         with (

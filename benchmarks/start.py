@@ -7,7 +7,7 @@ themselves, pages that they share counted once (``Pss_Anon`` of ``smaps_rollup``
 ten seconds after the first answer, without a load.
 
     python -m benchmarks.start                       # makes a feed of 300,000 events and trains for it, then measures
-    python -m benchmarks.start --home .orita         # the home of a project with a champion
+    python -m benchmarks.start --home .orita         # the home of a project with a champion, copied first
     python -m benchmarks.start --workers 4
 
 Asked are 2.5 seconds and 250 MiB of one process. The last line is one JSON object.
@@ -29,7 +29,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.serve import made_requests, make_home, started
+from benchmarks.serve import made_requests, own_home, started
 
 _IMPORTS = "import orita.cli.serve, orita.cli.served_project, orita.serving.server"
 _PATIENCE_SECONDS = 120.0
@@ -111,11 +111,8 @@ def main() -> None:
     parser.add_argument("--settle-seconds", type=float, default=10.0, help="before memory is looked at")
     options = parser.parse_args()
     with ExitStack() as stack:
-        home = options.home
-        if home is None:
-            home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            make_home(home)
-        command = [sys.executable, "-m", "orita", "--home", str(home.resolve()), "serve"]
+        home = own_home(options.home, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        command = [sys.executable, "-m", "orita", "--home", str(home), "serve"]
         command += ["--port", "0", "--workers", str(options.workers), "--json"]
         body = made_requests(options.candidates)[0].split(b"\r\n\r\n", 1)[1]
         start_once(command, body, None)  # warms the page cache and writes bytecode

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import uvloop
 from benchmarks.http_load import connected
-from benchmarks.serve import ORITA, made_requests, make_home, started
+from benchmarks.serve import ORITA, made_requests, own_home, started
 from benchmarks.steady import SteadyLoad, deployed_package, health
 
 from orita.models.metadata import ModelMetadata
@@ -162,8 +162,7 @@ def main() -> None:
     parser.add_argument("--no-pin", dest="pin", action="store_false", help="where other work keeps the cores busy")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        shutil.copytree(options.home, home) if options.home else make_home(home)
+        home = own_home(options.home, Path(folder))
         package = deployed_package(home)
         faults = announced(options.swaps, options.broken)
         for version, fault in faults.items():

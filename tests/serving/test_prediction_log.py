@@ -438,6 +438,7 @@ def test_a_stop_does_not_wait_for_all_segments(home: Home, monkeypatch: pytest.M
 
 def test_a_stop_does_not_wait_for_a_process_that_cannot_die(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside processors that others want whole even a killed process may live on; its segment is left as it is."""
+    monkeypatch.setattr("orita.serving.log.segment_converter.let_others_go_first", lambda pid: None)
     log = PredictionLog(home)
     live = SegmentFile(segment_folder(home), SegmentHeader(f"2024-11-15-{uuid7()}", AT.date(), *_stream()))
     live.append(encode_frame(scored(0)))
@@ -461,7 +462,6 @@ def test_a_stop_does_not_wait_for_a_process_that_cannot_die(home: Home, monkeypa
             freed.set()
 
     monkeypatch.setattr("orita.serving.log.segment_converter.subprocess.Popen", Undying)
-    monkeypatch.setattr("orita.serving.log.segment_converter.let_others_go_first", lambda pid: None)
     log.start()
     assert begun.wait(60)
     log.close()
