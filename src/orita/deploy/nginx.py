@@ -154,7 +154,6 @@ def _proxying(site: Site) -> Iterator[str]:
     yield "proxy_set_header X-Request-Id $orita_request_id;"
     yield "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
     yield "proxy_set_header X-Forwarded-Proto $scheme;"
-    yield "proxy_redirect http://localhost/ /;"
     yield f"proxy_connect_timeout {seconds(nginx.connect_seconds)};"
     yield from _patience(nginx.read_seconds)
     yield "proxy_max_temp_file_size 0;"
