@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from orita.monitoring.alerting.book import AlertBook
 from orita.monitoring.alerting.states import Signal
-from orita.monitoring.dispatch import DispatchReport, dispatch
+from orita.monitoring.dispatch import DispatchReport, deliver, dispatch
 from orita.monitoring.sinks import configured_sinks
 from orita.pipelines.workspace import Workspace
 
-__all__ = ["tell"]
+__all__ = ["tell", "tell_again"]
 
 
 def tell(workspace: Workspace, signals: Iterable[Signal]) -> DispatchReport:
@@ -27,3 +27,14 @@ def tell(workspace: Workspace, signals: Iterable[Signal]) -> DispatchReport:
             cooldown=timedelta(hours=alerting.cooldown_hours),
             group_by=alerting.group_by,
         )
+
+
+def tell_again(workspace: Workspace) -> None:
+    """Try the sinks again that were away when they were to be told; without any nothing is opened or written."""
+    alerting = workspace.monitoring.alerting
+    file = alerting.book(workspace.home.reports)
+    if not file.exists():
+        return
+    with closing(AlertBook(file)) as book:
+        if book.undelivered():
+            deliver(book, configured_sinks(alerting), workspace.clock, alerting.group_by)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from tests.monitoring.mailbox import running_mailbox, smtp_of
 from tests.pipelines.graph.graphs import made_workspace
 
 from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
+from orita.monitoring.config import AlertingConfig, MonitoringConfig
 from orita.pipelines.graph import Graph, RunOptions, RunReport, Task, run_graph
 from orita.pipelines.graph.journal import open_journal
 from orita.pipelines.runs import GRAPHS
@@ -35,6 +38,7 @@ class Days:
     clock: ManualClock
     drift: bool = False
     broken: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     killed: str = ""
     stopped: bool = False
     ran: list[str] = field(default_factory=list)
@@ -54,6 +58,8 @@ class Days:
                 raise UserError("no.")
             return {"retrain": self.drift}
 
+        if pipeline in self.refused:
+            raise UserError("the lake is of another version.")
         self.ran.append(f"{pipeline} {self.clock.now():%d %H:%M}")
         graph = Graph(GRAPHS[pipeline], None, (Task("generate_alerts", body),))
         report = run_graph(graph, self.workspace, options)
@@ -115,6 +121,26 @@ def test_what_fails_gives_rise_to_nothing_and_the_rest_goes_on(days: Days) -> No
     days.broken = set()
     days.live(scheduler, 24)
     assert days.ran[2:] == ["etl 03 02:00", "training 03 02:00", "monitoring 03 04:00"]
+
+
+def test_what_is_refused_before_it_begins_is_told(days: Days) -> None:
+    """Once for each time, to a sink that was away at first too, and over when the pipeline runs well again."""
+    with running_mailbox() as box:
+        alerting = AlertingConfig(email="a@example.org", smtp=smtp_of(box))
+        days.workspace = replace(days.workspace, monitoring=MonitoringConfig(alerting=alerting))
+        days.refused, box.refused = {"etl"}, True
+        scheduler = days.scheduler()
+        days.live(scheduler, 16)
+        assert box.mails == []
+        box.refused = False
+        days.live(scheduler, 1)
+        (mail,) = box.mails
+        text = message_from_bytes(mail, policy=policy.default).get_content()
+        assert "A run of etl did not begin (schedule 2024-06-02T02:00Z, etl): the lake is of another version." in text
+        days.refused = set()
+        days.live(scheduler, 24)
+        assert len(box.mails) == 2
+        assert "1 recovered: PIPELINE_FAILED" in str(message_from_bytes(box.mails[1], policy=policy.default)["Subject"])
 
 
 def test_what_was_missed_is_not_caught_up_with(days: Days) -> None:

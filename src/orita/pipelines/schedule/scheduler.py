@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from orita.core.errors import NotFound, closest
 from orita.pipelines.graph import RunOptions, RunReport
+from orita.pipelines.graph.failed_runs import tell_refused
 from orita.pipelines.graph.failures import sentence_of
 from orita.pipelines.graph.journal import Journal, RunRow
 from orita.pipelines.runs import GRAPHS, pipeline_graph, run_pipeline
@@ -91,6 +93,7 @@ class Scheduler:
         self._ask_for_what_is_due()
         request = self.requests.next()
         if request is None:
+            self._tell_again()
             now = self._workspace.clock.now()
             return max(0.0, min(((at - now).total_seconds() for at in self._next.values()), default=60.0))
         self._carry_out(request)
@@ -112,6 +115,7 @@ class Scheduler:
         self.requests.begin(request)
         done = self._ended_already(request) if begun_before else None
         if done is None:
+            latest = self._last(request.pipeline)
             try:
                 resume = "stopped" if begun_before else "killed"
                 (report,) = self._carry(request.pipeline, self._options(cause=request.cause, resume=resume))
@@ -119,10 +123,28 @@ class Scheduler:
                 sentence = sentence_of(error)
                 _log.error("scheduled_run_failed", alert=True, pipeline=request.pipeline, error=sentence)
                 self.requests.end(request, "failed", sentence)
+                if self._last(request.pipeline) == latest:  # else it tells of itself
+                    graph, cause = GRAPHS[request.pipeline], request.cause
+                    self._telling(partial(tell_refused, self._workspace, graph, cause, sentence))
                 return
             done = report.run_id, report.results
         run_id, results = done
         self.requests.end(request, "done", run_id, _following(request.pipeline, run_id, results))
+
+    def _tell_again(self) -> None:
+        """Tell sinks what they missed."""
+        alerting = self._workspace.monitoring.alerting
+        if alerting.book(self._workspace.home.reports).exists():
+            from orita.pipelines.telling import tell_again  # it brings SciPy
+
+            self._telling(partial(tell_again, self._workspace))
+
+    def _telling(self, tell: Callable[[], None]) -> None:
+        """Tell people; that it cannot be done stops no pipeline."""
+        try:
+            tell()
+        except Exception as error:  # a file of alerts that is damaged, busy, or on a full disk
+            _log.error("alerts_not_told", error=sentence_of(error))
 
     def _held_back(self, request: Request) -> str:
         """Return why a request is not carried out, empty where it is."""
