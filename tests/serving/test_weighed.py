@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from tests.models.clicks import SCHEMA
 
 from orita.control.deployments import Deployments
@@ -52,6 +53,15 @@ def weighing(home: Home) -> Iterator[AsgiClient]:
     config = ServingConfig.model_validate({"objective_bounds": {"like": [0, 2]}, "jobs": {"poll_seconds": 0.01}})
     with AsgiClient(create_app(home, "feed", HashedFeatures(SCHEMA.names), config)) as client:
         yield client
+
+
+def test_bounds_of_no_head_are_told(home: Home) -> None:
+    """Once a version, with the heads that there are; the server serves all the same."""
+    config = ServingConfig.model_validate({"objective_bounds": {"like": [0, 2], "share": [0, 1]}})
+    with capture_logs() as logs, AsgiClient(create_app(home, "feed", HashedFeatures(SCHEMA.names), config)) as client:
+        assert client.post("/predict", json=BODY).status == 200
+    told = [each for each in logs if each["event"] == "objective_bounds_of_no_head"]
+    assert [(each["bounds"], each["heads"]) for each in told] == [(["share"], ["click", "like", "dwell"])]
 
 
 def test_weights_move_the_scores(weighing: AsgiClient, home: Home, headed: Package) -> None:

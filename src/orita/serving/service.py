@@ -32,6 +32,7 @@ from orita.serving.log.prediction_log import PredictionLog
 from orita.serving.models.challengers import ChallengerFollower
 from orita.serving.models.champion import ChampionFollower
 from orita.serving.predict.cached_predictor import CachedPredictor
+from orita.serving.predict.objective_bounds import telling_of_bounds
 from orita.serving.predict.outliers import OutlierCounts, outlier_check
 from orita.serving.predict.predictor import Predictor
 from orita.serving.predict.requests import RequestDecoder
@@ -198,6 +199,7 @@ def build_service(
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
     known = by_policy(features, config.unknown_ids)
     source: FeatureSource = FaultyFeatures(known, faults) if faults else known
+    told = telling_of_bounds(load, config.objective_bounds)
     challengers = ChallengerFollower(system, Rollouts(home.control, home.tenant, clock))
     follower = ChampionFollower(
         system,
@@ -205,7 +207,7 @@ def build_service(
         home.packages,
         GuardedFeatures(source, parts.store),
         load=guarded_loader(
-            faulty_loader(load, faults) if faults else load, partial(Guard, "model", resilience.model, clock)
+            faulty_loader(told, faults) if faults else told, partial(Guard, "model", resilience.model, clock)
         ),
         clock=clock,
         seconds=config.reload_seconds,

@@ -6,12 +6,31 @@ What a caller weighs decides what people are shown, so nothing may be weighed th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
 
 from orita.core.errors import UserError, closest
 from orita.models.objectives import Head, check_objective
 from orita.serving.http.refusal import Refused
+from orita.serving.protocols import PackageLoader, ScoringPackage
 
-__all__ = ["asked_objective"]
+__all__ = ["asked_objective", "telling_of_bounds"]
+
+_log = structlog.stdlib.get_logger("orita.serving")
+
+
+def telling_of_bounds(load: PackageLoader, bounds: Mapping[str, tuple[float, float]]) -> PackageLoader:
+    """Return *load*, telling the log of *bounds* for what is no head of the package: they let nobody weigh anything."""
+
+    def load_and_tell(folder: Path) -> ScoringPackage:
+        package = load(folder)
+        heads = [head.name for head in package.heads] if bounds else []
+        if unknown := [name for name in bounds if name not in heads]:
+            _log.warning("objective_bounds_of_no_head", version=package.version, bounds=unknown, heads=heads)
+        return package
+
+    return load_and_tell
 
 
 def asked_objective(
