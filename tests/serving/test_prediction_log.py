@@ -473,6 +473,22 @@ def test_a_stop_does_not_wait_for_a_process_that_cannot_die(home: Home, monkeypa
     live.close()
 
 
+def test_after_a_pause_of_the_disk_its_room_is_given_back(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once all that waited is durable, not at every commit, and not again at once."""
+    given, log = [], PredictionLog(home)
+    monkeypatch.setattr("orita.serving.log.prediction_log.give_back", lambda: given.append(log.pending_rows))
+    monkeypatch.setattr("orita.serving.log.prediction_log._CROWD_ROWS", 30)
+    monkeypatch.setattr("orita.serving.log.prediction_log._GIVE_BACK_SECONDS", 3600.0)
+    log._gave_back_at -= 3600
+    for crowd in (9, 10, 10):  # of three rows each
+        for number in range(crowd):
+            log.append(STREAM, scored(number))
+        log._commit()
+        assert given == ([] if crowd == 9 else [0])
+    log.start()
+    log.close()
+
+
 def test_what_was_killed_before_it_began_is_swept(home: Home) -> None:
     """A segment file that never got its name is removed at the next start."""
     folder = segment_folder(home)

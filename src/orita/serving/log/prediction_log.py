@@ -6,7 +6,8 @@ is closed and becomes Parquet in a second thread; likewise the one that was writ
 answer than have one. Whoever kills the process loses what came after the last commit; an orderly stop loses nothing.
 
 So that this stays little, nothing more is taken while a commit has failed, or is late: requests are shed, or answered
-without a row where the configuration says so. What was taken before waits in memory, and is written once it can be.
+without a row where the configuration says so. What was taken before waits in memory, and is written once it can be; the
+room that a pause of the disk took is given back after it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode
 from orita.serving.background.parts import Background
 from orita.serving.background.told_once import ToldOnce
 from orita.serving.config import PredictionLogConfig
+from orita.serving.heap import give_back
 from orita.serving.log.backlog import LogBacklog
 from orita.serving.log.segment_converter import SegmentConverter
 from orita.serving.log.segment_file import SegmentFile
@@ -45,6 +47,9 @@ _MOST_OPEN = 8
 """Segments that are written at a time: a champion and its challengers."""
 _RETRY_SECONDS = 0.2
 _REFUSED_SECONDS = 1.0  # so long after a row without room the log counts as too slow
+_CROWD_ROWS = 10_000
+"""Of which so many wait for a commit, their room is given back after it: some MiB, three commits at full speed."""
+_GIVE_BACK_SECONDS = 10.0  # between two times, at least
 _MICROS_PER_DAY = 86_400_000_000
 
 
@@ -85,6 +90,7 @@ class PredictionLog:
         self._open: dict[_Place, _Open] = {}  # the one that was written longest ago first
         self._unsynced: list[_Place] = []  # whose segments have rows that are not durable
         self._told = ToldOnce()
+        self._crowded, self._gave_back_at = False, time.monotonic() - _GIVE_BACK_SECONDS
         self._stopping = threading.Event()
         self._committed = threading.Condition()
         self._converter = SegmentConverter(home, self._config.retention_days, self._config.segment_mib * _MIB)
@@ -173,7 +179,7 @@ class PredictionLog:
 
     def _commit(self) -> None:
         """Make all that waits durable; what cannot be written waits on."""
-        began = self._backlog.now()
+        began, self._crowded = self._backlog.now(), self._crowded or self.pending_rows >= _CROWD_ROWS
         for stream, request in (self._queue.popleft() for _ in range(len(self._queue))):
             self._taken.setdefault(_place(stream, request), []).append(request)
         try:
@@ -185,6 +191,14 @@ class PredictionLog:
         else:
             self._backlog.clean(began)
             self._told.over("prediction_log_cannot_write", "prediction_segment_not_cut_back")
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Give back the room of what waited, where that was much, now and then."""
+        now = time.monotonic()
+        if self._crowded and now - self._gave_back_at >= _GIVE_BACK_SECONDS:
+            self._crowded, self._gave_back_at = False, now
+            give_back()
 
     def _write_taken(self) -> None:
         while self._taken:
