@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,7 @@ from orita.core.errors import UserError
 from orita.delivery.ope import (
     ESTIMATORS,
     LoggedDecisions,
+    blended_dr,
     clipped_ips,
     dm,
     dr,
@@ -170,6 +172,41 @@ def test_switching_leaves_out_what_a_right_model_explains() -> None:
     assert (found.low, found.high) == (dr(exact).low, dr(exact).high)
 
 
+def test_blending_by_hand() -> None:
+    """Corrections of 1 and 3 are 2 on average, with a standard error of 1: a quarter of them is doubted."""
+    ones = np.ones(2)
+    logged = LoggedDecisions.of([1.0, 3.0], ones, ones, predicted_N=0 * ones, expected_N=0.5 * ones)
+    found = blended_dr(logged)
+    assert dm(logged).value == pytest.approx(0.5) and dr(logged).value == pytest.approx(2.5)
+    assert found.value == pytest.approx(2.5 - 2 / 4)
+    assert found.clipped_share == pytest.approx(1 / 4)
+    assert (found.low, found.high, found.interval) == (dr(logged).low, dr(logged).high, "that of dr")
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10_000), st.floats(-1, 1))
+def test_blending_is_within_a_standard_error_of_dr(seed: int, bias: float) -> None:
+    """Between the model's value and DR's, and never further from the latter than one standard error by users."""
+    logged = drawn(seed, rows=80)
+    assert logged.predicted_N is not None and logged.expected_N is not None
+    logged = replace(logged, predicted_N=logged.predicted_N + bias, expected_N=logged.expected_N + bias)
+    low, high = sorted((dm(logged).value, dr(logged).value))
+    found = blended_dr(logged)
+    assert low - 1e-12 <= found.value <= high + 1e-12
+    assert logged.predicted_N is not None
+    correction = logged.weights() * (logged.reward_N - logged.predicted_N)
+    spread = ips(replace(logged, propensity_N=np.ones(80), target_N=np.ones(80), reward_N=correction)).standard_error
+    assert abs(found.value - dr(logged).value) <= spread + 1e-12
+
+
+def test_blending_one_unit_is_dr() -> None:
+    """Where nothing is known of the spread of corrections, nothing is taken off them; where there are none, nothing."""
+    logged = replace(drawn(6, rows=20), unit_N=np.zeros(20, np.int64))
+    assert blended_dr(logged).value == dr(logged).value
+    exact = LoggedDecisions.of([1.0, 0.0], [0.5, 0.5], [0.5, 0.5], predicted_N=[1.0, 0.0], expected_N=[0.5, 0.5])
+    assert blended_dr(exact).value == dr(exact).value == 0.5
+
+
 @pytest.mark.parametrize(
     ("given_", "sentence"),
     [
@@ -189,7 +226,7 @@ def test_wrong_logs_are_refused(given_: tuple[list[float], list[float], list[flo
 def test_wrong_questions_are_refused() -> None:
     """A model that is not there, a clip of 0, rewards outside their range, and no weight at all are told."""
     bare = LoggedDecisions.of([1.0, 0.0], [0.5, 0.5], [0.0, 0.0])
-    for estimator in (dm, dr, switch_dr):
+    for estimator in (dm, dr, switch_dr, blended_dr):
         with pytest.raises(UserError, match="needs a reward model"):
             estimator(bare)
     with pytest.raises(UserError, match=r"clip 0 is not above 0"):

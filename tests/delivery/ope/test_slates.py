@@ -13,10 +13,13 @@ from orita.delivery.ope import (
     SLATE_ESTIMATORS,
     LoggedDecisions,
     LoggedSlates,
+    blended_cascade_dr,
+    blended_dr,
+    cascade_dm,
     cascade_dr,
-    independent_ips,
+    dm,
+    dr,
     ips,
-    reward_interaction_ips,
     slate_ips,
 )
 
@@ -77,6 +80,18 @@ def value(world: str) -> float:
     return float(given_above(TARGET).prod(axis=1) @ rewards(world).sum(axis=1))
 
 
+def drawn_by_the_target(predicted: Floats) -> Floats:
+    """Return the mean of predictions over the items that the target policy would put at each position."""
+    target, below = given_above(TARGET), np.zeros(predicted.shape)
+    for n, slate in enumerate(SLATES):
+        for k in range(3):
+            same = (SLATES[:, :k] == slate[:k]).all(axis=1)
+            _, first = np.unique(SLATES[:, k] + 10 * ~same, return_index=True)
+            draws = [m for m in first if same[m]]
+            below[n, k] = sum(target[m, k] * predicted[m, k] for m in draws)
+    return below
+
+
 @pytest.mark.parametrize(
     ("estimator", "world", "unbiased"),
     [
@@ -98,27 +113,77 @@ def test_each_estimator_is_right_where_it_says(estimator: str, world: str, unbia
 
 def test_cascade_dr_is_right_with_any_model() -> None:
     """A model of made-up numbers, averaged over the target's draws, leaves cascade-DR unbiased."""
-    random, target = np.random.default_rng(0), given_above(TARGET)
+    random = np.random.default_rng(0)
     table = {prefix: random.normal() for slate in SLATES for k in range(3) if (prefix := tuple(slate[: k + 1]))}
     predicted = np.array([[table[tuple(slate[: k + 1])] for k in range(3)] for slate in SLATES])
-    below = np.zeros(predicted.shape)
-    for n, slate in enumerate(SLATES):
-        for k in range(3):
-            same = (SLATES[:, :k] == slate[:k]).all(axis=1)
-            _, first = np.unique(SLATES[:, k] + 10 * ~same, return_index=True)
-            draws = [m for m in first if same[m]]
-            below[n, k] = sum(target[m, k] * predicted[m, k] for m in draws)
+    below = drawn_by_the_target(predicted)
     assert expected("cascade_dr", "cascade", predicted=predicted, below=below) == pytest.approx(value("cascade"))
 
 
+def test_hand_computed() -> None:
+    """Two slates of two positions by hand: weights 2 and 1, then 0.5 and 2 down to the second position."""
+    logged = LoggedSlates.of(
+        [[1.0, 0.0], [0.0, 1.0]],
+        [[0.25, 0.5], [0.4, 0.25]],
+        [[0.5, 0.25], [0.2, 1.0]],
+        predicted_NK=[[0.75, 0.25], [0.5, 0.5]],
+        expected_NK=[[0.5, 0.5], [1.0, 0.25]],
+    )
+    assert logged.cascade_weights() == pytest.approx(np.array([[2, 1], [0.5, 2]]))
+    assert cascade_dm(logged).value == pytest.approx((0.5 + 1) / 2)
+    corrections = 2 * (1 + 0.5 - 0.75) + 1 * (0 - 0.25), 0.5 * (0 + 0.25 - 0.5) + 2 * (1 - 0.5)
+    assert cascade_dr(logged).value == pytest.approx((0.5 + 1 + sum(corrections)) / 2)
+    assert cascade_dm(logged, gain=True).value == pytest.approx(0.75 - 1)
+    assert not cascade_dm(logged).covers and cascade_dr(logged).covers
+
+
+def test_the_direct_method_is_right_where_its_model_is() -> None:
+    """The model of one world, from each position on, is that world's value at the top, and not that of another."""
+    chance, below = given_above(TARGET).prod(axis=1), np.cumsum(rewards("cascade")[:, ::-1], axis=1)[:, ::-1]
+    predicted = np.array(
+        [
+            [
+                np.average(below[:, k], weights=chance * (SLATES[:, : k + 1] == slate[: k + 1]).all(axis=1))
+                for k in range(3)
+            ]
+            for slate in SLATES
+        ]
+    )
+    found = expected("cascade_dm", "cascade", predicted=predicted, below=drawn_by_the_target(predicted))
+    assert found == pytest.approx(value("cascade"))
+    assert abs(found - value("independent")) > 0.05
+
+
+@pytest.mark.parametrize(("bias", "value"), [(0.5, 2 - 0.04 / 39 / 0.5), (0.01, 1.99)])
+def test_blending_slates_is_between_the_model_and_cascade_dr(bias: float, value: float) -> None:
+    """Of corrections of *bias* ± 0.2 nearly all is kept where that is clear, nothing where it is not."""
+    ones, sign = np.ones((40, 2)), np.where(np.arange(40) % 2, 1.0, -1.0)[:, None]
+    model = np.tile([2.0 - bias, 1.0 - bias], (40, 1))
+    logged = LoggedSlates.of(ones + 0.1 * sign, ones, ones, predicted_NK=model, expected_NK=model)
+    blended, whole = blended_cascade_dr(logged), cascade_dr(logged)
+    assert blended.value == pytest.approx(value)
+    assert (blended.low, blended.high, blended.interval) == (whole.low, whole.high, "that of cascade_dr")
+
+
 def test_slates_of_one_position_are_decisions() -> None:
-    """With one position every weighted estimator is IPS of decisions, ends included."""
+    """With one position every estimator is that of decisions, ends included."""
     random = np.random.default_rng(1)
     reward, propensity, target = random.random(50), random.uniform(0.2, 1, 50), random.random(50)
-    wanted = ips(LoggedDecisions.of(reward, propensity, target))
-    logged = LoggedSlates.of(reward[:, None], propensity[:, None], target[:, None])
-    for estimator in (slate_ips, independent_ips, reward_interaction_ips):
-        found = estimator(logged)
+    model = {"predicted": random.random(50), "expected": random.random(50)}
+    decisions = LoggedDecisions.of(
+        reward, propensity, target, **{f"{name}_N": values for name, values in model.items()}
+    )
+    slates = LoggedSlates.of(
+        reward[:, None],
+        propensity[:, None],
+        target[:, None],
+        **{f"{name}_NK": values[:, None] for name, values in model.items()},
+    )
+    pairs = {"cascade_dm": dm, "cascade_dr": dr, "blended_cascade_dr": blended_dr}
+    for name, estimator in SLATE_ESTIMATORS.items():
+        if name.startswith("self_normalised"):
+            continue
+        found, wanted = estimator(slates), pairs.get(name, ips)(decisions)
         assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
         assert found.effective_sample_size == pytest.approx(wanted.effective_sample_size)
 
@@ -128,9 +193,13 @@ def test_short_slates_earn_nothing_more() -> None:
     random = np.random.default_rng(2)
     given = [random.random((40, 2)), random.uniform(0.2, 1, (40, 2)), random.random((40, 2))]
     wider = [np.hstack([each, np.full((40, 1), filling)]) for each, filling in zip(given, (0, 1, 1), strict=True)]
+    models = random.random((2, 40, 2))
+    predicted, expected_ = models
+    short = LoggedSlates.of(*given, predicted_NK=predicted, expected_NK=expected_)
+    predicted, expected_ = (np.hstack([each, np.zeros((40, 1))]) for each in models)
+    long = LoggedSlates.of(*wider, predicted_NK=predicted, expected_NK=expected_)
     for estimator in SLATE_ESTIMATORS.values():
-        if estimator is not cascade_dr:
-            assert estimator(LoggedSlates.of(*given)).value == pytest.approx(estimator(LoggedSlates.of(*wider)).value)
+        assert estimator(short).value == pytest.approx(estimator(long).value)
 
 
 def test_self_normalised_slates_stay_within_the_rewards() -> None:
@@ -151,7 +220,8 @@ def test_wrong_slates_are_refused() -> None:
     with pytest.raises(UserError, match="position_propensity and position_target go together"):
         LoggedSlates.of([[1.0]], [[0.5]], [[0.5]], position_target_NK=[[0.5]])
     never = LoggedSlates.of([[1.0, 0.0]], [[0.5, 0.5]], [[0.5, 0.0]])
-    with pytest.raises(UserError, match="cascade_dr needs a reward model"):
-        cascade_dr(never)
+    for estimator in (cascade_dm, cascade_dr, blended_cascade_dr):
+        with pytest.raises(UserError, match=f"{estimator.__name__} needs a reward model"):
+            estimator(never)
     with pytest.raises(UserError, match="all weights are 0"):
         slate_ips(never, self_normalised=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orita.delivery.ope.blending import blended_cascade_dr, blended_dr
 from orita.delivery.ope.calibration import PropensityCalibration, action_calibration, propensity_calibration
 from orita.delivery.ope.decisions import LoggedDecisions
 from orita.delivery.ope.diagnostics import Diagnostics, Limits, Verdict, diagnose
@@ -15,7 +16,13 @@ from orita.delivery.ope.evaluation import (
     evaluate_slates,
 )
 from orita.delivery.ope.reward_models import LinearRewards, RewardModel, cross_fitted
-from orita.delivery.ope.slate_estimators import cascade_dr, independent_ips, reward_interaction_ips, slate_ips
+from orita.delivery.ope.slate_estimators import (
+    cascade_dm,
+    cascade_dr,
+    independent_ips,
+    reward_interaction_ips,
+    slate_ips,
+)
 from orita.delivery.ope.slates import LoggedSlates
 from orita.delivery.ope.switching import switch_dr, switch_threshold
 from orita.delivery.ope.tables import decisions_of, evaluate, slates_of
@@ -34,6 +41,9 @@ __all__ = [
     "RewardModel",
     "Verdict",
     "action_calibration",
+    "blended_cascade_dr",
+    "blended_dr",
+    "cascade_dm",
     "cascade_dr",
     "clipped_ips",
     "cross_fitted",

@@ -39,7 +39,7 @@ class Estimate:
             does not: it tells the spread of contexts, and nothing of the error of the reward model.
         effective_sample_size: rows of the policy itself that the weights are worth (Kish 1965); the rows themselves
             where the estimator weighs nothing.
-        clipped_share: share of the weight that clipping or switching took away, 0 … 1.
+        clipped_share: share of the weight that clipping, switching or blending took away, 0 … 1.
         rows: decisions or slates.
         units: independent units.
     """

@@ -5,7 +5,7 @@ Legend: N rows, K positions, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.delivery.ope.blending import blended_cascade_dr, blended_dr
 from orita.delivery.ope.calibration import PropensityCalibration
 from orita.delivery.ope.decisions import LoggedDecisions
 from orita.delivery.ope.diagnostics import Diagnostics, Limits, diagnose
@@ -21,6 +22,7 @@ from orita.delivery.ope.estimate import Estimate, Ratios
 from orita.delivery.ope.estimators import Estimator, clipped_ips, dm, dr, ips, snips
 from orita.delivery.ope.slate_estimators import (
     SlateEstimator,
+    cascade_dm,
     cascade_dr,
     independent_ips,
     reward_interaction_ips,
@@ -32,9 +34,17 @@ from orita.delivery.ope.switching import switch_dr
 __all__ = ["ESTIMATORS", "SLATE_ESTIMATORS", "PolicyEvaluation", "evaluate_decisions", "evaluate_slates"]
 
 ESTIMATORS: MappingProxyType[str, Estimator] = MappingProxyType(
-    {"ips": ips, "clipped_ips": clipped_ips, "snips": snips, "dm": dm, "dr": dr, "switch_dr": switch_dr}
+    {
+        "ips": ips,
+        "clipped_ips": clipped_ips,
+        "snips": snips,
+        "dm": dm,
+        "dr": dr,
+        "switch_dr": switch_dr,
+        "blended_dr": blended_dr,
+    }
 )
-"""Estimators of single decisions, by name; the last three need a reward model."""
+"""Estimators of single decisions, by name; the last four need a reward model."""
 
 SLATE_ESTIMATORS: MappingProxyType[str, SlateEstimator] = MappingProxyType(
     {
@@ -44,12 +54,14 @@ SLATE_ESTIMATORS: MappingProxyType[str, SlateEstimator] = MappingProxyType(
         "self_normalised_independent_ips": partial(independent_ips, self_normalised=True),
         "reward_interaction_ips": reward_interaction_ips,
         "self_normalised_reward_interaction_ips": partial(reward_interaction_ips, self_normalised=True),
+        "cascade_dm": cascade_dm,
         "cascade_dr": cascade_dr,
+        "blended_cascade_dr": blended_cascade_dr,
     }
 )
-"""Estimators of slates, by name; the last needs a reward model."""
+"""Estimators of slates, by name; the last three need a reward model."""
 
-_NEED_MODEL = frozenset({"dm", "dr", "switch_dr", "cascade_dr"})
+_NEED_MODEL = frozenset({"dm", "dr", "switch_dr", "blended_dr", "cascade_dm", "cascade_dr", "blended_cascade_dr"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +160,19 @@ def evaluate_slates(
     target_NA: npt.ArrayLike | None = None,
     calibration: PropensityCalibration | None = None,
     limits: Limits | None = None,
+    estimators: Collection[str] = SLATE_ESTIMATORS,
 ) -> PolicyEvaluation:
     """Return every estimate that the log allows, with diagnostics of the weights of whole slates.
 
     Self-normalised estimators are left out where no logged slate has any weight at one of the positions.
 
-    Args: as `evaluate_decisions`; an action is a whole slate.
+    Args: as `evaluate_decisions`; an action is a whole slate. *estimators* are the names of those that are wanted.
 
     Raises:
         UserError: as the estimators and `diagnose`.
     """
     left_out = set(_unnormalised(logged)) | (_NEED_MODEL if logged.expected_NK is None else frozenset())
-    names = [name for name in SLATE_ESTIMATORS if name not in left_out]
+    names = [name for name in SLATE_ESTIMATORS if name in estimators and name not in left_out]
     return PolicyEvaluation(
         _earned(logged.reward_NK.sum(axis=1), logged.unit_N, confidence),
         tuple(SLATE_ESTIMATORS[name](logged, confidence=confidence) for name in names),

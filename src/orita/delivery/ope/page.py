@@ -21,13 +21,16 @@ _NAMES = {
     "dm": "direct method",
     "dr": "doubly robust",
     "switch_dr": "switch-DR",
+    "blended_dr": "blended DR",
     "slate_ips": "whole slates",
     "self_normalised_slate_ips": "whole slates, self-normalised",
     "independent_ips": "independent positions",
     "self_normalised_independent_ips": "independent, self-normalised",
     "reward_interaction_ips": "reward interaction",
     "self_normalised_reward_interaction_ips": "interaction, self-normalised",
+    "cascade_dm": "cascade direct method",
     "cascade_dr": "cascade DR",
+    "blended_cascade_dr": "blended cascade DR",
 }
 
 

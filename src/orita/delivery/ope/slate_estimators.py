@@ -2,7 +2,8 @@
 
 They differ in what the reward of a position may depend on: on the whole slate (`slate_ips`), on the items down to that
 position (`reward_interaction_ips`, `cascade_dr`), on its own item alone (`independent_ips`). The less it may depend on,
-the smaller the weights, and the surer a figure that is wrong where the rewards depend on more.
+the smaller the weights, and the surer a figure that is wrong where the rewards depend on more. `cascade_dm` weighs
+nothing and is as right as its model.
 
 Legend: N slates, K positions.
 """
@@ -18,7 +19,15 @@ from orita.core.errors import UserError
 from orita.delivery.ope.estimate import Estimate, Ratios, effective_sample_size
 from orita.delivery.ope.slates import LoggedSlates
 
-__all__ = ["SlateEstimator", "cascade_dr", "independent_ips", "reward_interaction_ips", "slate_ips"]
+__all__ = [
+    "SlateEstimator",
+    "cascade_corrections",
+    "cascade_dm",
+    "cascade_dr",
+    "independent_ips",
+    "reward_interaction_ips",
+    "slate_ips",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,6 +81,20 @@ def reward_interaction_ips(
     return _weighted("reward_interaction_ips", logged, logged.cascade_weights(), self_normalised, confidence, gain)
 
 
+def cascade_dm(logged: LoggedSlates, *, confidence: float = 0.95, gain: bool = False) -> Estimate:
+    """Return what the reward model expects of the target policy's slates: the direct method; only as right as it is.
+
+    Its interval is no claim (``covers`` is false): it tells how contexts vary, not how wrong the model is.
+
+    Raises:
+        UserError: the log has no predictions.
+    """
+    _, expected_NK = _model_of(logged, "cascade_dm")
+    found = Ratios.mean(expected_NK[:, 0], logged.unit_N)
+    found = found.less(logged.reward_NK.sum(axis=1)) if gain else found
+    return found.estimate("cascade_dm", confidence, effective=float(len(expected_NK)), covers=False)
+
+
 def cascade_dr(logged: LoggedSlates, *, confidence: float = 0.95, gain: bool = False) -> Estimate:
     """Return reward-interaction IPS with a model of the rewards from each position on as control variate.
 
@@ -83,17 +106,23 @@ def cascade_dr(logged: LoggedSlates, *, confidence: float = 0.95, gain: bool = F
     Source: Kiyohara et al. (2022), Doubly robust off-policy evaluation for ranking policies under the cascade behavior
     model.
     """
-    if logged.predicted_NK is None or logged.expected_NK is None:
-        raise UserError(
-            "cascade_dr needs a reward model: give predicted and expected of every position, or use "
-            "reward_interaction_ips, which needs none."
-        )
-    weight_NK = logged.cascade_weights()
-    above_NK = np.hstack([np.ones((len(weight_NK), 1)), weight_NK[:, :-1]])
-    value_N = (weight_NK * (logged.reward_NK - logged.predicted_NK) + above_NK * logged.expected_NK).sum(axis=1)
-    found = Ratios.mean(value_N, logged.unit_N)
+    _, expected_NK = _model_of(logged, "cascade_dr")
+    found = Ratios.mean(expected_NK[:, 0] + cascade_corrections(logged, "cascade_dr"), logged.unit_N)
     found = found.less(logged.reward_NK.sum(axis=1)) if gain else found
-    return found.estimate("cascade_dr", confidence, effective=_least_effective(weight_NK))
+    return found.estimate("cascade_dr", confidence, effective=_least_effective(logged.cascade_weights()))
+
+
+def cascade_corrections(logged: LoggedSlates, estimator: str) -> Floats:
+    """Return ``correction_N``, what `cascade_dr` adds to the model's value: weighted, what the model missed.
+
+    Raises:
+        UserError: the log has no predictions, which *estimator* needs.
+    """
+    predicted_NK, expected_NK = _model_of(logged, estimator)
+    below_NK = np.hstack([expected_NK[:, 1:], np.zeros((len(expected_NK), 1))])
+    missed_NK = logged.reward_NK + below_NK - predicted_NK
+    correction_N: Floats = (logged.cascade_weights() * missed_NK).sum(axis=1)
+    return correction_N
 
 
 def _weighted(
@@ -109,6 +138,20 @@ def _weighted(
     found = found.less(logged.reward_NK.sum(axis=1)) if gain else found
     name = f"self_normalised_{name}" if self_normalised else name
     return found.estimate(name, confidence, effective=_least_effective(weight_NK))
+
+
+def _model_of(logged: LoggedSlates, estimator: str) -> tuple[Floats, Floats]:
+    """Return ``predicted_NK`` and ``expected_NK``.
+
+    Raises:
+        UserError: there are none.
+    """
+    if logged.predicted_NK is None or logged.expected_NK is None:
+        raise UserError(
+            f"{estimator} needs a reward model: give predicted and expected of every position, or use "
+            "reward_interaction_ips, which needs none."
+        )
+    return logged.predicted_NK, logged.expected_NK
 
 
 def _least_effective(weight_NK: Floats) -> float:
