@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.ope import one_run
-from benchmarks.ope_worlds import POSITIONS, decision_world, slate_world
+from benchmarks.ope_slate_worlds import KINDS, POLICIES, POSITIONS, slate_world
+from benchmarks.ope_worlds import decision_world
 
-from orita.delivery.ope import ESTIMATORS, SLATE_ESTIMATORS, slate_ips
+from orita.delivery.ope import ESTIMATORS, SLATE_ESTIMATORS, cascade_dm, reward_interaction_ips, slate_ips
 
 
 @pytest.mark.parametrize("kind", ["segments", "linear"])
@@ -22,7 +23,7 @@ def test_decisions(kind: str) -> None:
     assert distances == sorted(distances)
 
 
-@pytest.mark.parametrize("kind", ["independent", "cascade"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_slates(kind: str) -> None:
     """Slates of a segment have chances of 1 in all, each position's items too; rewards below the top are the value."""
     world = slate_world(kind)
@@ -35,10 +36,34 @@ def test_slates(kind: str) -> None:
         assert first.sum(axis=1) == pytest.approx(np.ones(len(chance)))
         _, expected = world.expected_below(policy, world.chance_SLK)
         assert expected[:, 0, 0].mean() == pytest.approx(world.value(policy))
-    logged = world.log("near", "right", 4000, np.random.default_rng(0))
+    log = world.log(4000, np.random.default_rng(0))
+    logged = world.seen_from("near", log, world.learned(log, by_segment=True))
     assert logged.reward_NK.shape == (4000, POSITIONS)
     found = slate_ips(logged)
     assert abs(found.value - world.value("near")) < 4 * found.standard_error
+
+
+def test_reward_models_of_slates_are_right_where_they_are_called_so() -> None:
+    """Tables of a large log come to the value in two worlds; without segments, or in the third, they do not."""
+    off = {}
+    for kind in KINDS:
+        world = slate_world(kind)
+        log = world.log(200_000, np.random.default_rng(1))
+        for model in (True, False):
+            logged = world.seen_from("far", log, world.learned(log, by_segment=model))
+            off[kind, model] = abs(cascade_dm(logged).value - world.value("far"))
+    assert max(off["independent", True], off["cascade", True]) < 0.006
+    assert min(off["whole", True], *(off[kind, False] for kind in KINDS)) > 0.01
+
+
+def test_a_slate_that_is_read_as_a_whole_is_wrong_from_the_top() -> None:
+    """In the third world rewards depend on the item below, which weights of the items above know nothing of."""
+    world = slate_world("whole")
+    log = world.log(200_000, np.random.default_rng(2))
+    logged = world.seen_from("far", log, world.learned(log, by_segment=True))
+    wrong, right = reward_interaction_ips(logged), slate_ips(logged)
+    assert abs(wrong.value - world.value("far")) > 2.5 * wrong.standard_error
+    assert abs(right.value - world.value("far")) < 4 * right.standard_error
 
 
 def test_a_run_has_every_estimator() -> None:
@@ -46,4 +71,5 @@ def test_a_run_has_every_estimator() -> None:
     found = one_run(0, 200)
     names = {key.split("|")[3] for key in found}
     assert names == {*ESTIMATORS, *SLATE_ESTIMATORS, "calibration test of 5 %"}
-    assert len(found) == 2 * (1 + 3 * 6 + 3 * 3) + 2 * 3 * (7 + 1)
+    policies = len(POLICIES)
+    assert len(found) == 2 * (1 + policies * 7 + policies * 4) + len(KINDS) * policies * (9 + 3)
