@@ -11,7 +11,8 @@ as the policy is defined, and ``ratio_regret_as_shipped`` is beside what MABWise
 Times are the least of seven rounds of 100 calls after 500 updates: a pick (no update in between, no propensity), an
 update, a pick right after an update, and what slates of 1 and of 5 arms with their propensities cost.
 
-    python -m benchmarks.bandits --peers PYTHON      # a Python with mabwiser; without it no ratios. Last line JSON
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/mabwiser.txt
+    python -m benchmarks.bandits --peers peer/bin/python      # without it no ratios. Last line: one JSON object
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ DECLARED: dict[str, Policy] = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--peers", help="a Python with mabwiser installed")
+    parser.add_argument("--peers", help="a Python with what requirements/mabwiser.txt of the peers names")
     parser.add_argument("--seeds", type=int, default=500, help="runs of each policy")
     parser.add_argument("--decisions", type=int, default=1000, help="of each run")
     parser.add_argument("--batch", type=int, default=10, help="decisions until their feedback comes")

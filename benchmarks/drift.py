@@ -16,6 +16,10 @@ change: `drift_worlds`; the report: `drift_report`). No smallest effect is asked
 
     python -m benchmarks.drift [--short] [--parts PART …] [--sizes N …] [--runs 20] [--reports 2000] [--seed 0]
                                [--peers PYTHON]                                     # last line: one JSON object
+
+PYTHON is that of an environment which has Evidently, such as ``peer/bin/python`` after
+
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/evidently.txt
 """
 
 from __future__ import annotations

@@ -2,7 +2,12 @@
 
     python -m benchmarks.fault_peers [--pandera PYTHON] [--evidently PYTHON] [--share 0.05] [--clean 10]
 
-Each PYTHON is that of an environment which has the library (and pandas before 3). Pandera infers from a week, Evidently
+Each PYTHON is that of an environment which has the library (and pandas before 3), such as ``peer/bin/python`` after the
+following, and the same in another folder with ``pandera.txt``:
+
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/evidently.txt
+
+Pandera infers from a week, Evidently
 compares with a day of the same weekday as all batches. Of generated orders with each kind of fault in a share of the
 rows, ``kinds`` are those that fail a check, ``kinds_beyond_clean`` those that fail one which no clean batch fails,
 ``clean`` the share of clean batches that fail any. The last line is one JSON object.

@@ -3,11 +3,12 @@
 Every product is asked about 1,000 users in turn, as its own documentation does it, and what can be prepared for a user
 is prepared: attributes as a dictionary for Orita, a ready GrowthBook a user, a context for Unleash and OpenFeature
 (whose provider in memory has no rules: a function of the benchmark is its rule). Peers run in an environment of their
-own, ``--peers PYTHON`` with growthbook, UnleashClient, openfeature-sdk; without it their figures are left out.
+own, with growthbook, UnleashClient and openfeature-sdk; without ``--peers`` their figures are left out.
 Rounds take turns, so what else the machine does meets all alike; told is the median of the rounds, with the share of
 the users that are on, which is to be near a half. A call of an empty function, in the same loop, is told too.
 
-    python -m benchmarks.flags --peers PYTHON      # last line: one JSON object
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/flags.txt
+    python -m benchmarks.flags --peers peer/bin/python      # last line: one JSON object
 """
 
 from __future__ import annotations

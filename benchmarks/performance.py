@@ -16,6 +16,10 @@ rows), rows of a user being alike; ``rows_alone`` the least where rows are taken
 often a loss of AUC of 0, of the threshold itself, and of twice as much was called sure, at a rate of 0.01.
 
     python -m benchmarks.performance [--runs 200] [--requests 2000] [--nannyml PYTHON]
+
+PYTHON is that of an environment which has NannyML, such as ``peer/bin/python`` after
+
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/nannyml.txt
 """
 
 from __future__ import annotations

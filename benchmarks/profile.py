@@ -10,7 +10,9 @@ streamed rows. ``ratio_evidently``: its summary and drift reports of both tables
 
     python -m benchmarks.profile [--runs 3] [--rows 5000000] [--peers PYTHON] [--peer-rows 1000000]
 
-``--peers PYTHON`` names the Python of an environment in which Evidently (and pandas before 3) is installed.
+PYTHON is that of an environment which has Evidently (and pandas before 3), such as ``peer/bin/python`` after
+
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/evidently.txt
 """
 
 from __future__ import annotations

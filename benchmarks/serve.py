@@ -14,6 +14,9 @@ its tail is in ours too.
 
     python -m benchmarks.serve                       # makes a feed of 300,000 events and trains for it, then measures
     python -m benchmarks.serve --home .orita         # after make demo: a home with a champion; it is copied first
+
+    python -m venv peer && peer/bin/pip install -r benchmarks/peers/requirements/bentoml.txt
+    python -m benchmarks.serve --bentoml peer/bin/python
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Bandits of MABWiser on the same luck, and the luck itself; needs NumPy, and to run as a program MABWiser.
+"""Bandits of MABWiser on the same luck, and the luck itself; needs NumPy, and to run as a program MABWiser, as in
+``requirements/mabwiser.txt``.
 
 Legend: A arms, D features, T decisions, R runs.
 

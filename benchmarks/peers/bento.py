@@ -1,6 +1,6 @@
 """BentoML doing decode, model and encode and nothing else, one worker.
 
-It needs an environment of its own: ``pip install bentoml onnxruntime numpy``, then ``PYTHON bento.py FOLDER``.
+It needs an environment of its own, with what ``requirements/bentoml.txt`` names: ``PYTHON bento.py FOLDER``.
 """
 
 # mypy: ignore-errors

@@ -1,4 +1,5 @@
-"""Which unchanged columns does Evidently call drifted? Run by an interpreter that has it; see `benchmarks.drift`.
+"""Which unchanged columns does Evidently call drifted? Run by an interpreter that has it
+(``requirements/evidently.txt``); see `benchmarks.drift`.
 
 Arguments are files of NumPy arrays, ``0|name`` the reference and ``1|name`` the current values of a column. Last line:
 one JSON object of file → columns, drifted, seconds.

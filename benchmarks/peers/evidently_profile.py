@@ -1,4 +1,5 @@
-"""Evidently's summary and drift reports of two Parquet files, in an environment that has it: one JSON object.
+"""Evidently's summary and drift reports of two Parquet files, in an environment that has it, as in
+``requirements/evidently.txt``: one JSON object.
 
 PYTHON -m benchmarks.peers.evidently_profile reference.parquet recent.parquet
 """

@@ -1,5 +1,7 @@
 """Pandera's or Evidently's verdict on batches, in an environment that has it: one JSON object.
 
+``requirements/pandera.txt`` and ``requirements/evidently.txt`` name what it needs.
+
 PYTHON -m benchmarks.peers.fault_checkers pandera|evidently FOLDER
 
 FOLDER holds ``history.parquet``, one of its days as ``reference.parquet``, and batches ``<name>.parquet``. Pandera

@@ -1,6 +1,6 @@
 """The same flag in GrowthBook, Unleash and OpenFeature's provider in memory: a rule on the country, and half of those.
 
-It runs in an environment of its own, with growthbook, UnleashClient and openfeature-sdk, and answers a line with a
+It runs in an environment of its own, with what ``requirements/flags.txt`` names, and answers a line with a
 line: ``NAME CALLS`` with the nanoseconds that so many evaluations took, ``NAME share`` with the share that is on.
 
     PYTHON benchmarks/peers/flags.py

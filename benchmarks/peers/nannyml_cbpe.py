@@ -1,5 +1,7 @@
 """NannyML's CBPE on two Parquet files, for `benchmarks.performance`; run by a Python that has NannyML.
 
+``requirements/nannyml.txt`` names what it needs.
+
 PYTHON benchmarks/peers/nannyml_cbpe.py FOLDER      # with reference.parquet and analysis.parquet
 """
 
