@@ -27,8 +27,8 @@ def blended_dr(logged: LoggedDecisions, *, confidence: float = 0.95, gain: bool 
 
     With a correction D of standard error s, D² − s² estimates the model's squared bias without bias of its own. Then
     the share of least squared error is 1 − s² ÷ D², none where D is within s. So the value is never further than s
-    from that of `dr`. In the limit of many rows its error is at most 1.22 times DR's, where the model is off by 2.4 s,
-    and 0.58 of it where a model is right that has no error of its own.
+    from that of `dr`. With many rows, and a model whose own value has no noise, the error is 0.58 of DR's where the
+    model is right, and at most 1.22 times it, where the model is off by 2.4 s.
 
     The interval is that of `dr`, which is the same estimate with the rest of the bias taken off (as in `switch_dr`).
 
