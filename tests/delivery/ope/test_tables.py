@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,13 @@ from orita.delivery.ope import (
     SLATE_ESTIMATORS,
     LoggedDecisions,
     LoggedSlates,
+    Verdict,
     evaluate,
     evaluate_decisions,
     evaluate_slates,
     slates_of,
 )
+from orita.delivery.ope.page import write_evaluation_page
 
 
 def table(rows: int = 300) -> pa.Table:
@@ -87,6 +90,32 @@ def test_slates_are_gathered_from_shuffled_rows() -> None:
     told = evaluate(rows, slate="request_id", unit="user_id")
     assert told.to_dict() == wanted.to_dict()
     assert [each.estimator for each in told.estimates] == [name for name in SLATE_ESTIMATORS if "ips" in name]
+
+
+def test_slates_by_the_estimators_that_are_wanted() -> None:
+    """Those that are named, in the order of all; a name that is none is told with the closest."""
+    random = np.random.default_rng(1)
+    logged = LoggedSlates.of(random.random((20, 2)), random.uniform(0.2, 1, (20, 2)), random.random((20, 2)))
+    found = evaluate_slates(logged, estimators=["reward_interaction_ips", "slate_ips", "cascade_dr"])
+    assert [each.estimator for each in found.estimates] == ["slate_ips", "reward_interaction_ips"]
+    with pytest.raises(UserError, match=r"'cascade_dn' is no estimator of slates\. Did you mean 'cascade_d"):
+        evaluate_slates(logged, estimators=["cascade_dn"])
+
+
+def test_a_page_names_every_estimator(tmp_path: Path) -> None:
+    """Values of decisions and of slates with a model are drawn, each by a name for people."""
+    random = np.random.default_rng(2)
+    slates = LoggedSlates.of(
+        random.random((20, 2)),
+        random.uniform(0.2, 1, (20, 2)),
+        random.random((20, 2)),
+        predicted_NK=random.random((20, 2)),
+        expected_NK=random.random((20, 2)),
+    )
+    decisions = evaluate(table(), reward="click", target="candidate", predicted="q", expected="v")
+    for found, name in ((decisions, "blended DR"), (evaluate_slates(slates), "cascade direct method")):
+        write_evaluation_page(tmp_path / "page.html", "A candidate", Verdict(True, ()), found)
+        assert name in (tmp_path / "page.html").read_text()
 
 
 def test_a_report_is_json_and_text() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orita.core.errors import UserError, closest
 from orita.delivery.ope.blending import blended_cascade_dr, blended_dr
 from orita.delivery.ope.calibration import PropensityCalibration
 from orita.delivery.ope.decisions import LoggedDecisions
@@ -169,8 +170,11 @@ def evaluate_slates(
     Args: as `evaluate_decisions`; an action is a whole slate. *estimators* are the names of those that are wanted.
 
     Raises:
-        UserError: as the estimators and `diagnose`.
+        UserError: as the estimators and `diagnose`; one of *estimators* is none.
     """
+    for name in estimators:
+        if name not in SLATE_ESTIMATORS:
+            raise UserError(f"{name!r} is no estimator of slates. {closest(name, SLATE_ESTIMATORS)}")
     left_out = set(_unnormalised(logged)) | (_NEED_MODEL if logged.expected_NK is None else frozenset())
     names = [name for name in SLATE_ESTIMATORS if name in estimators and name not in left_out]
     return PolicyEvaluation(
