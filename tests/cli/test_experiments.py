@@ -5,22 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.cli.test_tables import orita_json, run_orita
+from tests.delivery.rollouts.answering import ITEMS, Behaviour, LogOfServers, requests_of
 
 import orita.cli.control
 import orita.cli.experiments  # noqa: F401  both register their commands
-from orita.core.clock import to_micros
+from orita.control.deployments import Deployments
+from orita.core.clock import ManualClock
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
+from orita.delivery.rollouts import RolloutPlan, Rollouts
 from orita.events.lake import Lake
-from orita.events.prediction_files import segment_folder
-from orita.events.prediction_segment import ScoredRequest, SegmentHeader, encode_frame, encode_header
 
 START = datetime(2024, 11, 4, tzinfo=UTC)
-ROLLOUT = "0193aaaa-0000-7000-8000-000000000001"
 
 ON_FILES = """
 experiments:
@@ -42,11 +43,12 @@ experiments:
         role: primary
         effect: 0.2
 """
-ON_THE_LOG = f"""
+ON_THE_LOG = """
 experiments:
   - key: ranking
     variants: [{{name: v1.0.0, weight: 50}}, {{name: v1.1.0, weight: 50}}]
-    exposures: {{kind: predictions, rollout: {ROLLOUT}}}
+    exposures: {{kind: predictions, rollout: {rollout}}}
+    {layer}
     metrics:
       - {{name: clicks, kind: mean, column: click, window: 1d, direction: up, role: primary, effect: 0.5}}
 """
@@ -182,16 +184,19 @@ def test_planned(on_files: Path) -> None:
 
 
 def test_on_a_prediction_log(tmp_path: Path) -> None:
-    """Answers of the rollout are the exposures, interactions of the home the outcomes; others do not count."""
-    home = Home(tmp_path / ".orita")
-    users, rng = 400, np.random.default_rng(0)
-    for version, arm in (("v1.0.0", 0), ("v1.1.0", 1)):
-        rows = [answer(user, ROLLOUT, version) for user in range(users) if user % 2 == arm]
-        strangers = [answer(1000, None, version), answer(1001, "another", version)]
-        write_segment(home, f"2024-11-04-{arm}", version, rows + strangers)
-    clicks = rng.poisson([(0.5, 2.0)[user % 2] for user in range(users)])
-    unit = np.repeat(np.arange(users), clicks)
-    times = [START + timedelta(minutes=int(user) + 30) for user in unit] + [START + timedelta(minutes=30)]
+    """Answers that a rollout's dice chose are the exposures, interactions of the home the outcomes; others are none."""
+    home, clock = Home(tmp_path / ".orita"), ManualClock(START)
+    Deployments(home.control_db, clock=clock).deploy("feed", "v1.0.0", actor="ana", reason="first")
+    plan = RolloutPlan(strategy="ab", versions=("v1.1.0",), shares=(50,))
+    rollout = Rollouts(home.control_db, clock=clock).start("feed", plan, actor="ana", reason="topics")
+    behaviour, rng = {"v1.0.0": Behaviour(), "v1.1.0": Behaviour()}, np.random.default_rng(0)
+    answers = list(requests_of(rollout, START + timedelta(hours=1), range(400), behaviour, rng))
+    strangers = [msgspec.structs.replace(answers[0], user_id=1000 + n, rollout=(None, "another")[n]) for n in (0, 1)]
+    LogOfServers(home).write(answers + strangers)
+    of_v1_1 = np.array([each.variant == "v1.1.0" for each in answers])
+    clicks = rng.poisson(np.where(of_v1_1, 2.0, 0.5))
+    unit = np.repeat(np.arange(400), clicks)
+    times = [START + timedelta(hours=1, minutes=30)] * (len(unit) + 1)
     rows = pa.table(
         {
             "user_id": pa.array([*unit.tolist(), 1000]),
@@ -200,39 +205,25 @@ def test_on_a_prediction_log(tmp_path: Path) -> None:
         }
     )
     Lake(home).append("interactions", rows.to_reader(), {}, time="timestamp")
-    (tmp_path / "e.yaml").write_text(ON_THE_LOG)
+    (tmp_path / "e.yaml").write_text(ON_THE_LOG.format(rollout=rollout.id, layer=""))
     run_orita(tmp_path, "experiments", "declare", str(tmp_path / "e.yaml"))
     run_orita(tmp_path, "experiments", "start", "ranking", "--at", START.isoformat())
     told = orita_json(tmp_path, "experiments", "report", "ranking", "--until", "2024-11-06")
-    assert told["exposed"]["units"] == {"v1.0.0": 200, "v1.1.0": 200}
-    assert told["exposed"]["rows"] == 2 * users  # an answer has two items
+    assert told["exposed"]["units"] == {"v1.0.0": (~of_v1_1).sum(), "v1.1.0": of_v1_1.sum()}
+    assert told["exposed"]["rows"] == 400 * ITEMS
     (effect,) = told["metrics"][0]["effects"]
-    assert effect["estimate"] == pytest.approx(clicks[1::2].mean() - clicks[::2].mean())
+    assert effect["estimate"] == pytest.approx(clicks[of_v1_1].mean() - clicks[~of_v1_1].mean())
     assert told["verdict"]["sentence"] == "ship v1.1.0"
+    assigned = orita_json(tmp_path, "experiments", "assign", "ranking", "--with", '{"user_id": 12}')
+    assert assigned["variant"] == answers[12].variant
 
 
-def answer(user: int, rollout: str | None, variant: str) -> ScoredRequest:
-    """Return an answer of two items, a minute a user after the start."""
-    at = to_micros(START + timedelta(minutes=user % 1000))
-    return ScoredRequest(
-        at_micros=at,
-        as_of_micros=at,
-        request_id=f"r{user}{variant}",
-        salt=user,
-        user_id=user,
-        item_ids=[1, 2],
-        latency_ms=1.0,
-        scores=np.array([0.9, 0.1], np.float32).tobytes(),
-        ranks=np.array([1, 2], np.int32).tobytes(),
-        features=b"",
-        rollout=rollout,
-        variant=variant,
-    )
-
-
-def write_segment(home: Home, name: str, version: str, requests: list[ScoredRequest]) -> None:
-    """Write a segment of the log as a server does."""
-    path = segment_folder(home) / f"{name}.wal"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = SegmentHeader(name, START.date(), "feed", version, ())
-    path.write_bytes(encode_header(header) + b"".join(map(encode_frame, requests)))
+def test_what_only_the_rollout_decides(tmp_path: Path) -> None:
+    """A declaration on the prediction log that says it is refused, and so is the start on no rollout."""
+    (tmp_path / "e.yaml").write_text(ON_THE_LOG.format(rollout="r7", layer="layer: {name: ranking, percent: 40}"))
+    with pytest.raises(UserError, match=r"experiment 'ranking': layer is given, .* leave layer out"):
+        run_orita(tmp_path, "experiments", "declare", str(tmp_path / "e.yaml"))
+    (tmp_path / "e.yaml").write_text(ON_THE_LOG.format(rollout="r7", layer=""))
+    run_orita(tmp_path, "experiments", "declare", str(tmp_path / "e.yaml"))
+    with pytest.raises(UserError, match=r"experiment 'ranking' cannot start: exposures\.rollout is 'r7'"):
+        run_orita(tmp_path, "experiments", "start", "ranking")

@@ -15,6 +15,7 @@ from orita.delivery.experiments.declarations import (
     Metric,
     PredictionSource,
 )
+from orita.delivery.experiments.rollout_splits import check_left_to_rollout
 from orita.features.declaring.windows import MICROS_PER_DAY, duration_micros
 
 __all__ = ["check_plan"]
@@ -51,8 +52,8 @@ def _check_sources(plan: ExperimentPlan) -> None:
     for name, source in [("exposures", plan.exposures), *plan.outcomes.items()]:
         if isinstance(source, FileSource) and not source.path.endswith(_SUFFIXES):
             raise UserError(f"{name}: the file {source.path!r} is of no known kind: it must end in .parquet or .csv.")
-    if isinstance(plan.exposures, PredictionSource) and plan.by not in ("user_id", ("user_id",)):
-        raise UserError(f"the prediction log knows users by user_id, and by is {plan.by!r}: leave by out.")
+    if isinstance(plan.exposures, PredictionSource):
+        check_left_to_rollout(plan)
 
 
 def _check_metrics(plan: ExperimentPlan) -> None:

@@ -2,19 +2,20 @@
 
 Left out, and counted: rows that say no unit, variant or time; rows of before the start and after the end; units that
 an override or a holdout concerns; units seen in two variants, whose outcome belongs to neither; variants that are not
-declared.
+declared; of a prediction log answers that were chosen by other shares of the rollout than the experiment is about.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orita.core.clock import from_micros
 from orita.core.home import Home
 from orita.core.sql import literal
-from orita.delivery.experiments.declarations import ExperimentPlan, Exposures, PredictionSource
+from orita.delivery.experiments.declarations import ExperimentPlan, FileSource, PredictionSource, TableSource
+from orita.delivery.experiments.rollout_splits import RolloutSplit
 from orita.delivery.experiments.sources import rows_of, unit_of_text
 from orita.events.engine import one_row
 from orita.events.prediction_files import prediction_parts
@@ -38,11 +39,13 @@ class Span:
         start: exposures count from then on,
         end: and before then: the end of the experiment, or of the report.
         until: as of when the report is: what became known later is not seen.
+        final: whether nothing later will ever be seen, as the split that is measured ended then.
     """
 
     start: int
     end: int
     until: int
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Exposed:
     """How many rows and units there are, and why some are left out.
 
     Attributes:
-        rows: of exposures in the source; of a prediction log, those of the rollout.
+        rows: of exposures in the source; of a prediction log, those of the rollout, and of challengers that its
+            overrides gave.
         unreadable: rows without unit, variant or time.
         out_of_time: rows before the start, at or after the end, or not yet known.
         units: that are analysed, by variant.
@@ -58,6 +62,7 @@ class Exposed:
         overridden: units whose variant an override chose.
         held_out: units that a holdout keeps out, and that were exposed all the same.
         undeclared: units of variants that the experiment does not have.
+        other_split: rows of a prediction log that other shares of the rollout chose, within the time.
     """
 
     rows: int
@@ -68,6 +73,7 @@ class Exposed:
     overridden: int
     held_out: int
     undeclared: int
+    other_split: int = 0
 
     @property
     def total(self) -> int:
@@ -76,9 +82,14 @@ class Exposed:
 
 
 def find_units(
-    connection: duckdb.DuckDBPyConnection, plan: ExperimentPlan, home: Home, folder: Path, span: Span
+    connection: duckdb.DuckDBPyConnection,
+    plan: ExperimentPlan,
+    home: Home,
+    folder: Path,
+    span: Span,
+    split: RolloutSplit | None = None,
 ) -> Exposed:
-    """Make the table `UNITS` and return what is in it.
+    """Make the table `UNITS` and return what is in it; of a prediction log, what *split* of the rollout chose.
 
     Raises:
         NotFound: the source, or a column, is not there.
@@ -89,9 +100,12 @@ def find_units(
     connection.execute(
         f"CREATE TEMP TABLE seen(unit VARCHAR, variant VARCHAR, first BIGINT, overridden BOOLEAN{columns})"
     )
-    counts = _from_log if isinstance(plan.exposures, PredictionSource) else _from_rows
-    rows, unreadable, out_of_time = counts(connection, plan.exposures, strata, home, folder, span)
-    return _made_units(connection, plan, strata, rows, unreadable, out_of_time)
+    other = 0
+    if isinstance(plan.exposures, PredictionSource):
+        counted, other = _from_log(connection, plan.exposures, home, span, split)
+    else:
+        counted = _from_rows(connection, plan.exposures, strata, home, folder, span)
+    return replace(_made_units(connection, plan, strata, *counted), other_split=other)
 
 
 def stratum_column(plan: ExperimentPlan, strata: str) -> str:
@@ -100,9 +114,13 @@ def stratum_column(plan: ExperimentPlan, strata: str) -> str:
 
 
 def _from_rows(
-    connection: duckdb.DuckDBPyConnection, source: Exposures, strata: list[str], home: Home, folder: Path, span: Span
+    connection: duckdb.DuckDBPyConnection,
+    source: FileSource | TableSource,
+    strata: list[str],
+    home: Home,
+    folder: Path,
+    span: Span,
 ) -> tuple[int, int, int]:
-    assert not isinstance(source, PredictionSource)
     rows = rows_of(connection, source, home, folder)
     times = {source.time: rows.time(source.time)}
     if source.known is not None:
@@ -119,26 +137,40 @@ def _from_rows(
 
 
 def _from_log(
-    connection: duckdb.DuckDBPyConnection, source: Exposures, strata: list[str], home: Home, folder: Path, span: Span
-) -> tuple[int, int, int]:
-    """Gather the log part by part: a part is a segment of one server, and fits into memory."""
+    connection: duckdb.DuckDBPyConnection, source: PredictionSource, home: Home, span: Span, split: RolloutSplit | None
+) -> tuple[tuple[int, int, int], int]:
+    """Gather the log segment by segment, a row a unit and variant, so that it need not fit into memory.
+
+    Returns:
+        Rows, unreadable ones and those out of time; and rows of other splits.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    assert isinstance(source, PredictionSource)
-    counted = [0, 0, 0]
-    ours = pc.field("rollout") == source.rollout
-    for part in prediction_parts(home, from_micros(span.start), from_micros(span.end)):
-        rows = part.read(("user_id", "variant", "timestamp", "rollout"), ours)
+    start, end = from_micros(span.start), from_micros(span.end)
+    wanted, measured = pc.field("rollout") == source.rollout, pc.scalar(True)
+    if split is not None:
+        overriding = pa.array(split.overriding, pa.string())
+        by_override = (pc.field("system") == split.system) & pc.field("variant").isin(overriding)
+        wanted |= pc.field("rollout").is_null() & by_override
+        since = pc.field("split_since")
+        in_time = (pc.field("timestamp") >= start) & (pc.field("timestamp") < end)
+        measured = pc.field("rollout").is_null() | since.is_null() | (since == split.since) | ~in_time
+    counted, other = [0, 0, 0], 0
+    for part in prediction_parts(home, start, end):
+        found = part.read(("user_id", "variant", "timestamp", "rollout", "split_since"), wanted)
+        rows = found.filter(measured)
+        other += len(found) - len(rows)
         if not len(rows):
             continue
         connection.register("part", rows)
         told = (
             f"(SELECT {unit_of_text('user_id')} AS unit, variant, epoch_us(timestamp) AS at_us, "
-            "epoch_us(timestamp) AS known, false AS overridden FROM part)"
+            "epoch_us(timestamp) AS known, rollout IS NULL AS overridden FROM part)"
         )
         counted = [a + b for a, b in zip(counted, _gathered(connection, told, 0, span), strict=True)]
         connection.unregister("part")
-    return counted[0], counted[1], counted[2]
+    return (counted[0] + other, counted[1], counted[2]), other
 
 
 def _gathered(connection: duckdb.DuckDBPyConnection, told: str, strata: int, span: Span) -> tuple[int, int, int]:

@@ -16,8 +16,11 @@ from orita.core.errors import NotFound, UserError, closest
 from orita.delivery.assignment.experiments import Experiment
 from orita.delivery.assignment.layers import Layer
 from orita.delivery.experiments.changes import check_change
-from orita.delivery.experiments.declarations import ExperimentFile
+from orita.delivery.experiments.declarations import ExperimentFile, PredictionSource
 from orita.delivery.experiments.life import EXPERIMENT, KeptExperiment, Started, Stopped
+from orita.delivery.experiments.rollout_splits import RolloutSplit, find_rollout, split_to_measure
+from orita.delivery.rollouts.rollout import ROLLOUT
+from orita.delivery.rollouts.rollouts import Rollouts, experiment_of
 
 __all__ = ["Experiments"]
 
@@ -48,15 +51,23 @@ class Experiments(Keeper[KeptExperiment]):
         return _layer(name, {key: held.state for key, held in self.all().items()})
 
     def assignment(self, key: str) -> Experiment:
-        """Return what assigns the units of a running experiment.
+        """Return what assigns the units of a running experiment; of one on the prediction log its rollout.
 
         Raises:
-            NotFound: there is none of that key.
-            UserError: it does not run.
+            NotFound: there is none of that key, or its rollout is kept no more.
+            UserError: it does not run, or its rollout does not any more.
         """
         kept = self.get(key).state
         if kept.status != "running":
             raise UserError(f"experiment {key!r} is {kept.status}, and assigns nobody: start it first.")
+        if isinstance(kept.plan.exposures, PredictionSource):
+            states = Rollouts(self.log.database, self.log.tenant).all()
+            rollout = find_rollout(states, kept.plan.exposures.rollout)
+            if rollout.ended:
+                raise UserError(
+                    f"rollout {rollout.id} is {rollout.state}, and assigns nobody: stop experiment {key!r}."
+                )
+            return experiment_of(rollout)
         return kept.plan.assignment(None if kept.plan.layer is None else self.layer(kept.plan.layer.name))
 
     def declare(self, file: ExperimentFile, *, actor: str, reason: str) -> list[ControlEvent]:
@@ -92,7 +103,8 @@ class Experiments(Keeper[KeptExperiment]):
 
         Raises:
             NotFound: there is no such experiment.
-            UserError: it is no draft, its layer has not as much free, or *at* is not over yet.
+            UserError: it is no draft, its layer has not as much free, or *at* is not over yet; its rollout is not
+                there, or splits users otherwise than it says.
             Unavailable: the database is away or busy.
         """
         with deciding(self.log) as decisions:
@@ -106,7 +118,8 @@ class Experiments(Keeper[KeptExperiment]):
             if (share := state.plan.layer) is not None:
                 layer = _layer(share.name, decisions.states(EXPERIMENT)).allocate(key, share.percent)
                 slices = layer.slices[key]
-            return change.record("started", Started(at=begun, slices=slices), actor=actor, reason=reason)
+            started = Started(at=begun, slices=slices, rollout=_split(decisions, state, begun))
+            return change.record("started", started, actor=actor, reason=reason)
 
     def stop(
         self, key: str, *, actor: str, reason: str, winner: str | None = None, at: datetime | None = None
@@ -163,6 +176,17 @@ def _known(decisions: Decisions, key: str) -> tuple[Change[KeptExperiment], Kept
     if change.state is None:
         raise NotFound(f"there is no experiment {key!r}. {closest(key, decisions.states(EXPERIMENT))}")
     return change, change.state
+
+
+def _split(decisions: Decisions, state: KeptExperiment, begun: datetime) -> RolloutSplit | None:
+    exposures = state.plan.exposures
+    if not isinstance(exposures, PredictionSource):
+        return None
+    try:
+        rollout = find_rollout(decisions.states(ROLLOUT), exposures.rollout)
+        return split_to_measure(state.plan, rollout, begun)
+    except UserError as error:
+        raise UserError(f"experiment {state.plan.key!r} cannot start: {error}") from None
 
 
 def _layer(name: str, states: Mapping[str, KeptExperiment]) -> Layer:

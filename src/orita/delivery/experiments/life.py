@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orita.control.aggregates import Kind
 from orita.control.events import ControlEvent
 from orita.delivery.experiments.declarations import ExperimentPlan
+from orita.delivery.experiments.rollout_splits import RolloutSplit
 
 __all__ = ["EXPERIMENT", "KeptExperiment", "Started", "Status", "Stopped"]
 
@@ -32,6 +33,7 @@ class KeptExperiment(Struct, frozen=True, kw_only=True):
         winner: the variant that was chosen, None for none.
         conclusion: why it was stopped.
         slices: the buckets of its layer that it owns, while it runs.
+        rollout: the split that it measures, of an experiment on the prediction log that was started.
     """
 
     plan: ExperimentPlan
@@ -41,6 +43,7 @@ class KeptExperiment(Struct, frozen=True, kw_only=True):
     winner: str | None = None
     conclusion: str = ""
     slices: tuple[tuple[int, int], ...] = ()
+    rollout: RolloutSplit | None = None
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -48,6 +51,7 @@ class Started(Struct, frozen=True, kw_only=True):
 
     at: datetime
     slices: tuple[tuple[int, int], ...] = ()
+    rollout: RolloutSplit | None = None
 
 
 class Stopped(Struct, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ def _after(state: KeptExperiment | None, event: ControlEvent, body: Any) -> Kept
     assert state is not None, "an event of an experiment that was never declared"
     if event.type == "started":
         started = msgspec.convert(body, Started)
-        return replace(state, status="running", started_at=started.at, slices=started.slices)
+        return replace(state, status="running", started_at=started.at, slices=started.slices, rollout=started.rollout)
     stopped = msgspec.convert(body, Stopped)
     return replace(
         state, status="stopped", stopped_at=stopped.at, winner=stopped.winner, conclusion=event.reason, slices=()

@@ -18,7 +18,7 @@ from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
 from orita.delivery.experiments.beliefs import beliefs_of
 from orita.delivery.experiments.day_checks import day_checks
-from orita.delivery.experiments.declarations import ExperimentPlan
+from orita.delivery.experiments.declarations import ExperimentPlan, PredictionSource
 from orita.delivery.experiments.exposures import Exposed, Span, find_units
 from orita.delivery.experiments.held_out import holdout_effect
 from orita.delivery.experiments.life import KeptExperiment
@@ -26,6 +26,7 @@ from orita.delivery.experiments.matching import row_counts, warnings_of
 from orita.delivery.experiments.measuring import Data, may_be_seen, measured
 from orita.delivery.experiments.periods import closing_of
 from orita.delivery.experiments.results import ExperimentReport, MetricResult, OutcomeRowCount
+from orita.delivery.experiments.rollout_splits import split_changed_at
 from orita.delivery.experiments.sample_ratios import sample_ratio_of
 from orita.delivery.experiments.sizes import size_of
 from orita.delivery.experiments.verdicts import verdict_of
@@ -58,9 +59,9 @@ def report_on(
         NotFound: a source or a column is not there.
         UserError: it has not started by *until*, or a source cannot be read.
     """
-    plan, span = kept.plan, _span(kept, until)
+    plan, span = kept.plan, _span(kept, home, until)
     with open_engine(home.staging, memory_mb) as connection, progress.bar("report", len(plan.metrics) + 2) as bar:
-        exposed = find_units(connection, plan, home, folder, span)
+        exposed = find_units(connection, plan, home, folder, span, kept.rollout)
         bar.advance()
         ratio = sample_ratio_of(connection, plan, span)
         data = Data(connection, plan, home, folder, span)
@@ -75,8 +76,8 @@ def report_on(
         found = data.outcomes(plan.primary, view) if decided else None
         size = size_of(connection, plan, primary, exposed, ratio, span)
         outcome_rows = row_counts(data)
-        over = kept.status == "stopped" and span.end + max(map(closing_of, plan.metrics)) <= span.until
-        verdict = verdict_of(metrics, plan.treatments, ratio, size, over=over)
+        closed = kept.status == "stopped" and span.end + max(map(closing_of, plan.metrics)) <= span.until
+        verdict = verdict_of(metrics, plan.treatments, ratio, size, over=closed or span.final)
         report = ExperimentReport(
             key=plan.key,
             hypothesis=plan.hypothesis,
@@ -97,13 +98,13 @@ def report_on(
             days=() if found is None else day_checks(connection, plan, plan.primary, view, found),
             holdout=holdout_effect(connection, plan, plan.primary, view, span),
             outcome_rows=outcome_rows,
-            notes=_notes(exposed, metrics, outcome_rows),
+            notes=_notes(span, exposed, metrics, outcome_rows),
         )
         bar.advance()
     return report
 
 
-def _span(kept: KeptExperiment, until: datetime) -> Span:
+def _span(kept: KeptExperiment, home: Home, until: datetime) -> Span:
     if kept.started_at is None:
         raise UserError(
             f"experiment {kept.plan.key!r} is a draft: 'orita experiments start {kept.plan.key}' says from when "
@@ -116,6 +117,10 @@ def _span(kept: KeptExperiment, until: datetime) -> Span:
             f"experiment {kept.plan.key!r} started at {kept.started_at.isoformat()}: there is nothing to report as of "
             f"{until.isoformat()}; give a later time."
         )
+    if kept.rollout is not None and isinstance(kept.plan.exposures, PredictionSource):
+        changed = split_changed_at(home, kept.plan.exposures.rollout, kept.rollout)
+        if changed is not None and (over := to_micros(changed)) <= now:
+            return Span(start, min(end, over), over, final=True)
     return Span(start, end, now)
 
 
@@ -136,7 +141,7 @@ def _adjusted(plan: ExperimentPlan, results: list[MetricResult]) -> tuple[Metric
 
 
 def _notes(
-    exposed: Exposed, metrics: tuple[MetricResult, ...], outcome_rows: tuple[OutcomeRowCount, ...]
+    span: Span, exposed: Exposed, metrics: tuple[MetricResult, ...], outcome_rows: tuple[OutcomeRowCount, ...]
 ) -> tuple[str, ...]:
     """Return what is to be known besides: what was left out, and why."""
     told = [
@@ -146,8 +151,12 @@ def _notes(
         (exposed.overridden, "units had their variant from an override, and are not analysed."),
         (exposed.held_out, "units were exposed although a holdout keeps them out; they are left out."),
         (exposed.undeclared, "units got a variant that the experiment does not declare; they are left out."),
+        (exposed.other_split, "rows of exposures were chosen by other shares of the rollout, and are left out."),
     ]
     notes = [f"{count:,} {sentence}" for count, sentence in told if count]
+    if span.final:
+        over = f"{from_micros(span.until):%Y-%m-%d %H:%M:%S} UTC"
+        notes.insert(0, f"The rollout ended, or gave other shares, at {over}: the report is as of then.")
     notes += [
         f"{each.source}: {each.unmatched:,} of {each.rows:,} rows are of no unit that is analysed."
         for each in outcome_rows

@@ -83,6 +83,8 @@ def _days_left(
         return None
     if closed >= planned:
         return 0
+    if span.final:
+        return None
     window = closing_of(plan.primary)
     exposed, first = one_row(connection, f"SELECT count(*), max(first) FILTER (id = {planned - 1}) FROM {UNITS}")
     if first is not None:
