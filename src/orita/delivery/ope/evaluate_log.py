@@ -21,7 +21,7 @@ __all__ = ["LogEvaluation", "evaluate_log"]
 
 _LEFT_OUT = {
     "fallback": "that the model did not make itself",
-    "overridden": "whose version was chosen by a person or a rule",
+    "overridden": "whose version an override of a rollout chose",
     "weighed": "that weighed the objective themselves",
     "late": "whose time to earn is not over",
     "certain": "in which nothing could change places",
@@ -61,13 +61,15 @@ class LogEvaluation:
 
     def _nothing(self) -> str:
         """Return why no answer can be weighed: what most of them were left out for."""
-        counts = self.counts
-        if counts.late > counts.certain:
+        most = max(_LEFT_OUT, key=lambda name: int(getattr(self.counts, name)))
+        if most == "late":
             return (
                 "no answer's time to earn is over, as far as events are known: ingest what happened since, or give "
                 "less time"
             )
-        return "no answer was explored: serving.feed.exploration.share above 0 lets the log tell of other orders"
+        if most == "certain":
+            return "no answer was explored: serving.feed.exploration.share above 0 lets the log tell of other orders"
+        return f"no answer is left to be weighed: most are answers {_LEFT_OUT[most]}; give other times or versions"
 
     def gain(self, estimator: str) -> Estimate | None:
         """Return what the candidate earns more a page, by that estimator; None where it could not be taken."""

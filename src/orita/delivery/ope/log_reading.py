@@ -22,6 +22,7 @@ from orita.core.clock import Clock
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.core.progress import SILENT, Progress
+from orita.delivery.ope.log_overrides import LogOverrides
 from orita.delivery.ope.log_policies import LogPolicy
 from orita.delivery.ope.log_rewards import LogWindow, Rewards
 from orita.delivery.ope.page_sample import PageSample
@@ -61,7 +62,7 @@ class AnswerCounts:
     Attributes:
         answered: all of them.
         fallback: below level 1: the model did not make them.
-        overridden: a person or a rule chose the version, no dice.
+        overridden: an override of a rollout chose the version, or may have (`LogOverrides`).
         weighed: the request weighed the objective.
         late: their window is not over, as far as events are known.
         certain: nothing could be swapped: later pages, ``POST /predict``, exploration that is off.
@@ -103,10 +104,10 @@ def read_pages(
         UserError: the version answered nothing in this time, events do not tell which answer they are of, or have no
             such reward; or as the policy.
     """
-    events = Rewards(home, system, window, memory_mb, clock)
+    events, overrides = Rewards(home, system, window, memory_mb, clock), LogOverrides(home, system.name)
     sample, counted = PageSample(window.most), dict.fromkeys((f.name for f in fields(AnswerCounts)), 0)
     for rows in _stretches(home, system.name, policy, window, progress):
-        kept = _answers(rows, events.known_until, counted)
+        kept = _answers(rows, events.known_until, overrides, counted)
         kept = sample.wanted(kept)
         if len(kept):
             sample.add(_paged(kept, policy.scores(kept), events.of(kept)))
@@ -151,7 +152,7 @@ def _alike(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _answers(rows: pa.Table, known_until: datetime, counted: dict[str, int]) -> pa.Table:
+def _answers(rows: pa.Table, known_until: datetime, overrides: LogOverrides, counted: dict[str, int]) -> pa.Table:
     """Return the rows of answers that can be evaluated, in order of answer and position; count all others."""
     tails = pc.utf8_slice_codeunits(rows["prediction_id"], TAIL).combine_chunks()
     answer_N = _codes(tails)
@@ -162,7 +163,7 @@ def _answers(rows: pa.Table, known_until: datetime, counted: dict[str, int]) -> 
     movable_N = rows["placement_propensity"].to_numpy() < 1
     reasons: dict[str, Flags] = {
         "fallback": _flags(pc.not_equal(heads["level"], 1)),
-        "overridden": _flags(pc.and_(pc.is_valid(heads["variant"]), pc.is_null(heads["rollout"]))),
+        "overridden": overrides.may_have_chosen(heads),
         "weighed": _flags(pc.is_valid(heads["objective"])),
         "late": _flags(pc.greater_equal(heads["timestamp"], pa.scalar(known_until, pa.timestamp("us", tz="UTC")))),
         "certain": np.bincount(answer_N, weights=movable_N, minlength=answers) == 0,
