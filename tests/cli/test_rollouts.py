@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,9 @@ from orita.control.leases import Leases
 from orita.core.errors import NotFound, UserError
 from orita.core.home import Home
 from orita.delivery.rollouts import RolloutPlan, Rollouts
-from orita.delivery.rollouts.notes import Note
+from orita.delivery.rollouts.findings import Finding
+from orita.delivery.rollouts.notes import Look, Note
+from orita.delivery.rollouts.rollout import Verdict
 from orita.delivery.rollouts.rollouts import lease_name
 from orita.delivery.rollouts.trouble import Trouble
 
@@ -301,23 +306,109 @@ def test_what_holds_it_is_acknowledged(begun: Path) -> None:
             run_orita(begun, "rollout", "acknowledge", *wrong)
 
 
+def meanwhile(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> None:
+    """Let one of the steps happen in each second of watching."""
+    left = iter(steps)
+    monkeypatch.setattr("orita.cli.rollout_watch.sleep", lambda _: next(left)())
+
+
+def looks(home: Home) -> Callable[..., Callable[[], None]]:
+    """Return what makes steps in which a controller that acts looked, and said so beside its lease."""
+    leases, rollouts = Leases(home.control_db), Rollouts(home.control_db)
+    lease = leases.take(lease_name("feed"), "host-1", 600)
+    assert lease is not None
+
+    def look(requests: int, verdict: Verdict = "not_enough_traffic") -> Callable[[], None]:
+        def step() -> None:
+            rollout, why = rollouts.under_way("feed"), f"answered [red]{requests} requests"
+            found = Look.of(Finding(verdict=verdict, why=why), rollout, datetime.now(UTC))
+            leases.tell(lease, Note(rollout=rollout.id, look=found).kept())
+
+        return step
+
+    return look
+
+
 def test_watching_shows_every_change_until_the_end(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line for each change; it ends with the last rollout."""
-    rollouts = Rollouts(Home(begun / ".orita").control_db)
-    steps = iter(["look", "advance", "look", "abort"])
-
-    def meanwhile(_: float) -> None:
-        match next(steps):
-            case "advance":
-                rollouts.advance(rollouts.under_way("feed"), actor="c", reason="well")
-            case "abort":
-                rollouts.abort("feed", actor="c", reason="enough")
-
-    monkeypatch.setattr("orita.cli.rollouts.sleep", meanwhile)
+    """A line for each change, of all that is under way; it ends with the last rollout, and tells how each did."""
+    home = Home(begun / ".orita")
+    rollouts, look = Rollouts(home.control_db), looks(home)
+    end = partial(rollouts.abort, "feed", actor="c", reason="enough")
+    canary = rollouts.under_way("feed")
+    shadow = rollouts.start("feed", RolloutPlan(strategy="shadow", versions=("v3",)), actor="c", reason="test")
+    meanwhile(
+        monkeypatch,
+        look(100),
+        look(200),
+        lambda: rollouts.advance(rollouts.under_way("feed", canary.id), actor="c", reason="well"),
+        partial(end, canary.id),
+        partial(end, shadow.id),
+    )
     lines = run_orita(begun, "rollout", "status", "--watch", "--json").splitlines()
-    told: list[dict[str, Any]] = [json.loads(line)["rollouts"][0] for line in lines]
-    assert [(each["state"], each["step"]) for each in told] == [("running", 1), ("running", 2), ("aborted", 2)]
-    assert told[-1]["why"] == "enough"
+    told: list[list[dict[str, Any]]] = [json.loads(line)["rollouts"] for line in lines]
+    found = [[(each["id"], each["state"], each["step"]) for each in line] for line in told]
+    assert found == [
+        [(canary.id, "running", 1), (shadow.id, "running", 1)],
+        [(canary.id, "running", 1), (shadow.id, "running", 1)],
+        [(canary.id, "running", 2), (shadow.id, "running", 1)],
+        [(shadow.id, "running", 1), (canary.id, "aborted", 2)],
+        [(shadow.id, "aborted", 1), (canary.id, "aborted", 2)],
+    ]
+    assert [line[0]["verdict"] for line in told[:2]] == ["not_looked_at", "not_enough_traffic"]
+    assert told[-1][0]["why"] == "enough"
+
+
+def test_watching_off_a_terminal_prints_what_changed(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line each: figures that grow with every look are no change, a verdict and an end are."""
+    home = Home(begun / ".orita")
+    rollouts, look = Rollouts(home.control_db), looks(home)
+    end = partial(rollouts.abort, "feed", actor="c", reason="enough")
+    meanwhile(monkeypatch, look(100), look(200), look(300), look(400, "hold"), look(500, "hold"), end)
+    first, *lines = run_orita(begun, "rollout", "status", "--watch").splitlines()
+    assert first.endswith("feed  v2  running, step 1 of 5  v1 99 % v2 1 %  not looked at")
+    assert [line.partition(" UTC  ")[2] for line in lines] == [
+        "feed  v2  running, step 1 of 5  v1 99 % v2 1 %  not enough traffic: answered [red]100 requests",
+        "feed  v2  running, step 1 of 5  v1 99 % v2 1 %  hold: answered [red]400 requests",
+        "feed  v2  aborted, step 1 of 5  enough",
+    ]
+    assert "aborted" in run_orita(begun, "rollout", "status", "--watch")
+
+
+def test_watching_nothing_ends_at_once(tmp_path: Path) -> None:
+    """There is nothing to wait for."""
+    assert "orita deploy VERSION" in run_orita(tmp_path, "rollout", "status", "--watch")
+    assert orita_json(tmp_path, "rollout", "status", "--watch") == {"rollouts": []}
+
+
+def test_watching_on_a_terminal_draws_in_place(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each second the figures stand where they stood; what is left on the terminal is the last."""
+    home = Home(begun / ".orita")
+    rollouts, look = Rollouts(home.control_db), looks(home)
+    end = partial(rollouts.abort, "feed", actor="c", reason="enough")
+    meanwhile(monkeypatch, look(100), look(200), look(300), end)
+    for name, value in {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}.items():
+        monkeypatch.setenv(name, value)
+    drawn = run_orita(begun, "rollout", "status", "--watch")
+    assert all(f"answered [red]{requests} requests" in drawn for requests in (100, 200, 300))
+    left = [line for line in screen_of(drawn) if line.strip()]
+    assert [line.split()[0] for line in left] == ["rollout", "what", "state", "ended", "why"]
+    assert left[-1].split() == ["why", "enough"]
+
+
+def screen_of(printed: str) -> list[str]:
+    """Return the lines that a terminal shows in the end; of control sequences it knows how to go up, and to clear."""
+    lines, row = [""], 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)", printed):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part.endswith("A") and part.startswith("\x1b"):
+            row -= int(part[2:-1])
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith(("\x1b", "\r")):
+            lines[row] += part
+    return lines
 
 
 @pytest.mark.parametrize(

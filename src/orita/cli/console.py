@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from orita.core.progress import Bar
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-__all__ = ["Screen", "figures", "print_json", "table"]
+__all__ = ["Screen", "figure_lines", "figures", "on_terminal", "print_json", "redrawn", "table"]
 
 _WORTH_A_LINE = 1.0
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # is copied, so it is never cut in two
@@ -130,9 +130,28 @@ def _widths(columns: list[str], rows: list[list[str]], room: int) -> list[int]:
     return widths
 
 
-def figures(pairs: dict[str, object]) -> None:
+def figures(pairs: Mapping[str, object]) -> None:
     """Print names and values, a line each, on standard output."""
     console = Console()
+    for line in figure_lines(pairs):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def figure_lines(pairs: Mapping[str, object]) -> list[str]:
+    """Return names and values as markup, a line each, values below one another."""
     width = max(len(name) for name in pairs) if pairs else 0
-    for name, value in pairs.items():
-        console.print(f"[dim]{name:<{width}}[/]  {value}", highlight=False, soft_wrap=True)
+    return [f"[dim]{name:<{width}}[/]  {value}" for name, value in pairs.items()]
+
+
+def on_terminal() -> bool:
+    """Return whether standard output is a terminal."""
+    return Console().is_terminal
+
+
+@contextmanager
+def redrawn() -> Iterator[Callable[[list[str]], None]]:
+    """Yield what draws lines of markup on the terminal in place of those before; the last stay."""
+    from rich.live import Live  # commands that draw once start sooner
+
+    with Live(console=Console(), auto_refresh=False) as live:
+        yield lambda lines: live.update(Text.from_markup("\n".join(lines)), refresh=True)

@@ -17,9 +17,19 @@ if TYPE_CHECKING:
     from orita.delivery.rollouts.rollout import Acknowledgement
     from orita.delivery.rollouts.standing import Standing
 
-__all__ = ["NO_CONTROLLER", "ends_with_promotion", "show_history", "show_standing", "told_event"]
+__all__ = [
+    "NO_CONTROLLER",
+    "NO_ROLLOUT",
+    "ends_with_promotion",
+    "figures_of_standing",
+    "in_words",
+    "show_history",
+    "show_standing",
+    "told_event",
+]
 
 NO_CONTROLLER = "no controller is acting: run 'orita controller'"
+NO_ROLLOUT = "There was no rollout yet: 'orita deploy VERSION --strategy canary' begins one."
 
 _WIDE = 60
 
@@ -32,15 +42,20 @@ def ends_with_promotion(home: Home, system: str, version: str) -> str | None:
     if rollout is None or rollout.champion == version:
         return None
     return (
-        f"A {_words(rollout.plan.strategy)} of {', '.join(rollout.plan.versions)} against {rollout.champion} was under "
-        f"way ({rollout.id}): servers follow the new champion, and the rollout ends."
+        f"A {in_words(rollout.plan.strategy)} of {', '.join(rollout.plan.versions)} against {rollout.champion} was "
+        f"under way ({rollout.id}): servers follow the new champion, and the rollout ends."
     )
 
 
 def show_standing(told: Standing, home: Home) -> None:
     """Print how a rollout of *home* stands; of a shadow, what its candidates showed."""
+    figures(figures_of_standing(told, home))
+
+
+def figures_of_standing(told: Standing, home: Home) -> dict[str, str]:
+    """Return what `show_standing` prints: names, and values as markup."""
     state = told.state if told.steps == 1 else f"{told.state}, step {told.step} of {told.steps}"
-    what = f"{_words(told.strategy)} of {', '.join(told.versions)} against {told.champion} ({told.system})"
+    what = f"{in_words(told.strategy)} of {', '.join(told.versions)} against {told.champion} ({told.system})"
     shown = {"rollout": told.id, "what": what, "state": state}
     if told.ended_at is None and told.strategy == "shadow":
         shown["since"] = f"{told.since:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.since)} ago"
@@ -49,7 +64,7 @@ def show_standing(told: Standing, home: Home) -> None:
         shown["shares"] = "  ".join(f"{version} {share:g} %" for version, share in told.shares.items())
         shown["since"] = f"{told.since:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.since)} ago"
         ago = f" ({_ago(told.looked_at)} ago)" if told.looked_at is not None else ""
-        shown["verdict"] = (f"{_words(told.verdict)}: {told.why}" if told.why else _words(told.verdict)) + ago
+        shown["verdict"] = (f"{in_words(told.verdict)}: {told.why}" if told.why else in_words(told.verdict)) + ago
         for name, check in told.evidence.get("checks", {}).items():
             shown[name] = ": ".join(str(check[part]) for part in ("says", "why") if part in check)
         if told.acknowledged:
@@ -69,7 +84,7 @@ def show_standing(told: Standing, home: Home) -> None:
         shown["ended"] = f"{told.ended_at:%Y-%m-%d %H:%M:%S} UTC, {_ago(told.ended_at)} ago"
         shown |= {"champion": f"{told.winner} since then"} if told.winner else {}
         shown |= {"why": told.why} if told.why else {}
-    figures({name: escape(value) for name, value in shown.items()})
+    return {name: escape(value) for name, value in shown.items()}
 
 
 def _acknowledged(each: Acknowledgement) -> str:
@@ -82,7 +97,7 @@ def _shown_of_shadow(told: Standing, home: Home) -> dict[str, str]:
     from orita.delivery.shadow.summary import shadow_summary
 
     found = shadow_summary(home, told.system, told.id)
-    verdicts = {each.version: f"{_words(each.verdict.state)}: {each.verdict.sentence}" for each in found.candidates}
+    verdicts = {each.version: f"{in_words(each.verdict.state)}: {each.verdict.sentence}" for each in found.candidates}
     return {"mirrored": f"{told.plan.mirrored:g} % of requests"} | verdicts | {"more": "orita shadow report"}
 
 
@@ -116,13 +131,13 @@ def show_history(events: list[dict[str, Any]]) -> None:
 
 
 def _what(told: dict[str, Any]) -> str:
-    words = _words(told["what"])
+    words = in_words(told["what"])
     if told["what"] == "judged":
-        return f"{words} {_words(told['verdict'])}"
+        return f"{words} {in_words(told['verdict'])}"
     if told["what"] == "acknowledged":
         return f"{words} {', '.join(dict.fromkeys(each['check'] for each in told['beyond']))}"
     if told["what"] == "started":
-        return escape(f"{words} {_words(told['plan']['strategy'])} of {', '.join(told['plan']['versions'])}")
+        return escape(f"{words} {in_words(told['plan']['strategy'])} of {', '.join(told['plan']['versions'])}")
     return words
 
 
@@ -131,7 +146,8 @@ def _short(evidence: dict[str, Any]) -> str:
     return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
 
 
-def _words(name: str) -> str:
+def in_words(name: str) -> str:
+    """Return the name of a strategy, a state, a verdict or a decision as people say it."""
     return {"ab": "A/B test", "blue_green": "blue/green deployment", "segment": "segment rollout"}.get(
         name, name.replace("_", " ")
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -15,7 +13,7 @@ from orita.cli.app import JsonOption, app, settings_of
 from orita.cli.console import print_json
 from orita.cli.opening import project_of
 from orita.cli.rollout_plans import AT_ONCE, STRATEGIES, PlanOptions
-from orita.cli.rollout_tables import show_history, show_standing, told_event
+from orita.cli.rollout_tables import NO_ROLLOUT, show_history, show_standing, told_event
 from orita.core.errors import NotFound, UserError
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ rollout_app = typer.Typer(
 )
 app.add_typer(rollout_app, name="rollout")
 
-_WATCH_SECONDS = 1.0
 _ALIASES = ("champion", "challenger")
 
 IdArgument = Annotated[
@@ -124,20 +121,27 @@ def deploy_command(
 def status_command(
     context: typer.Context,
     system: Annotated[str | None, typer.Option(help="Only of this system, such as feed; by default of all.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show every change, until nothing is under way.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Go on until nothing is under way: drawn anew each second, off a terminal a line for each change.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how rollouts stand: who gets what since when, what the analysis says, and whether a controller acts."""
-    project, before = project_of(context), None
-    while True:
-        told = _standing(project, _shown(_rollouts(project), system))
-        if told != before:
-            _print(told, project.home, as_json=as_json)
-            sys.stdout.flush()
-        if not watch or all(each.ended_at is not None for each in told):
-            return
-        before = told
-        sleep(_WATCH_SECONDS)
+    project = project_of(context)
+
+    def look(also: Collection[str] = ()) -> list[Standing]:
+        return _standing(project, _shown(_rollouts(project), system, also))
+
+    if watch:
+        from orita.cli.rollout_watch import watch_rollouts
+
+        watch_rollouts(look, project.home, as_json=as_json)
+    else:
+        _print(look(), project.home, as_json=as_json)
 
 
 @rollout_app.command("pause")
@@ -248,10 +252,7 @@ def history_command(context: typer.Context, id_: IdArgument = None, as_json: Jso
     elif events:
         show_history(events)
     else:
-        typer.echo(_NOTHING)
-
-
-_NOTHING = "There was no rollout yet: 'orita deploy VERSION --strategy canary' begins one."
+        typer.echo(NO_ROLLOUT)
 
 
 def _rollouts(project: Project) -> Rollouts:
@@ -300,12 +301,13 @@ def _named(plan: RolloutPlan, version_of: Callable[[str], str]) -> RolloutPlan:
     )
 
 
-def _shown(rollouts: Rollouts, system: str | None) -> list[Rollout]:
-    """Return the rollouts under way, and of a system that has none the last that ended."""
+def _shown(rollouts: Rollouts, system: str | None, also: Collection[str]) -> list[Rollout]:
+    """Return the rollouts under way, of a system that has none the last that ended, and those of the ids in *also*."""
     found: list[Rollout] = []
     for name, state in rollouts.all().items():
         if system in (None, name):
-            found += state.live or state.ended[:1]
+            ended = [each for each in state.ended if each.id in also]
+            found += (*state.live, *ended) or state.ended[:1]
     return found
 
 
@@ -330,4 +332,4 @@ def _print(told: list[Standing], home: Home, *, as_json: bool) -> None:
             typer.echo()
         show_standing(each, home)
     if not told:
-        typer.echo(_NOTHING)
+        typer.echo(NO_ROLLOUT)
