@@ -233,7 +233,7 @@ class _Looks:
 def simulate(scenario: Scenario, seed: int) -> Ended:
     """Return how one rollout ends."""
     looks = _Looks(scenario, np.random.default_rng(seed))
-    plan = RolloutPlan(strategy="canary", versions=(NEW,), checks=scenario.checks)
+    plan = RolloutPlan(strategy="canary", versions=(NEW,), checks=scenario.checks, soak_seconds=0.0)
     rollout = _begun(plan)
     analysis, stage, now, shown = Analysis(plan, OLD), _stage(rollout), BEGAN, 0
     while shown < scenario.impressions:

@@ -70,6 +70,7 @@ _PLAN = {
     "strategy": "canary",
     "versions": ["v1.2.0"],
     "steps": [{"share": 50, "least_requests": 100}, {"share": 100, "least_requests": 100}],
+    "soak_seconds": 0,
     "checks": {
         "latency": None,
         "scores": None,

@@ -54,7 +54,8 @@ def deploy_command(
         str | None, typer.Option(help="Canary: percent of users at each step; by default 1,5,25,50,100.")
     ] = None,
     soak: Annotated[
-        str | None, typer.Option(help="Canary, blue-green: how long it is watched at 100 % before it is the champion.")
+        str | None,
+        typer.Option(help="Canary, blue-green: how long it is watched at 100 % before it is the champion; 10m."),
     ] = None,
     shares: Annotated[
         str | None,

@@ -18,6 +18,7 @@ from orita.delivery.rollouts import (
     RolloutPlan,
     ScoreCheck,
     Step,
+    Strategy,
 )
 
 
@@ -45,6 +46,22 @@ def test_a_good_version_goes_on_and_is_watched_at_the_end() -> None:
     trial.moved(1, b=100, a=0)
     assert trial.seconds(10, lift=0.1).verdict == "hold"
     assert trial.seconds(25, lift=0.1).verdict == "advance"
+
+
+@pytest.mark.parametrize("strategy", ["canary", "blue_green"])
+@pytest.mark.parametrize("behaviour", [{"failing": 0.05}, {"slower": 60.0}])
+def test_what_breaks_at_the_whole_share_is_taken_back(strategy: Strategy, behaviour: dict[str, Any]) -> None:
+    """By default ten minutes are watched: what breaks after the first of them is never promoted, what is well is."""
+    steps: dict[str, Any] = {"steps": STEPS} if strategy == "canary" else {}
+    plan = RolloutPlan(strategy=strategy, versions=("b",), checks=Checks(metric=None), **steps)
+    for breaks, expected in (({}, "advance"), (behaviour, "roll_back")):
+        trial = Trial(plan)
+        trial.seconds(60)
+        trial.moved(1, b=100, a=0)
+        first = trial.seconds(60)
+        assert (first.verdict, "the step lasts until 2024-11-15 10:41:00 UTC" in first.why) == ("hold", True)
+        assert trial.seconds(480, **breaks).verdict == ("roll_back" if breaks else "hold")
+        assert trial.seconds(61, **breaks).verdict == expected
 
 
 def test_a_step_lasts_as_long_as_it_is_declared() -> None:

@@ -42,7 +42,8 @@ class Scene:
         Deployments(home.control, clock=self.clock).deploy("feed", "a", **ME)
         self.rollouts = Rollouts(home.control, clock=self.clock)
         self.world = World(home, self.clock, {"a": OLD, "b": new, "c": OLD}, per_second=150)
-        given: dict[str, Any] = {"strategy": "canary", "versions": ("b",), "steps": STEPS, "checks": CHECKS} | plan
+        given: dict[str, Any] = {"strategy": "canary", "versions": ("b",), "steps": STEPS, "checks": CHECKS}
+        given |= ({"soak_seconds": 0.0} if "strategy" not in plan else {}) | plan
         self.id = self.rollouts.start("feed", RolloutPlan(**given), **ME).id
 
     def controller(self, holder: str = "one", **options: Any) -> Controller:

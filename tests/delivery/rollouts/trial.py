@@ -93,5 +93,5 @@ class Trial:
 
 
 def canary(steps: Sequence[Step] = STEPS, **options: Any) -> RolloutPlan:
-    """Return a canary of two steps."""
-    return RolloutPlan(strategy="canary", versions=("b",), steps=tuple(steps), **options)
+    """Return a canary of two steps, by default without a soak."""
+    return RolloutPlan(strategy="canary", versions=("b",), steps=tuple(steps), **{"soak_seconds": 0.0, **options})

@@ -34,6 +34,7 @@ MOST_VERSIONS = 6
 _MOST_SECONDS = 366 * 86_400.0
 _ONE = ("canary", "blue_green", "segment")
 _FIRST_SHARE = 10.0
+_SOAK_SECONDS = 600.0  # the answers that come are compared over five minutes, and a period of the guards is 15
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +72,8 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         checks: what the analysis looks at, and where it draws the line.
         least_share: percent that each version of a bandit keeps.
         cpu_percent: most of one processor that a shadow takes.
-        soak_seconds: how long a canary, or a blue/green switch, is watched at 100 % before the version is promoted.
+        soak_seconds: how long a canary, or a blue/green switch, is watched at 100 % at least before the version is
+            promoted; 0: only until it has its `least_requests`.
     """
 
     strategy: Strategy
@@ -85,7 +87,7 @@ class RolloutPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     checks: Checks = Checks()
     least_share: float = 5.0
     cpu_percent: Annotated[float, Meta(gt=0, le=100)] = 10.0
-    soak_seconds: Annotated[float, Meta(ge=0, le=_MOST_SECONDS)] = 0.0
+    soak_seconds: Annotated[float, Meta(ge=0, le=_MOST_SECONDS)] = _SOAK_SECONDS
 
     def __post_init__(self) -> None:
         self._check_versions()
