@@ -315,8 +315,7 @@ def _shown(rollouts: Rollouts, system: str | None, also: Collection[str]) -> lis
 def _standing(project: Project, rollouts: list[Rollout]) -> list[Standing]:
     from orita.delivery.rollouts.standing import Standings
 
-    standings = Standings(project.home.control, project.home.tenant)
-    return [standings.of(rollout) for rollout in rollouts]
+    return Standings(project.home.control, project.home.tenant).each(rollouts)
 
 
 def _show(project: Project, rollout: Rollout, *, as_json: bool) -> None:

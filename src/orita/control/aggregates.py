@@ -37,6 +37,7 @@ __all__ = ["RESTORED", "Aggregates", "Change", "Decisions", "Held", "Keeper", "K
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_PAGE = 50
 RESTORED = "restored"
 """The type of an event that sets the state to one of before; every kind has it."""
 
@@ -245,6 +246,13 @@ class Aggregates(Generic[S]):
     def history(self, name: str) -> list[ControlEvent]:
         """Return what was decided of a thing, the first first."""
         return self.log.events(self.kind.name, name)
+
+    def backwards(self, name: str) -> Iterator[ControlEvent]:
+        """Yield what was decided of a thing, the latest first; read only as far as it is asked for."""
+        before: int | None = None
+        while events := self.log.latest(self.kind.name, name, most=_PAGE, before=before):
+            yield from events
+            before = events[-1].version
 
     def at(self, moment: datetime) -> dict[str, Held[S]]:
         """Return the things as they were at *moment*, what happened at that time included."""

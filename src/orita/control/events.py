@@ -132,6 +132,21 @@ class ControlLog:
         with self.database.reading() as connection:
             return [] if connection is None else read_events(connection, self.tenant, kind, name, after, until)
 
+    def latest(self, kind: str, name: str, *, most: int, before: int | None = None) -> list[ControlEvent]:
+        """Return what was decided of a thing, the latest first.
+
+        Args:
+            kind, name: of which thing.
+            most: so many events.
+            before: of versions below it; None: of all.
+        """
+        check_text("name", name)
+        wanted = [EVENTS.c.tenant == self.tenant, EVENTS.c.kind == kind, EVENTS.c.name == name]
+        wanted += [EVENTS.c.version < before] if before is not None else []
+        asked = sa.select(EVENTS).where(*wanted).order_by(EVENTS.c.version.desc()).limit(most)
+        with self.database.reading() as connection:
+            return [] if connection is None else [_event(row) for row in connection.execute(asked)]
+
     def names(self, kind: str) -> list[str]:
         """Return the names of all things of a kind that there ever were."""
         wanted = sa.select(EVENTS.c.name).where(EVENTS.c.tenant == self.tenant, EVENTS.c.kind == kind)

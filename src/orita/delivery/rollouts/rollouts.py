@@ -63,6 +63,10 @@ class Rollouts(Keeper[SystemRollouts]):
         """Return what was decided of the rollouts of *system*, the first first."""
         return self._of.history(system)
 
+    def backwards(self, system: str) -> Iterator[ControlEvent]:
+        """Yield what was decided of the rollouts of *system*, the latest first; read only as far as it is asked for."""
+        return self._of.backwards(system)
+
     def start(self, system: str, plan: RolloutPlan, *, actor: str, reason: str) -> Rollout:
         """Begin a rollout; segments that its audience names count as they are now.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ import msgspec
 from msgspec import Struct
 
 from orita.control.database import ControlDatabase
-from orita.control.leases import Leases
+from orita.control.leases import Acting, Leases
 from orita.core.clock import Clock
 from orita.core.home import DEFAULT_TENANT
-from orita.delivery.rollouts.notes import Note
+from orita.delivery.rollouts.notes import Look, Note
 from orita.delivery.rollouts.plan import RolloutPlan, Strategy
 from orita.delivery.rollouts.rollout import Acknowledgement, Rollout, RolloutState, Verdict
 from orita.delivery.rollouts.rollouts import Rollouts, lease_name
 from orita.delivery.rollouts.trouble import Trouble
 
 __all__ = ["Standing", "Standings"]
+
+_MOST_ENDED = 500
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -72,8 +75,18 @@ class Standing(Struct, frozen=True, kw_only=True):
     plan: RolloutPlan
 
 
+class _Told(Struct):
+    """What the body of an event says of its rollout, and rests on."""
+
+    id: str = ""
+    evidence: dict[str, Any] = {}
+
+
 class Standings:
     """Tells how the rollouts of one tenant stand.
+
+    Evidence is in the history, so it is read from there: once for all rollouts of a system that are asked for together,
+    and of one that ended once for all, as nothing is decided of it any more.
 
     Args:
         where: the SQLite file, PostgreSQL URL or open database of control state.
@@ -85,41 +98,76 @@ class Standings:
         self, where: Path | str | ControlDatabase, tenant: str = DEFAULT_TENANT, clock: Clock | None = None
     ) -> None:
         self._rollouts, self._leases = Rollouts(where, tenant, clock), Leases(where, tenant, clock)
+        self._of_ended: dict[str, dict[str, Any]] = {}
 
     def of(self, rollout: Rollout) -> Standing:
         """Return how *rollout* stands."""
-        plan = rollout.plan
-        acting = None if rollout.ended else self._leases.acting(lease_name(rollout.system))
-        note = Note.of(None if acting is None else acting.note, rollout.id)
-        look = note.look if note.look is not None and note.look.is_of(rollout) else None
-        return Standing(
-            id=rollout.id,
-            system=rollout.system,
-            strategy=plan.strategy,
-            versions=plan.versions,
-            champion=rollout.champion,
-            state=rollout.state,
-            step=rollout.step + 1,
-            steps={"canary": len(plan.steps), "blue_green": 2}.get(plan.strategy, 1),
-            shares=rollout.shares,
-            started_at=rollout.started_at,
-            since=rollout.since,
-            verdict=rollout.verdict if look is None else look.verdict,
-            why=rollout.why if look is None else look.why,
-            evidence=self._evidence(rollout) if look is None else look.evidence,
-            looked_at=None if look is None else look.at,
-            winner=rollout.winner,
-            ended_at=rollout.ended_at,
-            controller=None if acting is None else acting.holder,
-            trouble=note.trouble,
-            acknowledged=rollout.acknowledged,
-            plan=plan,
-        )
+        return self.each([rollout])[0]
 
-    def _evidence(self, rollout: Rollout) -> dict[str, Any]:
-        for event in reversed(self._rollouts.history(rollout.system)):
-            body = msgspec.json.decode(event.body)
-            if body.get("id") == rollout.id and body.get("evidence"):
-                evidence: dict[str, Any] = body["evidence"]
-                return evidence
-        return {}
+    def each(self, rollouts: Sequence[Rollout]) -> list[Standing]:
+        """Return how *rollouts* stand, in their order."""
+        acting = {each.system: self._leases.acting(lease_name(each.system)) for each in rollouts if not each.ended}
+        said = [_said(each, acting.get(each.system)) for each in rollouts]
+        unsaid = [each for each, (_, look) in zip(rollouts, said, strict=True) if look is None]
+        evidence = self._evidence(unsaid)
+        return [
+            _standing(each, None if each.ended else acting[each.system], note, look, evidence.get(each.id, {}))
+            for each, (note, look) in zip(rollouts, said, strict=True)
+        ]
+
+    def _evidence(self, rollouts: Sequence[Rollout]) -> dict[str, dict[str, Any]]:
+        """Return what the latest decision of each that rests on figures rests on, by id."""
+        found: dict[str, dict[str, Any]] = {}
+        for system in dict.fromkeys(each.system for each in rollouts):
+            ours = [each for each in rollouts if each.system == system]
+            known = {each.id: self._of_ended[each.id] for each in ours if each.id in self._of_ended}
+            found |= known | self._read(system, {each.id for each in ours if each.id not in known})
+            ended = {each.id: found.get(each.id, {}) for each in ours if each.ended}
+            self._of_ended = dict(list((self._of_ended | ended).items())[-_MOST_ENDED:])
+        return found
+
+    def _read(self, system: str, wanted: set[str]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for event in self._rollouts.backwards(system) if wanted else ():
+            told = msgspec.json.decode(event.body, type=_Told)
+            if told.id in wanted and (told.evidence or event.type == "started"):
+                found[told.id] = told.evidence
+                wanted.remove(told.id)
+                if not wanted:
+                    break
+        return found
+
+
+def _said(rollout: Rollout, acting: Acting | None) -> tuple[Note, Look | None]:
+    """Return what the controller that acts says of a rollout, and its look, if that is of the rollout as it is."""
+    note = Note.of(None if acting is None or rollout.ended else acting.note, rollout.id)
+    return note, note.look if note.look is not None and note.look.is_of(rollout) else None
+
+
+def _standing(
+    rollout: Rollout, acting: Acting | None, note: Note, look: Look | None, evidence: dict[str, Any]
+) -> Standing:
+    plan = rollout.plan
+    return Standing(
+        id=rollout.id,
+        system=rollout.system,
+        strategy=plan.strategy,
+        versions=plan.versions,
+        champion=rollout.champion,
+        state=rollout.state,
+        step=rollout.step + 1,
+        steps={"canary": len(plan.steps), "blue_green": 2}.get(plan.strategy, 1),
+        shares=rollout.shares,
+        started_at=rollout.started_at,
+        since=rollout.since,
+        verdict=rollout.verdict if look is None else look.verdict,
+        why=rollout.why if look is None else look.why,
+        evidence=evidence if look is None else look.evidence,
+        looked_at=None if look is None else look.at,
+        winner=rollout.winner,
+        ended_at=rollout.ended_at,
+        controller=None if acting is None else acting.holder,
+        trouble=note.trouble,
+        acknowledged=rollout.acknowledged,
+        plan=plan,
+    )

@@ -79,7 +79,7 @@ class RolloutDecisions:
         def found() -> list[Standing]:
             of_system = {name: state for name, state in self._rollouts.all().items() if system in (None, name)}
             kept = [rollout for state in of_system.values() for rollout in (*state.live, *state.ended)]
-            return [self._standings.of(rollout) for rollout in kept]
+            return self._standings.each(kept)
 
         return await self._done(self._reading, found)
 
