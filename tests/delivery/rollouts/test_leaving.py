@@ -85,7 +85,7 @@ def test_the_other_strategies_are_not_asked() -> None:
     for strategy, more in (("ab", {}), ("bandit", {}), ("segment", {"audience": audience})):
         plan = RolloutPlan(strategy=strategy, versions=("b",), shares=(10,), checks=checks, **more)  # type: ignore[arg-type]
         assert "cannot be excluded" not in Trial(plan).seconds(20, users=100).why
-    switched = Trial(RolloutPlan(strategy="blue_green", versions=("b",), checks=checks))
+    switched = Trial(RolloutPlan(strategy="blue_green", versions=("b",), checks=checks, soak_seconds=0.0))
     switched.seconds(20, users=100)
     switched.moved(1, b=100, a=0)
     assert switched.seconds(30, users=60).verdict == "advance"
