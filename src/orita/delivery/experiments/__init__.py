@@ -19,6 +19,7 @@ from orita.delivery.experiments.declarations import (
 from orita.delivery.experiments.files import read_experiments, write_experiments
 from orita.delivery.experiments.kept import Experiments
 from orita.delivery.experiments.life import EXPERIMENT, KeptExperiment
+from orita.delivery.experiments.rollout_splits import RolloutSplit
 
 __all__ = [
     "EXPERIMENT",
@@ -31,6 +32,7 @@ __all__ = [
     "LayerShare",
     "Metric",
     "PredictionSource",
+    "RolloutSplit",
     "TableSource",
     "Variant",
     "read_experiments",
