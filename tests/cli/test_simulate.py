@@ -72,6 +72,7 @@ _PLAN = {
     "steps": [{"share": 50, "least_requests": 100}, {"share": 100, "least_requests": 100}],
     "soak_seconds": 0,
     "checks": {
+        "errors": {"most_more": 0.05},  # there are 1,000 users: 2 % more would take as many of the version
         "latency": None,
         "scores": None,
         "metric": {"name": "click", "most_loss": 0.5, "window_seconds": 15, "top": 10},
