@@ -1,13 +1,17 @@
 """Is a worse version taken back early, a better one let through, and an equal one left in peace?
 
-Simulated canaries with the default steps (1, 5, 25, 50, 100 %), alpha 0.01, a look a second with 1,000 answers of 10
-items, CTR 10 %, at most 2 million impressions each; the analysis is the controller's, with all its checks.
+Simulated canaries with the default steps (1, 5, 25, 50, 100 %) and checks, alpha 0.01, CTR 10 %, ten items an answer,
+at most 2 million impressions each; the analysis is the controller's, with all its checks. Clicks come late, 60 seconds
+on average, and the controller's own code joins them: an answer counts for the metric when the 1,800 seconds for its
+outcomes are over, whenever they came. So a step uses what is shown in that time besides what its test needs: 181,000
+impressions at 10 answers a second (`--per-second`).
 
     bad_rolled_back     5 % worse (relative): rolled back while it had 25 % of traffic at most
     good_promoted       5 % better: reached 100 %
     equal_rolled_back   neither: rolled back at some time
     broken_rollback_s   real time: a controller as a process, 300 answers a second written through the real prediction
-                        log, 1 % of users; the longest of: every answer fails, every answer takes 50 ms more
+                        log, 1 % of users; the longest of: every answer fails, every answer takes 50 ms more, some
+                        drills of each
 
 Printed beside them, not judged: how many impressions the best fixed test would need; rollouts with all checks on (three
 quantiles of latency, scores and features that roll back, a rate of complaints and mean revenue, which is 0 for 97 % of
@@ -15,7 +19,8 @@ users), of an equal version and of one that sells half; and rollouts of an equal
 among 60,000 users who return, with tastes of their own, of whom 0.2 % always fail. There the metric taken by rows, as
 if they were independent, is told next to what the analysis did.
 
-    python -m benchmarks.canary [--runs 100] [--seed 0] [--no-drill]      # last line: one JSON object
+    python -m benchmarks.canary                                 # last line: one JSON object
+    python -m benchmarks.canary --runs 20 --seed 1000 --no-beside --drills 0
 """
 
 from __future__ import annotations
@@ -30,11 +35,13 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 
-from benchmarks.canary_drill import FAILING, SLOW, drill
+from benchmarks.canary_drill import FAILING, SLOW, Broken, drill
 from benchmarks.canary_world import Ended, Population, Scenario, simulate
 from scipy.stats import norm
 
 from orita.delivery.rollouts import CANARY_STEPS
+
+BROKEN = (("failing", FAILING), ("50 ms slower", SLOW))
 
 
 def main() -> None:
@@ -42,32 +49,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-drill", action="store_true")
+    parser.add_argument("--per-second", type=int, default=10, help="answers, of ten items each")
+    parser.add_argument("--delay", type=float, default=60.0, help="seconds from an answer to a click, on average")
+    parser.add_argument("--window", type=float, default=1800.0, help="seconds for outcomes, of the plan")
+    parser.add_argument("--no-beside", dest="beside", action="store_false", help="only what is judged")
+    parser.add_argument("--drills", type=int, default=3, help="of each broken version, 0: none; the longest counts")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    runs, seed = options.runs, options.seed
+    runs = options.runs
+    ending = partial(ran, runs=runs, seed=options.seed, processes=options.processes)
 
-    plain = Scenario(lift=0.0)
+    plain = Scenario(
+        lift=0.0, per_second=options.per_second, delay_seconds=options.delay, window_seconds=options.window
+    )
     bound(plain)
-    bad = told("5 % worse", ran(replace(plain, lift=-0.05), runs, seed))
-    good = told("5 % better", ran(replace(plain, lift=0.05), runs, seed))
-    equal = told("equal", ran(plain, runs, seed))
-    everything = replace(plain, everything=True)
-    told("equal, all checks", ran(everything, runs, seed))
-    told("half the revenue, all checks", ran(replace(everything, spending=0.5), runs, seed))
-    returning = replace(plain, population=Population(), per_second=6000, impressions=6_000_000)
-    clustered = told("equal, users return", ran(returning, runs, seed))
-    by_rows = sum(each.by_rows for each in clustered)
-    print(f"  rolled back if rows were taken for independent: {shown(by_rows, runs)}")
+    bad = told("5 % worse", ending(replace(plain, lift=-0.05)))
+    good = told("5 % better", ending(replace(plain, lift=0.05)))
+    equal = told("equal", ending(plain))
+    if options.beside:
+        everything = replace(plain, everything=True)
+        told("equal, all checks", ending(everything))
+        told("half the revenue, all checks", ending(replace(everything, spending=0.5)))
+        returning = replace(plain, population=Population(), per_second=3 * plain.per_second, impressions=6_000_000)
+        clustered = told("equal, users return", ending(returning))
+        by_rows = sum(each.by_rows for each in clustered)
+        print(f"  rolled back if rows were taken for independent: {shown(by_rows, runs)}")
     figures = {
         "bad_rolled_back": share_of(each.state == "rolled_back" and each.share <= 25 for each in bad),
         "good_promoted": share_of(each.state == "promoted" for each in good),
         "equal_rolled_back": share_of(each.state == "rolled_back" for each in equal),
     }
-    if not options.no_drill:
-        seconds = {what: drill(broken) for what, broken in (("failing", FAILING), ("50 ms slower", SLOW))}
-        for what, took in seconds.items():
-            print(f"{what}: rolled back {took:.1f} s after the rollout began")
-        figures["broken_rollback_s"] = round(max(seconds.values()), 1)
+    if options.drills:
+        figures["broken_rollback_s"] = round(max(drilled(*each, options.drills) for each in BROKEN), 1)
     print(json.dumps(figures))
 
 
@@ -82,9 +95,16 @@ def bound(scenario: Scenario) -> None:
         print(f"one look at {step.share:g} %: {needed:,.0f} impressions find 5 % less with 95 %, at level {level:g}")
 
 
-def ran(scenario: Scenario, runs: int, seed: int) -> list[Ended]:
-    """Return how *runs* rollouts end, on all processors."""
-    with get_context("spawn").Pool(os.cpu_count()) as pool:
+def drilled(what: str, broken: Broken, drills: int) -> float:
+    """Return the longest that a broken version stayed in some drills, in seconds; print each."""
+    seconds = [drill(broken, seed=number) for number in range(drills)]
+    print(f"{what}: rolled back {', '.join(f'{took:.1f}' for took in seconds)} s after the rollout began")
+    return max(seconds)
+
+
+def ran(scenario: Scenario, *, runs: int, seed: int, processes: int) -> list[Ended]:
+    """Return how *runs* rollouts end, some at a time."""
+    with get_context("spawn").Pool(processes) as pool:
         return pool.map(partial(simulate, scenario), [seed * 1_000_003 + run for run in range(runs)], chunksize=1)
 
 
@@ -94,9 +114,10 @@ def told(what: str, ended: Sequence[Ended]) -> Sequence[Ended]:
     print(f"{what}, {runs} runs")
     states = Counter((each.state, each.share, "+".join(each.checks)) for each in ended)
     for (state, share, checks), count in sorted(states.items()):
-        used = sorted(each.impressions for each in ended if (each.state, each.share) == (state, share))
-        why = f" for {checks}" if checks else ""
-        print(f"  {state} at {share:g} %{why}: {shown(count, runs)}, median {used[len(used) // 2]:,} impressions")
+        same = [each for each in ended if (each.state, each.share) == (state, share)]
+        middle = sorted(same, key=lambda each: each.impressions)[len(same) // 2]
+        why, took = f" for {checks}" if checks else "", f"{middle.impressions:,} impressions, {middle.hours:.1f} h"
+        print(f"  {state} at {share:g} %{why}: {shown(count, runs)}, median {took}")
     return ended
 
 

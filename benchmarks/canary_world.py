@@ -1,10 +1,11 @@
-"""A simulated canary: users come, dice give them a version, the analysis looks every second, and the rollout moves.
+"""A simulated canary: users come, dice give them a version, the analysis looks, and the rollout moves.
 
-Legend: U users of one second.
+Legend: U users of one look, I items of an answer, C columns of outcomes.
 
 Only what moves the rollout in control state is replaced by a line; looks, tests and verdicts are those of the
-controller. Without a population every answer goes to a user who was never seen. With one, users return at a pace of
-their own, like what they like, and some of them always fail or are always slow, whatever the version.
+controller, and so is how outcomes that come late are joined: an answer counts for the metric when the window for its
+outcomes is over. Without a population every answer goes to a user who was never seen. With one, users return at a pace
+of their own, like what they like, and some of them always fail or are always slow, whatever the version.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+from benchmarks.canary_outcomes import LateOutcomes
 from msgspec.structs import replace
 
+from orita.core.clock import to_micros
 from orita.delivery.assignment.split import Split
 from orita.delivery.rollouts import (
     Checks,
     DriftCheck,
     GuardrailCheck,
     LatencyCheck,
+    MetricCheck,
     Rollout,
     RolloutPlan,
     ScoreCheck,
 )
 from orita.delivery.rollouts.analysis import Analysis
 from orita.delivery.rollouts.evidence import PERIOD_SECONDS
-from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, MetricCounts, Stage
+from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, Stage
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
+from orita.delivery.rollouts.shown_items import METRIC
 from orita.stats.sequential.rate_comparison import RateComparison
 
 OLD, NEW = "v1.0.0", "v1.1.0"
@@ -65,6 +70,9 @@ class Scenario:
         ctr: click rate of an item.
         items: in an answer.
         per_second: answers.
+        look_seconds: between two looks.
+        delay_seconds: from an answer to a click on average, exponentially distributed.
+        window_seconds: clicks count until so long after the answer.
         impressions: after so many it ends.
         alpha: of the rollout.
         population: users who return; None: each answer has a user of its own.
@@ -75,7 +83,10 @@ class Scenario:
     lift: float
     ctr: float = 0.1
     items: int = 10
-    per_second: int = 1000
+    per_second: int = 10
+    look_seconds: int = 30
+    delay_seconds: float = 60.0
+    window_seconds: float = 1800.0
     impressions: int = 2_000_000
     alpha: float = 0.01
     population: Population | None = None
@@ -85,7 +96,10 @@ class Scenario:
     @property
     def checks(self) -> Checks:
         """What is looked at."""
-        return replace(EVERYTHING if self.everything else Checks(), alpha=self.alpha)
+        checks = EVERYTHING if self.everything else Checks()
+        guardrails = tuple(replace(each, window_seconds=self.window_seconds) for each in checks.guardrails)
+        metric = MetricCheck(window_seconds=self.window_seconds)
+        return replace(checks, alpha=self.alpha, metric=metric, guardrails=guardrails)
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ class Ended:
         state: ``running``, ``promoted`` or ``rolled_back``.
         share: percent that the new version had at the end.
         impressions: that were used.
+        hours: that it took.
         checks: that it was rolled back for.
         by_rows: whether a test that takes rows for independent would have rolled it back at some look.
     """
@@ -103,13 +118,14 @@ class Ended:
     state: str
     share: float
     impressions: int
+    hours: float
     checks: tuple[str, ...]
     by_rows: bool
 
 
 @dataclass(frozen=True)
 class _Came:
-    """Users of one second: hashes, where the dice put them, and what they do with either version."""
+    """Users of one look: hashes, where the dice put them, and what they do with either version."""
 
     hash_U: npt.NDArray[np.uint64]
     dice_U: Floats
@@ -133,8 +149,8 @@ class _Users:
             self._slow = random.lognormal(0, 0.5, n)
 
     def come(self) -> _Came:
-        """Return who comes in one second."""
-        random, n = self._random, self._scenario.per_second
+        """Return who comes until the next look."""
+        random, n = self._random, self._scenario.per_second * self._scenario.look_seconds
         latency_U = random.lognormal(np.log(12.0), 0.3, n)
         fails_U = random.random(n) < ERRORS
         if self._scenario.population is None:
@@ -157,17 +173,17 @@ class _Looks:
         self._scenario, self._random = scenario, random
         self._users = _Users(scenario, random)
         self._guarded, self._counted = CountedInPeriod(), CountedInStep()
+        self._outcomes = LateOutcomes(scenario.checks, (OLD, NEW), scenario.delay_seconds, random)
         self._period, self._began, self._stage = 0, BEGAN, 0
         self._rows = RateComparison.start([1.0], kind="ratio")
 
-    def second(self, stage: Stage, at: datetime) -> Look:
-        """Return the look at what happened in the second up to *at*."""
+    def next(self, stage: Stage, at: datetime) -> Look:
+        """Return the look at what happened up to *at* since the one before."""
         if stage.number != self._stage or (at - self._began).total_seconds() > PERIOD_SECONDS:
             self._period, self._began, self._stage = self._period + 1, at, stage.number
-        scenario, came = self._scenario, self._users.come()
+        came = self._users.come()
         new_U = came.dice_U < stage.shares[NEW] / 100
-        rate_U = np.minimum(np.where(new_U, came.taste_U * (1 + scenario.lift), came.taste_U), 1)
-        clicks_U = self._random.binomial(scenario.items, rate_U).astype(np.float64)
+        value_UIC = self._values(came, new_U)
         score_U = self._random.normal(size=len(new_U))
         guards, counted = {}, self._guarded.first(came.hash_U, self._period)
         for version, has_U in ((OLD, ~new_U), (NEW, new_U)):
@@ -175,49 +191,53 @@ class _Looks:
             guards[version] = GuardCounts(
                 came.fails_U[of_U], came.latency_U[of_U], score_U[of_U], self._features(min(len(of_U), 50))
             )
-        answered = {OLD: int((~new_U).sum()), NEW: int(new_U.sum())}
-        self._add_rows(clicks_U, new_U)
-        counted_U = self._counted.first(came.hash_U, new_U, stage.step)
-        metric = self._batches(counted_U, new_U, clicks_U, stage)
-        guardrails = {}
+        self._add_rows(value_UIC[:, :, 0].sum(axis=1), new_U)
+        place_U, fresh_U = self._counted.first(came.hash_U, new_U, stage.step)
+        until = to_micros(at)
+        self._outcomes.show(
+            self._times(until, len(new_U))[place_U],
+            new_U[place_U].astype(np.int64),
+            fresh_U,
+            value_UIC[place_U],
+            stage=stage.number,
+            until=until,
+        )
+        closed = dict(self._outcomes.closed(until))
+        return Look(
+            at,
+            stage,
+            self._period,
+            answered=_by_version(new_U),
+            guards=guards,
+            newcomers=_by_version(new_U[place_U[fresh_U]]),
+            returned=_by_version(new_U[place_U[~fresh_U]]),
+            metric=closed.pop(METRIC, ()),
+            guardrails=closed,
+        )
+
+    def _times(self, until: int, answers: int) -> npt.NDArray[np.int64]:
+        """Return when the answers of a look were given, one after the other."""
+        seconds = (np.arange(answers) - answers) / self._scenario.per_second
+        return until + (seconds * 1e6).astype(np.int64)
+
+    def _values(self, came: _Came, new_U: npt.NDArray[np.bool_]) -> Floats:
+        """Return what users do with the items that they are shown: clicks, and of all checks hides and money."""
+        scenario, random = self._scenario, self._random
+        rate_U = np.minimum(np.where(new_U, came.taste_U * (1 + scenario.lift), came.taste_U), 1)
+        users, items = len(new_U), scenario.items
+        value_UIC = np.zeros((users, items, len(self._outcomes.columns)))
+        value_UIC[:, :, 0] = random.random((users, items)) < rate_U[:, None]
         if scenario.everything:
-            n = len(new_U)
-            hides_U = self._random.binomial(scenario.items, COMPLAINTS, n).astype(np.float64)
-            spent_U = np.where(self._random.random(n) < 0.03, self._random.lognormal(3, 1.2, n), 0.0)
-            spent_U = np.where(new_U, scenario.spending, 1.0) * spent_U
-            guardrails = {
-                name: self._batches(counted_U, new_U, value_U, stage)
-                for name, value_U in (("hide", hides_U), ("revenue", spent_U))
-            }
-        place_U, fresh_U = counted_U
-        came_new = int(new_U[place_U[fresh_U]].sum())
-        newcomers = {OLD: int(fresh_U.sum()) - came_new, NEW: came_new}
-        return Look(at, stage, self._period, answered, guards, newcomers, metric, guardrails=guardrails)
+            value_UIC[:, :, 1] = random.random((users, items)) < COMPLAINTS
+            spent_U = np.where(random.random(users) < 0.03, random.lognormal(3, 1.2, users), 0.0)
+            value_UIC[:, 0, 2] = np.where(new_U, scenario.spending, 1.0) * spent_U
+        return value_UIC
 
     def _features(self, users: int) -> FirstItems | None:
         if not self._scenario.everything:
             return None
         x_UF = self._random.standard_normal((users, len(FEATURES)), np.float32)
         return FirstItems(FEATURES, x_UF, np.zeros(len(FEATURES), bool), self._random.random(users), np.ones(users))
-
-    def _batches(
-        self,
-        counted_U: tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]],
-        new_U: npt.NDArray[np.bool_],
-        value_U: Floats,
-        stage: Stage,
-    ) -> tuple[MetricBatch, ...]:
-        place_U, fresh_U = counted_U
-        batches = []
-        for fresh in (True, False):
-            counts = {}
-            for version, has_U in ((OLD, ~new_U), (NEW, new_U)):
-                of_U = place_U[has_U[place_U] & (fresh_U == fresh)]
-                if len(of_U):
-                    counts[version] = MetricCounts.of(np.full(len(of_U), self._scenario.items), value_U[of_U])
-            if counts:
-                batches.append(MetricBatch(stage.number, fresh, counts))
-        return tuple(batches)
 
     def _add_rows(self, clicks_U: Floats, new_U: npt.NDArray[np.bool_]) -> None:
         if self._scenario.population is not None:
@@ -236,22 +256,27 @@ def simulate(scenario: Scenario, seed: int) -> Ended:
     plan = RolloutPlan(strategy="canary", versions=(NEW,), checks=scenario.checks, soak_seconds=0.0)
     rollout = _begun(plan)
     analysis, stage, now, shown = Analysis(plan, OLD), _stage(rollout), BEGAN, 0
+
+    def ended(state: str, checks: tuple[str, ...] = ()) -> Ended:
+        hours = (now - BEGAN).total_seconds() / 3600
+        share = 100.0 if state == "promoted" else stage.shares[NEW]
+        return Ended(state, share, shown, hours, checks, looks.rolled_back_by_rows())
+
     while shown < scenario.impressions:
-        now += timedelta(seconds=1)
-        shown += scenario.per_second * scenario.items
-        analysis.take(looks.second(stage, now))
+        now += timedelta(seconds=scenario.look_seconds)
+        shown += scenario.per_second * scenario.look_seconds * scenario.items
+        analysis.take(looks.next(stage, now))
         found = analysis.judge(rollout, now)
         if found.verdict == "roll_back":
-            checks = tuple(each.check for each in found.checks if each.says == "harm")
-            return Ended("rolled_back", stage.shares[NEW], shown, checks, looks.rolled_back_by_rows())
+            return ended("rolled_back", tuple(each.check for each in found.checks if each.says == "harm"))
         if found.verdict == "advance":
             if rollout.last_step:
-                return Ended("promoted", 100.0, shown, (), looks.rolled_back_by_rows())
+                return ended("promoted")
             share = plan.steps[rollout.step + 1].share
             split = rollout.split.reweighted({NEW: share, OLD: 100 - share})
             rollout = replace(rollout, step=rollout.step + 1, split=split, since=now)
             stage = _stage(rollout)
-    return Ended("running", stage.shares[NEW], shown, (), looks.rolled_back_by_rows())
+    return ended("running")
 
 
 def _begun(plan: RolloutPlan) -> Rollout:
@@ -271,3 +296,8 @@ def _begun(plan: RolloutPlan) -> Rollout:
 
 def _stage(rollout: Rollout) -> Stage:
     return Stage(rollout.step, rollout.step, rollout.since, rollout.shares)
+
+
+def _by_version(new_U: npt.NDArray[np.bool_]) -> dict[str, int]:
+    new = int(new_U.sum())
+    return {OLD: len(new_U) - new, NEW: new}

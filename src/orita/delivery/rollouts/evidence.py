@@ -24,13 +24,12 @@ from orita.core.clock import from_micros, to_micros
 from orita.core.errors import UserError
 from orita.core.home import Home
 from orita.delivery.rollouts.answers import Answers, AnswersOfRollout
-from orita.delivery.rollouts.checks import Checks
 from orita.delivery.rollouts.feature_sample import chance_of
 from orita.delivery.rollouts.looks import FirstItems, GuardCounts, Look, MetricBatch, Stage
 from orita.delivery.rollouts.outcomes import EventNames, OutcomesSince
 from orita.delivery.rollouts.rollout import Rollout
 from orita.delivery.rollouts.seen_users import CountedInPeriod, CountedInStep
-from orita.delivery.rollouts.shown_items import Counted, Shown, ShownItems
+from orita.delivery.rollouts.shown_items import METRIC, Shown, windows_of
 from orita.delivery.rollouts.thinning import chance_of_users
 from orita.delivery.rollouts.trouble import Trouble, late_outcomes, nobody_takes_part, unknown_metric
 from orita.events.log.log import EventLog
@@ -43,8 +42,6 @@ shares do not: evidence would begin anew each minute (`orita.delivery.rollouts.t
 
 _SECOND = 1_000_000
 _PIECE_SECONDS = 60
-_GRACE_MICROS = 10 * _SECOND
-_METRIC = ""  # no guardrail has this name
 _MANY = 100
 
 
@@ -85,7 +82,7 @@ class Evidence:
         self._fields, self._stream = checks.columns, (names or EventNames()).stream
         self._columns = columns = tuple(dict.fromkeys(self._fields.values()))
         self._outcomes = OutcomesSince(home, log, columns, rollout.started_at, names) if columns else None
-        self._windows = _windows(checks, columns, self._versions)
+        self._windows = windows_of(checks, columns, self._versions)
         tops = [each.top for each in (checks.metric, *checks.guardrails) if each is not None]
         self._top = max(tops, default=0) if all(tops) else 0
 
@@ -171,7 +168,7 @@ class Evidence:
             guards=guards,
             newcomers=newcomers,
             returned=returned,
-            metric=closed.pop(_METRIC, ()),
+            metric=closed.pop(METRIC, ()),
             left_out=max((window.left_out for window in self._windows), default=0),
             guardrails=closed,
             behind=behind,
@@ -235,25 +232,3 @@ class Evidence:
                 window.show(shown, stage.number, end)
         variant_U = answers.variant_R[place_U]
         return self._by_version(variant_U[fresh_U]), self._by_version(variant_U[~fresh_U])
-
-
-def _windows(checks: Checks, columns: Sequence[str], versions: tuple[str, ...]) -> tuple[ShownItems, ...]:
-    """Return what waits for outcomes: one for all checks of one window and the same places."""
-    counted: dict[tuple[float, int], list[Counted]] = {}
-    if checks.metric is not None:
-        key = checks.metric.window_seconds, checks.metric.top
-        counted.setdefault(key, []).append(Counted(_METRIC, columns.index(checks.metric.name)))
-    for each in checks.guardrails:
-        what = Counted(each.name, columns.index(each.name), values=each.kind == "mean")
-        counted.setdefault((each.window_seconds, each.top), []).append(what)
-    return tuple(
-        ShownItems(
-            versions,
-            what,
-            window_micros=round(window * _SECOND),
-            grace_micros=_GRACE_MICROS,
-            top=top,
-            part=len(counted),
-        )
-        for (window, top), what in counted.items()
-    )

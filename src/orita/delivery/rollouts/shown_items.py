@@ -13,16 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from orita.delivery.rollouts.answers import Answers
+from orita.delivery.rollouts.checks import Checks
 from orita.delivery.rollouts.hashing import hash_of
 from orita.delivery.rollouts.looks import MetricBatch, MetricCounts
 from orita.delivery.rollouts.outcomes import Outcomes
 
-__all__ = ["Counted", "Shown", "ShownItems"]
+__all__ = ["METRIC", "Counted", "Shown", "ShownItems", "windows_of"]
 
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
+METRIC = ""
+"""What is counted for the metric; no guardrail has this name."""
+
+_GRACE_MICROS = 10_000_000
 _MANY = 10_000
 _MOST_ITEMS = 20_000_000
 """So many may wait; users who come then are not counted, whatever they do."""
@@ -215,6 +220,34 @@ class ShownItems:
             places.append(row_K[found_K])
             found.append(asked.where(found_K))
         return (np.concatenate(places), Outcomes.joined(found)) if found else nothing
+
+
+def windows_of(checks: Checks, columns: Sequence[str], versions: tuple[str, ...]) -> tuple[ShownItems, ...]:
+    """Return what waits for the outcomes that *checks* ask for: one for all checks of one window and the same places.
+
+    Args:
+        checks: of the rollout.
+        columns: of outcomes, in their order.
+        versions: names, by the places of `Answers.variant_R`.
+    """
+    counted: dict[tuple[float, int], list[Counted]] = {}
+    if checks.metric is not None:
+        key = checks.metric.window_seconds, checks.metric.top
+        counted.setdefault(key, []).append(Counted(METRIC, columns.index(checks.metric.name)))
+    for each in checks.guardrails:
+        what = Counted(each.name, columns.index(each.name), values=each.kind == "mean")
+        counted.setdefault((each.window_seconds, each.top), []).append(what)
+    return tuple(
+        ShownItems(
+            versions,
+            what,
+            window_micros=round(window * 1_000_000),
+            grace_micros=_GRACE_MICROS,
+            top=top,
+            part=len(counted),
+        )
+        for (window, top), what in counted.items()
+    )
 
 
 def _counted(what: Counted, row_K: npt.NDArray[np.intp], known: Outcomes | None, items: int) -> Floats:
