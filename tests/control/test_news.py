@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -60,6 +61,41 @@ def test_commits_of_another_process_are_news(tmp_path: Path) -> None:
             time.sleep(_SETTLED)
             assert watching.position() == position
         writer.stdin.close()
+
+
+_OTHER_WRITER = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+"""
+
+
+def test_who_looks_while_the_same_process_writes_lets_no_other_write(tmp_path: Path) -> None:
+    """Two who write at once would lose a decision that one of them was acknowledged."""
+    file = tmp_path / "control.db"
+    writing, watching = ControlLog(file), ControlLog(file)
+    add(Aggregates(writing, COUNTER), "a", 1)
+    with sqlite3.connect(file) as opened, writing.writing():
+        for _ in range(2):
+            time.sleep(_SETTLED)
+            assert watching.position() == 1
+            other = subprocess.run([sys.executable, "-c", _OTHER_WRITER, str(file)], capture_output=True, check=False)
+            assert b"database is locked" in other.stderr
+    opened.close()
+
+
+def test_a_process_that_looks_for_long_has_one_index_open_at_a_time(tmp_path: Path) -> None:
+    """Each file has an index only while somebody has the file open; those that were deleted are closed."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(20):
+        file = tmp_path / f"control-{number}.db"
+        log = ControlLog(file)
+        add(Aggregates(log, COUNTER), "a", 1)
+        opened = sqlite3.connect(file)
+        opened.execute("SELECT 1 FROM control_events").fetchall()
+        time.sleep(_SETTLED)
+        assert log.position() == 1
+        opened.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
 
 
 def test_a_file_that_is_left_alone_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

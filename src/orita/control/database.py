@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from orita.control.log_index import read_log_index
 from orita.control.migrations import LATEST, migrate, schema_of
 from orita.core.clock import SystemClock
 from orita.core.errors import Unavailable, UserError
@@ -27,8 +28,6 @@ _WRITERS = 0x6F726974  # the lock that writers to one PostgreSQL database take, 
 _POSTGRES = ("postgresql://", "postgres://")
 
 _TICK_NANOSECONDS = 100_000_000  # some ticks of the clock by which files are dated
-
-_INDEX_HEADER = 48  # bytes
 
 _OPEN: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
@@ -112,7 +111,7 @@ class ControlDatabase:
             return None
         files = [found for path in (self._file, Path(f"{self._file}-wal")) if (found := _written(path)) is not None]
         settled = time.time_ns() - max((changed for _, _, changed in files), default=0) > _TICK_NANOSECONDS
-        return Fingerprint(tuple(files), _log_index(Path(f"{self._file}-shm"))) if settled else None
+        return Fingerprint(tuple(files), read_log_index(Path(f"{self._file}-shm"))) if settled else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -220,14 +219,6 @@ def _written(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else None
-
-
-def _log_index(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_INDEX_HEADER)
-    except OSError:
-        return b""
 
 
 def _line(error: DBAPIError) -> str:
