@@ -27,6 +27,13 @@ from tests.delivery.kills.noting import noted
 from tests.delivery.kills.scene import under_way
 
 from orita.control.events import ControlLog
+from orita.delivery.rollouts.rollouts import lease_name
+
+
+def controllers_tried(notes: Path) -> int:
+    """Return how often a controller decided under its lease, or was refused as that was over."""
+    acted = [note for note in noted(notes, "acted") if note["lease"] == lease_name("feed")]
+    return len(acted) + len(noted(notes, "refused"))
 
 
 def check_kills(folder: Path, victims: list[str], seed: int) -> int:
@@ -40,6 +47,7 @@ def check_kills(folder: Path, victims: list[str], seed: int) -> int:
             scene.kill(victim)
         log = ControlLog(scene.home.control_db)
         scene.until(lambda: len(noted(scene.notes, "decided")) > len(victims), "the last that were started go on")
+        scene.until(lambda: controllers_tried(scene.notes) >= 3, "controllers act, or are refused")
         scene.stop_deciding()
         scene.until(lambda: scene.all_follow(log.position()), "all workers follow the last decision")
         scene.until_answered(100)
@@ -48,11 +56,13 @@ def check_kills(folder: Path, victims: list[str], seed: int) -> int:
     check_asked(events, scene.asked)
     terms = check_terms(events, scene.notes)
     answers = check_answers(decided(events), events, scene.connections, scene.notes)
+    refused = len(noted(scene.notes, "refused"))
     rows, late = check_log(scene.home, events), followed_ms(scene.notes)
+    middle, most = late[len(late) // 2], late[len(late) * 99 // 100]
     print(  # noqa: T201
         f"{len(victims)} kills, {len(events)} decisions, {acknowledged} of them told, {len(scene.asked)} asked of "
-        f"servers, {terms} terms, {answers} answers, {rows} rows; workers followed after {late[len(late) // 2]:.0f} ms "
-        f"at the median, {late[len(late) * 99 // 100]:.0f} at p99, {late[-1]:.0f} at most, of {len(late)}"
+        f"servers, {terms} terms, {refused} refused, {answers} answers, {rows} rows; workers followed after "
+        f"{middle:.0f} ms at the median, {most:.0f} at p99, {late[-1]:.0f} at most, of {len(late)}"
     )
     assert acknowledged > len(victims)
     assert answers > 10 * len(victims)

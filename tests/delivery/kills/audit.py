@@ -102,23 +102,27 @@ def check_asked(events: list[ControlEvent], answered: Sequence[str]) -> None:
 
 
 def check_terms(events: list[ControlEvent], notes: Path) -> int:
-    """Check that each term of the controllers' lease was one holder's, and none acted once a later one had acted.
+    """Check that each term of the controllers' lease was one holder's, and none acted once a later one was taken.
 
-    Return how many terms acted.
+    Return how many terms decided something.
     """
     terms: dict[str, list[int]] = {}
-    for note in noted(notes, "took"):
+    taken = [note for note in noted(notes, "took") if note["lease"] == lease_name("feed")]
+    for note in taken:
+        terms.setdefault(note["holder"], []).append(note["token"])
+    for note in noted(notes, "acted"):
         if note["lease"] == lease_name("feed"):
-            terms.setdefault(note["holder"], []).append(note["token"])
+            later = [each for each in taken if each["token"] > note["token"] and each["at"] < note["begun"]]
+            assert not later, f"{note} was allowed, though the lease had been taken: {later[0]}"
     tokens = [token for of_holder in terms.values() for token in of_holder]
     assert len(tokens) == len(set(tokens)), f"two held the lease under one token: {terms}"
-    acted_under = {note["position"]: note["token"] for note in noted(notes, "decided") if "token" in note}
+    acted_under = {note["position"]: note["token"] for note in noted(notes, "decided")}
     term, acted = 0, set()
     for event in events:
         if not event.actor.startswith("controller "):
             continue
         of_holder = terms[event.actor.removeprefix("controller ")]
-        now = acted_under.get(event.position, of_holder[-1])  # who was killed before it told had its last term
+        now = acted_under.get(event.position) or of_holder[-1]  # who was killed before it told had its last term
         assert now in of_holder, f"{event} under term {now}, its holder had {of_holder}"
         assert now >= term, f"{event} under term {now}, though term {term} had acted"
         term = now

@@ -1,8 +1,8 @@
 """Processes that decide on rollouts until they are killed: ``python -m tests.delivery.kills.deciding HOME NOTES``.
 
 It forks one for each name that it reads, and writes its process id: ``writer``, who decides as the dice say, or any
-other name: a controller of that name. A controller's lease is short, and at times it stands still between its last look
-at the lease and its decision, for longer than the lease. All end with the input.
+other name: a controller of that name. A controller's lease is short, and it stands still at first, and at times later,
+between its last look at the lease and its decision, for longer than the lease. All end with the input.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from tests.delivery.kills.noting import Notes, tell_decisions, tell_terms
@@ -27,7 +28,7 @@ from orita.control.leases import Lease, LeaseLost, Leases
 from orita.core.errors import OritaError
 from orita.core.home import Home
 from orita.delivery.rollouts import Checks, RolloutPlan, Rollouts, Step, controller
-from orita.delivery.rollouts.rollout import Beyond, Rollout
+from orita.delivery.rollouts.rollout import Beyond, Rollout, Verdict
 from orita.events.log.opening import EventLogConfig, open_log
 
 VERSIONS = [f"v1.{number}.0" for number in range(9)]
@@ -47,13 +48,14 @@ def control(home: Home, name: str) -> None:
 
 
 def stand_still(notes: Notes) -> None:
-    """Let this process be away at times when it is about to decide under a lease; tell what was refused for it."""
-    writing = ControlLog.writing
+    """Let this process be away when it first decides under a lease, and at times later; tell what is refused for it."""
+    writing, first = ControlLog.writing, threading.Event()
 
     @contextmanager
     def late(self: ControlLog, lease: Lease | None = None) -> Iterator[sa.Connection]:
-        if lease is not None and random.random() < STANDS_STILL:
-            time.sleep(random.uniform(LEASE_SECONDS, 2 * LEASE_SECONDS))
+        if lease is not None and (not first.is_set() or random.random() < STANDS_STILL):
+            first.set()
+            time.sleep(random.uniform(LEASE_SECONDS, 2.5 * LEASE_SECONDS))
         try:
             with writing(self, lease) as connection:
                 yield connection
@@ -87,14 +89,14 @@ def _start(home: Home, rollouts: Rollouts, who: dict[str, str]) -> None:
     rollouts.start("feed", plan, **who)
 
 
-def _decide(rollouts: Rollouts, now: Rollout, lease: Lease | None, who: dict[str, str]) -> None:
+def _decide(rollouts: Rollouts, now: Rollout, lease: Lease | None, who: dict[str, Any]) -> None:
     match random.choice(COMMANDS):
         case "pause":
             rollouts.pause("feed", now.id, **who)
         case "resume":
             rollouts.resume("feed", now.id, **who)
         case "judge":
-            verdict = "hold" if random.random() < 0.5 else "not_enough_traffic"
+            verdict: Verdict = "hold" if random.random() < 0.5 else "not_enough_traffic"
             rollouts.judge(now, verdict, who["reason"], actor=who["actor"], evidence={"n": 1}, lease=lease)
         case "acknowledge":
             check = random.choice(["scores", "drift", "split"])
@@ -111,9 +113,9 @@ def decide(name: str, home: Home, notes: Notes) -> None:
     """Be what *name* says, until killed."""
     random.seed()
     tell_terms(notes)
+    tell_decisions(notes)
     if name != "writer":
         stand_still(notes)
-    tell_decisions(notes)
     write(home) if name == "writer" else control(home, name)
 
 

@@ -50,7 +50,7 @@ def digest_of(event: ControlEvent) -> str:
 
 
 def tell_decisions(notes: Notes) -> None:
-    """Have this process tell each decision whose command has returned, and under which term of which lease it was."""
+    """Have this process tell each decision whose command has returned, and each command that a lease allowed."""
     append, writing, here = Writing.append, ControlLog.writing, threading.local()
 
     def appended(self: Writing, entry: Entry, **told: Any) -> ControlEvent:
@@ -60,14 +60,16 @@ def tell_decisions(notes: Notes) -> None:
 
     @contextmanager
     def acknowledged(self: ControlLog, lease: Lease | None = None) -> Iterator[sa.Connection]:
-        here.events = []
+        here.events, begun = [], time.monotonic_ns()
         with writing(self, lease) as connection:
             yield connection
-        term = {} if lease is None else {"lease": lease.name, "token": lease.token}
         for event in here.events:
-            notes.tell("decided", position=event.position, digest=digest_of(event), **term)
+            token = None if lease is None else lease.token
+            notes.tell("decided", position=event.position, digest=digest_of(event), token=token)
+        if lease is not None:
+            notes.tell("acted", lease=lease.name, token=lease.token, begun=begun)
 
-    Writing.append = appended  # type: ignore[method-assign, assignment]
+    Writing.append = appended  # type: ignore[method-assign]
     ControlLog.writing = acknowledged  # type: ignore[method-assign]
 
 
