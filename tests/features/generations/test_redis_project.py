@@ -160,20 +160,20 @@ def test_a_server_without_redis_says_so_and_recovers(process: RedisProcess, tmp_
     features.close()
 
 
-def test_a_server_that_starts_before_redis_answers_later(process: RedisProcess, tmp_path: Path) -> None:
-    """Started while Redis is away, the server says why it has no model, and loads it once Redis is there."""
+def test_a_server_that_starts_before_redis_is_ready_later(process: RedisProcess, tmp_path: Path) -> None:
+    """Started while Redis is away, the server says that it has read no features, and reads them once Redis is there."""
     opened = deployed(tmp_path / "small", process)
     process.kill()
     features, config = opened.online_features(), ServingConfig.model_validate({"reload_seconds": 0.01})
     with AsgiClient(create_app(opened.home, "small", features, config, load=load)) as client:
-        health = client.get("/health")
-        assert (health.status, health.json()["status"]) == (503, "no_model")
-        assert "is away" in health.json()["detail"]
+        ready = client.get("/health/ready")
+        assert (ready.status, ready.json()["status"]) == (503, "no_features")
+        assert "is away" in ready.json()["detail"]
         process.start()
         for _ in attempts():
-            if client.get("/health").status == 200:
+            if client.get("/health/ready").status == 200:
                 break
-        assert client.post("/predict", json={"user_id": 3, "item_ids": [100]}).status == 200
+        assert client.post("/predict", json={"user_id": 3, "item_ids": [100]}).json()["level"] == 1
     features.close()
 
 
