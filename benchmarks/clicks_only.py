@@ -74,11 +74,9 @@ def one_run(way: str, seed: int, decisions: int, wait: int, delay: float) -> Run
     luck, rng = (np.random.default_rng([seed, part]) for part in range(2))
     clicked_TA = luck.random((decisions, len(ARMS))) < RATES
     after_T = np.minimum(luck.exponential(delay, decisions), wait - 1)
-    declared = BanditDeclaration(
-        key="title", policy=BernoulliThompson(successes=1, failures=9), arms=ARMS, wait_seconds=wait, unrewarded=0.0
-    )
-    if way != "held":  # every arm is told its reward, and the times are ours
-        declared = BanditDeclaration(key="title", policy=declared.policy, arms=ARMS, wait_seconds=wait)
+    policy = BernoulliThompson(successes=1, failures=9)
+    silence = 0.0 if way == "held" else None  # else every arm is told its reward, and the times are ours
+    declared = BanditDeclaration(key="title", policy=policy, arms=ARMS, wait_seconds=wait, unrewarded=silence)
     ledger, due = Ledger(declared), list[tuple[float, Record]]()
     picks, beliefs = np.zeros(decisions, np.int64), list[npt.NDArray[np.float64]]()
     for now in range(decisions):

@@ -199,7 +199,7 @@ def build_service(
     log, outliers = PredictionLog(home, config.log), OutlierCounts()
     known = by_policy(features, config.unknown_ids)
     source: FeatureSource = FaultyFeatures(known, faults) if faults else known
-    told = telling_of_bounds(load, config.objective_bounds)
+    load = telling_of_bounds(load, config.objective_bounds)
     challengers = ChallengerFollower(system, Rollouts(home.control, home.tenant, clock))
     follower = ChampionFollower(
         system,
@@ -207,7 +207,7 @@ def build_service(
         home.packages,
         GuardedFeatures(source, parts.store),
         load=guarded_loader(
-            faulty_loader(told, faults) if faults else told, partial(Guard, "model", resilience.model, clock)
+            faulty_loader(load, faults) if faults else load, partial(Guard, "model", resilience.model, clock)
         ),
         clock=clock,
         seconds=config.reload_seconds,

@@ -179,7 +179,8 @@ class PredictionLog:
 
     def _commit(self) -> None:
         """Make all that waits durable; what cannot be written waits on."""
-        began, self._crowded = self._backlog.now(), self._crowded or self.pending_rows >= _CROWD_ROWS
+        began = self._backlog.now()
+        self._crowded = self._crowded or self.pending_rows >= _CROWD_ROWS
         for stream, request in (self._queue.popleft() for _ in range(len(self._queue))):
             self._taken.setdefault(_place(stream, request), []).append(request)
         try:

@@ -235,11 +235,11 @@ class ChampionFollower:
         self._leisure.begin()
         with checkpoints(self._pause):
             package = load_verified(self._load, self._packages / self._system / version, version)
-            features = source.reader(package.schema)
-            features = features if unread is None else _UnreadFeatures(unread)
+            reader = source.reader(package.schema)
             stream = LogStream(self._system, package.version, package.schema.names)
             outliers, joins = self._outliers(package), self._joins(package)
         self._check_deployed()
+        features = reader if unread is None else _UnreadFeatures(unread)
         return LoadedModel(package, features, stream, sequence, self._clock.now(), outliers, joins)
 
     def _first_read(self) -> str | None:
